@@ -1,0 +1,1 @@
+"""Topic publish and subscribe, and request and reply, over RabbitMQ."""

@@ -1,0 +1,1 @@
+"""Typed, bounded and fast serialization and compression of messages."""

@@ -1,0 +1,1 @@
+"""The vocabulary of Gestalt: components, timers, backoff, messages and handlers for asyncio."""

@@ -1,0 +1,1 @@
+"""TCP, TLS, unix and UDP endpoints that exchange typed messages."""

@@ -1,0 +1,1 @@
+"""Run an asyncio application: event loop, signals, errors, graceful shutdown."""
