@@ -1,1 +1,27 @@
 """The vocabulary of Gestalt: components, timers, backoff, messages and handlers for asyncio."""
+
+from .backoff import Backoff, Delays
+from .clock import Clock, ManualClock
+from .component import Component, State
+from .errors import GestaltError, HandlerNotFound, ReplyNotPossible, StateError
+from .handlers import Handler, Handlers
+from .message import Message
+from .timer import Timer, TimerStats
+
+__all__ = [
+    "Backoff",
+    "Clock",
+    "Component",
+    "Delays",
+    "GestaltError",
+    "Handler",
+    "HandlerNotFound",
+    "Handlers",
+    "ManualClock",
+    "Message",
+    "ReplyNotPossible",
+    "State",
+    "StateError",
+    "Timer",
+    "TimerStats",
+]

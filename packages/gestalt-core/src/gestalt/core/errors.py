@@ -1,0 +1,26 @@
+"""The errors of the core, and the root of all others.
+
+GestaltError
+├── StateError (RuntimeError)            a component is asked for what its state does not allow
+├── HandlerNotFound (LookupError)        no handler takes the message
+└── ReplyNotPossible (TypeError)         the message came from where nothing can be sent to
+
+Every distribution keeps a small family of its own below GestaltError. Each error derives from the
+standard exception that a caller would expect, too.
+"""
+
+
+class GestaltError(Exception):
+    """The root of every error that Gestalt raises by itself."""
+
+
+class StateError(GestaltError, RuntimeError):
+    """A component was asked for something that its present state does not allow."""
+
+
+class HandlerNotFound(GestaltError, LookupError):  # noqa: N818 - reads as what happened
+    """A table of handlers has none for a message, and no default."""
+
+
+class ReplyNotPossible(GestaltError, TypeError):  # noqa: N818 - reads as what happened
+    """A message came from a source that cannot be answered."""

@@ -1,0 +1,38 @@
+"""What every endpoint hands to a handler."""
+
+from typing import Any, Generic, TypeVar
+
+from .errors import ReplyNotPossible
+
+T = TypeVar("T")
+
+
+class Message(Generic[T]):
+    """A received message. Transports subclass it and add what they know.
+
+    Args:
+        body: the decoded payload.
+        type_id: the message type identifier, or None where the transport carries none.
+        source: where it came from: a peer, an address or a routing key.
+    """
+
+    __slots__ = ("body", "source", "type_id")
+
+    def __init__(self, body: T, type_id: int | None = None, source: Any = None) -> None:
+        self.body = body
+        self.type_id = type_id
+        self.source = source
+
+    async def reply(self, body: Any) -> None:  # noqa: ARG002 - for those that can
+        """Send `body` back to the source of this message.
+
+        Raises:
+            ReplyNotPossible: the source cannot be answered.
+        """
+        raise ReplyNotPossible(f"{self!r} cannot be answered: its source takes no replies")
+
+    def __repr__(self) -> str:
+        body = repr(self.body)
+        if len(body) > 80:
+            body = f"{body[:77]}..."
+        return f"{type(self).__name__}({body}, type_id={self.type_id}, source={self.source!r})"

@@ -1,2 +1,0 @@
-def test_core_imports() -> None:
-    import gestalt.core  # noqa: F401

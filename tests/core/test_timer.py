@@ -1,0 +1,505 @@
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gestalt.core import ManualClock, State, StateError, Timer
+
+
+class Calls:
+    """A function that notes the times of its calls; async ones last until they are released."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.times: list[float] = []
+        self.release = asyncio.Event()
+        self.ended = 0
+        self.cancelled = 0
+
+    def plain(self) -> None:
+        self.times.append(round(self.clock.time(), 9))
+
+    async def lasting(self) -> None:
+        self.plain()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        self.ended += 1
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(start=100.0)
+
+
+@pytest.fixture
+def calls(clock: ManualClock) -> Calls:
+    return Calls(clock)
+
+
+async def settle() -> None:
+    """Let every task run until it waits for something."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def advance(clock: ManualClock, seconds: float, step: float = 0.5) -> None:
+    """Advance in steps, so that async calls run in between."""
+    for _ in range(round(seconds / step)):
+        clock.advance(step)
+        await settle()
+
+
+async def test_after_calls_once_after_its_delay(clock: ManualClock, calls: Calls) -> None:
+    async with Timer.after(5.0, calls.plain, clock=clock) as timer:
+        clock.advance(4.9)
+        assert calls.times == []
+        clock.advance(100)
+        await timer.wait()
+    assert calls.times == [105.0]
+    assert timer.state is State.STOPPED
+
+
+async def test_a_delay_of_zero_calls_at_once(clock: ManualClock, calls: Calls) -> None:
+    async with Timer.every(1.0, calls.plain, delay=0, clock=clock):
+        clock.advance(0)
+        assert calls.times == [100.0]
+        clock.advance(1)
+        assert calls.times == [100.0, 101.0]
+    async with Timer.after(0, calls.plain, clock=clock) as timer:
+        clock.advance(0)
+        await timer.wait()
+    assert calls.times[2:] == [101.0]
+
+
+async def test_every_calls_for_ever_after_one_interval(clock: ManualClock, calls: Calls) -> None:
+    async with Timer.every(2.0, calls.plain, clock=clock) as timer:
+        clock.advance(2000)
+        assert timer.state is State.RUNNING
+    assert calls.times == [102.0 + 2 * n for n in range(1000)]
+
+
+async def test_the_first_tick_may_have_a_delay_of_its_own(clock: ManualClock, calls: Calls) -> None:
+    async with Timer.every(2.0, calls.plain, delay=0.5, times=3, clock=clock) as timer:
+        clock.advance(10)
+        await timer.wait()
+    assert calls.times == [100.5, 102.5, 104.5]
+
+
+async def test_times_makes_this_many_calls_and_ends(clock: ManualClock, calls: Calls) -> None:
+    async with Timer.every(1.0, calls.plain, times=3, clock=clock) as timer:
+        clock.advance(10)
+        await timer.wait()
+        assert timer.state is State.STOPPED
+    assert calls.times == [101.0, 102.0, 103.0]
+    assert timer.stats.fired == 3
+
+
+async def test_repeats_count_calls_made_not_ticks_skipped(clock: ManualClock, calls: Calls) -> None:
+    async with Timer.every(1.0, calls.lasting, times=2, clock=clock) as timer:
+        await advance(clock, 5.0)
+        assert timer.stats.fired == 1
+        assert timer.stats.missed == 4
+        calls.release.set()
+        await advance(clock, 1.0)
+        await timer.wait()
+    assert calls.times == [101.0, 106.0]
+    assert timer.stats.fired == 2
+
+
+async def test_functools_partial_gives_the_function_arguments(clock: ManualClock) -> None:
+    got: list[int] = []
+    async with Timer.after(1.0, partial(got.append, 7), clock=clock) as timer:
+        clock.advance(1)
+        await timer.wait()
+    assert got == [7]
+
+
+async def test_a_call_that_takes_long_does_not_shift_later_ticks(clock: ManualClock) -> None:
+    times: list[float] = []
+
+    def slow() -> None:
+        times.append(clock.time())
+        clock.advance(0.3)
+
+    async with Timer.every(1.0, slow, times=5, clock=clock) as timer:
+        clock.advance(10)
+        await timer.wait()
+    assert times == [101.0, 102.0, 103.0, 104.0, 105.0]
+    assert timer.stats.missed == 0
+
+
+async def test_ticks_that_come_due_during_a_plain_call_are_skipped(clock: ManualClock) -> None:
+    times: list[float] = []
+
+    def slow() -> None:
+        times.append(clock.time())
+        if len(times) == 1:
+            clock.advance(3.5)
+
+    async with Timer.every(1.0, slow, times=3, clock=clock) as timer:
+        clock.advance(10)
+        await timer.wait()
+    assert times == [101.0, 105.0, 106.0]
+    assert timer.stats.missed == 3
+
+
+async def test_queue_makes_up_for_ticks_that_came_due_during_a_plain_call(
+    clock: ManualClock,
+) -> None:
+    times: list[float] = []
+
+    def slow() -> None:
+        times.append(clock.time())
+        if len(times) == 1:
+            clock.advance(2.5)
+
+    async with Timer.every(1.0, slow, times=5, overlap="queue", clock=clock) as timer:
+        clock.advance(10)
+        await timer.wait()
+    assert times == [101.0, 103.5, 103.5, 104.0, 105.0]
+    assert timer.stats.missed == 0
+    assert timer.stats.max_lateness == 1.5
+
+
+async def test_skip_leaves_out_the_ticks_of_a_running_async_call(
+    clock: ManualClock, calls: Calls
+) -> None:
+    async with Timer.every(1.0, calls.lasting, clock=clock) as timer:
+        await advance(clock, 3.5)
+        assert calls.times == [101.0]
+        calls.release.set()
+        await settle()
+        await advance(clock, 1.0)
+        assert calls.times == [101.0, 104.0]
+    assert (timer.stats.fired, timer.stats.missed, timer.stats.overlapped) == (2, 2, 2)
+
+
+async def test_queue_makes_up_for_the_ticks_of_a_running_async_call(
+    clock: ManualClock, calls: Calls
+) -> None:
+    async with Timer.every(1.0, calls.lasting, times=3, overlap="queue", clock=clock) as timer:
+        await advance(clock, 6)
+        assert calls.times == [101.0]
+        calls.release.set()
+        await timer.wait()
+    assert calls.ended == 3
+    assert (timer.stats.fired, timer.stats.missed, timer.stats.overlapped) == (3, 0, 2)
+
+
+async def test_cancel_ends_a_running_call_for_the_next_one(
+    clock: ManualClock, calls: Calls
+) -> None:
+    async with Timer.every(1.0, calls.lasting, times=3, overlap="cancel", clock=clock) as timer:
+        await advance(clock, 3)
+        assert calls.times == [101.0, 102.0, 103.0]
+        assert calls.cancelled == 2
+        calls.release.set()
+        await timer.wait()
+    assert calls.ended == 1
+    assert (timer.stats.fired, timer.stats.missed, timer.stats.overlapped) == (3, 0, 2)
+
+
+async def test_jitter_delays_single_calls_and_never_the_schedule(
+    clock: ManualClock, calls: Calls
+) -> None:
+    async with Timer.every(1.0, calls.plain, jitter=0.5, times=200, clock=clock) as timer:
+        clock.advance(1000)
+        await timer.wait()
+    offsets = [time - 101.0 - n for n, time in enumerate(calls.times)]
+    assert all(0 <= offset < 0.5 for offset in offsets)
+    assert max(offsets) > 0.4
+    assert min(offsets) < 0.1
+
+
+async def test_a_pause_holds_the_schedule_and_resume_goes_on_with_it(
+    clock: ManualClock, calls: Calls
+) -> None:
+    async with Timer.every(1.0, calls.plain, clock=clock) as timer:
+        clock.advance(1.4)
+        timer.pause()
+        timer.pause()
+        clock.advance(10)
+        timer.resume()
+        timer.resume()
+        clock.advance(1.6)
+    assert calls.times == [101.0, 112.0, 113.0]
+    assert timer.stats.missed == 0
+
+
+async def test_a_single_shot_can_be_paused(clock: ManualClock, calls: Calls) -> None:
+    async with Timer.after(5.0, calls.plain, clock=clock) as timer:
+        clock.advance(2)
+        timer.pause()
+        clock.advance(50)
+        timer.resume()
+        clock.advance(3)
+        await timer.wait()
+    assert calls.times == [155.0]
+
+
+async def test_pausing_during_an_async_call_lets_it_finish(
+    clock: ManualClock, calls: Calls
+) -> None:
+    async with Timer.every(1.0, calls.lasting, clock=clock) as timer:
+        await advance(clock, 1.0)
+        timer.pause()
+        calls.release.set()
+        await advance(clock, 10)
+        assert calls.ended == 1
+        assert calls.times == [101.0]
+
+
+async def test_reset_starts_the_interval_anew(clock: ManualClock, calls: Calls) -> None:
+    async with Timer.every(1.0, calls.plain, clock=clock) as timer:
+        clock.advance(1.9)
+        timer.reset()
+        clock.advance(0.9)
+        assert calls.times == [101.0]
+        clock.advance(1.1)
+    assert calls.times == [101.0, 102.9, 103.9]
+
+
+async def test_a_watchdog_that_is_reset_in_time_never_fires(
+    clock: ManualClock, calls: Calls
+) -> None:
+    async with Timer.after(5.0, calls.plain, clock=clock) as timer:
+        for _ in range(10):
+            clock.advance(4)
+            timer.reset()
+        assert calls.times == []
+        clock.advance(5)
+        await timer.wait()
+    assert calls.times == [145.0]
+
+
+async def test_reset_while_paused_leaves_a_whole_interval_after_resume(
+    clock: ManualClock, calls: Calls
+) -> None:
+    async with Timer.every(1.0, calls.plain, clock=clock) as timer:
+        clock.advance(0.9)
+        timer.pause()
+        clock.advance(3)
+        timer.reset()
+        clock.advance(3)
+        timer.resume()
+        clock.advance(1.0)
+    assert calls.times == [107.9]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "reset"])
+async def test_the_schedule_of_a_timer_that_is_not_running_cannot_be_changed(verb: str) -> None:
+    timer = Timer.after(1.0, int)
+    with pytest.raises(StateError, match="it is new"):
+        getattr(timer, verb)()
+
+
+async def test_stopping_a_timer_from_inside_its_plain_function(clock: ManualClock) -> None:
+    times: list[float] = []
+
+    def func() -> None:
+        times.append(clock.time())
+        timer.request_stop()
+
+    async with Timer.every(1.0, func, clock=clock) as timer:
+        clock.advance(5)
+        await timer.wait()
+    assert times == [101.0]
+
+
+async def test_stopping_a_timer_from_inside_its_async_function(clock: ManualClock) -> None:
+    ended: list[float] = []
+
+    async def func() -> None:
+        await timer.stop()
+        await asyncio.sleep(0)
+        ended.append(clock.time())
+
+    async with Timer.every(1.0, func, clock=clock) as timer:
+        clock.advance(1)
+        await timer.wait()
+        clock.advance(5)
+    assert ended == [101.0]
+    assert timer.state is State.STOPPED
+
+
+async def test_stop_waits_for_the_running_call(clock: ManualClock, calls: Calls) -> None:
+    timer = Timer.every(1.0, calls.lasting, clock=clock)
+    await timer.start()
+    await advance(clock, 1)
+    stopping = asyncio.create_task(timer.stop())
+    await settle()
+    assert not stopping.done()
+    calls.release.set()
+    await stopping
+    assert calls.ended == 1
+
+
+async def test_stop_cancels_a_call_that_outlasts_the_stop_timeout(
+    clock: ManualClock, calls: Calls
+) -> None:
+    timer = Timer.every(1.0, calls.lasting, clock=clock, stop_timeout=0.01)
+    async with timer:
+        await advance(clock, 1)
+    assert (calls.ended, calls.cancelled) == (0, 1)
+
+
+async def test_stopping_drops_queued_calls(clock: ManualClock, calls: Calls) -> None:
+    async with Timer.every(1.0, calls.lasting, overlap="queue", clock=clock) as timer:
+        await advance(clock, 3)
+        calls.release.set()
+    assert calls.ended == 1
+    assert timer.stats.fired == 1
+
+
+async def test_a_stopped_timer_starts_again_from_zero(clock: ManualClock, calls: Calls) -> None:
+    timer = Timer.every(1.0, calls.plain, times=2, clock=clock)
+    for _ in range(2):
+        async with timer:
+            clock.advance(5)
+            await timer.wait()
+            assert timer.stats.fired == 2
+    assert calls.times == [101.0, 102.0, 106.0, 107.0]
+
+
+def failing(kind: str, errors: list[BaseException]) -> Callable[[], Any]:
+    """A function that raises the errors in turn, then does nothing."""
+
+    def plain() -> None:
+        if errors:
+            raise errors.pop(0)
+
+    async def lasting() -> None:
+        await asyncio.sleep(0)
+        plain()
+
+    return plain if kind == "plain" else lasting
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+class TestErrors:
+    async def test_stop_is_the_default_and_wait_raises(
+        self, clock: ManualClock, kind: str, reported: list[Any]
+    ) -> None:
+        func = failing(kind, [ZeroDivisionError("one")])
+        async with Timer.every(1.0, func, clock=clock) as timer:
+            waiting = asyncio.create_task(timer.wait())
+            await advance(clock, 3)
+            with pytest.raises(ZeroDivisionError, match="one"):
+                await waiting
+        assert timer.state is State.FAILED
+        assert timer.stats.fired == 1
+        assert not reported
+
+    async def test_an_error_that_nobody_waits_for_is_reported(
+        self, clock: ManualClock, kind: str, reported: list[Any]
+    ) -> None:
+        func = failing(kind, [ZeroDivisionError("one")])
+        async with Timer.every(1.0, func, clock=clock) as timer:
+            await advance(clock, 3)
+            assert timer.state is State.FAILED
+        assert [str(context["exception"]) for context in reported] == ["one"]
+
+    async def test_continue_reports_and_goes_on(
+        self, clock: ManualClock, kind: str, reported: list[Any]
+    ) -> None:
+        func = failing(kind, [ZeroDivisionError("one"), OSError("two")])
+        async with Timer.every(1.0, func, times=3, on_error="continue", clock=clock) as timer:
+            await advance(clock, 3)
+            await timer.wait()
+        assert [str(context["exception"]) for context in reported] == ["one", "two"]
+        assert timer.stats.fired == 3
+
+    async def test_a_function_is_called_with_the_error(
+        self, clock: ManualClock, kind: str, reported: list[Any]
+    ) -> None:
+        got: list[BaseException] = []
+        func = failing(kind, [ZeroDivisionError("one"), asyncio.CancelledError("inner")])
+        async with Timer.every(1.0, func, times=3, on_error=got.append, clock=clock) as timer:
+            await advance(clock, 3)
+            await timer.wait()
+        assert [type(error) for error in got] == [ZeroDivisionError, asyncio.CancelledError]
+        assert not reported
+
+    async def test_an_error_of_the_error_function_fails_the_timer(
+        self, clock: ManualClock, kind: str, reported: list[Any]
+    ) -> None:
+        def broken(error: BaseException) -> None:
+            raise LookupError("handler broken") from error
+
+        func = failing(kind, [ZeroDivisionError("one")])
+        async with Timer.every(1.0, func, on_error=broken, clock=clock) as timer:
+            waiting = asyncio.create_task(timer.wait())
+            await advance(clock, 3)
+            with pytest.raises(LookupError, match="handler broken"):
+                await waiting
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"interval": 0}, "interval must be positive and finite, got 0"),
+        ({"interval": float("nan")}, "interval must be positive and finite, got nan"),
+        ({"interval": float("inf")}, "interval must be positive and finite, got inf"),
+        ({"interval": 1, "times": 0}, "times must be at least 1, or None for ever, got 0"),
+        ({"interval": 1, "delay": -1}, "delay must be finite and not negative, got -1"),
+        ({"interval": 1, "jitter": -1}, "jitter must be finite and not negative, got -1"),
+        ({"interval": 1, "overlap": "drop"}, 'overlap must be "skip", "queue" or "cancel"'),
+    ],
+)
+def test_values_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Timer.every(func=int, **options)
+
+
+def test_what_cannot_be_called_is_refused() -> None:
+    async def handler(error: BaseException) -> None: ...
+
+    with pytest.raises(TypeError, match="func must be a function without arguments, got 7"):
+        Timer.every(1.0, 7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="on_error is"):
+        Timer.every(1.0, int, on_error=handler)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="on_error is"):
+        Timer.every(1.0, int, on_error="ignore")  # type: ignore[arg-type]
+
+
+@given(
+    interval=st.floats(min_value=0.001, max_value=10),
+    steps=st.lists(st.floats(min_value=0, max_value=100), max_size=20),
+)
+def test_every_tick_of_any_schedule_is_called_or_counted_as_missed(
+    interval: float, steps: list[float]
+) -> None:
+    async def main() -> None:
+        clock = ManualClock()
+        blocked = iter(steps)
+
+        def func() -> None:
+            clock.advance(next(blocked, 0.0))
+
+        async with Timer.every(interval, func, clock=clock) as timer:
+            clock.advance(100 * interval)
+            due = clock.time() / interval
+        assert abs(timer.stats.fired + timer.stats.missed - due) <= 1 + due * 1e-9
+
+    asyncio.run(main())
+
+
+async def test_on_the_event_loops_own_clock_ticks_do_not_drift() -> None:
+    loop = asyncio.get_running_loop()
+    seen: list[float] = []
+    timer = Timer.every(0.01, lambda: seen.append(loop.time()), times=30)
+    before = loop.time()
+    async with timer:
+        await timer.wait()
+    # The n-th tick that was served lies on the grid, never before its time.
+    ticks = [(time - before) / 0.01 for time in seen]
+    assert all(tick >= n + 1 - 0.1 for n, tick in enumerate(ticks))
+    assert timer.stats.fired == 30
+    assert round(ticks[-1] - timer.stats.lateness / 0.01) <= 30 + timer.stats.missed
