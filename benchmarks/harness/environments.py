@@ -1,0 +1,40 @@
+"""Interpreters of the other hatch environments, for contenders that cannot share the harness's own."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from benchmarks.harness.model import Unavailable
+
+ROOT = Path(__file__).parents[2]
+
+
+@functools.cache
+def interpreter(environment: str) -> str:
+    """Return the path of an environment's Python; hatch makes the environment when it is absent.
+
+    Raises:
+        Unavailable: hatch is not found, or cannot make the environment.
+    """
+    hatch = shutil.which("hatch")
+    if hatch is None:
+        raise Unavailable(f"the environment {environment} needs hatch on PATH")
+    # The outer `hatch run` leaves marks of its own environment, which must not reach the inner one.
+    variables = {k: v for k, v in os.environ.items() if k not in ("HATCH_ENV_ACTIVE", "VIRTUAL_ENV")}
+    found = subprocess.run(
+        [hatch, "-q", "run", f"{environment}:python", "-c", "import sys; print(sys.executable)"],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=300,
+    )
+    if found.returncode:
+        raise Unavailable(f"hatch cannot make the environment {environment}: {found.stderr.strip()}")
+    return found.stdout.splitlines()[-1]

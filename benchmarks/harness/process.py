@@ -1,0 +1,220 @@
+"""The harness's side of a contender's processes: start, call, signal, and always an end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from benchmarks.harness.environments import interpreter
+from benchmarks.harness.model import Contender, Function, Options, Unavailable
+
+ROOT = Path(__file__).parents[2]
+LINE = 1 << 20
+"""The longest answer of a child, in bytes; a failed one's traceback is an answer."""
+
+
+class ContenderError(Exception):
+    """A contender failed, hung, or gave no result. The sentence names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measured run: the units done, the time they took, and the CPU time of all its processes."""
+
+    count: int
+    seconds: float
+    cpu: float
+    extra: dict[str, float]
+    version: str | None = None
+
+    @property
+    def rate(self) -> float:
+        """Units per second."""
+        return self.count / self.seconds
+
+    @property
+    def cpu_each(self) -> float:
+        """CPU seconds per unit."""
+        return self.cpu / self.count
+
+
+class Process:
+    """One running child."""
+
+    def __init__(self, label: str, process: asyncio.subprocess.Process, errors: IO[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._label = label
+        self._stdin = process.stdin
+        self._stdout = process.stdout
+        self._errors = errors
+
+    def send(self, command: Options) -> None:
+        """Write a command; they are far smaller than the pipe's buffer."""
+        self._stdin.write(json.dumps(command).encode() + b"\n")
+
+    async def answer(self, kind: str) -> dict[str, Any]:
+        """Wait for an answer of this kind."""
+        line = await self._stdout.readline()
+        if not line:
+            raise ContenderError(f"{self._label} ended too early\n{self._printed()}")
+        answer = json.loads(line)
+        if "unavailable" in answer:
+            raise Unavailable(answer["unavailable"])
+        if "failed" in answer:
+            raise ContenderError(f"{self._label} failed\n{answer['failed']}{self._printed()}")
+        if kind not in answer:
+            raise ContenderError(f"{self._label}: {', '.join(answer)} came instead of {kind}")
+        found: dict[str, Any] = answer[kind]
+        return found
+
+    def _printed(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")
+
+
+@asynccontextmanager
+async def start(label: str, python: str) -> AsyncIterator[Process]:
+    """Start a child under an interpreter; it is gone when the context ends."""
+    places = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    with tempfile.TemporaryFile() as errors:
+        process = await asyncio.create_subprocess_exec(
+            python,
+            "-m",
+            "benchmarks.harness.child",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+            limit=LINE,
+        )
+        try:
+            yield Process(label, process, errors)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+def cores(count: int, *, pin: bool) -> Sequence[int | None]:
+    """Return a core for each of `count` processes, or None where binding makes no sense."""
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if not pin or count < 2 or len(allowed) < count:
+        return [None] * count
+    return allowed[:count]
+
+
+async def measure(
+    contender: Contender,
+    options: Options,
+    *,
+    seconds: float,
+    warmup: float,
+    pin: bool,
+    grace: float = 30.0,
+) -> Sample:
+    """Run a contender in processes of its own: warm up, then measure.
+
+    Args:
+        contender: what to run.
+        options: what its functions find in `run.options`.
+        seconds: the length of the measured call.
+        warmup: the length of the call before it; 0 for none.
+        pin: whether each process of a pair is bound to a core of its own.
+        grace: how many seconds a call may take beyond three times its length, before it counts as hung.
+
+    Raises:
+        ContenderError: it failed, hung, or gave no result.
+        Unavailable: it cannot run here.
+    """
+    python = sys.executable
+    if contender.environment is not None:
+        python = await asyncio.to_thread(interpreter, contender.environment)
+    functions = contender.functions
+    roles = ["server", "client"] if len(functions) == 2 else ["process"]
+    bound = cores(len(functions), pin=pin)
+    async with AsyncExitStack() as stack:
+        processes = [
+            await stack.enter_async_context(start(f"{contender.name} ({role})", python))
+            for role in roles
+        ]
+        answers: list[dict[str, Any]] = []
+        for length in filter(None, [warmup, seconds]):
+            deadline = 3 * length + grace
+            calls = [
+                {
+                    "function": path(function),
+                    "loop": contender.loop,
+                    "package": contender.package,
+                    "seconds": length,
+                    "options": options,
+                    "partner": {},
+                    "core": core,
+                    "deadline": deadline,
+                }
+                for function, core in zip(functions, bound, strict=True)
+            ]
+            try:
+                # The child's own deadline comes first: it shows where it hangs.
+                async with asyncio.timeout(deadline + 5):
+                    answers = await call(processes, calls)
+            except TimeoutError:
+                raise ContenderError(f"{contender.name} did not end in {deadline} s") from None
+        return sample(contender, answers)
+
+
+async def call(processes: Sequence[Process], calls: Sequence[dict[str, Any]]) -> list[Any]:
+    """Call the function of each process, the client's when the server is ready."""
+    first, *rest = processes
+    first.send({"call": calls[0]})
+    if not rest:
+        return [await first.answer("done")]
+    client = rest[0]
+    info = await first.answer("ready")
+    client.send({"call": calls[1] | {"partner": info}})
+
+    async def client_done() -> dict[str, Any]:
+        done = await client.answer("done")
+        first.send({"finish": {key: done[key] for key in ("count", "seconds") if key in done}})
+        return done
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            # Both are awaited at once: a failure of either one ends the run.
+            tasks = [group.create_task(first.answer("done")), group.create_task(client_done())]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def sample(contender: Contender, answers: Sequence[dict[str, Any]]) -> Sample:
+    """Put the answers of a contender's processes together."""
+    results = [answer for answer in answers if "count" in answer]
+    if len(results) != 1:
+        raise ContenderError(f"{contender.name}: {len(results)} of its functions gave a Measured, not one")
+    result = results[0]
+    if result["count"] <= 0 or result["seconds"] <= 0:
+        raise ContenderError(
+            f"{contender.name} did {result['count']} units in {result['seconds']} s: nothing to compare"
+        )
+    return Sample(
+        count=result["count"],
+        seconds=result["seconds"],
+        cpu=sum(answer["cpu"] for answer in answers),
+        extra=result["extra"],
+        version=result["version"],
+    )
+
+
+def path(function: Function) -> str:
+    """Return the name that a child finds a function by."""
+    return f"{function.__module__}:{function.__qualname__}"
