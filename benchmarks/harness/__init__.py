@@ -1,6 +1,6 @@
-"""What a benchmark and its contenders need; the rest of the harness is for its maintainers."""
+"""What a benchmark's file needs; the rest of the harness is for its maintainers."""
 
-from benchmarks.harness.model import (
+from .model import (
     Benchmark,
     Contender,
     Function,
@@ -11,4 +11,13 @@ from benchmarks.harness.model import (
     Unavailable,
 )
 
-__all__ = ["Benchmark", "Contender", "Function", "Measured", "Options", "Run", "Stopwatch", "Unavailable"]
+__all__ = [
+    "Benchmark",
+    "Contender",
+    "Function",
+    "Measured",
+    "Options",
+    "Run",
+    "Stopwatch",
+    "Unavailable",
+]

@@ -3,8 +3,8 @@
 Commands come as lines of JSON on the standard input, answers leave as lines of JSON on what was the
 standard output. Whatever the contender prints goes to the standard error.
 
-Commands: `{"call": ...}` runs the function once, `{"finish": ...}` tells a server that its client is
-done. The end of the input ends the process. Answers: `{"ready": ...}`, `{"done": ...}`,
+Commands: `{"call": ...}` runs the function once, `{"finish": ...}` tells a server that its client
+is done. The end of the input ends the process. Answers: `{"ready": ...}`, `{"done": ...}`,
 `{"unavailable": sentence}`, `{"failed": traceback}`.
 """
 
@@ -41,11 +41,12 @@ class Child:
         """Carry out calls, one after the other, until the input ends."""
         threading.Thread(target=self._read, daemon=True).start()
         while (call := self._calls.get()) is not None:
+            answer: dict[str, Any]
             try:
                 answer = {"done": self._call(call)}
             except Unavailable as error:
                 answer = {"unavailable": str(error)}
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever it is, the harness reports it
                 answer = {"failed": traceback.format_exc()}
             self._answer(answer)
 

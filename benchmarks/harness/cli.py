@@ -29,9 +29,11 @@ def parser() -> argparse.ArgumentParser:
         "its own; the table has medians, and ratios to the reference of the same round.",
     )
     parser.add_argument("suite", choices=SUITES, help="whose benchmarks")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="only these benchmarks of the suite")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these benchmarks")
     amount = parser.add_mutually_exclusive_group()
-    amount.add_argument("--quick", action="store_true", help="three short rounds: a first impression")
+    amount.add_argument(
+        "--quick", action="store_true", help="three short rounds, for a first impression"
+    )
     amount.add_argument(
         "--smoke",
         action="store_true",
@@ -48,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE")
     parser.add_argument("--check", action="store_true", help="fail below the floors in floors.toml")
-    parser.add_argument("--list", action="store_true", help="list the benchmarks and their contenders")
+    parser.add_argument("--list", action="store_true", help="list what there is to measure")
     return parser
 
 
@@ -64,7 +66,8 @@ def load(suite: str, names: Sequence[str] = ()) -> dict[str, Benchmark]:
         if isinstance(benchmark := getattr(content, "BENCHMARK", None), Benchmark):
             found[module.name] = benchmark
     if unknown := set(names) - found.keys():
-        raise LookupError(f"no benchmark is named {', '.join(sorted(unknown))}; there are {', '.join(found)}")
+        known = ", ".join(found)
+        raise LookupError(f"no benchmark is named {', '.join(unknown)}; there are {known}")
     return {f"{suite}/{name}": found[name] for name in found if not names or name in names}
 
 

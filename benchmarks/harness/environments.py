@@ -1,4 +1,4 @@
-"""Interpreters of the other hatch environments, for contenders that cannot share the harness's own."""
+"""Interpreters of other hatch environments, for contenders that cannot share the harness's."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def interpreter(environment: str) -> str:
     hatch = shutil.which("hatch")
     if hatch is None:
         raise Unavailable(f"the environment {environment} needs hatch on PATH")
-    # The outer `hatch run` leaves marks of its own environment, which must not reach the inner one.
-    variables = {k: v for k, v in os.environ.items() if k not in ("HATCH_ENV_ACTIVE", "VIRTUAL_ENV")}
+    # The marks that the outer `hatch run` leaves must not reach the inner one.
+    marks = ("HATCH_ENV_ACTIVE", "VIRTUAL_ENV")
+    variables = {key: value for key, value in os.environ.items() if key not in marks}
     found = subprocess.run(
         [hatch, "-q", "run", f"{environment}:python", "-c", "import sys; print(sys.executable)"],
         capture_output=True,
@@ -36,5 +37,6 @@ def interpreter(environment: str) -> str:
         timeout=300,
     )
     if found.returncode:
-        raise Unavailable(f"hatch cannot make the environment {environment}: {found.stderr.strip()}")
+        reason = found.stderr.strip()
+        raise Unavailable(f"hatch cannot make the environment {environment}: {reason}")
     return found.stdout.splitlines()[-1]

@@ -19,9 +19,11 @@ class Floor:
     Args:
         benchmark: `suite/file`.
         contender: the row that it binds.
-        number: `rate`, `ratio`, `cpu` (seconds per unit), `cpu_ratio`, or the name of an extra column.
+        number: `rate`, `ratio`, `cpu` (seconds per unit), `cpu_ratio`, or the name of an extra
+            column.
         case: the case; every case when it is not given.
-        against: the contender that a ratio refers to; the benchmark's reference when it is not given.
+        against: the contender that a ratio refers to; the benchmark's reference when it is not
+            given.
         at_least: the least value that is allowed.
         at_most: the greatest value that is allowed.
     """

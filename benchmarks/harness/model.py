@@ -16,7 +16,7 @@ from typing import Any
 Options = Mapping[str, Any]
 
 
-class Unavailable(Exception):
+class Unavailable(Exception):  # noqa: N818 - raised where it is said: `raise Unavailable(...)`
     """The contender cannot run here. The sentence says what is missing."""
 
 
@@ -27,7 +27,7 @@ class Measured:
     Args:
         count: how many units of work (messages, ticks, round trips) were done.
         seconds: how long that took, by the contender's own clock.
-        cpu: CPU seconds that it took in this process; by default the harness takes those of the whole call.
+        cpu: CPU seconds that it took in this process; by default those of the whole call.
         extra: further numbers, each a column of its own, named with their unit: `{"p99 µs": 41.0}`.
     """
 
@@ -38,7 +38,7 @@ class Measured:
 
 
 class Stopwatch:
-    """Measures a stretch of a contender's call: `watch = Stopwatch()`, the work, `watch.stop(count)`."""
+    """Measures a part of a call: `watch = Stopwatch()`, the work, `watch.stop(count)`."""
 
     __slots__ = ("_cpu", "_time")
 
@@ -79,14 +79,14 @@ class Run:
         self._outcome: Options = {}
 
     def ready(self, **info: Any) -> None:
-        """Say that the server serves; its client is started now and finds `info` in `run.partner`."""
+        """Say that the server serves; its client is called now, with `info` in `run.partner`."""
         self._on_ready(info)
 
     def wait_finished(self) -> Options:
         """Wait, blocking this thread, until the client's function has returned.
 
         Returns:
-            `{"count": ..., "seconds": ...}` of the client's `Measured`, or nothing when it gave none.
+            `{"count": ..., "seconds": ...}` of the client's `Measured`; empty when it gave none.
 
         Raises:
             TimeoutError: the client did not return before the deadline.
@@ -105,7 +105,7 @@ class Run:
         self._finished.set()
 
 
-Function = Callable[[Run], "Measured | None | Awaitable[Measured | None]"]
+Function = Callable[[Run], "Measured | Awaitable[Measured | None] | None"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,11 +120,13 @@ class Contender:
         work: what it does for each unit, in a few words.
         guarantees: what the user may rely on, in a few words.
         run: the function of a contender that works alone.
-        server: the function that calls `run.ready`. One of the pair returns a `Measured`, the other None.
-        client: the function that is called when the server is ready, in a process and on a core of its own.
+        server: the function that calls `run.ready`. One of the pair returns a `Measured`, the other
+            None.
+        client: the function that is called when the server is ready, in a process and on a core of
+            its own.
         loop: the event loop of async functions, "asyncio" or "uvloop".
         package: the distribution whose version stands beside the name.
-        environment: the hatch environment that it runs in, when that is another than the harness's own.
+        environment: the hatch environment that it runs in, when it cannot share the harness's.
     """
 
     name: str
@@ -142,7 +144,7 @@ class Contender:
         if pair != (not alone, not alone):
             raise ValueError(f"contender {self.name!r} needs either run, or server and client")
         if self.loop not in ("asyncio", "uvloop"):
-            raise ValueError(f"contender {self.name!r}: loop is {self.loop!r}, not asyncio or uvloop")
+            raise ValueError(f"contender {self.name!r}: loop {self.loop!r} is not known")
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -161,7 +163,8 @@ class Benchmark:
         reference: the name of the contender that ratios refer to.
         cases: options by case name; each case has a table of its own.
         seconds: how long one measured call lasts; `quick_seconds` with --quick.
-        setup: gives a context manager around all runs, which yields further options (a broker's address).
+        setup: gives a context manager around all runs, which yields further options (the address of
+            a broker).
         pin: whether each process of a pair is bound to a core of its own.
         note: what a reader should know, below the table.
     """

@@ -27,7 +27,7 @@ class ContenderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measured run: the units done, the time they took, and the CPU time of all its processes."""
+    """One measured run: the units done, their time, and the CPU time of all its processes."""
 
     count: int
     seconds: float
@@ -130,7 +130,7 @@ async def measure(
         seconds: the length of the measured call.
         warmup: the length of the call before it; 0 for none.
         pin: whether each process of a pair is bound to a core of its own.
-        grace: how many seconds a call may take beyond three times its length, before it counts as hung.
+        grace: the seconds that a call may take beyond three times its length before it is ended.
 
     Raises:
         ContenderError: it failed, hung, or gave no result.
@@ -200,11 +200,11 @@ def sample(contender: Contender, answers: Sequence[dict[str, Any]]) -> Sample:
     """Put the answers of a contender's processes together."""
     results = [answer for answer in answers if "count" in answer]
     if len(results) != 1:
-        raise ContenderError(f"{contender.name}: {len(results)} of its functions gave a Measured, not one")
+        raise ContenderError(f"{contender.name}: {len(results)} of its functions gave a Measured")
     result = results[0]
     if result["count"] <= 0 or result["seconds"] <= 0:
         raise ContenderError(
-            f"{contender.name} did {result['count']} units in {result['seconds']} s: nothing to compare"
+            f"{contender.name} did {result['count']} in {result['seconds']} s: nothing to compare"
         )
     return Sample(
         count=result["count"],

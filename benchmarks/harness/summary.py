@@ -1,9 +1,9 @@
-"""Numbers over all runs of one case: medians, their spread, and ratios to a contender of the same run."""
+"""Numbers over all runs of one case: medians, spread, and ratios to a contender of the same run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
@@ -93,9 +93,7 @@ class Case:
             for extra in self.extras:
                 if (spread := self.extra(name, extra)) is not None:
                     numbers[extra] = spread
-            row: dict[str, Any] = {
-                key: {"median": s.median, "low": s.low, "high": s.high} for key, s in numbers.items()
-            }
+            row: dict[str, Any] = {key: asdict(spread) for key, spread in numbers.items()}
             row["version"] = samples[0].version
             row["runs"] = [
                 {"count": s.count, "seconds": s.seconds, "cpu": s.cpu, "extra": s.extra}
