@@ -46,7 +46,7 @@ class Child:
                 answer = {"done": self._call(call)}
             except Unavailable as error:
                 answer = {"unavailable": str(error)}
-            except Exception:  # noqa: BLE001 - whatever it is, the harness reports it
+            except Exception:
                 answer = {"failed": traceback.format_exc()}
             self._answer(answer)
 
