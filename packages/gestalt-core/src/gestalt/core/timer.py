@@ -300,7 +300,7 @@ class Timer(Component):
         except (Exception, asyncio.CancelledError) as error:
             self._call_failed(error)
         else:
-            if inspect.isawaitable(result):
+            if result is not None and inspect.isawaitable(result):
                 self._running = self._spawn(self._finish(result), name="call")
                 self._running.add_done_callback(self._call_ended)
                 return
