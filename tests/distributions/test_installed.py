@@ -7,6 +7,9 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+# What is not in uv's cache yet is downloaded.
+pytestmark = pytest.mark.timeout(300)
+
 
 def expected(members: Any, name: str, *extras: str) -> set[str]:
     """What a distribution with these extras needs: all members, and what those declare."""
