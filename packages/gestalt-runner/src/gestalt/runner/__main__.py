@@ -1,0 +1,6 @@
+"""`python -m gestalt.runner`: the same as the `gestalt` command."""
+
+from .command import main
+
+if __name__ == "__main__":
+    main()

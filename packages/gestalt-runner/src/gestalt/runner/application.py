@@ -1,0 +1,245 @@
+"""The course of an application: start, watch, stop, finalize."""
+
+import asyncio
+import gc
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from .errors import ShutdownTimeout, UnhandledError
+from .parts import ComponentPart, MainPart, Part
+from .report import describe_tasks, logger, report_error
+
+# What is cut at the end of the shutdown's time still gets this long to release what it holds.
+GRACE = 1.0
+
+OnException = Literal["stop", "continue"] | Callable[[BaseException, dict[str, Any]], object]
+
+
+class Application:
+    """Starts parts in order, stops them in reverse, and collects what goes wrong on the way."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        parts: Sequence[Part],
+        *,
+        finalizers: Sequence[Callable[[], object]],
+        on_exception: OnException,
+        on_reload: Callable[[], object] | None,
+        shutdown_timeout: float,
+    ) -> None:
+        self.errors: list[BaseException] = []
+        # A SystemExit or KeyboardInterrupt that the application raised itself.
+        self.leaving: BaseException | None = None
+        self._loop = loop
+        self._parts = parts
+        self._finalizers = finalizers
+        self._on_exception = on_exception
+        self._on_reload = on_reload
+        self._shutdown_timeout = shutdown_timeout
+        self._deadline = 0.0
+        self._stopping = asyncio.Event()
+        self._cutting = asyncio.Event()
+        self._running = set(parts)
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._reloading: asyncio.Task[None] | None = None
+        self._reload_again = False
+
+    def request_stop(self) -> None:
+        """Begin the graceful stop."""
+        if not self._stopping.is_set():
+            self._deadline = self._loop.time() + self._shutdown_timeout
+            self._stopping.set()
+
+    def cut(self) -> None:
+        """Cut what drains. Clean-up and finalizers still run."""
+        self._cutting.set()
+        self.request_stop()
+
+    def fail(self, message: str, error: BaseException) -> None:
+        """Note an error, report it once, and stop; SystemExit and KeyboardInterrupt just stop."""
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):
+            self.leaving = self.leaving or error
+        elif not any(error is known for known in self.errors):
+            self.errors.append(error)
+            report_error(message, error)
+        self.request_stop()
+
+    def reload(self) -> None:
+        """Call `on_reload`; during a reload, once more after it."""
+        if self._reloading is not None:
+            self._reload_again = True
+        elif self._on_reload is not None and not self._stopping.is_set():
+            self._reloading = self._loop.create_task(self._reload(self._on_reload), name="reload")
+
+    def handle_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """The event loop's exception handler."""
+        message = context.get("message") or "Unhandled error"
+        source = context.get("task") or context.get("future") or context.get("component")
+        if isinstance(source, asyncio.Task):
+            message = f"{message} (task {source.get_name()!r})"
+        error = context.get("exception") or UnhandledError(message)
+        if self._on_exception == "stop" or not isinstance(error, Exception):
+            self.fail(message, error)
+        elif self._on_exception == "continue":
+            report_error(message, error)
+        else:
+            try:
+                self._on_exception(error, context)
+            except BaseException as raised:
+                self.fail(f"on_exception did not handle: {message}", raised)
+
+    async def run(self) -> None:
+        """Run from the first start to the last finalizer."""
+        for part in self._parts:
+            if self._stopping.is_set():
+                break
+            await self._start(part)
+        await self._stopping.wait()
+        for part in reversed([part for part in self._parts if part.started]):
+            await self._stop(part)
+        await self._end_tasks()
+        self._deadline = self._loop.time() + self._shutdown_timeout
+        for finalizer in self._finalizers:
+            await self._finalize(finalizer)
+        await self._end_tasks()
+        await self._within(self._loop.shutdown_asyncgens(), "asynchronous generators")
+        self._report_unretrieved()
+
+    async def _start(self, part: Part) -> None:
+        starting = self._loop.create_task(part.start(), name=f"{part.name} start")
+        stopping = self._loop.create_task(self._stopping.wait(), name="stop requested")
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait([starting], timeout=self._remaining())
+        if not starting.done():
+            self._fail_late(f"the start of {part.name}", {starting})
+        elif starting.cancelled():
+            if not self._stopping.is_set():
+                self.fail(
+                    f"{part.name} did not start", UnhandledError("its start was cancelled from inside")
+                )
+        elif (error := starting.exception()) is not None:
+            self.fail(f"{part.name} did not start", error)
+        else:
+            part.started = True
+            watcher = self._loop.create_task(self._watch(part), name=f"{part.name} watch")
+            self._watchers.add(watcher)
+            watcher.add_done_callback(self._watchers.discard)
+
+    async def _watch(self, part: Part) -> None:
+        try:
+            await part.wait()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.fail(f"{part.name} failed", error)
+        self._running.discard(part)
+        mains = [part for part in self._parts if isinstance(part, MainPart)]
+        if self._running.isdisjoint(mains or self._parts):
+            self.request_stop()
+
+    async def _stop(self, part: Part) -> None:
+        part.request_stop()
+        stopping = self._loop.create_task(part.stop(), name=f"{part.name} stop")
+        cutting = self._loop.create_task(self._cutting.wait(), name="cut requested")
+        # A coroutine that was cancelled is cleaning up, which nothing but the deadline cuts.
+        waited = [stopping, cutting] if isinstance(part, ComponentPart) else [stopping]
+        # The stop has to be under way before it can be cut.
+        await asyncio.sleep(0)
+        await asyncio.wait(
+            waited, timeout=self._remaining(), return_when=asyncio.FIRST_COMPLETED
+        )
+        cutting.cancel()
+        if not stopping.done():
+            if not self._cutting.is_set() or isinstance(part, MainPart):
+                self._fail_late(part.name, self._others() - {stopping, cutting})
+            part.request_stop()
+            if isinstance(part, ComponentPart):
+                stopping.cancel()
+            await asyncio.wait([stopping], timeout=max(self._remaining(), GRACE))
+        if stopping.done() and not stopping.cancelled() and (error := stopping.exception()):
+            self.fail(f"{part.name} did not stop cleanly", error)
+
+    async def _end_tasks(self) -> None:
+        """Cancel what is left, and name what does not end."""
+        left = self._others()
+        for task in left:
+            task.cancel()
+        if not left:
+            return
+        _, pending = await asyncio.wait(left, timeout=max(self._remaining(), GRACE))
+        if pending:
+            self._fail_late(f"{len(pending)} cancelled task(s)", pending)
+
+    async def _finalize(self, finalizer: Callable[[], object]) -> None:
+        name = getattr(finalizer, "__name__", repr(finalizer))
+        try:
+            result = finalizer()
+        except BaseException as error:
+            self.fail(f"finalizer {name} failed", error)
+            return
+        if inspect.isawaitable(result):
+            await self._within(result, f"finalizer {name}")
+
+    async def _within(self, awaitable: Any, name: str) -> None:
+        """Wait for `awaitable`, until the deadline, in a task that cannot hurt this one."""
+
+        async def wait() -> None:
+            await awaitable
+
+        task = self._loop.create_task(wait(), name=name)
+        await asyncio.wait([task], timeout=max(self._remaining(), GRACE))
+        if not task.done():
+            self._fail_late(name, {task})
+            task.cancel()
+            await asyncio.wait([task], timeout=GRACE)
+        if task.cancelled():
+            logger.warning("%s was cancelled", name)
+        elif task.done() and (error := task.exception()) is not None:
+            self.fail(f"{name} failed", error)
+
+    async def _reload(self, on_reload: Callable[[], object]) -> None:
+        try:
+            while True:
+                self._reload_again = False
+                result = on_reload()
+                if inspect.isawaitable(result):
+                    await result
+                if not self._reload_again:
+                    return
+        except Exception as error:
+            self._loop.call_exception_handler({"message": "reload failed", "exception": error})
+        finally:
+            self._reloading = None
+
+    def _fail_late(self, name: str, tasks: set[asyncio.Task[Any]]) -> None:
+        self.fail(
+            f"{name} did not end in time; still running:\n{describe_tasks(tasks)}",
+            ShutdownTimeout(f"{name} did not end within {self._shutdown_timeout} s"),
+        )
+
+    def _report_unretrieved(self) -> None:
+        """Report the failed tasks whose exception nobody has asked for.
+
+        asyncio reports such a task when it is collected; one that is kept would never be.
+        """
+        gc.collect()
+        for task in [found for found in gc.get_objects() if isinstance(found, asyncio.Task)]:
+            # The mark that asyncio itself goes by; there is no public one.
+            if task.get_loop() is self._loop and getattr(task, "_log_traceback", False):
+                context = {
+                    "message": "Task exception was never retrieved",
+                    "exception": task.exception(),
+                    "task": task,
+                }
+                self.handle_exception(self._loop, context)
+
+    def _others(self) -> set[asyncio.Task[Any]]:
+        return asyncio.all_tasks() - self._watchers - {asyncio.current_task()}
+
+    def _remaining(self) -> float:
+        return max(self._deadline - self._loop.time(), 0.0)

@@ -1,0 +1,88 @@
+"""The parts of an application: components and main coroutines, with one interface to both."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from gestalt.core import Component
+
+Main = Component | Coroutine[Any, Any, Any] | Callable[[], Awaitable[Any]]
+
+
+class ComponentPart:
+    """A component: started, waited for and stopped by its own methods."""
+
+    def __init__(self, component: Component) -> None:
+        self.component = component
+        self.started = False
+        self.name = component.name
+
+    async def start(self) -> None:
+        await self.component.start()
+
+    async def wait(self) -> None:
+        await self.component.wait_stopped()
+
+    def request_stop(self) -> None:
+        self.component.request_stop()
+
+    async def stop(self) -> None:
+        await self.component.stop()
+
+
+class MainPart:
+    """A coroutine: it runs in a task, and is cancelled to stop it."""
+
+    def __init__(self, main: Coroutine[Any, Any, Any] | Callable[[], Awaitable[Any]]) -> None:
+        self._main = main
+        self.started = False
+        self.name: str = getattr(main, "__name__", None) or type(main).__name__
+        self._task: asyncio.Task[Any] | None = None
+
+    async def start(self) -> None:
+        coro = self._main if inspect.iscoroutine(self._main) else self._call()
+        self._task = asyncio.get_running_loop().create_task(coro, name=self.name)
+
+    async def wait(self) -> None:
+        """Wait for the end; the cancellation that `request_stop` asked for is a good one."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
+
+    def request_stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def discard(self) -> None:
+        """Give up a coroutine that was never run, so that nothing warns of it."""
+        if self._task is None and inspect.iscoroutine(self._main):
+            self._main.close()
+
+    async def _call(self) -> Any:
+        assert callable(self._main)
+        result = self._main()
+        if not inspect.isawaitable(result):
+            raise TypeError(f"{self.name} must be an async function, it returned {result!r}")
+        return await result
+
+
+Part = ComponentPart | MainPart
+
+
+def as_part(main: Main) -> Part:
+    """The part that `main` stands for.
+
+    Raises:
+        TypeError: it is neither a component, nor a coroutine, nor an async function.
+    """
+    if isinstance(main, Component):
+        return ComponentPart(main)
+    if inspect.iscoroutine(main) or (callable(main) and not isinstance(main, type)):
+        return MainPart(main)
+    raise TypeError(f"run() takes components, coroutines and async functions, got {main!r}")
