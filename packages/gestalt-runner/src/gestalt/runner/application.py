@@ -119,9 +119,8 @@ class Application:
             self._fail_late(f"the start of {part.name}", {starting})
         elif starting.cancelled():
             if not self._stopping.is_set():
-                self.fail(
-                    f"{part.name} did not start", UnhandledError("its start was cancelled from inside")
-                )
+                cancelled = UnhandledError("its start was cancelled from inside")
+                self.fail(f"{part.name} did not start", cancelled)
         elif (error := starting.exception()) is not None:
             self.fail(f"{part.name} did not start", error)
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .launch import run
+from .parts import as_part
 
 EPILOG = """\
 exit status:
@@ -111,4 +112,8 @@ def _load(parser: argparse.ArgumentParser, target: str) -> Any:
             found = getattr(found, name)
         except AttributeError:
             parser.error(f"module {module_name!r} has no attribute {attribute!r}")
+    try:
+        as_part(found)
+    except TypeError as error:
+        parser.error(f"{target}: {error}")
     return found

@@ -41,7 +41,8 @@ class MainPart:
         self._task: asyncio.Task[Any] | None = None
 
     async def start(self) -> None:
-        coro = self._main if inspect.iscoroutine(self._main) else self._call()
+        main = self._main
+        coro = main if inspect.iscoroutine(main) else self._call(main)
         self._task = asyncio.get_running_loop().create_task(coro, name=self.name)
 
     async def wait(self) -> None:
@@ -64,9 +65,8 @@ class MainPart:
         if self._task is None and inspect.iscoroutine(self._main):
             self._main.close()
 
-    async def _call(self) -> Any:
-        assert callable(self._main)
-        result = self._main()
+    async def _call(self, main: Any) -> Any:
+        result = main()
         if not inspect.isawaitable(result):
             raise TypeError(f"{self.name} must be an async function, it returned {result!r}")
         return await result

@@ -1,0 +1,125 @@
+"""Scripts run as processes of their own, with deadlines on every wait."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+DEADLINE = 30.0
+
+PRELUDE = """
+import asyncio, os, signal, sys, threading
+from gestalt.core import Component
+from gestalt.runner import run
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def say(text):
+    print(text, flush=True)
+
+class Part(Component):
+    async def _open(self): say(f"open {self.name}")
+    async def _close(self): say(f"close {self.name}")
+
+class Draining(Part):
+    async def _drain(self):
+        say("draining")
+        await asyncio.Event().wait()
+"""
+
+
+class Process:
+    """A running script: its lines as they come, and what it left behind."""
+
+    def __init__(self, arguments: list[str], cwd: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        self.lines: list[str] = []
+        self.errors = ""
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._readers = [
+            threading.Thread(target=self._read_lines), threading.Thread(target=self._read_errors)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read_lines(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._queue.put(line.rstrip("\n"))
+        self._queue.put(None)
+
+    def _read_errors(self) -> None:
+        assert self._process.stderr is not None
+        self.errors = self._process.stderr.read()
+
+    def wait_for(self, expected: str) -> None:
+        while (line := self._queue.get(timeout=DEADLINE)) is not None:
+            self.lines.append(line)
+            if line == expected:
+                return
+        self.end()
+        pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> int:
+        """Wait for the end; the exit status, negative for a signal."""
+        status = self._process.wait(DEADLINE)
+        for reader in self._readers:
+            reader.join(DEADLINE)
+        while not self._queue.empty():
+            if (line := self._queue.get()) is not None:
+                self.lines.append(line)
+        return status
+
+    def discard(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self.end()
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    processes: list[Process] = []
+
+    def launch(*arguments: str) -> Process:
+        processes.append(Process(list(arguments), tmp_path))
+        return processes[-1]
+
+    yield launch
+    for process in processes:
+        process.discard()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def script(
+    request: pytest.FixtureRequest, launch: Callable[..., Process], tmp_path: Path
+) -> Callable[[str], Process]:
+    """Start a script; LOOP in it is the event loop to take."""
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+
+    def script(body: str) -> Process:
+        path = tmp_path / "script.py"
+        path.write_text(f"{PRELUDE}\nLOOP = {request.param!r}\n{textwrap.dedent(body)}")
+        return launch(str(path))
+
+    return script

@@ -1,0 +1,207 @@
+"""run() in processes of its own: order, signals, errors, bounds."""
+
+import signal
+
+import pytest
+
+
+def test_main_that_returns_ends_with_status_0_after_components_in_order(script):
+    process = script("""
+        async def main():
+            say("main")
+        run(Part(name="a"), Part(name="b"), main, finalize=[lambda: say("f1"), lambda: say("f2")],
+            loop=LOOP)
+        say("returned")
+    """)
+    assert process.end() == 0
+    expected = "open a,open b,main,close b,close a,f1,f2,returned"
+    assert process.lines == expected.split(",")
+    assert process.errors == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_gracefully_and_is_raised_again(script, number):
+    process = script("run(Part(name='a'), finalize=lambda: say('f'), loop=LOOP)")
+    process.wait_for("open a")
+    process.send(number)
+    assert process.end() == -number
+    assert process.lines == ["open a", "close a", "f"]
+
+
+def test_signal_returns_when_it_is_not_to_be_raised_again_and_handlers_are_restored(script):
+    process = script("""
+        run(Part(name="a"), loop=LOOP, reraise_signals=False)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    """)
+    process.wait_for("open a")
+    process.send(signal.SIGTERM)
+    assert process.end() == 0, process.errors
+
+
+def test_third_signal_ends_a_process_whose_loop_is_blocked(script):
+    process = script("""
+        import time
+        async def main():
+            say("blocked")
+            while True:
+                time.sleep(0.01)
+        before = signal.getsignal(signal.SIGTERM)
+        original = signal.signal
+        run(main, loop=LOOP, shutdown_timeout=1000)
+    """)
+    process.wait_for("blocked")
+    # Equal signals merge while one is pending, so they are sent until the process is gone.
+    while process._process.poll() is None:
+        process.send(signal.SIGTERM)
+    assert process.end() == -signal.SIGTERM
+
+
+def test_failing_component_stops_the_others_with_status_1(script):
+    process = script("""
+        class Failing(Part):
+            async def _open(self):
+                self._spawn(self.work())
+            async def work(self):
+                await asyncio.sleep(0)
+                raise OSError("lost")
+        run(Part(name="a"), Failing(name="b"), finalize=lambda: say("f"), loop=LOOP)
+    """)
+    assert process.end() == 1
+    assert process.lines == ["open a", "close b", "close a", "f"]
+    assert "OSError: lost" in process.errors
+
+
+def test_component_that_cannot_start_stops_those_before_it(script):
+    process = script("""
+        class Bad(Part):
+            async def _open(self):
+                raise OSError("in use")
+        run(Part(name="a"), Bad(name="b"), Part(name="c"), loop=LOOP)
+    """)
+    assert process.end() == 1
+    assert process.lines == ["open a", "close b", "close a"]
+    assert "b did not start" in process.errors
+
+
+def test_signal_during_a_start_cancels_it(script):
+    process = script("""
+        class Slow(Part):
+            async def _open(self):
+                say("opening")
+                await asyncio.Event().wait()
+        run(Part(name="a"), Slow(name="b"), loop=LOOP)
+    """)
+    process.wait_for("opening")
+    process.send(signal.SIGTERM)
+    assert process.end() == -signal.SIGTERM
+    assert process.lines[-2:] == ["close b", "close a"]
+
+
+def test_task_that_ignores_cancellation_is_named_with_the_place_it_hangs_at(script):
+    process = script("""
+        async def stubborn():
+            while True:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    pass
+        async def main():
+            task = asyncio.create_task(stubborn(), name="the-stubborn-one")
+            await asyncio.sleep(0)
+        run(main, shutdown_timeout=0.1, finalize=lambda: say("f"), loop=LOOP)
+    """)
+    assert process.end() == 1
+    assert process.lines == ["f"]
+    assert "the-stubborn-one: stubborn (" in process.errors
+
+
+def test_every_finalizer_runs_whatever_the_others_do(script):
+    process = script("""
+        def bad(): raise OSError("first")
+        async def worse(): raise LookupError("second")
+        async def main(): pass
+        run(main, finalize=[bad, worse, lambda: say("f")], loop=LOOP)
+    """)
+    assert process.end() == 1
+    assert process.lines == ["f"]
+    assert "OSError: first" in process.errors
+    assert "LookupError: second" in process.errors
+
+
+def test_exception_group_is_reported_with_every_leaf(script):
+    process = script("""
+        async def main():
+            raise ExceptionGroup("many", [ValueError(f"leaf-{n}-") for n in range(40)])
+        run(main, loop=LOOP)
+    """)
+    assert process.end() == 1
+    for n in range(40):
+        assert f"leaf-{n}-" in process.errors
+
+
+def test_on_exception_continue_reports_and_goes_on(script):
+    process = script("""
+        async def main():
+            asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            say("went on")
+        run(main, on_exception="continue", loop=LOOP)
+    """)
+    assert process.end() == 0
+    assert process.lines == ["went on"]
+    assert "ZeroDivisionError" in process.errors
+
+
+def test_on_exception_function_gets_the_error_and_stops_by_raising(script):
+    process = script("""
+        def decide(error, context):
+            say(type(error).__name__)
+            raise error
+        async def main():
+            asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+            await asyncio.Event().wait()
+        run(main, on_exception=decide, loop=LOOP)
+    """)
+    assert process.end() == 1
+    assert process.lines == ["ZeroDivisionError"]
+
+
+@pytest.mark.parametrize("where", ["main", "task"])
+def test_system_exit_shuts_down_and_keeps_its_status(script, where):
+    process = script(f"""
+        async def leave():
+            sys.exit(7)
+        async def task():
+            kept = asyncio.create_task(leave())
+            await asyncio.Event().wait()
+        run(Part(name="a"), {"leave" if where == "main" else "task"}, loop=LOOP)
+    """)
+    assert process.end() == 7, process.errors
+    assert process.lines == ["open a", "close a"]
+
+
+def test_sighup_calls_on_reload(script):
+    process = script("""
+        async def reload():
+            say("reloaded")
+        run(Part(name="a"), on_reload=reload, loop=LOOP)
+    """)
+    process.wait_for("open a")
+    process.send(signal.SIGHUP)
+    process.wait_for("reloaded")
+    process.send(signal.SIGTERM)
+    assert process.end() == -signal.SIGTERM
+
+
+def test_runs_off_the_main_thread(script):
+    process = script("""
+        async def main():
+            say("main")
+        thread = threading.Thread(target=run, args=[main], kwargs={"loop": LOOP})
+        thread.start()
+        thread.join()
+    """)
+    assert process.end() == 0
+    assert process.lines == ["main"]
