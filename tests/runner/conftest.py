@@ -51,7 +51,8 @@ class Process:
         self.errors = ""
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._readers = [
-            threading.Thread(target=self._read_lines), threading.Thread(target=self._read_errors)
+            threading.Thread(target=self._read_lines),
+            threading.Thread(target=self._read_errors),
         ]
         for reader in self._readers:
             reader.start()

@@ -46,8 +46,6 @@ def test_third_signal_ends_a_process_whose_loop_is_blocked(script):
             say("blocked")
             while True:
                 time.sleep(0.01)
-        before = signal.getsignal(signal.SIGTERM)
-        original = signal.signal
         run(main, loop=LOOP, shutdown_timeout=1000)
     """)
     process.wait_for("blocked")
@@ -205,3 +203,32 @@ def test_runs_off_the_main_thread(script):
     """)
     assert process.end() == 0
     assert process.lines == ["main"]
+
+
+def test_thread_that_does_not_end_is_reported_and_does_not_hold_run(script):
+    process = script("""
+        released = threading.Event()
+        async def main():
+            asyncio.get_running_loop().run_in_executor(None, released.wait)
+        try:
+            run(main, shutdown_timeout=0.1, loop=LOOP)
+        finally:
+            say("left")
+            released.set()
+    """)
+    assert process.end() == 1
+    assert process.lines == ["left"]
+    assert "threads of the default executor did not end in time" in process.errors
+
+
+@pytest.mark.parametrize("arguments", ["", "3", "main, loop='trio'", "main, shutdown_timeout=-1"])
+def test_wrong_arguments_are_refused(script, arguments):
+    process = script(f"""
+        async def main(): say("must not run")
+        try:
+            run({arguments})
+        except (TypeError, ValueError) as error:
+            say("refused")
+    """)
+    assert process.end() == 0
+    assert process.lines == ["refused"]

@@ -1,9 +1,12 @@
 """The course of an application: start, watch, stop, finalize."""
 
 import asyncio
+import contextlib
 import gc
 import inspect
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 from .errors import ShutdownTimeout, UnhandledError
@@ -92,6 +95,9 @@ class Application:
 
     async def run(self) -> None:
         """Run from the first start to the last finalizer."""
+        # asyncio's own default executor cannot be waited for with a deadline on Python 3.11.
+        executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
+        self._loop.set_default_executor(executor)
         for part in self._parts:
             if self._stopping.is_set():
                 break
@@ -105,6 +111,8 @@ class Application:
             await self._finalize(finalizer)
         await self._end_tasks()
         await self._within(self._loop.shutdown_asyncgens(), "asynchronous generators")
+        await self._within(self._join(executor), "threads of the default executor")
+        self._loop.set_default_executor(ThreadPoolExecutor())
         self._report_unretrieved()
 
     async def _start(self, part: Part) -> None:
@@ -149,9 +157,7 @@ class Application:
         waited = [stopping, cutting] if isinstance(part, ComponentPart) else [stopping]
         # The stop has to be under way before it can be cut.
         await asyncio.sleep(0)
-        await asyncio.wait(
-            waited, timeout=self._remaining(), return_when=asyncio.FIRST_COMPLETED
-        )
+        await asyncio.wait(waited, timeout=self._remaining(), return_when=asyncio.FIRST_COMPLETED)
         cutting.cancel()
         if not stopping.done():
             if not self._cutting.is_set() or isinstance(part, MainPart):
@@ -200,6 +206,18 @@ class Application:
             logger.warning("%s was cancelled", name)
         elif task.done() and (error := task.exception()) is not None:
             self.fail(f"{name} failed", error)
+
+    async def _join(self, executor: ThreadPoolExecutor) -> None:
+        joined = asyncio.Event()
+
+        def join() -> None:
+            executor.shutdown(cancel_futures=True)
+            # The event loop may be closed by the time that a late thread ends.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(joined.set)
+
+        threading.Thread(target=join, name="join executor", daemon=True).start()
+        await joined.wait()
 
     async def _reload(self, on_reload: Callable[[], object]) -> None:
         try:
