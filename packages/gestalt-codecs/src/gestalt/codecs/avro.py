@@ -1,0 +1,122 @@
+"""Avro as a message type: the schemas of one record, and what makes a schema safe to decode by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from .errors import SchemaError, short
+
+Schema = str | dict[str, Any]
+
+_PRIMITIVES: Final = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+
+
+class Avro:
+    """An Avro message type, for `MessageTypes.add`.
+
+    Values are written by `schema` in the single-object encoding, which starts with the fingerprint
+    of the writer's schema. They are read by it too, whichever of the accepted schemas the writer
+    had: fields are matched, defaulted and promoted by Avro's rules of schema resolution.
+
+    Args:
+        schema: A record's schema, parsed or as JSON text: what is written, and what reading gives.
+        accepts: Further schemas that writers may have used, older or newer.
+        into: A class that records are decoded into, and encoded from: a dataclass, msgspec Struct
+            or attrs class. None leaves them dicts.
+
+    Raises:
+        SchemaError: A schema is malformed, recursive, or has arrays or maps of items that take no
+            bytes. The last two would let a few hostile bytes take all memory, or crash the process.
+    """
+
+    __slots__ = ("accepts", "into", "name", "schema")
+
+    def __init__(
+        self, schema: Schema, *, accepts: Sequence[Schema] = (), into: type | None = None
+    ) -> None:
+        self.schema = _parsed(schema)
+        self.accepts = tuple(_parsed(each) for each in accepts)
+        self.into = into
+        self.name = _full_name(self.schema, "")
+        """The full name of the record."""
+
+    def __repr__(self) -> str:
+        return f"<Avro {self.name}>"
+
+
+def _parsed(schema: Schema) -> dict[str, Any]:
+    if isinstance(schema, str):
+        try:
+            schema = json.loads(schema)
+        except (ValueError, RecursionError) as error:
+            raise SchemaError(f"an Avro schema is not JSON: {short(schema)}: {error}") from error
+    if not isinstance(schema, dict) or schema.get("type") not in ("record", "error"):
+        raise SchemaError(f"an Avro message type is a record, not {short(schema)}")
+    try:
+        _Check().least_size(schema, "")
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SchemaError(f"malformed Avro schema {short(schema)}: {error!r}") from error
+    return schema
+
+
+def _full_name(schema: dict[str, Any], namespace: str) -> str:
+    name: str = schema["name"]
+    if "." in name:
+        return name
+    namespace = schema.get("namespace", namespace) or ""
+    return f"{namespace}.{name}" if namespace else name
+
+
+class _Check:
+    """Walks a schema once, and finds the least number of bytes that a value of it takes."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int | None] = {}  # None while the definition is still open
+
+    def least_size(self, schema: Any, namespace: str) -> int:
+        if isinstance(schema, list):
+            branches = [self.least_size(branch, namespace) for branch in schema]
+            return 1 + min(branches, default=0)
+        if isinstance(schema, str):
+            return self._named(schema, namespace)
+        kind = schema["type"]
+        if kind in ("record", "error"):
+            return self._record(schema, namespace)
+        if kind in ("enum", "fixed"):
+            size = 1 if kind == "enum" else int(schema["size"])
+            self._sizes[_full_name(schema, namespace)] = size
+            return size
+        if kind in ("array", "map"):
+            items = self.least_size(schema["items" if kind == "array" else "values"], namespace)
+            if kind == "array" and items == 0:
+                raise SchemaError(
+                    "Avro arrays whose items take no bytes are refused: a few bytes would claim "
+                    f"millions of items: {short(schema)}"
+                )
+            return 1
+        return self.least_size(kind, namespace)
+
+    def _named(self, name: str, namespace: str) -> int:
+        if name in _PRIMITIVES:
+            return {"null": 0, "float": 4, "double": 8}.get(name, 1)
+        qualified = f"{namespace}.{name}" if namespace and "." not in name else name
+        for full in (qualified, name):
+            if full in self._sizes:
+                size = self._sizes[full]
+                if size is None:
+                    raise SchemaError(
+                        f"Avro schemas that contain themselves are refused: {full} does; nested "
+                        "data would exhaust the stack of the decoder"
+                    )
+                return size
+        raise SchemaError(f"an Avro schema names {short(name)}, which it does not define before")
+
+    def _record(self, schema: dict[str, Any], namespace: str) -> int:
+        full = _full_name(schema, namespace)
+        self._sizes[full] = None
+        inner = full.rpartition(".")[0]
+        size = sum(self.least_size(field["type"], inner) for field in schema["fields"])
+        self._sizes[full] = size
+        return size

@@ -1,0 +1,297 @@
+"""The codec: a serializer, a compressor, limits and message types, bound together once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Final, NamedTuple
+
+from . import content
+from .errors import CodecError, ContentNotAllowed, DecodeError, EncodeError, TooLarge, short
+from .registry import essence, find_compressor, find_serializer
+from .serializer import Dumps, Loads, Serializer
+from .types import MessageType, MessageTypes
+
+MiB: Final = 1024 * 1024
+MAX_DEPTH: Final = 128
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Encoded(NamedTuple):
+    """An encoded message and what its receiver needs to know.
+
+    Attributes:
+        body: The bytes.
+        content_type: The MIME type of the format.
+        content_encoding: The content-coding token of the compressor, or None when it is not
+            compressed.
+        type_id: The number of the message type, or None without types.
+        type_name: The name of the message type, or None without types.
+    """
+
+    body: bytes
+    content_type: str
+    content_encoding: str | None
+    type_id: int | None
+    type_name: str | None
+
+
+class _Bound(NamedTuple):
+    """All that encoding and decoding values of one type takes, looked up once."""
+
+    dumps: Dumps
+    loads: Loads
+    serializer: Serializer
+    content_type: str
+    content_types: tuple[str, ...]
+    type_id: int | None
+    type_name: str | None
+
+
+# What NamedTuple's own constructor comes to, without its 0.1 microseconds of argument handling.
+_new = tuple.__new__
+
+# A peer may vary what it declares without end, so what was understood is remembered up to a number.
+_REMEMBERED: Final = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Codec:
+    """How messages become bytes and back. Immutable, and shared freely, also by threads.
+
+    A codec decodes what it encodes, and what others wrote in the same format; it never lets a peer
+    choose another format, another compressor or a class. Registered protobuf and Avro types always
+    take their own wire form, whatever the serializer.
+
+    Args:
+        serializer: A name or MIME type: `bytes`, `text`, `json`, `msgpack`, `yaml`, `avro`,
+            `protobuf`, or one that an entry point brings.
+        compress: A name or content-coding token: `deflate`, `raw-deflate`, `gzip`, `bzip2`, `xz`,
+            `br`, `snappy`, `zstd`, `lz4`, or one that an entry point brings; None to leave bodies
+            as they are.
+        level: How hard the compressor tries; None for its default.
+        min_size: Bodies below this many bytes are not compressed.
+        max_size: The most bytes that a body may have, before compression and after decompression.
+        max_depth: How deep decoded data may be nested; protobuf's own limit of 100 stands beside
+            it.
+        accept: Further compressors that decode allows, beside `compress`.
+        types: The message types. Without them values are plain, and type ids are ignored.
+
+    Raises:
+        UnknownCodec: There is no such serializer or compressor.
+        CodecNotInstalled: Its library is missing; the error names the command that installs it.
+        SchemaError: The format needs types, and there are none.
+        CodecError: A limit or the level makes no sense.
+    """
+
+    serializer: str = "json"
+    _: KW_ONLY
+    compress: str | None = None
+    level: int | None = None
+    min_size: int = 512
+    max_size: int = 16 * MiB
+    max_depth: int = MAX_DEPTH
+    accept: Collection[str] = ()
+    types: MessageTypes | None = None
+
+    _types: MessageTypes = field(init=False, repr=False)
+    _plain: _Bound | None = field(init=False, repr=False)
+    _pack: Callable[[bytes], bytes] | None = field(init=False, repr=False)
+    _unpackers: dict[str, Callable[[bytes, int], bytes]] = field(init=False, repr=False)
+    _formats: dict[str, tuple[Serializer, tuple[str, ...]]] = field(init=False, repr=False)
+    _bound: dict[int, _Bound] = field(init=False, repr=False)
+    _codings: dict[str, content.Coding] = field(init=False, repr=False)
+    _declared: dict[str, content.Declared] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for limit, least in (("min_size", 0), ("max_size", 1), ("max_depth", 1)):
+            value = getattr(self, limit)
+            if type(value) is not int or value < least:
+                raise CodecError(f"{limit} is a number from {least} on, not {short(value)}")
+        if self.compress is None and self.level is not None:
+            raise CodecError(f"level={self.level} is that of a compressor, and compress is None")
+        if isinstance(self.accept, str):
+            raise CodecError(f"accept is a collection of names, not {short(self.accept)}")
+        self._remember(_bound={}, _codings={}, _declared={}, _formats={}, _plain=None)
+        self._remember(serializer=self._format(self.serializer).name)
+        if self.types is None:
+            self._remember(_types=MessageTypes(), _plain=self._bind(None))
+        else:
+            self._remember(_types=self.types)
+        self._bind_compressors()
+
+    def encode(self, value: Any) -> Encoded:
+        """Encode a value.
+
+        Raises:
+            EncodeError: The format cannot carry it, it is not of a registered type
+                (UnregisteredType), or it takes more than `max_size` bytes.
+        """
+        bound = self._plain or self._bound_to_class(type(value))
+        try:
+            body = bound.dumps(value)
+        except EncodeError:
+            raise
+        except Exception as error:
+            raise _encode_error(bound.serializer.name, value, error) from error
+        if len(body) > self.max_size:
+            raise EncodeError(
+                f"{short(value)} takes {len(body)} bytes, more than max_size={self.max_size}"
+            )
+        coding = None
+        if self._pack is not None and len(body) >= self.min_size:
+            packed = self._pack(body)
+            if len(packed) < len(body):
+                body, coding = packed, self.compress
+        return _new(Encoded, (body, bound.content_type, coding, bound.type_id, bound.type_name))
+
+    def decode(
+        self,
+        data: Buffer,
+        *,
+        type_id: int | None = None,
+        type_name: str | None = None,
+        content_type: str | None = None,
+        content_encoding: str | None = None,
+    ) -> Any:
+        """Decode a body, given what its sender declared of it.
+
+        Args:
+            data: The body. The result keeps no reference to it.
+            type_id: The number of its message type; it comes before `type_name`.
+            type_name: The name of its message type. With types and neither of the two, exactly one
+                registered type means that type.
+            content_type: Its MIME type; None for the one of this codec.
+            content_encoding: Its content-coding token; None for not compressed. The names of
+                charsets, which kombu writes here, and `identity` and `binary` mean not compressed,
+                too.
+
+        Raises:
+            DecodeError: Whatever is wrong with it; the classes below DecodeError tell what.
+        """
+        if type(data) is not bytes:
+            data = bytes(data)
+        if len(data) > self.max_size:
+            raise TooLarge(f"{short(data)} is more than max_size={self.max_size}")
+        bound = self._plain or self._bound_to_name(type_id, type_name)
+        if content_encoding or content_type:
+            data = self._undo_content(bound, data, content_type, content_encoding)
+        try:
+            return bound.loads(data)
+        except DecodeError:
+            raise
+        except Exception as error:
+            raise bound.serializer.explain(error, data) from error
+
+    def allows(self, content_type: str) -> bool:
+        """Tell whether decode allows a MIME type."""
+        name = essence(content_type)
+        if name in self._formats[self.serializer][1]:
+            return True
+        own = {kind.format for kind in self.types or () if kind.format}
+        return any(name in find_serializer(each).content_types for each in own)
+
+    def _remember(self, **attributes: Any) -> None:
+        # The way around `frozen`, for construction only.
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
+
+    def _format(self, name: str) -> Serializer:
+        entry = find_serializer(name)
+        if entry.name not in self._formats:
+            serializer = entry.make(self.max_depth)
+            self._formats[entry.name] = serializer, entry.content_types
+        return self._formats[entry.name][0]
+
+    def _bind_compressors(self) -> None:
+        unpackers = {}
+        pack = None
+        if self.compress is not None:
+            entry = find_compressor(self.compress)
+            compressor = entry.make(self.level)
+            pack = compressor.compress
+            unpackers[entry.name] = compressor.decompress
+            self._remember(compress=entry.name)
+        for name in self.accept:
+            entry = find_compressor(name)
+            if entry.name not in unpackers:
+                unpackers[entry.name] = entry.make(None).decompress
+        self._remember(_pack=pack, _unpackers=unpackers, accept=tuple(unpackers))
+
+    def _bound_to_class(self, cls: type) -> _Bound:
+        kind = self._types.by_class(cls)
+        return self._bound.get(kind.id) or self._bind(kind)
+
+    def _bound_to_name(self, type_id: int | None, type_name: str | None) -> _Bound:
+        if type_id is not None:
+            bound = self._bound.get(type_id)
+            if bound is not None:
+                return bound
+        if type_id is not None:
+            kind = self._types.by_id(type_id)
+        elif type_name:
+            kind = self._types.by_name(type_name)
+        else:
+            kind = self._types.only()
+        return self._bound.get(kind.id) or self._bind(kind)
+
+    def _bind(self, kind: MessageType | None) -> _Bound:
+        name = kind.format if kind and kind.format else self.serializer
+        self._format(name)
+        serializer, content_types = self._formats[name]
+        if kind is None:
+            dumps, loads = serializer.untyped()
+            return _Bound(dumps, loads, serializer, content_types[0], content_types, None, None)
+        dumps, loads = serializer.typed(kind)
+        bound = _Bound(
+            dumps, loads, serializer, content_types[0], content_types, kind.id, kind.name
+        )
+        self._bound[kind.id] = bound
+        return bound
+
+    def _undo_content(
+        self, bound: _Bound, data: bytes, content_type: str | None, content_encoding: str | None
+    ) -> bytes:
+        charset = None
+        if content_encoding:
+            coding = self._codings.get(content_encoding) or self._parse_coding(content_encoding)
+            if coding.name is not None:
+                data = self._unpackers[coding.name](data, self.max_size)
+            charset = coding.charset
+        if content_type:
+            declared = self._declared.get(content_type) or self._parse_type(content_type)
+            if declared.essence not in bound.content_types:
+                raise ContentNotAllowed(
+                    f"the content type {short(content_type)} is not allowed here, "
+                    f"only {bound.content_type}"
+                )
+            charset = declared.charset or charset
+        if charset is not None and bound.serializer.textual:
+            data = content.to_utf8(data, charset)
+        return data
+
+    def _parse_coding(self, content_encoding: str) -> content.Coding:
+        coding = content.parse_coding(content_encoding)
+        if coding.name is not None and coding.name not in self._unpackers:
+            allowed = ", ".join(self._unpackers) or "no compression"
+            raise ContentNotAllowed(
+                f"the content encoding {short(content_encoding)} is not allowed here, "
+                f"only {allowed}; name it in compress= or accept="
+            )
+        if len(self._codings) < _REMEMBERED:
+            self._codings[content_encoding] = coding
+        return coding
+
+    def _parse_type(self, content_type: str) -> content.Declared:
+        declared = content.parse_type(content_type)
+        if len(self._declared) < _REMEMBERED:
+            self._declared[content_type] = declared
+        return declared
+
+
+def _encode_error(name: str, value: Any, error: Exception) -> EncodeError:
+    if isinstance(error, RecursionError):
+        return EncodeError(f"{name}: {short(value)} is nested too deep, or contains itself")
+    reason = str(error) or type(error).__name__
+    return EncodeError(f"{name}: cannot encode {short(value)}: {reason}")

@@ -1,0 +1,136 @@
+"""What every compressor is, and how all of them are bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Final, Protocol
+
+from .errors import (
+    CodecError,
+    DecodeError,
+    DecompressError,
+    TooLarge,
+    TrailingData,
+    Truncated,
+    short,
+)
+
+CHUNK: Final = 64 * 1024
+"""How much is decompressed at a time, in bytes."""
+
+KEEP: Final = 2 * 1024 * 1024
+"""Up to this size decompressed data is kept as it comes; larger data is measured before it is
+kept."""
+
+
+class Compressor:
+    """A content coding: how bytes become fewer and back.
+
+    A subclass sets its levels and gives `compress` and `chunks`. Instances hold no state between
+    calls.
+
+    Args:
+        name: What the registry, or the entry point, calls it: the content-coding token.
+        level: How hard to try, from `levels`; None for `default_level`.
+
+    Raises:
+        CodecError: The level is not one of this compressor's.
+    """
+
+    levels: ClassVar[range] = range(0)
+    default_level: ClassVar[int] = 0
+
+    def __init__(self, *, name: str, level: int | None = None) -> None:
+        self.name = name
+        if level is not None and level not in self.levels:
+            known = f"{self.levels.start} to {self.levels.stop - 1}" if self.levels else "no levels"
+            raise CodecError(f"{self.name} has {known}, not level {short(level)}")
+        self.level = self.default_level if level is None else level
+
+    def compress(self, data: bytes) -> bytes:
+        """Compress data, whole."""
+        raise NotImplementedError
+
+    def chunks(self, data: bytes) -> Iterator[bytes]:
+        """Decompress data piece by piece, each about CHUNK bytes and made when it is asked for.
+
+        Raises:
+            Truncated: The end of the data is missing.
+            TrailingData: Something follows its end.
+            Exception: What the library raises; `decompress` makes it a DecompressError.
+        """
+        raise NotImplementedError
+
+    def decompress(self, data: bytes, max_size: int) -> bytes:
+        """Decompress data, whole.
+
+        Memory stays bounded by `max_size`, and by about KEEP and one window of the format when the
+        data turns out to be larger: what is larger than KEEP is decompressed twice, the first time
+        only to learn its size.
+
+        Args:
+            data: What `compress` made, no more and no less.
+            max_size: How many bytes may come out.
+
+        Raises:
+            TooLarge: More than `max_size` bytes would come out.
+            Truncated, TrailingData, DecompressError: The data is not whole, or damaged.
+        """
+        try:
+            return self._decompress(data, max_size)
+        except DecodeError:
+            raise
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise DecompressError(
+                f"{self.name}: cannot decompress {short(data)}: {reason}"
+            ) from error
+
+    def _decompress(self, data: bytes, max_size: int) -> bytes:
+        kept: list[bytes] = []
+        size = 0
+        for chunk in self.chunks(data):
+            size += len(chunk)
+            if size > max_size:
+                raise TooLarge(f"{self.name}: more than {max_size} bytes come out of {short(data)}")
+            if size <= KEEP:
+                kept.append(chunk)
+        if size > KEEP:
+            return b"".join(self.chunks(data))
+        return kept[0] if len(kept) == 1 else b"".join(kept)
+
+
+class Decompressor(Protocol):
+    """The interface that bz2, lzma, zstd and lz4 share."""
+
+    def decompress(self, data: bytes | memoryview, max_length: int = ...) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes | None: ...
+
+
+def drain(name: str, decompressor: Decompressor, data: bytes) -> Iterator[bytes]:
+    """Give the output of a decompressor object in chunks, and see that its input was whole."""
+    view = memoryview(data)
+    for start in range(0, len(view), CHUNK):
+        yield decompressor.decompress(view[start : start + CHUNK], CHUNK)
+        while not (decompressor.eof or decompressor.needs_input):
+            yield decompressor.decompress(b"", CHUNK)
+        if decompressor.eof:
+            if decompressor.unused_data or start + CHUNK < len(view):
+                raise trailing(name, data)
+            return
+    raise truncated(name, data)
+
+
+def truncated(name: str, data: bytes) -> Truncated:
+    """Make the error for compressed data whose end is missing."""
+    return Truncated(f"{name}: the end is missing from {short(data)}")
+
+
+def trailing(name: str, data: bytes) -> TrailingData:
+    """Make the error for compressed data that something follows."""
+    return TrailingData(f"{name}: something follows the end in {short(data)}")

@@ -1,0 +1,106 @@
+"""The errors of this distribution.
+
+GestaltError
+└── CodecError (ValueError)              also raised as it is: an argument makes no sense
+    ├── UnknownCodec (LookupError)       no serializer or compressor has that name
+    ├── CodecNotInstalled (LookupError)  it has, and its library is missing
+    ├── SchemaError                      a type or a schema cannot be registered
+    ├── EncodeError                      all that encode raises
+    │   └── UnregisteredType (LookupError)
+    └── DecodeError                      all that decode raises
+        ├── ContentNotAllowed            declared in a format or a coding that is not allowed here
+        ├── UnknownType (LookupError)    no registered type has that id or name
+        ├── ValidationError              well-formed, and not what the type says
+        ├── Truncated                    the end is missing
+        ├── TrailingData                 something follows the end
+        ├── TooLarge                     more bytes than allowed, before or after decompression
+        ├── TooDeep                      nested deeper than allowed
+        └── DecompressError              the compressed data is damaged
+
+What a library raised is chained as the cause.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from typing import Any, Final
+
+from gestalt.core import GestaltError
+
+_SHORT: Final = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+
+
+def short(value: Any) -> str:
+    """Give the representation of a value, cut to a length that fits into an error's sentence."""
+    if isinstance(value, bytes):
+        return f"{value[:24]!r}... ({len(value)} bytes)" if len(value) > 24 else repr(value)
+    return _SHORT.repr(value)
+
+
+class CodecError(GestaltError, ValueError):
+    """The root of the family."""
+
+
+class UnknownCodec(CodecError, LookupError):  # noqa: N818 - reads as what happened
+    """No serializer or compressor has that name, MIME type or content-coding token."""
+
+
+class CodecNotInstalled(CodecError, LookupError):  # noqa: N818
+    """The library of a serializer or compressor is not installed."""
+
+
+class SchemaError(CodecError):
+    """A message type, or its schema, cannot be registered or used."""
+
+
+class EncodeError(CodecError):
+    """A value cannot be encoded."""
+
+
+class UnregisteredType(EncodeError, LookupError):  # noqa: N818
+    """The class of a value is not among the message types."""
+
+
+class DecodeError(CodecError):
+    """Data cannot be decoded."""
+
+
+class ContentNotAllowed(DecodeError):  # noqa: N818
+    """Data is declared in a format or a content coding that this codec does not allow."""
+
+
+class UnknownType(DecodeError, LookupError):  # noqa: N818
+    """Data is declared as of a type that is not among the message types."""
+
+
+class ValidationError(DecodeError):
+    """Data is well-formed and does not fit its type.
+
+    Attributes:
+        path: Where in the data, as in `$.track[3].lat`; `$` is the whole.
+    """
+
+    def __init__(self, message: str, path: str = "$") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class Truncated(DecodeError):  # noqa: N818
+    """The end of the data is missing."""
+
+
+class TrailingData(DecodeError):  # noqa: N818
+    """Something follows the end of the data."""
+
+
+class TooLarge(DecodeError):  # noqa: N818
+    """The data is larger than allowed, or needs more memory than allowed."""
+
+
+class TooDeep(DecodeError):  # noqa: N818
+    """The data is nested deeper than allowed."""
+
+
+class DecompressError(DecodeError):
+    """Compressed data is damaged."""
