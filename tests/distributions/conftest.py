@@ -78,8 +78,8 @@ class Environment:
     """A virtual environment that holds what is installed from wheels."""
 
     def __init__(self, path: Path) -> None:
-        # A test environment of uv declares it; hatch names its own.
-        self._uv = shutil.which("uv") or os.environ["HATCH_UV"]
+        # The uv that made this environment works here; otherwise the one that the tests declare.
+        self._uv = os.environ.get("HATCH_UV") or shutil.which("uv") or "uv"
         self._path = path
         self._python = path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         run(self._uv, "venv", "-q", "--python", sys.executable, path)
