@@ -109,9 +109,7 @@ class Proxy:
         if not half_open:
             await asyncio.gather(*(link.ended.wait() for link in links))
 
-    async def _connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
         try:
             up = await asyncio.open_connection("127.0.0.1", self.target, limit=CHUNK)
