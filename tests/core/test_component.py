@@ -120,6 +120,23 @@ async def test_a_cancelled_start_reports_a_failing_release(reported: list[Any]) 
     assert [str(context["exception"]) for context in reported] == ["stuck"]
 
 
+async def test_why_a_start_failed_is_reported_when_its_caller_is_cancelled_meanwhile(
+    reported: list[Any],
+) -> None:
+    component = Recorder()
+    component.errors["open"] = OSError("address in use")
+    component.gate["close"] = asyncio.Event()
+    starting = asyncio.create_task(component.start())
+    while "close" not in component.calls:
+        await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.sleep(0)
+    component.gate["close"].set()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert [str(context["exception"]) for context in reported] == ["address in use"]
+
+
 async def test_stop_while_starting_ends_both_calls() -> None:
     component = Recorder()
     component.gate["open"] = asyncio.Event()

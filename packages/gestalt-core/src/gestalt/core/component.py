@@ -101,7 +101,12 @@ class Component:
         stopped = self._ending is not None
         if not (stopped or isinstance(error, asyncio.CancelledError)):
             self._error = error
-        await self._wait_ended(self._begin_end())
+        try:
+            await self._wait_ended(self._begin_end())
+        except asyncio.CancelledError:
+            if self._error is not None and self._error is not self._stop_error:
+                self._report(self._error, f"{self!r} did not start")
+            raise
         if error is not None:
             cancelled_here = _cancellations() > cancellations or not stopped
             if cancelled_here or not isinstance(error, asyncio.CancelledError):
