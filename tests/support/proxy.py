@@ -38,11 +38,13 @@ class Proxy:
         self._flowing.set()
         self._refusing = False
         self._links: set[_Link] = set()
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket
+        self._accepting: asyncio.Task[None] | None = None
+        self._serving: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
-        await self.allow()
+        self.allow()
         return self
 
     async def __aexit__(
@@ -53,6 +55,10 @@ class Proxy:
     ) -> None:
         self.refuse()
         await self.cut()
+        # Also those that are still being connected to the server.
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     @property
     def connections(self) -> int:
@@ -75,17 +81,19 @@ class Proxy:
 
     def refuse(self) -> None:
         """Refuse new connections, as if nobody listened."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._accepting is not None:
+            # Connections are refused from here on, also while the task still has the socket.
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._accepting.cancel()
+            self._accepting = None
 
-    async def allow(self) -> None:
+    def allow(self) -> None:
         """Accept connections, on the same port as ever."""
-        if self._server is None:
-            self._server = await asyncio.start_server(
-                self._connected, "127.0.0.1", self.port, limit=CHUNK
-            )
-            self.port = self._server.sockets[0].getsockname()[1]
+        if self._accepting is None:
+            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
+            self._listener.setblocking(False)
+            self.port = self._listener.getsockname()[1]
+            self._accepting = asyncio.create_task(self._accept(self._listener))
 
     async def cut(self) -> None:
         """Reset every connection on both sides."""
@@ -109,22 +117,43 @@ class Proxy:
         if not half_open:
             await asyncio.gather(*(link.ended.wait() for link in links))
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.accepted += 1
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listener:
+            while True:
+                client, _ = await loop.sock_accept(listener)
+                self.accepted += 1
+                serving = asyncio.create_task(self._serve(client))
+                self._serving.add(serving)
+                serving.add_done_callback(self._serving.discard)
+
+    async def _serve(self, client: socket.socket) -> None:
+        from_client, to_client = await asyncio.open_connection(sock=client, limit=CHUNK)
         try:
-            up = await asyncio.open_connection("127.0.0.1", self.target, limit=CHUNK)
+            await self._pass_on(from_client, to_client)
+        finally:
+            to_client.close()
+
+    async def _pass_on(
+        self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
+    ) -> None:
+        try:
+            from_server, to_server = await asyncio.open_connection(
+                "127.0.0.1", self.target, limit=CHUNK
+            )
         except OSError:
-            _reset(writer)
+            _reset(to_client)
             return
-        link = _Link(writer, up[1])
+        link = _Link(to_client, to_server)
         await self._note(link, here=True)
         try:
             async with asyncio.TaskGroup() as pumps:
-                link.pumps.append(pumps.create_task(self._pump(reader, up[1], "up", link)))
-                link.pumps.append(pumps.create_task(self._pump(up[0], writer, "down", link)))
+                link.pumps += [
+                    pumps.create_task(self._pump(from_client, to_server, "up", link)),
+                    pumps.create_task(self._pump(from_server, to_client, "down", link)),
+                ]
         finally:
-            for end in (writer, up[1]):
-                end.close()
+            to_server.close()
             await self._note(link, here=False)
             link.ended.set()
 

@@ -10,10 +10,12 @@ class Echo:
     """A server that sends back what it gets, and notes how its connections ended."""
 
     def __init__(self) -> None:
+        self.serving: set[asyncio.Task[None] | None] = set()
         self.pieces: list[bytes] = []
         self.ends: asyncio.Queue[str] = asyncio.Queue()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.serving.add(asyncio.current_task())
         try:
             while data := await reader.read(65536):
                 self.pieces.append(data)
@@ -23,6 +25,7 @@ class Echo:
             self.ends.put_nowait("reset")
         finally:
             writer.close()
+            self.serving.discard(asyncio.current_task())
 
 
 @pytest.fixture
@@ -35,6 +38,9 @@ async def proxy(echo: Echo) -> AsyncIterator[Proxy]:
     server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
     async with server, asyncio.timeout(20), Proxy(server.sockets[0].getsockname()[1]) as proxy:
         yield proxy
+        await proxy.cut()
+        while echo.serving:
+            await asyncio.sleep(0)
 
 
 async def connect(proxy: Proxy) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -118,6 +124,6 @@ async def test_refused_connections_are_accepted_again_on_the_same_port(proxy: Pr
     proxy.refuse()
     with pytest.raises(ConnectionRefusedError):
         await connect(proxy)
-    await proxy.allow()
+    proxy.allow()
     _, writer = await connect(proxy)
     writer.close()
