@@ -1,0 +1,19 @@
+"""How messages are told apart in a stream of bytes: pure values and functions, without I/O."""
+
+from .base import Decoder, Frame, Framing
+from .delimited import Delimited
+from .length_prefix import LengthPrefix
+from .mti import Mti
+from .netstring import Netstring
+from .raw import Raw
+
+__all__ = [
+    "Decoder",
+    "Delimited",
+    "Frame",
+    "Framing",
+    "LengthPrefix",
+    "Mti",
+    "Netstring",
+    "Raw",
+]

@@ -1,0 +1,135 @@
+"""What every framing is: an immutable value that encodes frames, and cuts them out of bytes."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, TypeAlias
+
+from gestalt.net.errors import FramingError, IncompleteFrame, PayloadError
+
+Frame: TypeAlias = tuple[bytes, int | None]
+"""A payload with its type identifier, None where the framing carries none."""
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+
+MAX_SIZE = 1024 * 1024
+"""The default limit of a payload, in bytes."""
+
+
+class Framing(ABC):
+    """How messages are told apart in a stream of bytes.
+
+    A framing holds no state of a connection, so one serves all of them. A framing of your own
+    defines `encode` and `cut`.
+    """
+
+    carries_type_id: ClassVar[bool] = False
+    """Whether a frame has a place for a type identifier."""
+
+    @abstractmethod
+    def encode(self, payload: BytesLike, type_id: int | None = None) -> bytes:
+        """The bytes of one frame.
+
+        Raises:
+            PayloadError: the framing cannot carry this payload or this type identifier.
+        """
+
+    @abstractmethod
+    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
+        """Append to `frames` every complete frame that `data` starts with.
+
+        Returns:
+            How many bytes of `data` these frames take up, and how many bytes are needed from there
+            on before another attempt can find a frame; at least one more than there are.
+
+        Raises:
+            FramingError: what follows these frames is not a frame.
+        """
+
+    def decoder(self) -> "Decoder":
+        """A decoder for one connection."""
+        return Decoder(self)
+
+
+class Decoder:
+    """Cuts the frames out of the bytes of one connection, in whatever pieces these arrive.
+
+    It buffers an incomplete frame only, and joins its pieces once.
+    """
+
+    __slots__ = ("_cut", "_error", "_needed", "_pending")
+
+    def __init__(self, framing: Framing) -> None:
+        self._cut = framing.cut
+        self._pending = bytearray()
+        self._needed = 0
+        self._error: FramingError | None = None
+
+    def feed(self, data: BytesLike) -> list[Frame]:
+        """Every frame that `data` completes, in order.
+
+        Raises:
+            FramingError: the bytes are not frames. It carries the frames that were good before the
+                fault, and it is raised again by every later call.
+        """
+        if self._error is not None:
+            raise self._error
+        pending = self._pending
+        if pending:
+            if len(pending) + len(data) < self._needed:
+                pending += data
+                return []
+            data = b"".join((pending, data))
+            pending.clear()
+        elif type(data) is not bytes:
+            data = bytes(data)
+        frames: list[Frame] = []
+        try:
+            used, self._needed = self._cut(data, frames)
+        except FramingError as error:
+            error.frames = frames
+            self._fail(error)
+            raise
+        if used < len(data):
+            pending += data[used:] if used else data
+        return frames
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a frame has begun and is not complete."""
+        return bool(self._pending)
+
+    def eof(self) -> None:
+        """Note that the stream has ended.
+
+        Raises:
+            IncompleteFrame: it ended within a frame.
+        """
+        if self._pending:
+            raise IncompleteFrame(
+                f"the stream ended within a frame, {len(self._pending)} bytes after its start"
+            )
+
+    def _fail(self, error: FramingError) -> None:
+        # A later call raises the same fault, but its good frames were given out already.
+        self._error = type(error)(str(error))
+
+
+def as_bytes(payload: BytesLike) -> bytes:
+    """`payload` as immutable bytes: what is queued for sending must not change any more.
+
+    Raises:
+        TypeError: it is not bytes-like.
+    """
+    if not isinstance(payload, bytes | bytearray | memoryview):
+        raise TypeError(f"a payload must be bytes-like, got {type(payload).__qualname__}")
+    return bytes(payload)
+
+
+def refuse_type_id(framing: Framing, type_id: int) -> PayloadError:
+    """The error for a type identifier given to a framing that has no place for one."""
+    return PayloadError(f"{framing!r} carries no type identifier, got {type_id}; Mti does")
+
+
+def check_max_size(max_size: int) -> None:
+    """Refuse a limit that admits nothing."""
+    if max_size < 1:
+        raise ValueError(f"max_size must be at least 1 byte, got {max_size}")

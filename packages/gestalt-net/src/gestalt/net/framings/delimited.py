@@ -1,0 +1,98 @@
+"""Messages that end with a delimiter, such as lines."""
+
+from dataclasses import dataclass
+
+from gestalt.net.errors import FrameTooLarge, PayloadError
+
+from .base import (
+    MAX_SIZE,
+    BytesLike,
+    Decoder,
+    Frame,
+    Framing,
+    as_bytes,
+    check_max_size,
+    refuse_type_id,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delimited(Framing):
+    """Each message ends with `delimiter`, which is no part of it and does not occur in it.
+
+    Args:
+        delimiter: one or more bytes; a line feed by default.
+        max_size: limit of a message without its delimiter, in bytes.
+    """
+
+    delimiter: bytes = b"\n"
+    max_size: int = MAX_SIZE
+
+    def __post_init__(self) -> None:
+        if not bytes(self.delimiter):
+            raise ValueError(f"delimiter must be at least one byte, got {self.delimiter!r}")
+        check_max_size(self.max_size)
+
+    def encode(self, payload: BytesLike, type_id: int | None = None) -> bytes:
+        if type_id is not None:
+            raise refuse_type_id(self, type_id)
+        frame = as_bytes(payload) + self.delimiter
+        size = len(frame) - len(self.delimiter)
+        if size > self.max_size:
+            raise PayloadError(f"{size} bytes are more than max_size, {self.max_size}")
+        # A delimiter that repeats itself may also arise where the payload meets it.
+        if frame.find(self.delimiter) != size:
+            raise PayloadError(f"the payload has the delimiter {self.delimiter!r} in it")
+        return frame
+
+    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
+        *messages, rest = data.split(self.delimiter)
+        max_size = self.max_size
+        for message in messages:
+            if len(message) > max_size:
+                raise self._too_large()
+            frames.append((message, None))
+        if len(rest) > max_size and self._exceeds(rest):
+            raise self._too_large()
+        return len(data) - len(rest), len(rest) + 1
+
+    def decoder(self) -> "DelimitedDecoder":
+        return DelimitedDecoder(self)
+
+    def _exceeds(self, rest: bytes | bytearray) -> bool:
+        """Whether an incomplete message is too large even if a delimiter has begun at its end."""
+        delimiter = self.delimiter
+        begun = next(n for n in range(len(delimiter) - 1, -1, -1) if rest.endswith(delimiter[:n]))
+        return len(rest) - begun > self.max_size
+
+    def _too_large(self) -> FrameTooLarge:
+        return FrameTooLarge(
+            f"no delimiter {self.delimiter!r} within max_size, {self.max_size} bytes"
+        )
+
+
+class DelimitedDecoder(Decoder):
+    """Searches each byte of an incomplete message once, in however small pieces it arrives."""
+
+    __slots__ = ("_framing",)
+
+    def __init__(self, framing: Delimited) -> None:
+        super().__init__(framing)
+        self._framing = framing
+
+    def feed(self, data: BytesLike) -> list[Frame]:
+        pending = self._pending
+        framing = self._framing
+        if pending and self._error is None:
+            before = len(pending)
+            pending += data
+            overlap = len(framing.delimiter) - 1
+            if pending.find(framing.delimiter, max(0, before - overlap)) < 0:
+                if len(pending) > framing.max_size and framing._exceeds(pending):
+                    error = framing._too_large()
+                    self._fail(error)
+                    raise error
+                return []
+            data = bytes(pending)
+            pending.clear()
+        return super().feed(data)

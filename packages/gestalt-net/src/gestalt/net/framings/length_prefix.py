@@ -1,0 +1,73 @@
+"""Messages that start with their length as an unsigned integer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from struct import Struct
+from typing import Any, Literal
+
+from gestalt.net.errors import FrameTooLarge, PayloadError
+
+from .base import MAX_SIZE, BytesLike, Frame, Framing, as_bytes, check_max_size, refuse_type_id
+
+CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+ORDERS = {"big": ">", "little": "<"}
+
+
+@dataclass(frozen=True, slots=True)
+class LengthPrefix(Framing):
+    """Each payload follows its length in bytes, which does not count itself.
+
+    `LengthPrefix(4, "little")` is what the netstring endpoints of gestalt 20.1.1 speak on x86.
+
+    Args:
+        size: of the length, in bytes: 1, 2, 4 or 8.
+        byteorder: "big", the network's, or "little".
+        max_size: limit of a payload, in bytes; never more than the length can tell.
+    """
+
+    size: int = 4
+    byteorder: Literal["big", "little"] = "big"
+    max_size: int = MAX_SIZE
+    _pack: Callable[[int], bytes] = field(init=False, repr=False, compare=False)
+    _unpack: Callable[[bytes, int], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.size not in CODES:
+            raise ValueError(f"size must be 1, 2, 4 or 8 bytes, got {self.size!r}")
+        if self.byteorder not in ORDERS:
+            raise ValueError(f'byteorder must be "big" or "little", got {self.byteorder!r}')
+        check_max_size(self.max_size)
+        object.__setattr__(self, "max_size", min(self.max_size, (1 << (8 * self.size)) - 1))
+        header = Struct(ORDERS[self.byteorder] + CODES[self.size])
+        object.__setattr__(self, "_pack", header.pack)
+        object.__setattr__(self, "_unpack", header.unpack_from)
+
+    def encode(self, payload: BytesLike, type_id: int | None = None) -> bytes:
+        if type_id is not None:
+            raise refuse_type_id(self, type_id)
+        if type(payload) is not bytes:
+            payload = as_bytes(payload)
+        size = len(payload)
+        if size > self.max_size:
+            raise PayloadError(f"{size} bytes are more than max_size, {self.max_size}")
+        return self._pack(size) + payload
+
+    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
+        unpack = self._unpack
+        max_size = self.max_size
+        header_size = self.size
+        append = frames.append
+        total = len(data)
+        position = 0
+        while True:
+            start = position + header_size
+            if start > total:
+                return position, header_size
+            (length,) = unpack(data, position)
+            if length > max_size:
+                raise FrameTooLarge(f"a frame of {length} bytes is more than max_size, {max_size}")
+            end = start + length
+            if end > total:
+                return position, end - position
+            append((data[start:end], None))
+            position = end

@@ -1,0 +1,20 @@
+"""No framing: the stream as it comes."""
+
+from dataclasses import dataclass
+
+from .base import BytesLike, Frame, Framing, as_bytes, refuse_type_id
+
+
+@dataclass(frozen=True, slots=True)
+class Raw(Framing):
+    """Whatever was read at once is a message: bytes arrive in order, their boundaries do not."""
+
+    def encode(self, payload: BytesLike, type_id: int | None = None) -> bytes:
+        if type_id is not None:
+            raise refuse_type_id(self, type_id)
+        return as_bytes(payload)
+
+    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
+        if data:
+            frames.append((data, None))
+        return len(data), 1
