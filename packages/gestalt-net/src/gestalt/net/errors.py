@@ -1,22 +1,43 @@
 """The errors of the network endpoints.
 
 NetError (GestaltError)
+├── AddressError (ValueError)                a URL that names no address
+├── PayloadError (ValueError)                a framing cannot carry a payload: the caller erred
 ├── FramingError (ValueError)                received bytes are not frames: the sender erred
 │   ├── FrameTooLarge
 │   └── IncompleteFrame (EOFError)           the stream ended within a frame
-└── PayloadError (ValueError)                a framing cannot carry a payload: the caller erred
+├── LimitExceeded (TimeoutError)             a peer was idle, slow or stalled for too long
+├── NotConnected (ConnectionError)           there is no connection to send over
+├── ConnectFailed (ConnectionError)          an attempt to connect failed; its cause says why
+├── ConnectionLost (ConnectionError)         a connection ended; its cause says why
+├── SendBufferFull (BlockingIOError)         a peer reads more slowly than it is sent to
+├── UnknownPeer (LookupError)                no peer with this identifier is connected
+└── HandlerError (RuntimeError)              a handler raised; its cause is what it raised
+
+A peer's fault ends its own connection: the cause of the ConnectionLost is then a FramingError, a
+LimitExceeded, or what the codec raised.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gestalt.core import GestaltError
 
 if TYPE_CHECKING:
-    from .framings.base import Frame
+    from .framings import Frame
+    from .message import StreamMessage
+    from .peer import Peer
 
 
 class NetError(GestaltError):
     """The root of what the network endpoints raise."""
+
+
+class AddressError(NetError, ValueError):
+    """A URL that names no address to listen on or to connect to."""
+
+
+class PayloadError(NetError, ValueError):
+    """A payload, or its type identifier, that the framing cannot carry."""
 
 
 class FramingError(NetError, ValueError):
@@ -39,5 +60,55 @@ class IncompleteFrame(FramingError, EOFError):  # noqa: N818 - reads as what hap
     """The stream ended within a frame."""
 
 
-class PayloadError(NetError, ValueError):
-    """A payload, or its type identifier, that the framing cannot carry."""
+class LimitExceeded(NetError, TimeoutError):  # noqa: N818 - reads as what happened
+    """A peer was idle, slow or stalled for longer than the limits allow."""
+
+
+class NotConnected(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+    """There is no connection to send over; the message was not sent."""
+
+
+class ConnectFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+    """An attempt to connect failed; another one follows."""
+
+
+class ConnectionLost(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+    """A connection ended before everything was sent, or by a fault; the cause tells which.
+
+    Attributes:
+        peer: whose connection it was.
+        unsent: how many messages were accepted for sending and certainly did not leave.
+        in_doubt: how many more were being handed to the operating system; none, some or all of
+            them may have left. What left earlier is not known to have arrived, either: TCP does
+            not tell.
+    """
+
+    def __init__(self, message: str, peer: "Peer", unsent: int = 0, in_doubt: int = 0) -> None:
+        super().__init__(message)
+        self.peer = peer
+        self.unsent = unsent
+        self.in_doubt = in_doubt
+
+
+class SendBufferFull(NetError, BlockingIOError):  # noqa: N818 - reads as what happened
+    """A peer reads more slowly than it is sent to; the message was not sent."""
+
+
+class UnknownPeer(NetError, LookupError):  # noqa: N818 - reads as what happened
+    """No peer with this identifier is connected."""
+
+
+class HandlerError(NetError, RuntimeError):
+    """A handler or a callback raised; the cause is what it raised.
+
+    Attributes:
+        peer: whose message, or whose coming or going, it was.
+        message: the message that was handled; None for a callback.
+    """
+
+    def __init__(
+        self, text: str, peer: "Peer", message: "StreamMessage[Any] | None" = None
+    ) -> None:
+        super().__init__(text)
+        self.peer = peer
+        self.message = message

@@ -1,0 +1,321 @@
+"""A client for streams, which keeps its connection up."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from typing import Any
+
+from gestalt.core import Backoff, Handler, StateError
+
+from .address import Address
+from .connection import Connection, PlainConnection, TlsConnection
+from .dial import dial
+from .endpoint import OnConnected, OnDisconnected, OnError, StreamEndpoint
+from .errors import ConnectFailed, ConnectionLost, NotConnected
+from .inbox import Inbox
+from .limits import Limits
+from .message import StreamMessage
+from .peer import Peer
+from .server import check_tls
+from .tls import Tls
+from .wire import Wire
+
+
+class StreamClient(StreamEndpoint):
+    """Connects to a server, exchanges messages with it, and connects again when the link is lost.
+
+        async with StreamClient("tcp://gateway:9000", wire) as client:
+            await client.send(Position(-34.9, 138.6))
+            async for message in client:
+                ...
+
+    Starting begins to connect, and does not wait for it: `send` and `wait_connected` do. Messages
+    go to `on_message`, as in a StreamServer; without it, the application takes them by `async for`,
+    and while it lags, reading pauses. The iteration goes on over reconnects, and ends with the
+    client.
+
+    A message is sent at most once. `send` raises when it was not accepted; what was accepted and
+    could not be sent, since the connection was lost, is counted in the ConnectionLost that
+    `on_disconnected` is given.
+
+    Args:
+        address: `tcp://host:port`, `tls://host:port` or `unix:///path`. Where a name has several
+            addresses, they are tried as RFC 8305 (happy eyeballs) has it.
+        wire: how messages cross the socket.
+        on_message: takes each `StreamMessage`; a plain function or an async one.
+        on_connected: takes the `Peer`, the server, on each new connection.
+        on_disconnected: takes the `Peer`, after its last message, and a ConnectionLost, or None
+            when nothing was wrong and nothing is lost.
+        on_error: takes a HandlerError, a ConnectFailed for each attempt that failed, and a
+            ConnectionLost for each connection that ended by a fault of the server. Without it,
+            HandlerErrors go to the event loop's exception handler, the others to the log.
+        concurrency: how many messages an asynchronous handler may work on at a time.
+        backoff: how long to wait before connecting again.
+        connect_timeout: how long one attempt may take, and how long `send` waits for a connection,
+            in seconds.
+        limits: what the server may cost.
+        tls: for `tls://`; a unix socket may have it, too. By default, for `tls://`, the server's
+            certificate is verified by the system's authorities.
+        name: how the client is called in messages.
+        stop_timeout: how long stopping may drain, in seconds.
+
+    Raises:
+        AddressError: the address is none for a stream.
+        ValueError: an argument is out of its range, or TLS settings are superfluous.
+    """
+
+    def __init__(
+        self,
+        address: str | Address,
+        wire: Wire,
+        *,
+        on_message: Handler | None = None,
+        on_connected: OnConnected | None = None,
+        on_disconnected: OnDisconnected | None = None,
+        on_error: OnError | None = None,
+        concurrency: int = 1,
+        backoff: Backoff | None = None,
+        connect_timeout: float = 10.0,
+        limits: Limits | None = None,
+        tls: Tls | ssl.SSLContext | None = None,
+        name: str | None = None,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        super().__init__(
+            wire,
+            on_message=on_message,
+            on_connected=on_connected,
+            on_disconnected=on_disconnected,
+            on_error=on_error,
+            concurrency=concurrency,
+            limits=limits or Limits(),
+            name=name,
+            stop_timeout=stop_timeout,
+        )
+        if not connect_timeout > 0:
+            raise ValueError(f"connect_timeout must be positive, got {connect_timeout}")
+        self._address = Address.parse(address, ("tcp", "tls", "unix"))
+        if self._address.scheme == "tls" and tls is None:
+            tls = Tls()
+        check_tls(self._address, tls)
+        self._tls = tls
+        self._backoff = backoff or Backoff()
+        self._connect_timeout = connect_timeout
+        self._iterated = on_message is None
+        self._inbox: Inbox | None = None
+        self._connection: Connection | None = None
+        self._socket: socket.socket | None = None
+        self._last_failure: ConnectFailed | None = None
+        self._awaiting_link: set[asyncio.Future[None]] = set()
+        self._encode = wire.encode
+
+    # What an application uses
+
+    @property
+    def address(self) -> Address:
+        """Where the server is."""
+        return self._address
+
+    @property
+    def peer(self) -> Peer | None:
+        """The server, while there is a connection."""
+        return None if self._connection is None else self._connection.peer
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    async def wait_connected(self, timeout: float | None = None) -> Peer:
+        """Wait for a connection, and return the peer.
+
+        Args:
+            timeout: for how long, in seconds; by default `connect_timeout`.
+
+        Raises:
+            NotConnected: none came up in time; the cause is why the last attempt failed.
+            StateError: the client is not running, or was stopped meanwhile.
+        """
+        return (await self._connected(self._connect_timeout if timeout is None else timeout)).peer
+
+    async def send(self, body: Any, type_id: int | None = None) -> None:
+        """Send a message; wait for a connection, and as long as the server is too slow to take it.
+
+        It returns when the message is accepted, not when it has arrived. Cancelled while it waits,
+        it sends nothing.
+
+        Args:
+            body: what the codec of the wire takes; without a codec, bytes.
+            type_id: the message type identifier, where the framing carries one and the codec has
+                no types of its own.
+
+        Raises:
+            NotConnected: no connection came up within `connect_timeout`.
+            ConnectionLost: the connection was lost while this waited for the server.
+            StateError: the client is not running.
+            PayloadError: the framing cannot carry it.
+            CodecError: the codec cannot encode it.
+            In each case, the message was not sent.
+        """
+        frame = self._encode(body, type_id)
+        connection = self._connection
+        if connection is None:
+            connection = await self._connected(self._connect_timeout)
+        if connection.full:
+            await connection.writable()
+        connection.write(frame)
+
+    def send_nowait(self, body: Any, type_id: int | None = None) -> None:
+        """Send a message now, or raise.
+
+        Raises:
+            NotConnected: there is no connection.
+            SendBufferFull: the server has not taken what it was sent before.
+            PayloadError: the framing cannot carry it.
+            CodecError: the codec cannot encode it.
+            In each case, the message was not sent.
+        """
+        frame = self._encode(body, type_id)
+        if self._connection is None:
+            raise self._not_connected()
+        self._connection.write_now(frame)
+
+    async def __aiter__(self) -> AsyncIterator[StreamMessage[Any]]:
+        """The messages as they come, until the client stops.
+
+        Raises:
+            StateError: the client has `on_message`, or was never started.
+        """
+        if not self._iterated:
+            raise StateError(f"{self!r} gives its messages to on_message")
+        if self._inbox is None:
+            raise StateError(f"{self!r} has no messages before it is started")
+        decode = self.wire.decode
+        while (taken := await self._inbox.take()) is not None:
+            connection, (payload, type_id) = taken
+            try:
+                body = payload if decode is None else decode(payload, type_id)
+            except Exception as error:
+                self._inbox.discard(connection)
+                connection.fail(error)
+            else:
+                yield StreamMessage(body, type_id, connection.peer)
+
+    # The life of the component
+
+    async def _open(self) -> None:
+        self._begin()
+        if self._iterated:
+            self._inbox = self.dispatcher = Inbox(self.loop)
+        context = self._tls.client_context() if isinstance(self._tls, Tls) else self._tls
+        self._spawn(self._keep_connected(context), name="connection")
+
+    async def _drain(self) -> None:
+        self._wake()
+        await self._finish_connections()
+
+    async def _close(self) -> None:
+        await self._abort_connections()
+        self._forget_socket()
+        if self._inbox is not None:
+            self._inbox.close()
+        self._wake()
+
+    async def _keep_connected(self, context: ssl.SSLContext | None) -> None:
+        delays = self._backoff.delays()
+        while self._serving:
+            try:
+                async with asyncio.timeout(self._connect_timeout):
+                    connection = await self._connect(context)
+            except OSError as error:
+                self._connect_failed(error)
+            else:
+                delays.connected()
+                await connection.wait_closed()
+                self._forget_socket()
+            await asyncio.sleep(delays.next())
+
+    async def _connect(self, context: ssl.SSLContext | None) -> Connection:
+        factory = PlainConnection if context is None else TlsConnection
+        sock = await dial(self.loop, self._address)
+        options: dict[str, Any] = {"sock": sock}
+        if context is not None:
+            server_name = self._tls.server_name if isinstance(self._tls, Tls) else None
+            options["ssl"] = context
+            options["server_hostname"] = server_name or self._address.host
+            options["ssl_handshake_timeout"] = self.limits.handshake_timeout
+            options["ssl_shutdown_timeout"] = self.limits.close_timeout
+        unix = self._address.scheme == "unix"
+        connect: Any = self.loop.create_unix_connection if unix else self.loop.create_connection
+        connection: Connection
+        try:
+            _, connection = await connect(lambda: factory(self), **options)
+        except BaseException:
+            sock.close()
+            raise
+        self._socket = sock
+        return connection
+
+    def _forget_socket(self) -> None:
+        """Let go of the socket of a closed connection.
+
+        uvloop closes the descriptor below a socket that it was given; when a connection is closed
+        as soon as it is made, it leaves the socket object believing that it was open.
+        """
+        if self._socket is not None:
+            self._socket.detach()
+            self._socket = None
+
+    def _connect_failed(self, error: OSError) -> None:
+        reason = f"nothing for {self._connect_timeout} s" if not str(error) else str(error)
+        failure = ConnectFailed(f"{self._address} cannot be connected to: {reason}")
+        failure.__cause__ = error
+        self._last_failure = failure
+        self._tell(failure)
+
+    async def _connected(self, timeout: float) -> Connection:
+        """Wait for a connection."""
+        if not self._serving:
+            raise StateError(f"{self!r} is not running")
+        try:
+            async with asyncio.timeout(timeout):
+                while self._connection is None:
+                    waiter = self.loop.create_future()
+                    self._awaiting_link.add(waiter)
+                    try:
+                        await waiter
+                    finally:
+                        self._awaiting_link.discard(waiter)
+                    if not self._serving:
+                        raise StateError(f"{self!r} was stopped")
+        except TimeoutError:
+            raise self._not_connected() from self._last_failure
+        return self._connection
+
+    def _not_connected(self) -> NotConnected:
+        reason = f": {self._last_failure}" if self._last_failure is not None else ""
+        return NotConnected(f"there is no connection to {self._address}{reason}")
+
+    def _wake(self) -> None:
+        for waiter in self._awaiting_link:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # Called by connections
+
+    def _connection_made(self, connection: Connection) -> None:
+        if not self._serving:
+            connection.transport.abort()
+            return
+        self._connection = connection
+        self._last_failure = None
+        if self._inbox is not None:
+            self._inbox.attach(connection)
+        super()._connection_made(connection)
+        self._wake()
+
+    def _connection_lost(self, connection: Connection, error: ConnectionLost | None) -> None:
+        if self._connection is connection:
+            self._connection = None
+        super()._connection_lost(connection, error)

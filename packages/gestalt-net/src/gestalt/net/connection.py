@@ -1,0 +1,241 @@
+"""One connection: from the bytes of a transport to messages, and back."""
+
+import asyncio
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from .errors import ConnectionLost, FramingError
+from .framings import Decoder, Frame
+from .peer import Peer
+from .sender import Sender
+
+if TYPE_CHECKING:
+    from .dispatch import Worker
+    from .endpoint import StreamEndpoint
+    from .sweep import Watch
+
+READ_SIZE = 64 * 1024
+"""How many bytes are read, and handled, at once before it is another peer's turn."""
+
+# One buffer for all connections of an event loop: get_buffer and buffer_updated run back to back.
+_buffers: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview]"
+_buffers = weakref.WeakKeyDictionary()
+
+
+class Connection(Sender, asyncio.BaseProtocol):
+    """The protocol of a socket, and the state of its connection.
+
+    Reading: `data_received` -> `Decoder.feed` -> `Dispatcher.dispatch` -> the handler.
+    Writing: `Peer.send` -> `Wire.encode` -> `Sender.write` -> the transport, once per loop turn.
+    """
+
+    __slots__ = (
+        "_abort_timer",
+        "_closed",
+        "_decoder",
+        "_endpoint",
+        "_feed",
+        "_finishing",
+        "fault",
+        "heard",
+        "lost",
+        "peer",
+        "watch",
+        "worker",
+    )
+
+    can_half_close: ClassVar[bool] = True
+
+    def __init__(self, endpoint: "StreamEndpoint") -> None:
+        super().__init__(endpoint.loop, endpoint.limits.send_buffer)
+        self._endpoint = endpoint
+        # Made with the first data: most of many connections may be idle.
+        self._decoder: Decoder | None = None
+        self._feed: Callable[[bytes], list[Frame]] = self._first_feed
+        # What the peer did, or failed to do, that ends the connection.
+        self.fault: Exception | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._abort_timer: asyncio.TimerHandle | None = None
+        self._finishing = False
+        self.lost = False
+        # Whether a whole message came since the limits were last looked at.
+        self.heard = True
+        # What the limits remember of this connection.
+        self.watch: Watch | None = None
+        # Runs the handlers of this peer from the first asynchronous one on.
+        self.worker: Worker | None = None
+        self.peer = Peer(self, endpoint)
+
+    # Called by the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._start_sending(transport)
+        self._endpoint._connection_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        fault: FramingError | None = None
+        try:
+            frames = self._feed(data)
+        except FramingError as error:
+            fault = error
+            frames = error.frames
+        if frames:
+            self.heard = True
+            self._endpoint.dispatcher.dispatch(self, frames)
+        if fault is not None:
+            self.fail(fault)
+
+    def eof_received(self) -> bool:
+        if self._decoder is not None and self.fault is None:
+            try:
+                self._decoder.eof()
+            except FramingError as error:
+                self.fail(error)
+        # The peer may have closed its sending half only, and wait for the replies.
+        self.finish()
+        return self.can_half_close
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        self.lost = True
+        error = self._lost_error(exc)
+        self._frames.clear()
+        self._stop_sending()
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+        self._endpoint._connection_lost(self, error)
+
+    # Called by the endpoint, the peer and the worker
+
+    def fail(self, fault: Exception) -> None:
+        """End the connection by a fault of the peer; what came before it is still handled."""
+        if self.fault is None and not self.lost:
+            self.fault = fault
+            self.finish()
+
+    def finish(self) -> None:
+        """Close as soon as everything that was received is handled; read no more."""
+        self._finishing = True
+        if self.worker is None or self.worker.idle:
+            self.close()
+        else:
+            self.pause_reading()
+
+    def handled(self) -> None:
+        """Note that the worker has handled everything that was received."""
+        if self.lost:
+            self._endpoint._peer_gone(self)
+        elif self._finishing:
+            self.close()
+
+    def close(self) -> None:
+        """Send what was accepted for sending, and close; abort when that takes too long."""
+        if self.transport.is_closing():
+            return
+        self._flush_all()
+        self.transport.close()
+        self._wake()
+        self._abort_timer = self._loop.call_later(
+            self._endpoint.limits.close_timeout, self.transport.abort
+        )
+
+    def abort(self, fault: Exception | None = None) -> None:
+        """Close at once; what waits to be sent is lost."""
+        if not self.lost:
+            self.fault = self.fault or fault
+            self.full = True
+            self.transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed, however that comes about."""
+        if not self.lost:
+            if self._closed is None:
+                self._closed = self._loop.create_future()
+            await asyncio.shield(self._closed)
+
+    @property
+    def message_begun(self) -> bool:
+        """Whether a message has begun to arrive and is not complete."""
+        return self._decoder is not None and self._decoder.incomplete
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.lost or self.transport.is_closing()
+
+    def check_open(self) -> None:
+        if self.closing:
+            raise ConnectionLost(f"{self.peer!r} is not connected any more", self.peer)
+
+    def pause_reading(self) -> None:
+        """Read nothing until `resume_reading`, so that the peer has to wait."""
+        if not self.closing and self.transport.is_reading():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again, unless the connection is coming to its end."""
+        if not (self.closing or self._finishing or self.transport.is_reading()):
+            self.transport.resume_reading()
+
+    # The mechanism
+
+    def _first_feed(self, data: bytes) -> list[Frame]:
+        self._decoder = self._endpoint.wire.framing.decoder()
+        self._feed = self._decoder.feed
+        return self._feed(data)
+
+    def _lost_error(self, exc: Exception | None) -> ConnectionLost | None:
+        """What the end of the connection means: None if nothing was wrong and nothing is lost."""
+        unsent = len(self._frames)
+        in_doubt = self._in_flight if self._blocked else 0
+        cause = self.fault or exc
+        if cause is None and not unsent and not in_doubt:
+            return None
+        what = str(cause or "") or "closed"
+        lost = f"; {unsent} messages were not sent" if unsent else ""
+        doubt = f"; {in_doubt} more may not have been" if in_doubt else ""
+        error = ConnectionLost(
+            f"the connection with {self.peer!r} was lost: {what}{lost}{doubt}",
+            self.peer,
+            unsent,
+            in_doubt,
+        )
+        error.__cause__ = cause
+        return error
+
+    def __repr__(self) -> str:
+        return repr(self.peer)
+
+
+class PlainConnection(Connection, asyncio.BufferedProtocol):
+    """Reads into a buffer that all connections of the event loop share."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self, endpoint: "StreamEndpoint") -> None:
+        super().__init__(endpoint)
+        self._buffer = _shared_buffer(endpoint.loop)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - a hint that is not needed
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        # Frames are cut out of immutable bytes: slicing these is twice as fast as a memoryview.
+        self.data_received(bytes(self._buffer[:nbytes]))
+
+
+class TlsConnection(Connection, asyncio.Protocol):
+    """Takes what TLS has decrypted: a BufferedProtocol is slow there (cpython#133112)."""
+
+    __slots__ = ()
+
+    can_half_close = False
+
+
+def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(READ_SIZE))
+    return buffer

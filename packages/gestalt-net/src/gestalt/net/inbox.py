@@ -1,0 +1,67 @@
+"""Messages that wait until the application asks for them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+
+from .connection import Connection
+from .framings import Frame
+
+
+class Inbox:
+    """What connections have received, for `async for`.
+
+    Reading pauses while more than one batch waits, also for connections that come later.
+    """
+
+    __slots__ = ("_batches", "_closed", "_loop", "_reader", "_waiter")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        # What one read brought is one batch.
+        self._batches: deque[tuple[Connection, Iterator[Frame]]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        # The connection that feeds the inbox at present.
+        self._reader: Connection | None = None
+        self._closed = False
+
+    def attach(self, connection: Connection) -> None:
+        """Take what this connection receives from now on."""
+        self._reader = connection
+        if len(self._batches) > 1:
+            connection.pause_reading()
+
+    def dispatch(self, connection: Connection, frames: list[Frame]) -> None:
+        """Take frames, in order."""
+        self._batches.append((connection, iter(frames)))
+        if len(self._batches) > 1:
+            connection.pause_reading()
+        self._wake()
+
+    async def take(self) -> tuple[Connection, Frame] | None:
+        """The next message, in order; None when the inbox is closed and empty."""
+        while True:
+            while self._batches:
+                connection, frames = self._batches[0]
+                for frame in frames:
+                    return connection, frame
+                self._batches.popleft()
+                if len(self._batches) <= 1 and self._reader is not None:
+                    self._reader.resume_reading()
+            if self._closed:
+                return None
+            self._waiter = self._loop.create_future()
+            await self._waiter
+
+    def discard(self, connection: Connection) -> None:
+        """Forget what this connection has received."""
+        self._batches = deque(batch for batch in self._batches if batch[0] is not connection)
+
+    def close(self) -> None:
+        """Note that nothing will come any more."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -1,0 +1,26 @@
+"""What a stream endpoint hands to a handler."""
+
+from typing import Any, TypeVar
+
+from gestalt.core import Message
+
+from .peer import Peer
+
+T = TypeVar("T")
+
+
+class StreamMessage(Message[T]):
+    """A message that a peer sent over a stream. Its `source` is the peer."""
+
+    __slots__ = ()
+
+    source: Peer
+
+    @property
+    def peer(self) -> Peer:
+        """Who sent it."""
+        return self.source
+
+    async def reply(self, body: Any, type_id: int | None = None) -> None:
+        """Send `body` to the peer: the same as `peer.send`."""
+        await self.source.send(body, type_id)

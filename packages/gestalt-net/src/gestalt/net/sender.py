@@ -1,0 +1,159 @@
+"""The sending half of a connection: writes are gathered, and what waits is bounded."""
+
+import asyncio
+from typing import cast
+
+from .errors import SendBufferFull
+
+
+class Sender:
+    """Gathers the frames of one turn of the event loop and writes them at once.
+
+    While the transport holds bytes that the socket did not take, further frames are gathered here,
+    up to a high-water mark. So it is always known which messages have certainly not left.
+    """
+
+    __slots__ = (
+        "_blocked",
+        "_flush_scheduled",
+        "_flushes",
+        "_frames",
+        "_high_water",
+        "_in_flight",
+        "_loop",
+        "_size",
+        "_waiters",
+        "full",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, high_water: int) -> None:
+        self._loop = loop
+        self._high_water = high_water
+        self._frames: list[bytes] = []
+        self._size = 0
+        # How many messages the bytes in the transport make up.
+        self._in_flight = 0
+        self._blocked = False
+        self._flush_scheduled = False
+        self._waiters: list[asyncio.Future[None]] = []
+        # Set where `write` must not be called: above the mark, and when the connection is closing.
+        self.full = False
+        self._flushes = 0
+
+    def write(self, frame: bytes) -> None:
+        """Queue a frame; the caller has looked at `full` before."""
+        self._frames.append(frame)
+        self._size += len(frame)
+        if self._size >= self._high_water:
+            self.full = True
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def write_now(self, frame: bytes) -> None:
+        """Queue a frame, or raise.
+
+        Raises:
+            SendBufferFull: the peer has not taken what it was sent before.
+            ConnectionLost: the connection is closed.
+        """
+        if self.full:
+            self.check_open()
+            self.flush()
+            if self.full:
+                raise SendBufferFull(
+                    f"{self!r} takes no more: {self._size} bytes wait, and "
+                    f"{self.transport.get_write_buffer_size()} are with the system"
+                )
+        self.write(frame)
+
+    async def writable(self) -> None:
+        """Wait until `full` is cleared.
+
+        Raises:
+            ConnectionLost: the connection is closed, or was lost meanwhile.
+        """
+        while self.full:
+            self.check_open()
+            self.flush()
+            if self.full:
+                waiter = self._loop.create_future()
+                self._waiters.append(waiter)
+                try:
+                    await waiter
+                finally:
+                    # A cancelled waiter must not stay behind while the peer is stalled.
+                    if waiter in self._waiters:
+                        self._waiters.remove(waiter)
+            else:
+                # One that never has to wait must let others run, too.
+                await asyncio.sleep(0)
+
+    def flush(self) -> None:
+        """Hand what was gathered to the transport, if it has nothing left of what came before."""
+        if self._blocked or not self._frames:
+            return
+        frames = self._frames
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        self._in_flight = len(frames)
+        frames.clear()
+        self._size = 0
+        self.full = False
+        self._flushes += 1
+        # Not writelines: it ignores flow control on Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1.
+        self.transport.write(data)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the transport holds bytes that the socket did not take."""
+        return self._blocked
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Changes whenever the peer has taken something."""
+        return self._flushes, self.transport.get_write_buffer_size()
+
+    def check_open(self) -> None:
+        """Raise ConnectionLost when the connection is closing or closed."""
+        raise NotImplementedError
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        self.flush()
+
+    def _start_sending(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        # Blocked while the transport holds any byte. Not high=0: the TLS transport of asyncio then
+        # pauses with nothing in it, and never resumes.
+        self.transport.set_write_buffer_limits(high=1, low=0)
+
+    def _flush_all(self) -> None:
+        """Hand everything to the transport; for the end of a connection."""
+        self._blocked = False
+        self.flush()
+        self.full = True
+
+    def _stop_sending(self) -> None:
+        self.full = True
+        self._wake()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # Called by the transport
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self._in_flight = 0
+        self.flush()
+        if not self.full:
+            self._wake()

@@ -1,0 +1,279 @@
+"""A server for streams."""
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from gestalt.core import Handler, StateError
+
+from .address import Address
+from .connection import Connection, PlainConnection, TlsConnection
+from .endpoint import OnConnected, OnDisconnected, OnError, StreamEndpoint
+from .errors import ConnectionLost, SendBufferFull, UnknownPeer
+from .limits import Limits
+from .peer import Peer, PeersView
+from .tls import Tls
+from .wire import Wire
+
+BACKLOG = 1024
+"""How many connections the system keeps for us until they are accepted."""
+
+CLOSE_TIMEOUT = 0.5
+"""How long to wait, in seconds, until connections that never came up have gone, too."""
+
+
+class StreamServer(StreamEndpoint):
+    """Listens on an address and exchanges messages with the peers that connect.
+
+        async with StreamServer("tcp://0.0.0.0:9000", wire, on_message=handlers) as server:
+            await server.wait_stopped()
+
+    `on_message` is a plain function, which is called within the loop's read callback, or an async
+    one. Messages of one peer are handled in order, one at a time; a slow handler slows its own peer
+    only. Callbacks may be async, too; these run in tasks of their own.
+
+    An exception of a handler goes to `on_error` as a HandlerError, and the peer stays. A peer that
+    breaks the framing, sends what the codec refuses, or exceeds a limit is disconnected, alone;
+    this goes to `on_error` as a ConnectionLost. Without `on_error`, the former go to the event
+    loop's exception handler, and the latter to the log.
+
+    Stopping accepts nobody and reads nothing any more; what was received is handled, what was
+    accepted for sending is sent, for up to `stop_timeout`. Then the rest is aborted.
+
+    Args:
+        address: `tcp://host:port`, `tls://host:port` or `unix:///path`.
+        wire: how messages cross the socket.
+        on_message: takes each `StreamMessage`.
+        on_connected: takes each new `Peer`.
+        on_disconnected: takes each `Peer` that has gone, after its last message, and a
+            ConnectionLost, or None when nothing was wrong and nothing is lost.
+        on_error: takes a HandlerError or a ConnectionLost.
+        concurrency: how many messages of one peer an asynchronous handler may work on at a time.
+        limits: what a peer may cost.
+        tls: for `tls://`; a unix socket may have it, too.
+        reuse_port: whether several processes may listen on the port and share its connections.
+        name: how the server is called in messages.
+        stop_timeout: how long stopping may drain, in seconds.
+
+    Raises:
+        AddressError: the address is none for a stream.
+        ValueError: an argument is out of its range, or TLS settings are missing or superfluous.
+    """
+
+    def __init__(
+        self,
+        address: str | Address,
+        wire: Wire,
+        *,
+        on_message: Handler,
+        on_connected: OnConnected | None = None,
+        on_disconnected: OnDisconnected | None = None,
+        on_error: OnError | None = None,
+        concurrency: int = 1,
+        limits: Limits | None = None,
+        tls: Tls | ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+        name: str | None = None,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        super().__init__(
+            wire,
+            on_message=on_message,
+            on_connected=on_connected,
+            on_disconnected=on_disconnected,
+            on_error=on_error,
+            concurrency=concurrency,
+            limits=limits or Limits(),
+            name=name,
+            stop_timeout=stop_timeout,
+        )
+        self._address = Address.parse(address, ("tcp", "tls", "unix"))
+        check_tls(self._address, tls)
+        self._tls = tls
+        self._ssl: ssl.SSLContext | None = None
+        self._reuse_port = reuse_port
+        self._server: asyncio.Server | None = None
+        self._socket_file: tuple[Path, int | None] | None = None
+        self._addresses: tuple[Address, ...] = ()
+        self._peers = PeersView(self._connections)
+
+    # What an application uses
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where the server listens, or listened at last; port 0 is replaced by the one it got."""
+        return self._addresses
+
+    @property
+    def address(self) -> Address:
+        """The first of `addresses`.
+
+        Raises:
+            StateError: the server was never started.
+        """
+        if not self._addresses:
+            raise StateError(f"{self!r} has no address before it is started")
+        return self._addresses[0]
+
+    @property
+    def peers(self) -> Mapping[int, Peer]:
+        """The connected peers by their identifiers; it shows each change."""
+        return self._peers
+
+    async def send(self, peer_id: int, body: Any, type_id: int | None = None) -> None:
+        """Send a message to one peer: see `Peer.send`.
+
+        Raises:
+            UnknownPeer: it is not connected, or not any more.
+        """
+        if peer_id not in self._connections:
+            raise UnknownPeer(f"no peer {peer_id} is connected")
+        await self._connections[peer_id].peer.send(body, type_id)
+
+    async def broadcast(
+        self,
+        body: Any,
+        type_id: int | None = None,
+        *,
+        to: Iterable[Peer] | None = None,
+        slow: Literal["wait", "drop", "disconnect"] = "wait",
+    ) -> int:
+        """Send a message to all peers; it is encoded once.
+
+        Args:
+            body: the message.
+            type_id: its message type identifier.
+            to: these peers only.
+            slow: what to do about a peer that has not taken what it was sent before: wait for it
+                (others are served first), drop the message for it, or disconnect it.
+
+        Returns:
+            To how many peers it was sent.
+
+        Raises:
+            PayloadError, CodecError: the message cannot be sent to anybody.
+        """
+        frame = self.wire.encode(body, type_id)
+        if to is None:
+            connections = list(self._connections.values())
+        else:
+            connections = [peer._connection for peer in to]
+        behind = []
+        sent = 0
+        for connection in connections:
+            if connection.full and not connection.closing:
+                connection.flush()
+            if not connection.full:
+                connection.write(frame)
+                sent += 1
+            elif not connection.closing:
+                behind.append(connection)
+        if slow == "wait":
+            results = await asyncio.gather(*(_write(each, frame) for each in behind))
+            return sent + sum(results)
+        for connection in behind:
+            self.stats.dropped += 1
+            if slow == "disconnect":
+                connection.abort(SendBufferFull("it reads more slowly than it is sent to"))
+        return sent
+
+    def reload_tls(self) -> None:
+        """Read the files of the certificate again, for connections made from now on.
+
+        Raises:
+            StateError: the server is not running, or was not given its TLS settings by file names.
+            OSError: a file cannot be read, or is no certificate or key; the old ones stay in use.
+        """
+        if self._ssl is None or not isinstance(self._tls, Tls):
+            raise StateError(f"{self!r} has no TLS files in use")
+        # Read into another context first: a key that does not fit would break the one in use.
+        self._tls.server_context()
+        self._tls.load_certificate(self._ssl)
+
+    # The life of the component
+
+    async def _open(self) -> None:
+        self._begin()
+        self._ssl = self._tls.server_context() if isinstance(self._tls, Tls) else self._tls
+        options: dict[str, Any] = {"backlog": BACKLOG, "ssl": self._ssl}
+        if self._ssl is not None:
+            options["ssl_handshake_timeout"] = self.limits.handshake_timeout
+            options["ssl_shutdown_timeout"] = self.limits.close_timeout
+        if self._address.scheme == "unix":
+            path = Path(self._address.path)
+            self._server = await self.loop.create_unix_server(self._accept, path, **options)
+            self._socket_file = path, _inode(path)
+        else:
+            self._server = await self.loop.create_server(
+                self._accept,
+                self._address.host or None,
+                self._address.port,
+                reuse_port=self._reuse_port or None,
+                **options,
+            )
+        self._addresses = tuple(
+            Address.of_socket(self._address.scheme, each.getsockname())
+            for each in self._server.sockets
+        )
+
+    async def _drain(self) -> None:
+        self._stop_listening()
+        await self._finish_connections()
+
+    async def _close(self) -> None:
+        self._stop_listening()
+        await self._abort_connections()
+        server, self._server = self._server, None
+        if server is not None:
+            # From Python 3.12 on, this waits for connections in their TLS handshake, too.
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await server.wait_closed()
+            except TimeoutError:
+                pass
+
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._socket_file is not None:
+            path, inode = self._socket_file
+            self._socket_file = None
+            # Another server may have taken the path meanwhile.
+            if _inode(path) == inode:
+                path.unlink()
+
+    def _accept(self) -> Connection:
+        return PlainConnection(self) if self._ssl is None else TlsConnection(self)
+
+    def _connection_made(self, connection: Connection) -> None:
+        most = self.limits.max_peers
+        if not self._serving:
+            connection.transport.abort()
+        elif most is not None and len(self._connections) >= most:
+            self.stats.refused += 1
+            connection.transport.abort()
+        else:
+            super()._connection_made(connection)
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
+
+
+async def _write(connection: Connection, frame: bytes) -> bool:
+    try:
+        await connection.writable()
+    except ConnectionLost:
+        return False
+    connection.write(frame)
+    return True
+
+
+def check_tls(address: Address, tls: Tls | ssl.SSLContext | None) -> None:
+    """Refuse TLS settings without TLS, and the other way round."""
+    if address.scheme == "tls" and tls is None:
+        raise ValueError(f"{address} needs tls=: a Tls or an ssl.SSLContext")
+    if address.scheme == "tcp" and tls is not None:
+        raise ValueError(f"{address} is plain, but TLS settings were given: tls:// was meant?")

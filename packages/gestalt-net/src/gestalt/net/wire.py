@@ -1,0 +1,104 @@
+"""How messages cross a socket: a framing and a codec."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .errors import PayloadError
+from .framings import Framing
+
+# Imported where it is used: an endpoint whose messages are bytes needs no codec.
+if TYPE_CHECKING:
+    from gestalt.codecs import Codec
+
+IDENTITY = 0
+"""The coding tag of a payload that is not compressed."""
+
+
+class Wire:
+    """How messages cross a socket: immutable, shared by all endpoints that speak alike.
+
+    Where the codec compresses, or accepts what others compressed, each payload starts with a byte
+    that tells how this one is: both ends need to agree on that, but not on the compressor.
+
+    Args:
+        framing: how messages are told apart.
+        codec: what turns values into payloads and back; without one, messages are bytes.
+
+    Attributes:
+        encode: `(value, type_id=None) -> bytes`, a whole frame. Raises PayloadError, or what the
+            codec raises.
+        decode: `(payload, type_id) -> value`. Raises what the codec raises. None where the payload
+            is the value.
+    """
+
+    __slots__ = ("codec", "decode", "encode", "framing")
+
+    encode: Callable[..., bytes]
+    decode: Callable[[bytes, int | None], Any] | None
+
+    def __init__(self, framing: Framing, codec: "Codec | None" = None) -> None:
+        self.framing = framing
+        self.codec = codec
+        tagged = codec is not None and (codec.compress is not None or bool(codec.accept))
+        if codec is None or (codec.serializer == "bytes" and codec.types is None and not tagged):
+            # No function of our own in between: this is the fastest path.
+            self.encode = framing.encode
+            self.decode = None
+            return
+        self.encode = _encoder(framing, codec, tagged=tagged)
+        self.decode = _tagged_decoder(codec) if tagged else _decoder(codec)
+
+    def __repr__(self) -> str:
+        return f"Wire({self.framing!r}, {self.codec!r})"
+
+
+def _encoder(framing: Framing, codec: "Codec", *, tagged: bool) -> Callable[..., bytes]:
+    from gestalt.codecs import CODING_TAGS
+
+    encode_value = codec.encode
+    encode_frame = framing.encode
+    typed = codec.types is not None
+    carries_type_id = framing.carries_type_id
+    tags: dict[str | None, bytes] = {coding: bytes([tag]) for coding, tag in CODING_TAGS.items()}
+    tags[None] = bytes([IDENTITY])
+
+    def encode(value: Any, type_id: int | None = None) -> bytes:
+        encoded = encode_value(value)
+        if typed:
+            if type_id is not None:
+                raise PayloadError(f"type_id={type_id} was given, but the codec's types tell it")
+            # A framing without type identifiers goes with a single type, which both ends know.
+            type_id = encoded.type_id if carries_type_id else None
+        body = encoded.body
+        if tagged:
+            body = tags[encoded.content_encoding] + body
+        return encode_frame(body, type_id)
+
+    return encode
+
+
+def _decoder(codec: "Codec") -> Callable[[bytes, int | None], Any]:
+    decode_value = codec.decode
+
+    def decode(payload: bytes, type_id: int | None) -> Any:
+        return decode_value(payload, type_id=type_id)
+
+    return decode
+
+
+def _tagged_decoder(codec: "Codec") -> Callable[[bytes, int | None], Any]:
+    from gestalt.codecs import CODING_TAGS, DecodeError
+
+    decode_value = codec.decode
+    codings: dict[int, str | None] = {tag: coding for coding, tag in CODING_TAGS.items()}
+    codings[IDENTITY] = None
+
+    def decode(payload: bytes, type_id: int | None) -> Any:
+        if not payload:
+            raise DecodeError("the payload is empty: it must start with a coding tag")
+        tag = payload[0]
+        if tag not in codings:
+            raise DecodeError(f"{tag} is no coding tag")
+        return decode_value(payload[1:], type_id=type_id, content_encoding=codings[tag])
+
+    return decode

@@ -1,0 +1,84 @@
+"""Every asynchronous test of this folder runs on asyncio and, where it is installed, on uvloop."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from gestalt.net import Mti, StreamClient, StreamServer, Wire
+
+try:
+    import uvloop
+except ImportError:
+    uvloop = None
+
+DEADLINE = 20.0
+
+
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], Any]]:
+    loops: dict[str, Callable[[], Any]] = {"asyncio": asyncio.SelectorEventLoop}
+    if uvloop is not None:
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def unhandled() -> AsyncIterator[list[dict[str, Any]]]:
+    """What reached the event loop's exception handler; a test that expects some takes it out."""
+    contexts: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: contexts.append(context))
+    before = asyncio.all_tasks()
+    yield contexts
+    gc.collect()
+    assert contexts == []
+    assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()
+
+
+@pytest_asyncio.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+Serve = Callable[..., Awaitable[StreamServer]]
+Connect = Callable[..., Awaitable[StreamClient]]
+
+
+@pytest_asyncio.fixture
+async def serve(stack: AsyncExitStack) -> Serve:
+    """Starts a server on a free port; it stops at the end of the test."""
+
+    async def start(
+        on_message: Any, *, wire: Wire | None = None, url: str = "tcp://127.0.0.1:0", **options: Any
+    ) -> StreamServer:
+        server = StreamServer(url, wire or Wire(Mti()), on_message=on_message, **options)
+        return await stack.enter_async_context(server)
+
+    return start
+
+
+@pytest_asyncio.fixture
+async def connect(stack: AsyncExitStack) -> Connect:
+    """Starts a client of a server; it stops at the end of the test."""
+
+    async def start(server: StreamServer, *, wire: Wire | None = None, **options: Any) -> Any:
+        client = StreamClient(server.address, wire or server.wire, **options)
+        return await stack.enter_async_context(client)
+
+    return start
+
+
+@pytest.fixture
+def within() -> Callable[..., Any]:
+    """Awaits with a deadline, so that what hangs fails by name."""
+
+    async def wait(awaitable: Awaitable[Any], seconds: float = DEADLINE) -> Any:
+        async with asyncio.timeout(seconds):
+            return await awaitable
+
+    return wait
