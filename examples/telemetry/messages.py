@@ -1,0 +1,64 @@
+"""What agents and collector say to each other."""
+
+from dataclasses import dataclass
+
+from gestalt.codecs import Codec, MessageTypes
+from gestalt.net import Mti, Wire
+
+types = MessageTypes()
+
+
+@dataclass(kw_only=True)
+class Sample:
+    """A reading of one host.
+
+    Attributes:
+        host: the name of the host.
+        agent: tells this run of an agent from every other.
+        sequence: counts the samples of the agent, from 1.
+        time: when it was taken, in seconds since the epoch.
+    """
+
+    host: str
+    agent: str
+    sequence: int
+    time: float
+
+
+@types.add(1)
+@dataclass(kw_only=True)
+class Cpu(Sample):
+    percent: float
+    load: float
+
+
+@types.add(2)
+@dataclass(kw_only=True)
+class Memory(Sample):
+    used: int
+    total: int
+
+
+@types.add(3)
+@dataclass(kw_only=True)
+class Network(Sample):
+    received: int
+    sent: int
+
+
+@types.add(4)
+@dataclass(kw_only=True)
+class Disk(Sample):
+    read: int
+    written: int
+
+
+@types.add(16)
+@dataclass
+class Ack:
+    """The collector has every sample of the agent up to this one."""
+
+    sequence: int
+
+
+wire = Wire(Mti(), Codec("msgpack", types=types))

@@ -1,0 +1,96 @@
+"""The demo runs as the README says, and loses nothing, whatever dies."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 30.0
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "examples.telemetry", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(demo: subprocess.Popen[str]) -> tuple[int, str]:
+    try:
+        out, err = demo.communicate(timeout=DEADLINE)
+    except subprocess.TimeoutExpired:
+        demo.kill()
+        out, err = demo.communicate()
+        raise AssertionError(f"the demo did not end: {out}{err}") from None
+    assert err == ""
+    return demo.returncode, out
+
+
+def part(demo: subprocess.Popen[str], name: str, done: Callable[[psutil.Process], bool]) -> int:
+    """The process of one part, as soon as it is so far."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        for child in psutil.Process(demo.pid).children():
+            try:
+                if name in child.cmdline() and done(child):
+                    return child.pid
+            except psutil.Error:
+                continue
+        time.sleep(0.01)
+    raise AssertionError(f"there is no {name}")
+
+
+def connected(process: psutil.Process) -> bool:
+    return any(each.status == psutil.CONN_ESTABLISHED for each in process.net_connections())
+
+
+def counts(out: str) -> dict[str, int]:
+    (found,) = re.findall(r"sent (\d+), received (\d+), lost (\d+) samples", out)
+    return dict(zip(("sent", "received", "lost"), map(int, found), strict=True))
+
+
+def test_the_demo_ends_after_its_time_and_has_lost_nothing() -> None:
+    status, out = finish(start("--seconds", "1.5"))
+    assert status == 0, out
+    seen = counts(out)
+    assert seen["sent"] == seen["received"] > 10
+    assert seen["lost"] == 0
+
+
+def test_the_demo_ends_by_ctrl_c_with_its_summary() -> None:
+    demo = start()
+    part(demo, "agent", connected)
+    demo.send_signal(signal.SIGINT)
+    status, out = finish(demo)
+    assert status == 0, out
+    assert counts(out)["lost"] == 0
+
+
+def test_a_collector_that_is_killed_costs_no_sample() -> None:
+    demo = start("--seconds", "4")
+    part(demo, "agent", connected)
+    psutil.Process(part(demo, "collector", connected)).kill()
+    status, out = finish(demo)
+    assert status == 0, out
+    assert counts(out)["lost"] == 0
+    assert "The collector died 1 time" in out
+
+
+def test_no_part_outlives_a_demo_that_is_killed() -> None:
+    demo = start()
+    agent = psutil.Process(part(demo, "agent", connected))
+    collector = psutil.Process(part(demo, "collector", connected))
+    demo.kill()
+    demo.communicate(timeout=DEADLINE)
+    gone, alive = psutil.wait_procs([agent, collector], timeout=DEADLINE)
+    assert not alive
+    assert len(gone) == 2
