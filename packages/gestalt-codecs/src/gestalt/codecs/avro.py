@@ -31,14 +31,22 @@ class Avro:
             bytes. The last two would let a few hostile bytes take all memory, or crash the process.
     """
 
-    __slots__ = ("accepts", "into", "name", "schema")
+    __slots__ = ("accepts", "bare", "into", "name", "schema")
 
     def __init__(
-        self, schema: Schema, *, accepts: Sequence[Schema] = (), into: type | None = None
+        self,
+        schema: Schema,
+        *,
+        accepts: Sequence[Schema] = (),
+        into: type | None = None,
+        bare: bool = False,
     ) -> None:
+        if bare and accepts:
+            raise SchemaError("bare Avro does not say which schema wrote it: accepts= has no use")
         self.schema = _parsed(schema)
         self.accepts = tuple(_parsed(each) for each in accepts)
         self.into = into
+        self.bare = bare
         self.name = _full_name(self.schema, "")
         """The full name of the record."""
 

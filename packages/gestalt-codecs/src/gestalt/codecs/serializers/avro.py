@@ -40,7 +40,10 @@ class AvroSerializer(Serializer):
             return super().typed(kind)
         avro = kind.type
         try:
-            schemas = {_header(each): _parse(each) for each in (avro.schema, *avro.accepts)}
+            if avro.bare:
+                schemas = {b"": _parse(avro.schema)}
+            else:
+                schemas = {_header(each): _parse(each) for each in (avro.schema, *avro.accepts)}
         except Exception as error:
             raise SchemaError(f"fastavro refuses a schema of {avro.name}: {error}") from error
         return Functions(_writer(avro, schemas), _reader(avro, schemas))
@@ -80,14 +83,14 @@ def _reader(avro: Avro, schemas: dict[bytes, Any]) -> Callable[[bytes], Any]:
     header, target = next(iter(schemas.items()))
     # Without schema resolution reading is faster, and the same.
     readers = {each: None if each == header else target for each in schemas}
-    into = avro.into
+    into, size = avro.into, len(header)
 
     def loads(data: bytes) -> Any:
-        written = data[:_HEADER]
+        written = data[:size]
         if written not in schemas:
             raise _unknown(avro, data)
         source = io.BytesIO(data)
-        source.seek(_HEADER)
+        source.seek(size)
         record = schemaless_reader(source, schemas[written], readers[written])
         if source.tell() != len(data):
             raise TrailingData(f"avro: something follows the record in {short(data)}")
