@@ -365,5 +365,3 @@ measure(vary)
 """)
     assert error is None
     assert growth < 4 * 1024
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Final, TypeVar, overload
 
 from .avro import Avro
@@ -182,6 +183,6 @@ def _describe(type_id: int, cls: Any, name: str | None) -> MessageType:
     if descriptor is not None and isinstance(cls, type):
         return MessageType(type_id, name or descriptor.full_name, cls, cls, "protobuf")
     python_class = dict if typing.is_typeddict(cls) else typing.get_origin(cls) or cls
-    if not isinstance(python_class, type):
+    if not isinstance(python_class, type) or python_class in (typing.Union, UnionType):
         raise SchemaError(f"{short(cls)} is not a class, and values are told by their class")
     return MessageType(type_id, name or str(getattr(cls, "__name__", cls)), cls, python_class, None)

@@ -43,7 +43,8 @@ class AvroSerializer(Serializer):
             if avro.bare:
                 schemas = {b"": _parse(avro.schema)}
             else:
-                schemas = {_header(each): _parse(each) for each in (avro.schema, *avro.accepts)}
+                accepted = (avro.schema, *avro.accepts)
+                schemas = {_MARKER + fingerprint_of(each): _parse(each) for each in accepted}
         except Exception as error:
             raise SchemaError(f"fastavro refuses a schema of {avro.name}: {error}") from error
         return Functions(_writer(avro, schemas), _reader(avro, schemas))
@@ -56,13 +57,14 @@ class AvroSerializer(Serializer):
         return super().explain(error, data)
 
 
-def _parse(schema: dict[str, Any]) -> Any:
-    return parse_schema(schema, named_schemas={})
-
-
-def _header(schema: dict[str, Any]) -> bytes:
+def fingerprint_of(schema: Any) -> bytes:
+    """Give the 64-bit fingerprint of a schema's parsing canonical form, as the header has it."""
     canonical = to_parsing_canonical_form(_parse(schema))
-    return _MARKER + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+    return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+
+
+def _parse(schema: Any) -> Any:
+    return parse_schema(schema, named_schemas={})
 
 
 def _writer(avro: Avro, schemas: dict[bytes, Any]) -> Callable[[Any], bytes]:
