@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
 import msgspec
+from msgpack import packb, unpackb
 
 from gestalt.codecs.errors import DecodeError, TooDeep, TrailingData, Truncated, short
 from gestalt.codecs.serializer import Functions, Serializer
 from gestalt.codecs.types import MessageType
 
 from .convert import to_plain, validation_error
-from .msgpack_guard import guarded
+from .msgpack_guard import check_claims, check_depth
 
 
 class Msgpack(Serializer):
     """The current specification: str and bin are told apart, timestamps become datetimes in UTC."""
 
     def untyped(self) -> Functions:
-        loads = partial(msgpack.unpackb, strict_map_key=False, timestamp=3)
-        dumps = partial(msgpack.packb, default=to_plain)
-        return Functions(dumps, guarded(loads, self.max_depth))
+        return Functions(_dumps, self._loads())
 
     def typed(self, kind: MessageType) -> Functions:
         if kind.format is not None:
             return super().typed(kind)
-        dumps, loads = self.untyped()
-        convert, cls = msgspec.convert, kind.type
+        loads, convert, cls = self._loads(), msgspec.convert, kind.type
+
+        def typed_dumps(value: Any) -> bytes:
+            return packb(to_plain(value))  # type: ignore[no-any-return]
 
         def typed_loads(data: bytes) -> Any:
             return convert(loads(data), cls)
 
-        return Functions(dumps, typed_loads)
+        return Functions(typed_dumps, typed_loads)
+
+    def _loads(self) -> Callable[[bytes], Any]:
+        max_depth = self.max_depth
+
+        def loads(data: bytes) -> Any:
+            if len(data) > max_depth:
+                check_claims(data, max_depth)
+                value = unpackb(data, strict_map_key=False, timestamp=3)
+                check_depth(data, value, max_depth)
+                return value
+            return unpackb(data, strict_map_key=False, timestamp=3)
+
+        return loads
 
     def explain(self, error: Exception, data: bytes) -> DecodeError:
         if isinstance(error, msgspec.ValidationError):
@@ -45,3 +59,11 @@ class Msgpack(Serializer):
         if "incomplete input" in str(error) or "exceeds max_" in str(error):
             return Truncated(f"{self.name}: the end is missing from {short(data)}")
         return super().explain(error, data)
+
+
+def _dumps(value: Any) -> bytes:
+    # Most values are plain, and packing them without a hook for the others is the faster.
+    try:
+        return packb(value)  # type: ignore[no-any-return]
+    except TypeError:
+        return packb(value, default=to_plain)  # type: ignore[no-any-return]

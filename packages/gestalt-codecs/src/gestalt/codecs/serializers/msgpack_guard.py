@@ -4,7 +4,6 @@ claim."""
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any, Final
 
 from gestalt.codecs.errors import DecodeError, TooDeep
@@ -18,27 +17,16 @@ _CLAIM: Final = 8
 _FREE_CLAIMS: Final = 4 * 1024 * 1024
 
 
-def guarded(loads: Callable[[bytes], Any], max_depth: int) -> Callable[[bytes], Any]:
-    """Wrap a decoding function by both bounds; small data that cannot break them costs next to
-    nothing."""
-
-    def decode(data: bytes) -> Any:
-        size = len(data)
-        if size <= max_depth:
-            return loads(data)
-        if len(data.translate(None, _NOT_LONG_ARRAYS)) * size * _CLAIM > _FREE_CLAIMS:
-            check_structure(data, max_depth)
-            return loads(data)
-        value = loads(data)
-        if len(data.translate(None, _NOT_OPENING)) > max_depth:
-            check_depth(value, max_depth)
-        return value
-
-    return decode
+def check_claims(data: bytes, max_depth: int) -> None:
+    """Before decoding: raise DecodeError if lengths in the data claim more than it holds."""
+    if len(data.translate(None, _NOT_LONG_ARRAYS)) * len(data) * _CLAIM > _FREE_CLAIMS:
+        check_structure(data, max_depth)
 
 
-def check_depth(value: Any, max_depth: int) -> None:
-    """Raise TooDeep if a decoded value is nested deeper than that."""
+def check_depth(data: bytes, value: Any, max_depth: int) -> None:
+    """After decoding: raise TooDeep if the value is nested deeper than that."""
+    if len(data.translate(None, _NOT_OPENING)) <= max_depth:
+        return
     level: list[Any] = [value] if type(value) is list or type(value) is dict else []
     for _ in range(max_depth):
         below: list[Any] = []
