@@ -116,9 +116,13 @@ def test_structs_typed_dicts_and_generics_are_types(name: str) -> None:
 
 def test_attrs_classes_are_types(name: str) -> None:
     attrs = pytest.importorskip("attrs")
-    cls = attrs.make_class("Point", {"x": attrs.field(type=int)})
-    codec = Codec(name, types=only(cls))
-    assert codec.decode(codec.encode(cls(1)).body) == cls(1)
+
+    @attrs.define
+    class Point:
+        x: int
+
+    codec = Codec(name, types=only(Point))
+    assert codec.decode(codec.encode(Point(1)).body) == Point(1)
 
 
 def test_several_typed_dicts_decode_and_cannot_be_told_when_encoding(name: str) -> None:

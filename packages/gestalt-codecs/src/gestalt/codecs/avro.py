@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -56,6 +55,8 @@ class Avro:
 
 def _parsed(schema: Schema) -> dict[str, Any]:
     if isinstance(schema, str):
+        import json  # costs 2 ms, and few pass text
+
         try:
             schema = json.loads(schema)
         except (ValueError, RecursionError) as error:

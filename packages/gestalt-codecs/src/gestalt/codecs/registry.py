@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from .compressor import Compressor
 from .errors import CodecError, CodecNotInstalled, UnknownCodec, short
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 
-@dataclass(frozen=True, slots=True)
-class SerializerEntry:
+class SerializerEntry(NamedTuple):
     """One line of the serializers: the first content type is written, all are read."""
 
     name: str
@@ -36,8 +34,7 @@ class SerializerEntry:
         return _load(self, Serializer)(name=self.name, max_depth=max_depth)
 
 
-@dataclass(frozen=True, slots=True)
-class CompressorEntry:
+class CompressorEntry(NamedTuple):
     """One line of the compressors: the name is the token that is written, the aliases are read, too.
 
     The tag is the byte that stands for the coding on sockets; it is fixed for ever.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, NamedTuple, TypeVar, overload
 
 from .avro import Avro
 from .errors import SchemaError, UnknownType, UnregisteredType, short
@@ -19,8 +18,7 @@ _PLAIN: Final = (dict, list, tuple, set, frozenset)
 """Classes that say nothing of the message type: TypedDicts and Avro records are dicts, for one."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageType:
+class MessageType(NamedTuple):
     """One registered type.
 
     Attributes:
