@@ -2,6 +2,10 @@
 
 import signal
 
+import pytest
+
+pytestmark = pytest.mark.parametrize("loop", ["asyncio", "uvloop"], indirect=True)
+
 
 def test_crash_in_a_task_does_not_end_with_status_0(script):
     process = script("""
