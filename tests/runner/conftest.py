@@ -1,5 +1,6 @@
 """Scripts run as processes of their own, with deadlines on every wait."""
 
+import contextlib
 import os
 import queue
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,7 +22,7 @@ MEASURED = not os.environ.keys().isdisjoint({"COVERAGE_PROCESS_START", "COVERAGE
 PYTHON = [sys.executable] if MEASURED else [sys.executable, "-S"]
 
 PRELUDE = """
-import asyncio, os, signal, sys, threading
+import asyncio, os, signal, sys, threading, time
 from gestalt.core import Component
 from gestalt.runner import run
 
@@ -83,6 +85,14 @@ class Process:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def send_until_it_ends(self, number: signal.Signals) -> None:
+        """Equal signals merge while one is pending, so a certain number cannot be sent at once."""
+        deadline = time.monotonic() + DEADLINE
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self.send(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.01)
+
     def end(self) -> int:
         """Wait for the end; the exit status, negative for a signal."""
         status = self._process.wait(DEADLINE)
@@ -125,9 +135,7 @@ def loop(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def script(
-    loop: str, launch: Callable[..., Process], tmp_path: Path
-) -> Callable[[str], Process]:
+def script(loop: str, launch: Callable[..., Process], tmp_path: Path) -> Callable[[str], Process]:
     """Start a script; LOOP in it is the event loop to take."""
 
     def script(body: str) -> Process:

@@ -1,11 +1,13 @@
-"""run() in processes of its own: order, signals, errors, bounds."""
+"""run(): order, signals, errors, arguments."""
 
 import re
 import signal
+import sys
 
 import pytest
 
-from gestalt.runner import run
+from gestalt.core import StateError
+from gestalt.runner import LoopNotAvailable, run
 
 each_loop = pytest.mark.parametrize("loop", ["asyncio", "uvloop"], indirect=True)
 
@@ -56,9 +58,7 @@ def test_third_signal_ends_a_process_whose_loop_is_blocked(script):
         run(main, loop=LOOP, shutdown_timeout=1000)
     """)
     process.wait_for("blocked")
-    # Equal signals merge while one is pending, so they are sent until the process is gone.
-    while process._process.poll() is None:
-        process.send(signal.SIGTERM)
+    process.send_until_it_ends(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM
 
 
@@ -103,25 +103,6 @@ def test_signal_during_a_start_cancels_it(script):
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM
     assert process.lines[-2:] == ["close b", "close a"]
-
-
-@each_loop
-def test_task_that_ignores_cancellation_is_named_with_the_place_it_hangs_at(script):
-    process = script("""
-        async def stubborn():
-            while True:
-                try:
-                    await asyncio.Event().wait()
-                except asyncio.CancelledError:
-                    pass
-        async def main():
-            task = asyncio.create_task(stubborn(), name="the-stubborn-one")
-            await asyncio.sleep(0)
-        run(main, shutdown_timeout=0.1, finalize=lambda: say("f"), loop=LOOP)
-    """)
-    assert process.end() == 1
-    assert process.lines == ["f"]
-    assert "the-stubborn-one: stubborn (" in process.errors
 
 
 def test_every_finalizer_runs_whatever_the_others_do(script):
@@ -204,6 +185,41 @@ def test_sighup_calls_on_reload(script):
     assert process.end() == -signal.SIGTERM
 
 
+def test_sighups_during_a_reload_cause_one_more_after_it(script):
+    process = script("""
+        calls = 0
+        async def reload():
+            global calls
+            calls += 1
+            say(f"reload {calls}")
+            if calls == 1:
+                for _ in range(3):
+                    os.kill(os.getpid(), signal.SIGHUP)
+                    await asyncio.sleep(0)
+            say("done")
+        run(Part(name="a"), on_reload=reload, loop=LOOP)
+    """)
+    process.wait_for("open a")
+    process.send(signal.SIGHUP)
+    process.wait_for("reload 2")
+    process.send(signal.SIGTERM)
+    assert process.end() == -signal.SIGTERM
+    assert process.lines == ["open a", "reload 1", "done", "reload 2", "done", "close a"]
+
+
+def test_failing_reload_is_an_unhandled_error(script):
+    process = script("""
+        def reload():
+            raise OSError("no such file")
+        run(Part(name="a"), on_reload=reload, loop=LOOP)
+    """)
+    process.wait_for("open a")
+    process.send(signal.SIGHUP)
+    assert process.end() == 1
+    assert process.lines == ["open a", "close a"]
+    assert "OSError: no such file" in process.errors
+
+
 def test_runs_off_the_main_thread(script):
     process = script("""
         async def main():
@@ -216,23 +232,6 @@ def test_runs_off_the_main_thread(script):
     assert process.lines == ["main"]
 
 
-@each_loop
-def test_thread_that_does_not_end_is_reported_and_does_not_hold_run(script):
-    process = script("""
-        released = threading.Event()
-        async def main():
-            asyncio.get_running_loop().run_in_executor(None, released.wait)
-        try:
-            run(main, shutdown_timeout=0.1, loop=LOOP)
-        finally:
-            say("left")
-            released.set()
-    """)
-    assert process.end() == 1
-    assert process.lines == ["left"]
-    assert "threads of the default executor did not end in time" in process.errors
-
-
 async def never() -> None:
     pytest.fail("must not run")
 
@@ -242,7 +241,7 @@ async def never() -> None:
     [
         ([], {}, TypeError, "at least one component, coroutine or async function"),
         ([3], {}, TypeError, "takes components, coroutines and async functions, got 3"),
-        ([never], {"loop": "trio"}, ValueError, "must be 'auto', 'asyncio' or 'uvloop', got 'trio'"),
+        ([never], {"loop": "trio"}, ValueError, "'auto', 'asyncio' or 'uvloop', got 'trio'"),
         ([never], {"shutdown_timeout": -1}, ValueError, "must be finite and >= 0, got -1"),
         ([never], {"on_exception": "ignore"}, ValueError, "a function, got 'ignore'"),
     ],
@@ -250,3 +249,25 @@ async def never() -> None:
 def test_wrong_arguments_are_refused(mains, options, error, sentence):
     with pytest.raises(error, match=re.escape(sentence)):
         run(*mains, **options)
+
+
+async def test_run_inside_a_running_event_loop_is_refused():
+    with pytest.raises(StateError, match="an event loop, and one is running in this thread"):
+        run(never())
+
+
+def test_uvloop_that_is_insisted_on_but_missing_is_an_error_with_the_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    with pytest.raises(LoopNotAvailable, match=re.escape("pip install 'gestalt-runner[uvloop]'")):
+        run(never(), loop="uvloop")
+
+
+def test_auto_runs_without_uvloop(script):
+    process = script("""
+        sys.modules["uvloop"] = None
+        async def main():
+            say(type(asyncio.get_running_loop()).__module__.partition(".")[0])
+        run(main)
+    """)
+    assert process.end() == 0
+    assert process.lines == ["asyncio"]

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from .errors import ShutdownTimeout, UnhandledError
 from .parts import ComponentPart, MainPart, Part
-from .report import describe_tasks, logger, report_error
+from .report import describe_tasks, report_error
 
-# What is cut at the end of the shutdown's time still gets this long to release what it holds.
+# After the deadline of the stop, all that is left has this long, in seconds, to release what it
+# holds. It is one budget: whoever is waited for may use up half of what the others left, so that
+# nothing goes without, and the sum is bounded.
 GRACE = 1.0
 
 OnException = Literal["stop", "continue"] | Callable[[BaseException, dict[str, Any]], object]
@@ -42,6 +44,8 @@ class Application:
         self._on_reload = on_reload
         self._shutdown_timeout = shutdown_timeout
         self._deadline = 0.0
+        # Given up: they were cancelled and named, and still ran when their time was over.
+        self.abandoned: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
         self._cutting = asyncio.Event()
         self._running = set(parts)
@@ -78,6 +82,9 @@ class Application:
 
     def handle_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """The event loop's exception handler."""
+        if context.get("task") in self.abandoned:
+            # It is destroyed now; that it hangs was reported.
+            return
         message = context.get("message") or "Unhandled error"
         source = context.get("task") or context.get("future") or context.get("component")
         if isinstance(source, asyncio.Task):
@@ -94,7 +101,7 @@ class Application:
                 self.fail(f"on_exception did not handle: {message}", raised)
 
     async def run(self) -> None:
-        """Run from the first start to the last finalizer."""
+        """Run from the first start to the last finalizer; at most `GRACE` beyond the deadline."""
         # asyncio's own default executor cannot be waited for with a deadline on Python 3.11.
         executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
         self._loop.set_default_executor(executor)
@@ -106,7 +113,6 @@ class Application:
         for part in reversed([part for part in self._parts if part.started]):
             await self._stop(part)
         await self._end_tasks()
-        self._deadline = self._loop.time() + self._shutdown_timeout
         for finalizer in self._finalizers:
             await self._finalize(finalizer)
         await self._end_tasks()
@@ -122,9 +128,10 @@ class Application:
         stopping.cancel()
         if not starting.done():
             starting.cancel()
-            await asyncio.wait([starting], timeout=self._remaining())
+            await asyncio.wait([starting], timeout=self._patience())
         if not starting.done():
             self._fail_late(f"the start of {part.name}", {starting})
+            self.abandoned.add(starting)
         elif starting.cancelled():
             if not self._stopping.is_set():
                 cancelled = UnhandledError("its start was cancelled from inside")
@@ -157,28 +164,33 @@ class Application:
         waited = [stopping, cutting] if isinstance(part, ComponentPart) else [stopping]
         # The stop has to be under way before it can be cut.
         await asyncio.sleep(0)
+        in_time = self._remaining() > 0
         await asyncio.wait(waited, timeout=self._remaining(), return_when=asyncio.FIRST_COMPLETED)
+        cut = cutting in waited and cutting.done()
         cutting.cancel()
         if not stopping.done():
-            if not self._cutting.is_set() or isinstance(part, MainPart):
+            # One whose turn comes after the deadline is not to blame for that.
+            if in_time and not cut:
                 self._fail_late(part.name, self._others() - {stopping, cutting})
-            part.request_stop()
             if isinstance(part, ComponentPart):
                 stopping.cancel()
-            await asyncio.wait([stopping], timeout=max(self._remaining(), GRACE))
+            elif in_time:
+                part.request_stop()
+            await asyncio.wait([stopping], timeout=self._patience())
         if stopping.done() and not stopping.cancelled() and (error := stopping.exception()):
             self.fail(f"{part.name} did not stop cleanly", error)
 
     async def _end_tasks(self) -> None:
         """Cancel what is left, and name what does not end."""
         left = self._others()
-        for task in left:
-            task.cancel()
         if not left:
             return
-        _, pending = await asyncio.wait(left, timeout=max(self._remaining(), GRACE))
+        for task in left:
+            task.cancel()
+        _, pending = await asyncio.wait(left, timeout=self._patience())
         if pending:
             self._fail_late(f"{len(pending)} cancelled task(s)", pending)
+            self.abandoned |= pending
 
     async def _finalize(self, finalizer: Callable[[], object]) -> None:
         name = getattr(finalizer, "__name__", repr(finalizer))
@@ -191,21 +203,25 @@ class Application:
             await self._within(result, f"finalizer {name}")
 
     async def _within(self, awaitable: Any, name: str) -> None:
-        """Wait for `awaitable`, until the deadline, in a task that cannot hurt this one."""
+        """Wait for `awaitable`, as long as there is time, in a task that cannot hurt this one."""
 
         async def wait() -> None:
             await awaitable
 
         task = self._loop.create_task(wait(), name=name)
-        await asyncio.wait([task], timeout=max(self._remaining(), GRACE))
-        if not task.done():
+        await asyncio.wait([task], timeout=self._patience())
+        late = not task.done()
+        if late:
             self._fail_late(name, {task})
             task.cancel()
-            await asyncio.wait([task], timeout=GRACE)
-        if task.cancelled():
-            logger.warning("%s was cancelled", name)
-        elif task.done() and (error := task.exception()) is not None:
-            self.fail(f"{name} failed", error)
+            await asyncio.wait([task], timeout=self._patience())
+        if not task.done():
+            self.abandoned.add(task)
+        elif not task.cancelled():
+            if (error := task.exception()) is not None:
+                self.fail(f"{name} failed", error)
+        elif not late:
+            self.fail(f"{name} failed", UnhandledError("it was cancelled from inside"))
 
     async def _join(self, executor: ThreadPoolExecutor) -> None:
         joined = asyncio.Event()
@@ -256,7 +272,12 @@ class Application:
                 self.handle_exception(self._loop, context)
 
     def _others(self) -> set[asyncio.Task[Any]]:
-        return asyncio.all_tasks() - self._watchers - {asyncio.current_task()}
+        return asyncio.all_tasks() - self._watchers - self.abandoned - {asyncio.current_task()}
 
     def _remaining(self) -> float:
         return max(self._deadline - self._loop.time(), 0.0)
+
+    def _patience(self) -> float:
+        """How long to wait for what ends by itself, or was cut, without taking all from others."""
+        grace_left = max(self._deadline + GRACE - self._loop.time(), 0.0) / 2
+        return max(self._remaining(), grace_left)

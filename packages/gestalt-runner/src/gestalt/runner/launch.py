@@ -1,6 +1,7 @@
 """`run`: from a plain program into an event loop, and out of it with an exit status."""
 
 import asyncio
+import contextlib
 import math
 import signal
 from collections.abc import Callable, Sequence
@@ -11,9 +12,6 @@ from .application import Application, OnException
 from .loops import Loop, loop_factory
 from .parts import Main, MainPart, as_part
 from .signals import Signals
-
-# Tasks that do not end even when cancelled; collecting them would only repeat what was reported.
-_abandoned: set[asyncio.Task[object]] = set()
 
 
 def run(
@@ -38,13 +36,14 @@ def run(
     Args:
         mains: components, coroutines and async functions without arguments, in any mixture.
         finalize: plain or async functions, called in this order when all parts have stopped. Each
-            is called, whatever the others do. Together they have `shutdown_timeout` again.
+            is called, whatever the others do.
         on_exception: what an unhandled error does: "stop" (reported, status 1), "continue"
             (reported), or a function of the exception and the event loop's context, which
             reports by itself; when it raises, the application stops.
         on_reload: a plain or async function, called on SIGHUP.
-        shutdown_timeout: how long the stop may take, in seconds. What is left then is named in
-            the report, cut, and given one more second.
+        shutdown_timeout: how long the stop may take, finalizers included, in seconds. What is
+            left then is named in the report and cut; for all of that together there is one more
+            second.
         loop: "auto" takes uvloop when it is installed; "asyncio" and "uvloop" insist.
         debug: asyncio's debug mode; by default as PYTHONASYNCIODEBUG says.
         reraise_signals: after a stop by signal, raise it again for the handler that was there
@@ -67,7 +66,7 @@ def run(
         )
     parts = [as_part(main) for main in mains]
     try:
-        if asyncio._get_running_loop() is not None:
+        if _loop_runs():
             raise StateError("run() starts an event loop, and one is running in this thread")
         with asyncio.Runner(debug=debug, loop_factory=loop_factory(loop)) as runner:
             event_loop = runner.get_loop()
@@ -87,10 +86,7 @@ def run(
                 reload=application.reload if on_reload is not None else None,
             ) as signals:
                 _run(event_loop, application)
-                for task in asyncio.all_tasks(event_loop):
-                    # Else the runner would wait for it without end.
-                    asyncio.tasks._unregister_task(task)
-                    _abandoned.add(task)
+                _close(runner, application)
     finally:
         for part in parts:
             if isinstance(part, MainPart):
@@ -107,6 +103,28 @@ def _run(event_loop: asyncio.AbstractEventLoop, application: Application) -> Non
             # Raised by some task, it stops the event loop itself; the shutdown goes on.
             application.fail("the application leaves", error)
     course.result()
+
+
+def _close(runner: asyncio.Runner, application: Application) -> None:
+    event_loop = runner.get_loop()
+    left = asyncio.all_tasks(event_loop)
+    if not left:
+        runner.close()
+        return
+    application.abandoned |= left
+    # The runner waits for tasks without end. When the event loop is stopped under it, it gives up
+    # by a RuntimeError, and closes the event loop all the same.
+    event_loop.call_soon(event_loop.stop)
+    with contextlib.suppress(RuntimeError):
+        runner.close()
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _leave(application: Application, received: signal.Signals | None) -> None:
