@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import inspect
 import threading
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from .errors import ShutdownTimeout, UnhandledError
 from .parts import ComponentPart, MainPart, Part
 from .report import describe_tasks, report_error
+from .unretrieved import unretrieved_failures
 
 # After the deadline of the stop, all that is left has this long, in seconds, to release what it
 # holds. It is one budget: whoever is waited for may use up half of what the others left, so that
@@ -119,7 +119,10 @@ class Application:
         await self._within(self._loop.shutdown_asyncgens(), "asynchronous generators")
         await self._within(self._join(executor), "threads of the default executor")
         self._loop.set_default_executor(ThreadPoolExecutor())
-        self._report_unretrieved()
+        for task, error in unretrieved_failures(self._loop):
+            message = "Task exception was never retrieved"
+            context = {"message": message, "exception": error, "task": task}
+            self.handle_exception(self._loop, context)
 
     async def _start(self, part: Part) -> None:
         starting = self._loop.create_task(part.start(), name=f"{part.name} start")
@@ -254,22 +257,6 @@ class Application:
             f"{name} did not end in time; still running:\n{describe_tasks(tasks)}",
             ShutdownTimeout(f"{name} did not end within {self._shutdown_timeout} s"),
         )
-
-    def _report_unretrieved(self) -> None:
-        """Report the failed tasks whose exception nobody has asked for.
-
-        asyncio reports such a task when it is collected; one that is kept would never be.
-        """
-        gc.collect()
-        for task in [found for found in gc.get_objects() if isinstance(found, asyncio.Task)]:
-            # The mark that asyncio itself goes by; there is no public one.
-            if task.get_loop() is self._loop and getattr(task, "_log_traceback", False):
-                context = {
-                    "message": "Task exception was never retrieved",
-                    "exception": task.exception(),
-                    "task": task,
-                }
-                self.handle_exception(self._loop, context)
 
     def _others(self) -> set[asyncio.Task[Any]]:
         return asyncio.all_tasks() - self._watchers - self.abandoned - {asyncio.current_task()}
