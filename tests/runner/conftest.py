@@ -26,8 +26,6 @@ import asyncio, os, signal, sys, threading, time
 from gestalt.core import Component
 from gestalt.runner import run
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 def say(text):
     print(text, flush=True)
 
@@ -120,7 +118,10 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         processes.append(Process(list(arguments), tmp_path))
         return processes[-1]
 
+    # Where the tests run in a shell's background, SIGINT is ignored, and children inherit that.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield launch
+    signal.signal(signal.SIGINT, previous)
     for process in processes:
         process.discard()
 

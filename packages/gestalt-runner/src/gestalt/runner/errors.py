@@ -1,7 +1,7 @@
 """The errors of the runner.
 
 GestaltError
-├── UnhandledError (RuntimeError)        the event loop reported a problem that has no exception
+├── UnhandledError (RuntimeError)        a problem that has no exception of its own
 ├── ShutdownTimeout (TimeoutError)       something did not end in the time that shutdown has
 └── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
 """
@@ -10,7 +10,7 @@ from gestalt.core import GestaltError
 
 
 class UnhandledError(GestaltError, RuntimeError):
-    """The event loop reported a problem that has no exception of its own."""
+    """A problem that has no exception: what the event loop reports, or a cancellation from inside."""
 
 
 class ShutdownTimeout(GestaltError, TimeoutError):  # noqa: N818 - reads as what happened
