@@ -10,7 +10,7 @@ from gestalt.core import GestaltError
 
 
 class UnhandledError(GestaltError, RuntimeError):
-    """A problem that has no exception: what the event loop reports, or a cancellation from inside."""
+    """A problem without an exception: told by the event loop, or a cancellation from inside."""
 
 
 class ShutdownTimeout(GestaltError, TimeoutError):  # noqa: N818 - reads as what happened
