@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 
 from .clock import Cancellable, Clock
 from .component import Component, State
@@ -14,6 +14,24 @@ from .errors import StateError
 
 Overlap: TypeAlias = Literal["skip", "queue", "cancel"]
 OnError: TypeAlias = Literal["stop", "continue"] | Callable[[BaseException], None]
+
+
+class TimerOptions(TypedDict, total=False):
+    """What any timer may be given by name; Timer says what each means."""
+
+    jitter: float
+    on_error: OnError
+    clock: Clock | None
+    name: str | None
+    stop_timeout: float
+
+
+class RepeatOptions(TimerOptions, total=False):
+    """What a timer that repeats may be given besides."""
+
+    times: int | None
+    delay: float | None
+    overlap: Overlap
 
 
 @dataclass(slots=True)
@@ -117,58 +135,16 @@ class Timer(Component):
         self._queued = 0
 
     @classmethod
-    def after(
-        cls,
-        delay: float,
-        func: Callable[[], Any],
-        *,
-        jitter: float = 0.0,
-        on_error: OnError = "stop",
-        clock: Clock | None = None,
-        name: str | None = None,
-        stop_timeout: float = 10.0,
-    ) -> Self:
+    def after(cls, delay: float, func: Callable[[], Any], **options: Unpack[TimerOptions]) -> Self:
         """A timer that calls `func` once, `delay` seconds after its start (0 means at once)."""
-        return cls(
-            1.0,
-            func,
-            times=1,
-            delay=delay,
-            jitter=jitter,
-            on_error=on_error,
-            clock=clock,
-            name=name,
-            stop_timeout=stop_timeout,
-        )
+        return cls(1.0, func, times=1, delay=delay, **options)
 
     @classmethod
     def every(
-        cls,
-        interval: float,
-        func: Callable[[], Any],
-        *,
-        times: int | None = None,
-        delay: float | None = None,
-        jitter: float = 0.0,
-        overlap: Overlap = "skip",
-        on_error: OnError = "stop",
-        clock: Clock | None = None,
-        name: str | None = None,
-        stop_timeout: float = 10.0,
+        cls, interval: float, func: Callable[[], Any], **options: Unpack[RepeatOptions]
     ) -> Self:
         """A timer that calls `func` every `interval` seconds, `times` times or for ever."""
-        return cls(
-            interval,
-            func,
-            times=times,
-            delay=delay,
-            jitter=jitter,
-            overlap=overlap,
-            on_error=on_error,
-            clock=clock,
-            name=name,
-            stop_timeout=stop_timeout,
-        )
+        return cls(interval, func, **options)
 
     async def wait(self) -> None:
         """Wait until the timer has made all its calls, or was stopped.
