@@ -101,7 +101,7 @@ class Connection(Sender, asyncio.BaseProtocol):
             self._abort_timer.cancel()
         self.lost = True
         error = self._lost_error(exc)
-        self._frames.clear()
+        self.frames.clear()
         self._stop_sending()
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
@@ -188,7 +188,7 @@ class Connection(Sender, asyncio.BaseProtocol):
 
     def _lost_error(self, exc: Exception | None) -> ConnectionLost | None:
         """What the end of the connection means: None if nothing was wrong and nothing is lost."""
-        unsent = len(self._frames)
+        unsent = len(self.frames)
         in_doubt = self._in_flight if self._blocked else 0
         cause = self.fault or exc
         if cause is None and not unsent and not in_doubt:

@@ -15,15 +15,14 @@ class Sender:
 
     __slots__ = (
         "_blocked",
-        "_flush_scheduled",
         "_flushes",
-        "_frames",
-        "_high_water",
         "_in_flight",
         "_loop",
-        "_size",
         "_waiters",
+        "frames",
         "full",
+        "high_water",
+        "size",
         "transport",
     )
 
@@ -31,13 +30,12 @@ class Sender:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, high_water: int) -> None:
         self._loop = loop
-        self._high_water = high_water
-        self._frames: list[bytes] = []
-        self._size = 0
+        self.high_water = high_water
+        self.frames: list[bytes] = []
+        self.size = 0
         # How many messages the bytes in the transport make up.
         self._in_flight = 0
         self._blocked = False
-        self._flush_scheduled = False
         self._waiters: list[asyncio.Future[None]] = []
         # Set where `write` must not be called: above the mark, and when the connection is closing.
         self.full = False
@@ -45,13 +43,16 @@ class Sender:
 
     def write(self, frame: bytes) -> None:
         """Queue a frame; the caller has looked at `full` before."""
-        self._frames.append(frame)
-        self._size += len(frame)
-        if self._size >= self._high_water:
+        if not self.frames:
+            self.flush_soon()
+        self.frames.append(frame)
+        self.size += len(frame)
+        if self.size >= self.high_water:
             self.full = True
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush)
+
+    def flush_soon(self) -> None:
+        """Flush at the end of this turn of the event loop."""
+        self._loop.call_soon(self.flush)
 
     def write_now(self, frame: bytes) -> None:
         """Queue a frame, or raise.
@@ -65,7 +66,7 @@ class Sender:
             self.flush()
             if self.full:
                 raise SendBufferFull(
-                    f"{self!r} takes no more: {self._size} bytes wait, and "
+                    f"{self!r} takes no more: {self.size} bytes wait, and "
                     f"{self.transport.get_write_buffer_size()} are with the system"
                 )
         self.write(frame)
@@ -94,13 +95,13 @@ class Sender:
 
     def flush(self) -> None:
         """Hand what was gathered to the transport, if it has nothing left of what came before."""
-        if self._blocked or not self._frames:
+        if self._blocked or not self.frames:
             return
-        frames = self._frames
+        frames = self.frames
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         self._in_flight = len(frames)
         frames.clear()
-        self._size = 0
+        self.size = 0
         self.full = False
         self._flushes += 1
         # Not writelines: it ignores flow control on Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1.
@@ -119,10 +120,6 @@ class Sender:
     def check_open(self) -> None:
         """Raise ConnectionLost when the connection is closing or closed."""
         raise NotImplementedError
-
-    def _flush(self) -> None:
-        self._flush_scheduled = False
-        self.flush()
 
     def _start_sending(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)

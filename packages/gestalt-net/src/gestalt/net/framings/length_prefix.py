@@ -8,6 +8,7 @@ from typing import Any, Literal
 from gestalt.net.errors import FrameTooLarge, PayloadError
 
 from .base import MAX_SIZE, BytesLike, Frame, Framing, as_bytes, check_max_size, refuse_type_id
+from .runs import LONGEST, RUN, run_of
 
 CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 ORDERS = {"big": ">", "little": "<"}
@@ -28,6 +29,7 @@ class LengthPrefix(Framing):
     size: int = 4
     byteorder: Literal["big", "little"] = "big"
     max_size: int = MAX_SIZE
+    _format: str = field(init=False, repr=False, compare=False)
     _pack: Callable[[int], bytes] = field(init=False, repr=False, compare=False)
     _unpack: Callable[[bytes, int], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
 
@@ -38,7 +40,8 @@ class LengthPrefix(Framing):
             raise ValueError(f'byteorder must be "big" or "little", got {self.byteorder!r}')
         check_max_size(self.max_size)
         object.__setattr__(self, "max_size", min(self.max_size, (1 << (8 * self.size)) - 1))
-        header = Struct(ORDERS[self.byteorder] + CODES[self.size])
+        object.__setattr__(self, "_format", ORDERS[self.byteorder] + CODES[self.size])
+        header = Struct(self._format)
         object.__setattr__(self, "_pack", header.pack)
         object.__setattr__(self, "_unpack", header.unpack_from)
 
@@ -59,6 +62,7 @@ class LengthPrefix(Framing):
         append = frames.append
         total = len(data)
         position = 0
+        previous = -1
         while True:
             start = position + header_size
             if start > total:
@@ -71,3 +75,20 @@ class LengthPrefix(Framing):
                 return position, end - position
             append((data[start:end], None))
             position = end
+            if length != previous:
+                previous = length
+            elif length <= LONGEST and total - end >= RUN * (header_size + length):
+                position = self._cut_runs(data, end, length, frames)
+                previous = -1
+
+    def _cut_runs(self, data: bytes, position: int, length: int, frames: list[Frame]) -> int:
+        """Cut runs of payloads of `length` bytes; return where they end."""
+        run = run_of(self._format, length)
+        last = len(data) - run.size
+        while position <= last:
+            fields = run.unpack_from(data, position)
+            if fields[0::2].count(length) != RUN:
+                break
+            frames.extend([(payload, None) for payload in fields[1::2]])
+            position += run.size
+        return position

@@ -10,6 +10,7 @@ from gestalt.net.errors import FrameTooLarge, PayloadError
 
 from .base import MAX_SIZE, BytesLike, Frame, Framing, as_bytes, check_max_size
 from .length_prefix import ORDERS
+from .runs import LONGEST, RUN, run_of
 
 HEADER_SIZE = 8
 LARGEST = (1 << 32) - 1
@@ -31,6 +32,7 @@ class Mti(Framing):
 
     byteorder: Literal["big", "little"] = "big"
     max_size: int = MAX_SIZE
+    _format: str = field(init=False, repr=False, compare=False)
     _pack: Callable[[int, int], bytes] = field(init=False, repr=False, compare=False)
     _unpack: Callable[[bytes, int], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
 
@@ -39,7 +41,8 @@ class Mti(Framing):
             raise ValueError(f'byteorder must be "big" or "little", got {self.byteorder!r}')
         check_max_size(self.max_size)
         object.__setattr__(self, "max_size", min(self.max_size, LARGEST))
-        header = Struct(ORDERS[self.byteorder] + "II")
+        object.__setattr__(self, "_format", ORDERS[self.byteorder] + "II")
+        header = Struct(self._format)
         object.__setattr__(self, "_pack", header.pack)
         object.__setattr__(self, "_unpack", header.unpack_from)
 
@@ -62,6 +65,7 @@ class Mti(Framing):
         append = frames.append
         total = len(data)
         position = 0
+        previous = -1
         while True:
             start = position + HEADER_SIZE
             if start > total:
@@ -74,3 +78,20 @@ class Mti(Framing):
                 return position, end - position
             append((data[start:end], type_id))
             position = end
+            if length != previous:
+                previous = length
+            elif length <= LONGEST and total - end >= RUN * (HEADER_SIZE + length):
+                position = self._cut_runs(data, end, length, frames)
+                previous = -1
+
+    def _cut_runs(self, data: bytes, position: int, length: int, frames: list[Frame]) -> int:
+        """Cut runs of payloads of `length` bytes; return where they end."""
+        run = run_of(self._format, length)
+        last = len(data) - run.size
+        while position <= last:
+            fields = run.unpack_from(data, position)
+            if fields[0::3].count(length) != RUN:
+                break
+            frames.extend(zip(fields[2::3], fields[1::3], strict=True))
+            position += run.size
+        return position

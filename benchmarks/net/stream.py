@@ -1,0 +1,96 @@
+"""Messages one way over TCP, from one process to another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
+from benchmarks.net import tuned
+
+
+async def gestalt_server(run: Run) -> Measured:
+    from gestalt.net import Mti, Peer, StreamMessage, StreamServer, Wire
+
+    count = 0
+    gone = asyncio.Event()
+    watch: Stopwatch | None = None
+
+    def on_connected(peer: Peer) -> None:
+        nonlocal watch
+        watch = Stopwatch()
+
+    def on_message(message: StreamMessage[bytes]) -> None:
+        nonlocal count
+        count += 1
+
+    async with StreamServer(
+        "tcp://127.0.0.1:0",
+        Wire(Mti()),
+        on_message=on_message,
+        on_connected=on_connected,
+        on_disconnected=lambda peer, error: gone.set(),
+    ) as server:
+        run.ready(port=server.address.port)
+        await gone.wait()
+    assert watch is not None
+    return watch.stop(count)
+
+
+async def gestalt_client(run: Run) -> None:
+    from gestalt.net import Mti, StreamClient, Wire
+
+    payload = bytes(run.options["size"])
+    async with StreamClient(f"tcp://127.0.0.1:{run.partner['port']}", Wire(Mti())) as client:
+        await client.wait_connected()
+        end = time.perf_counter() + run.seconds
+        while time.perf_counter() < end:
+            for _ in range(100):
+                await client.send(payload, 7)
+
+
+FRAMES = "uint32 length and type, payload"
+
+BENCHMARK = Benchmark(
+    title="Messages one way over TCP",
+    unit="message",
+    reference="tuned by hand",
+    seconds=2.0,
+    quick_seconds=0.5,
+    cases={"64 B": {"size": 64}, "4 KiB": {"size": 4096}},
+    contenders=[
+        Contender(
+            name="tuned by hand",
+            server=tuned.server,
+            client=tuned.client,
+            work=f"{FRAMES}; counted, handed to nobody",
+            guarantees="backpressure",
+        ),
+        Contender(
+            name="gestalt.net",
+            package="gestalt-net",
+            server=gestalt_server,
+            client=gestalt_client,
+            work=f"{FRAMES}; a message object to a plain handler, one `await send` per message",
+            guarantees="backpressure, limits, errors and stop are handled",
+        ),
+        Contender(
+            name="tuned by hand, uvloop",
+            loop="uvloop",
+            package="uvloop",
+            server=tuned.server,
+            client=tuned.client,
+            work=f"{FRAMES}; counted, handed to nobody",
+            guarantees="backpressure",
+        ),
+        Contender(
+            name="gestalt.net, uvloop",
+            loop="uvloop",
+            package="gestalt-net",
+            server=gestalt_server,
+            client=gestalt_client,
+            work=f"{FRAMES}; a message object to a plain handler, one `await send` per message",
+            guarantees="backpressure, limits, errors and stop are handled",
+        ),
+    ],
+)
