@@ -1,4 +1,4 @@
-"""What the streams are measured against: asyncio protocols tuned by hand, which do nothing but frame."""
+"""What streams are measured against: asyncio protocols tuned by hand that only frame."""
 
 from __future__ import annotations
 

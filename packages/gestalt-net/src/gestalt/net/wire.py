@@ -24,6 +24,9 @@ class Wire:
         framing: how messages are told apart.
         codec: what turns values into payloads and back; without one, messages are bytes.
 
+    Raises:
+        ValueError: the codec has several message types, and the framing cannot tell them apart.
+
     Attributes:
         encode: `(value, type_id=None) -> bytes`, a whole frame. Raises PayloadError, or what the
             codec raises.
@@ -45,6 +48,11 @@ class Wire:
             self.encode = framing.encode
             self.decode = None
             return
+        if codec.types is not None and len(codec.types) > 1 and not framing.carries_type_id:
+            raise ValueError(
+                f"{framing!r} carries no type identifiers, which {len(codec.types)} message types "
+                "need: Mti does"
+            )
         self.encode = _encoder(framing, codec, tagged=tagged)
         self.decode = _tagged_decoder(codec) if tagged else _decoder(codec)
 
