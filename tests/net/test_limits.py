@@ -122,9 +122,7 @@ async def test_a_peer_that_breaks_the_framing_is_closed_alone_after_its_good_mes
     writer.close()
 
 
-async def test_a_peer_that_leaves_within_a_message_is_told_apart(
-    serve: Any, within: Any
-) -> None:
+async def test_a_peer_that_leaves_within_a_message_is_told_apart(serve: Any, within: Any) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(plain_echo, on_error=errors.put_nowait)
     _, writer = await raw(server)
@@ -227,9 +225,7 @@ async def test_peers_above_the_limit_are_refused(serve: Any, connect: Any, withi
         await within(each.check())
 
 
-async def test_send_nowait_raises_above_the_mark_and_send_waits(
-    serve: Any, within: Any
-) -> None:
+async def test_send_nowait_raises_above_the_mark_and_send_waits(serve: Any, within: Any) -> None:
     peers: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(plain_echo, on_connected=peers.put_nowait)
     with silent(server) as sock:

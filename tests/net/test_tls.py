@@ -148,9 +148,7 @@ async def test_a_certificate_is_reloaded_without_a_restart(
     server.reload_tls()
     after = await connect(server, tls=Tls(ca=authority.ca))
     await within(after.wait_connected())
-    names = [
-        dict(each.peer.tls.certificate["subjectAltName"])["DNS"] for each in (before, after)
-    ]
+    names = [dict(each.peer.tls.certificate["subjectAltName"])["DNS"] for each in (before, after)]
     assert names == ["old.example", "new.example"]
 
 

@@ -111,9 +111,7 @@ async def test_two_endpoints_in_one_process_do_not_share_their_types(
         assert (message.body, message.type_id) == (value, 1)
 
 
-async def test_handlers_take_typed_messages_by_class(
-    serve: Any, connect: Any, within: Any
-) -> None:
+async def test_handlers_take_typed_messages_by_class(serve: Any, connect: Any, within: Any) -> None:
     handlers = Handlers()
     got: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -166,6 +164,7 @@ async def test_an_iterating_client_closes_on_what_it_cannot_decode_and_goes_on(
     async def receive() -> Any:
         async for message in client:
             return message.body
+        raise AssertionError("the client stopped")
 
     receiving = asyncio.create_task(receive())
     await client.send("first")
