@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
+from gestalt.amq import Bus, connect
+from gestalt.core import Backoff
 from rabbitmq import NoRabbitMQError, RabbitMQNode
 
 URL_VARIABLE = "GESTALT_AMQP_URL"
+QUICK = Backoff(initial=0.02, maximum=0.2)
 
 _reasons = pytest.StashKey[list[str]]()
 
@@ -79,3 +83,19 @@ def rabbitmq_url(request: pytest.FixtureRequest) -> str:
 def unique() -> str:
     """A name that no other test uses for its queues and exchanges."""
     return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def bus(rabbitmq_url: str) -> AsyncIterator[Bus]:
+    """A bus on the run's broker, which gives up soon."""
+    async with connect(rabbitmq_url, stop_timeout=5.0, backoff=QUICK) as bus:
+        yield bus
+
+
+@pytest.fixture
+def broker_port(rabbitmq_url: str) -> int:
+    """The port of the broker on this machine."""
+    address = urlsplit(rabbitmq_url)
+    if address.hostname not in ("127.0.0.1", "localhost"):
+        pytest.skip(f"needs a broker on this machine, not on {address.hostname}")
+    return address.port or 5672

@@ -1,0 +1,332 @@
+"""The frames of the hot paths, straight between bytes and values: publishes, deliveries, answers.
+
+Sans-IO. Layouts: AMQP 0-9-1 specification, sections 2.3.5 (frames) and 4.2.6 (content), with
+RabbitMQ's basic.nack. All other methods are left to the client library.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import Protocol
+
+import pamqp.decode
+import pamqp.encode
+
+from .properties import Delivery, Properties
+
+_FRAME = struct.Struct(">BHI")
+_HEADER_FRAME = struct.Struct(">BHIHHQ")  # frame header, class, weight, size of the body
+_SETTLE = struct.Struct(">BHIHHQBB")
+_CONTENT = struct.Struct(">HHQ")
+_U16 = struct.Struct(">H")
+_U32 = struct.Struct(">I")
+_U64 = struct.Struct(">Q")
+_END = b"\xce"
+HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+
+_METHOD, _HEADER, _BODY = 1, 2, 3
+_BASIC = 60
+_DELIVER = _BASIC << 16 | 60
+_RETURN = _BASIC << 16 | 50
+_ACK = _BASIC << 16 | 80
+_NACK = _BASIC << 16 | 120
+_CANCEL = _BASIC << 16 | 30
+_CHANNEL_CLOSE = 20 << 16 | 40
+_CONNECTION_CLOSE = 10 << 16 | 50
+_BLOCKED = 10 << 16 | 60
+_UNBLOCKED = 10 << 16 | 61
+
+# The flag of each property, and how it is written; in the order of the wire.
+_SHORT, _OCTET, _TABLE, _TIME = "short", "octet", "table", "time"
+_LAYOUT = (
+    (1 << 15, "content_type", _SHORT),
+    (1 << 14, "content_encoding", _SHORT),
+    (1 << 13, "headers", _TABLE),
+    (1 << 12, "delivery_mode", _OCTET),
+    (1 << 11, "priority", _OCTET),
+    (1 << 10, "correlation_id", _SHORT),
+    (1 << 9, "reply_to", _SHORT),
+    (1 << 8, "expiration", _SHORT),
+    (1 << 7, "message_id", _SHORT),
+    (1 << 6, "timestamp", _TIME),
+    (1 << 5, "type", _SHORT),
+    (1 << 4, "user_id", _SHORT),
+    (1 << 3, "app_id", _SHORT),
+    (1 << 2, "cluster_id", _SHORT),
+)
+_HAS_HEADERS = 1 << 13
+
+
+def short_string(text: str) -> bytes:
+    """Encode a short string.
+
+    Raises:
+        ValueError: it has more than 255 bytes.
+    """
+    data = text.encode()
+    if len(data) > 255:
+        raise ValueError(f"AMQP takes at most 255 bytes here, got {len(data)}: {text[:60]!r}...")
+    return bytes((len(data),)) + data
+
+
+def encode_properties(properties: Properties) -> bytes:
+    """Encode flags and values of a content header.
+
+    Raises:
+        ValueError: a value does not fit its field.
+        TypeError: a header has a value that AMQP cannot carry.
+    """
+    flags = 0
+    parts = []
+    for flag, name, kind in _LAYOUT[:-1]:  # cluster-id is no more
+        value = getattr(properties, name)
+        if value is None:
+            continue
+        flags |= flag
+        if kind is _SHORT:
+            parts.append(short_string(value))
+        elif kind is _OCTET:
+            parts.append(bytes((value,)))
+        elif kind is _TABLE:
+            parts.append(pamqp.encode.field_table(dict(value)))
+        else:
+            parts.append(_U64.pack(value))
+    return _U16.pack(flags) + b"".join(parts)
+
+
+def decode_properties(data: bytes) -> Properties:
+    """Decode flags and values of a content header.
+
+    Raises:
+        ValueError, IndexError, struct.error: it is malformed.
+    """
+    properties = Properties()
+    (flags,) = _U16.unpack_from(data)
+    if flags & 1:
+        raise ValueError("a content header with more properties than AMQP 0-9-1 has")
+    position = 2
+    for flag, name, kind in _LAYOUT:
+        if not flags & flag:
+            continue
+        if kind is _SHORT:
+            start = position + 1
+            position = start + data[position]
+            value: object = data[start:position].decode("utf-8", "surrogateescape")
+        elif kind is _OCTET:
+            value = data[position]
+            position += 1
+        elif kind is _TABLE:
+            used, value = pamqp.decode.field_table(data[position:])
+            position += used
+        else:
+            (value,) = _U64.unpack_from(data, position)
+            position += 8
+        if name != "cluster_id":
+            setattr(properties, name, value)
+    if position > len(data):
+        raise ValueError("a content header ends within a property")
+    return properties
+
+
+@lru_cache(maxsize=1024)
+def publish_method(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
+    """Encode the frame of basic.publish."""
+    payload = (
+        _U32.pack(_BASIC << 16 | 40)
+        + b"\x00\x00"
+        + short_string(exchange)
+        + short_string(routing_key)
+        + bytes((mandatory,))
+    )
+    return _FRAME.pack(_METHOD, channel, len(payload)) + payload + _END
+
+
+def content(channel: int, properties: bytes, body: bytes, limit: int) -> list[bytes]:
+    """Encode the content of a publish: its header, and its body in frames of `limit` bytes."""
+    size = len(body)
+    parts = [
+        _HEADER_FRAME.pack(_HEADER, channel, 12 + len(properties), _BASIC, 0, size),
+        properties,
+        _END,
+    ]
+    if size <= limit:
+        if size:
+            parts += (_FRAME.pack(_BODY, channel, size), body, _END)
+        return parts
+    view = memoryview(body)
+    for start in range(0, size, limit):
+        part = view[start : start + limit]
+        parts += (_FRAME.pack(_BODY, channel, len(part)), bytes(part), _END)
+    return parts
+
+
+def ack(channel: int, tag: int, multiple: bool) -> bytes:
+    """Encode basic.ack."""
+    return _SETTLE.pack(_METHOD, channel, 13, _BASIC, 80, tag, multiple, 0xCE)
+
+
+def nack(channel: int, tag: int, multiple: bool, requeue: bool) -> bytes:
+    """Encode basic.nack."""
+    return _SETTLE.pack(_METHOD, channel, 13, _BASIC, 120, tag, multiple | requeue << 1, 0xCE)
+
+
+class Sink(Protocol):
+    """What takes the hot frames of one channel, and is told of its rare events."""
+
+    content: PartialContent | None
+
+    def on_delivery(self, delivery: Delivery) -> None: ...
+    def on_returned(self, code: int, text: str, delivery: Delivery) -> None: ...
+    def on_confirm(self, tag: int, multiple: bool, accepted: bool) -> None: ...
+    def on_cancelled(self) -> None: ...
+    def on_closed(self, code: int, text: str) -> None: ...
+
+
+class ConnectionSink(Protocol):
+    """What is told of the rare events of the connection itself."""
+
+    def note_blocked(self, reason: str | None) -> None: ...
+    def note_closed(self, code: int, text: str) -> None: ...
+
+
+class PartialContent:
+    """A delivery or a return whose content is still arriving."""
+
+    __slots__ = ("chunks", "delivery", "missing", "returned")
+
+    def __init__(self, delivery: Delivery, returned: tuple[int, str] | None) -> None:
+        self.delivery = delivery
+        self.returned = returned
+        self.missing = -1  # bytes of the body still to come; the header tells
+        self.chunks: list[bytes] = []
+
+
+class Inlet:
+    """Takes a connection's bytes, gives hot frames to their sinks, and the rest back.
+
+    Args:
+        connection: is told of the rare events of the connection.
+    """
+
+    def __init__(self, connection: ConnectionSink) -> None:
+        self.sinks: dict[int, Sink] = {}
+        self._connection = connection
+        self._tail = b""
+        # Most messages of a consumer share their properties: the last few are kept decoded.
+        self._decoded: dict[bytes, Properties] = {}
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes of the connection, and return those that are not for a sink."""
+        if self._tail:
+            data = self._tail + data
+        end = len(data)
+        position = cold_from = 0
+        cold: list[bytes] = []
+        unpack = _FRAME.unpack_from
+        sinks = self.sinks
+        while end - position >= 8:
+            kind, channel, size = unpack(data, position)
+            stop = position + 8 + size
+            if stop > end:
+                break
+            sink = sinks.get(channel)
+            if sink is not None:
+                if data[stop - 1] != 0xCE:
+                    raise ValueError("a frame from the broker does not end where it says")
+                if self._take(sink, kind, data, position + 7, stop - 1):
+                    if position > cold_from:
+                        cold.append(data[cold_from:position])
+                    cold_from = stop
+            elif channel == 0 and kind == _METHOD:
+                self._note_connection(data, position + 7)
+            position = stop
+        if position > cold_from:
+            cold.append(data[cold_from:position])
+        self._tail = data[position:]
+        return b"".join(cold)
+
+    def _take(self, sink: Sink, kind: int, data: bytes, start: int, stop: int) -> bool:
+        """Take a frame's payload; False when it is not a hot one."""
+        partial = sink.content
+        if partial is not None:
+            if kind == _HEADER and partial.missing < 0:
+                (_, _, partial.missing) = _CONTENT.unpack_from(data, start)
+                partial.delivery.properties = self._properties(data[start + 12 : stop])
+            elif kind == _BODY and partial.missing > 0:
+                partial.missing -= stop - start
+                if partial.missing == 0 and not partial.chunks:
+                    partial.delivery.body = data[start:stop]
+                else:
+                    partial.chunks.append(data[start:stop])
+            else:
+                raise ValueError(f"a frame of type {kind} within a message")
+            if partial.missing == 0:
+                sink.content = None
+                delivery = partial.delivery
+                if partial.chunks:
+                    delivery.body = b"".join(partial.chunks)
+                if partial.returned is None:
+                    sink.on_delivery(delivery)
+                else:
+                    sink.on_returned(*partial.returned, delivery)
+            return True
+        if kind != _METHOD:
+            return False
+        (method,) = _U32.unpack_from(data, start)
+        start += 4
+        if method == _DELIVER:
+            start += 1 + data[start]  # the consumer's tag: a channel has one consumer
+            (tag,) = _U64.unpack_from(data, start)
+            exchange, after = _string(data, start + 9)
+            routing_key, _ = _string(data, after)
+            delivery = Delivery(tag, data[start + 8] & 1 == 1, exchange, routing_key, _BLANK, b"")
+            sink.content = PartialContent(delivery, None)
+            return True
+        if method in (_ACK, _NACK):
+            (tag,) = _U64.unpack_from(data, start)
+            sink.on_confirm(tag, data[start + 8] & 1 == 1, method == _ACK)
+            return True
+        if method == _RETURN:
+            (code,) = _U16.unpack_from(data, start)
+            text, after = _string(data, start + 2)
+            exchange, after = _string(data, after)
+            routing_key, _ = _string(data, after)
+            delivery = Delivery(0, False, exchange, routing_key, _BLANK, b"")
+            sink.content = PartialContent(delivery, (code, text))
+            return True
+        if method == _CANCEL:
+            sink.on_cancelled()
+        elif method == _CHANNEL_CLOSE:
+            (code,) = _U16.unpack_from(data, start)
+            sink.on_closed(code, _string(data, start + 2)[0])
+        return False
+
+    def _note_connection(self, data: bytes, start: int) -> None:
+        (method,) = _U32.unpack_from(data, start)
+        start += 4
+        if method == _CONNECTION_CLOSE:
+            (code,) = _U16.unpack_from(data, start)
+            self._connection.note_closed(code, _string(data, start + 2)[0])
+        elif method == _BLOCKED:
+            self._connection.note_blocked(_string(data, start)[0] or "no reason given")
+        elif method == _UNBLOCKED:
+            self._connection.note_blocked(None)
+
+    def _properties(self, data: bytes) -> Properties:
+        properties = self._decoded.get(data)
+        if properties is None:
+            properties = decode_properties(data)
+            if not data[0] & _HAS_HEADERS >> 8:
+                if len(self._decoded) >= 64:
+                    self._decoded.clear()
+                self._decoded[data] = properties
+        return properties
+
+
+_BLANK = Properties()
+
+
+def _string(data: bytes, start: int) -> tuple[str, int]:
+    stop = start + 1 + data[start]
+    return data[start + 1 : stop].decode("utf-8", "surrogateescape"), stop

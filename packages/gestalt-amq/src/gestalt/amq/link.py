@@ -1,0 +1,174 @@
+"""The narrow interface between what Gestalt promises and the client library below it.
+
+A `Link` is one connection to one broker, for as long as it lasts: it never reconnects. All that
+deals with supervision, topology, retry, deadlines and drain is written against these classes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import AmqError
+from .properties import Delivery, Properties
+
+
+class Confirm(asyncio.Future[None]):
+    """The broker's answer to one publish: None, or Unroutable, Rejected or LinkLost.
+
+    Attributes:
+        deadline: when its publisher gives up waiting, by the loop's clock.
+    """
+
+    deadline: float = 0.0
+
+
+class Channel(ABC):
+    """A channel of a link.
+
+    Attributes:
+        closed: done when the channel has ended; its result is the reason.
+        frame_limit: the largest body that is sent in one frame, in bytes.
+    """
+
+    closed: asyncio.Future[AmqError]
+
+    # Hot: these never wait.
+
+    @abstractmethod
+    def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: Properties,
+        body: bytes,
+        *,
+        mandatory: bool = False,
+    ) -> Confirm:
+        """Send a message, with whatever else is sent in this turn of the loop.
+
+        Raises:
+            LinkLost: the channel has ended; nothing was sent.
+        """
+
+    @abstractmethod
+    def ack(self, tag: int, *, multiple: bool = False) -> None:
+        """Settle a delivery, with `multiple` all up to it. Nothing happens on an ended channel."""
+
+    @abstractmethod
+    def nack(self, tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
+        """Give a delivery back, with `multiple` all up to it."""
+
+    @property
+    @abstractmethod
+    def congested(self) -> bool:
+        """Whether the socket takes no more for now: `drain()` before sending more."""
+
+    # Cold: these ask the broker and wait for its answer, up to the link's own deadline.
+
+    @abstractmethod
+    async def drain(self) -> None:
+        """Wait until the socket takes more, or the channel has ended."""
+
+    @abstractmethod
+    async def declare_exchange(
+        self,
+        name: str,
+        type: str,  # noqa: A002 - the protocol's own word
+        *,
+        durable: bool,
+        auto_delete: bool,
+        arguments: Mapping[str, Any],
+        passive: bool = False,
+    ) -> None:
+        """Declare an exchange.
+
+        Raises:
+            TopologyError: the broker refused it; the channel has ended by that.
+        """
+
+    @abstractmethod
+    async def declare_queue(
+        self,
+        name: str,
+        *,
+        durable: bool = True,
+        exclusive: bool = False,
+        auto_delete: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        passive: bool = False,
+    ) -> str:
+        """Declare a queue and return its name, which the broker makes up for "".
+
+        Raises:
+            TopologyError: the broker refused it; the channel has ended by that.
+        """
+
+    @abstractmethod
+    async def bind(
+        self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        """Bind a queue to an exchange."""
+
+    @abstractmethod
+    async def qos(self, prefetch: int) -> None:
+        """Bound how many unsettled deliveries the broker sends."""
+
+    @abstractmethod
+    async def consume(
+        self, queue: str, *, exclusive: bool = False, arguments: Mapping[str, Any] | None = None
+    ) -> str:
+        """Begin to consume and return the consumer's tag."""
+
+    @abstractmethod
+    async def cancel(self, consumer_tag: str) -> None:
+        """End a consumer: no delivery comes after this returns."""
+
+    @abstractmethod
+    async def get(self, queue: str) -> Delivery | None:
+        """Take one message, None if the queue is empty."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Send what is buffered and end the channel; unsettled deliveries go back."""
+
+
+class Link(ABC):
+    """One connection to one broker, open from the start, until it ends once for all.
+
+    Attributes:
+        lost: done when the connection has ended; its result is the reason.
+        blocked: why the broker blocks this connection's publishes, None when it does not.
+        on_blocked: called when `blocked` changes.
+        address: the broker's URL, without the password.
+    """
+
+    lost: asyncio.Future[AmqError]
+    blocked: str | None
+    on_blocked: Callable[[str | None], None] | None
+    address: str
+
+    @abstractmethod
+    async def open_channel(
+        self,
+        *,
+        confirms: bool = False,
+        on_delivery: Callable[[Delivery], None] | None = None,
+        on_cancelled: Callable[[], None] | None = None,
+    ) -> Channel:
+        """Open a channel.
+
+        Args:
+            confirms: the broker confirms each publish.
+            on_delivery: takes each delivery of the channel's consumers.
+            on_cancelled: the broker cancelled the consumer, as when its queue was deleted.
+
+        Raises:
+            LinkLost: the connection has ended.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End the connection, in order when the broker answers in time, else at once."""

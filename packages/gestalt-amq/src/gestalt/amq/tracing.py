@@ -1,0 +1,90 @@
+"""Traces across the broker: W3C trace context in the headers, spans for publish and handle.
+
+Span names and attributes: OpenTelemetry, semantic conventions for messaging, RabbitMQ. Header
+fields: W3C Trace Context. Needs the extra `otel`; without it no code of this module runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from .message import BusMessage
+from .properties import Properties
+
+
+def load() -> Tracing | None:
+    """Tracing, if opentelemetry-api is installed."""
+    try:
+        import opentelemetry.trace  # noqa: F401 - asks whether it is there
+    except ImportError:
+        return None
+    return Tracing()
+
+
+class Tracing:
+    """Spans for what is published and handled."""
+
+    def __init__(self) -> None:
+        from opentelemetry import trace
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        self._tracer = trace.get_tracer("gestalt.amq")
+        self._propagator = TraceContextTextMapPropagator()
+        self._producer = trace.SpanKind.PRODUCER
+        self._consumer = trace.SpanKind.CONSUMER
+
+    def inject(self, properties: Properties) -> Properties:
+        """The properties, with the present context in their headers."""
+        carrier: dict[str, str] = {}
+        self._propagator.inject(carrier)
+        if not carrier:
+            return properties
+        return replace(properties, headers={**(properties.headers or {}), **carrier})
+
+    @contextmanager
+    def publishing(
+        self, exchange: str, routing_key: str, properties: Properties
+    ) -> Iterator[Properties]:
+        """A span for one publish; gives the properties that carry its context."""
+        attributes: dict[str, Any] = {
+            "messaging.system": "rabbitmq",
+            "messaging.operation.name": "publish",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": exchange or "amq.default",
+            "messaging.rabbitmq.destination.routing_key": routing_key,
+        }
+        if properties.message_id is not None:
+            attributes["messaging.message.id"] = properties.message_id
+        with self._tracer.start_as_current_span(
+            f"publish {exchange or 'amq.default'}", kind=self._producer, attributes=attributes
+        ):
+            yield self.inject(properties)
+
+    @contextmanager
+    def handling(self, message: BusMessage[Any], queue: str) -> Iterator[None]:
+        """A span for one call of a handler, below the span that published the message."""
+        carrier = {
+            key: value
+            for key in ("traceparent", "tracestate")
+            if isinstance(value := message.headers.get(key), str)
+        }
+        attributes: dict[str, Any] = {
+            "messaging.system": "rabbitmq",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": message.exchange or "amq.default",
+            "messaging.destination.subscription.name": queue,
+            "messaging.rabbitmq.destination.routing_key": message.routing_key,
+        }
+        if message.properties.message_id is not None:
+            attributes["messaging.message.id"] = message.properties.message_id
+        with self._tracer.start_as_current_span(
+            f"process {queue}",
+            context=self._propagator.extract(carrier),
+            kind=self._consumer,
+            attributes=attributes,
+        ):
+            yield
