@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gestalt.amq.acks import Acks
+from gestalt.amq.link import Channel
+
+
+class Recorder:
+    """A channel that acknowledges as a broker does, and refuses what a broker would refuse."""
+
+    def __init__(self, delivered: int) -> None:
+        self.open = set(range(1, delivered + 1))
+        self.frames = 0
+
+    def ack(self, tag: int, *, multiple: bool = False) -> None:
+        self.frames += 1
+        assert tag in self.open, f"{tag} is unknown: RabbitMQ would close the channel"
+        self.open -= {each for each in self.open if each <= tag} if multiple else {tag}
+
+    def nack(self, tag: int) -> None:
+        assert tag in self.open
+        self.open.discard(tag)
+
+
+@given(st.permutations(range(1, 21)), st.sets(st.integers(1, 20)), st.data())
+def test_whatever_the_order_exactly_what_was_settled_is_acknowledged(
+    order: list[int], given_back: set[int], data: st.DataObject
+) -> None:
+    async def run() -> None:
+        recorder = Recorder(20)
+        acks = Acks(cast(Channel, recorder))
+        settled: set[int] = set()
+        for tag in order:
+            (acks.nack if tag in given_back else acks.ack)(tag)
+            settled.add(tag)
+            if data.draw(st.booleans()):
+                acks.flush()
+                assert recorder.open == set(range(1, 21)) - settled
+        acks.flush()
+        assert recorder.open == set()
+
+    asyncio.run(run())
+
+
+async def test_those_of_one_turn_go_in_one_frame() -> None:
+    recorder = Recorder(100)
+    acks = Acks(cast(Channel, recorder))
+    for tag in range(1, 101):
+        acks.ack(tag)
+    await asyncio.sleep(0)
+    assert recorder.open == set()
+    assert recorder.frames == 1

@@ -1,0 +1,216 @@
+"""The hot frames, against the protocol library's own encoding, and at every split."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import struct
+from typing import Any
+
+import pamqp.body
+import pamqp.commands
+import pamqp.frame
+import pamqp.header
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gestalt.amq import frames
+from gestalt.amq.properties import Delivery, Properties
+
+short = st.text(alphabet=st.characters(codec="utf-8"), max_size=60)
+some = st.one_of(st.none(), short.filter(bool))
+headers = st.dictionaries(
+    st.text(alphabet="abcxyz-", min_size=1, max_size=20),
+    st.one_of(st.booleans(), st.integers(-(2**31), 2**31 - 1), short, st.none()),
+    min_size=1,
+    max_size=4,
+)
+all_properties = st.builds(
+    Properties,
+    content_type=some,
+    content_encoding=some,
+    headers=st.one_of(st.none(), headers),
+    delivery_mode=st.sampled_from([None, 1, 2]),
+    priority=st.one_of(st.none(), st.integers(0, 255)),
+    correlation_id=some,
+    reply_to=some,
+    expiration=st.one_of(st.none(), st.integers(0, 10**9).map(str)),
+    message_id=some,
+    timestamp=st.one_of(st.none(), st.integers(1, 2**31)),
+    type=some,
+    user_id=some,
+    app_id=some,
+)
+
+
+class Recorder:
+    """A sink that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.content: frames.PartialContent | None = None
+        self.events: list[Any] = []
+
+    def on_delivery(self, delivery: Delivery) -> None:
+        self.events.append(("delivery", *fields(delivery)))
+
+    def on_returned(self, code: int, text: str, delivery: Delivery) -> None:
+        self.events.append(("returned", code, text, *fields(delivery)))
+
+    def on_confirm(self, tag: int, multiple: bool, accepted: bool) -> None:
+        self.events.append(("confirm", tag, multiple, accepted))
+
+    def on_cancelled(self) -> None:
+        self.events.append("cancelled")
+
+    def on_closed(self, code: int, text: str) -> None:
+        self.events.append(("closed", code, text))
+
+    def note_blocked(self, reason: str | None) -> None:
+        self.events.append(("blocked", reason))
+
+    def note_closed(self, code: int, text: str) -> None:
+        self.events.append(("connection closed", code, text))
+
+
+def fields(delivery: Delivery) -> tuple[Any, ...]:
+    return (
+        delivery.tag,
+        delivery.redelivered,
+        delivery.exchange,
+        delivery.routing_key,
+        delivery.properties,
+        delivery.body,
+    )
+
+
+def content(channel: int, properties: Properties, body: bytes, size: int = 1000) -> bytes:
+    return b"".join(frames.content(channel, frames.encode_properties(properties), body, size))
+
+
+def deliver(tag: int, body: bytes, properties: Properties, channel: int = 1) -> bytes:
+    method = pamqp.commands.Basic.Deliver("ctag", tag, False, "exchange", "a.key")
+    return pamqp.frame.marshal(method, channel) + content(channel, properties, body)
+
+
+@given(all_properties)
+def test_properties_survive_the_wire(properties: Properties) -> None:
+    assert frames.decode_properties(frames.encode_properties(properties)) == properties
+
+
+@given(all_properties, st.binary(max_size=50))
+def test_the_protocol_library_reads_what_is_published(properties: Properties, body: bytes) -> None:
+    data = frames.publish_method(7, "exchange", "a.key", True) + content(7, properties, body, 20)
+    size, channel, method = pamqp.frame.unmarshal(data)
+    assert (channel, method.exchange, method.routing_key, method.mandatory) == (
+        7,
+        "exchange",
+        "a.key",
+        True,
+    )
+    data = data[size:]
+    size, channel, header = pamqp.frame.unmarshal(data)
+    assert isinstance(header, pamqp.header.ContentHeader)
+    assert header.body_size == len(body)
+    for name in Properties.__slots__:
+        read = getattr(header.properties, name if name != "type" else "message_type")
+        if isinstance(read, datetime.datetime):
+            read = int(read.timestamp())
+        assert read == getattr(properties, name)
+    data = data[size:]
+    got = b""
+    while data:
+        size, _, part = pamqp.frame.unmarshal(data)
+        assert isinstance(part, pamqp.body.ContentBody)
+        got += part.value
+        data = data[size:]
+    assert got == body
+
+
+@pytest.mark.parametrize("multiple", [False, True])
+@pytest.mark.parametrize("requeue", [False, True])
+def test_the_protocol_library_reads_what_is_settled(multiple: bool, requeue: bool) -> None:
+    _, channel, method = pamqp.frame.unmarshal(frames.ack(3, 2**40, multiple))
+    assert (channel, method.name) == (3, "Basic.Ack")
+    assert (method.delivery_tag, method.multiple) == (2**40, multiple)
+    _, channel, method = pamqp.frame.unmarshal(frames.nack(3, 5, multiple, requeue))
+    assert (channel, method.name) == (3, "Basic.Nack")
+    assert (method.delivery_tag, method.multiple, method.requeue) == (5, multiple, requeue)
+
+
+PLAIN = Properties(content_type="text/plain", delivery_mode=2)
+STREAM = (
+    pamqp.frame.marshal(pamqp.commands.Basic.ConsumeOk("ctag"), 1)
+    + deliver(1, b"first", PLAIN)
+    + pamqp.frame.marshal(pamqp.commands.Basic.Ack(9, True), 1)
+    + deliver(2, b"", Properties(headers={"n": 1}))
+    + frames.HEARTBEAT
+    + deliver(3, bytes(2500), PLAIN)
+    + deliver(4, b"not ours", PLAIN, channel=2)
+    + pamqp.frame.marshal(pamqp.commands.Basic.Return(312, "NO_ROUTE", "x", "k"), 1)
+    + content(1, PLAIN, b"back")
+    + pamqp.frame.marshal(pamqp.commands.Basic.Nack(10, False), 1)
+    + pamqp.frame.marshal(pamqp.commands.Connection.Blocked("low on memory"), 0)
+    + pamqp.frame.marshal(pamqp.commands.Connection.Unblocked(), 0)
+    + pamqp.frame.marshal(pamqp.commands.Channel.Close(406, "why", 60, 80), 1)
+)
+COLD = (
+    pamqp.frame.marshal(pamqp.commands.Basic.ConsumeOk("ctag"), 1)
+    + frames.HEARTBEAT
+    + deliver(4, b"not ours", PLAIN, channel=2)
+    + pamqp.frame.marshal(pamqp.commands.Connection.Blocked("low on memory"), 0)
+    + pamqp.frame.marshal(pamqp.commands.Connection.Unblocked(), 0)
+    + pamqp.frame.marshal(pamqp.commands.Channel.Close(406, "why", 60, 80), 1)
+)
+EVENTS = [
+    ("delivery", 1, False, "exchange", "a.key", PLAIN, b"first"),
+    ("confirm", 9, True, True),
+    ("delivery", 2, False, "exchange", "a.key", Properties(headers={"n": 1}), b""),
+    ("delivery", 3, False, "exchange", "a.key", PLAIN, bytes(2500)),
+    ("returned", 312, "NO_ROUTE", 0, False, "x", "k", PLAIN, b"back"),
+    ("confirm", 10, False, False),
+    ("blocked", "low on memory"),
+    ("blocked", None),
+    ("closed", 406, "why"),
+]
+
+
+def run(pieces: list[bytes]) -> tuple[bytes, list[Any]]:
+    recorder = Recorder()
+    inlet = frames.Inlet(recorder)
+    inlet.sinks[1] = recorder
+    return b"".join(inlet.feed(piece) for piece in pieces), recorder.events
+
+
+@pytest.mark.parametrize("split", [*range(300), *range(300, len(STREAM), 97)])
+def test_hot_frames_go_to_their_sink_and_the_rest_on_at_every_split(split: int) -> None:
+    assert run([STREAM[:split], STREAM[split:]]) == (COLD, EVENTS)
+
+
+def test_byte_by_byte() -> None:
+    assert run([STREAM[n : n + 1] for n in range(len(STREAM))]) == (COLD, EVENTS)
+
+
+def test_a_frame_without_its_end_is_refused() -> None:
+    broken = bytearray(deliver(1, b"x", PLAIN))
+    broken[len(broken) - 1] = 0
+    with pytest.raises(ValueError, match="does not end"):
+        run([bytes(broken)])
+
+
+def test_a_body_without_its_message_is_refused() -> None:
+    method = pamqp.frame.marshal(pamqp.commands.Basic.Deliver("c", 1, False, "x", "k"), 1)
+    with pytest.raises(ValueError, match="within a message"):
+        run([method, method])
+
+
+@pytest.mark.parametrize("text", ["x" * 256, "é" * 128])
+def test_a_string_over_255_bytes_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="at most 255 bytes"):
+        frames.publish_method(1, "exchange", text, False)
+
+
+@given(st.binary(max_size=60))
+def test_malformed_properties_raise_what_is_documented(data: bytes) -> None:
+    with contextlib.suppress(ValueError, IndexError, struct.error):
+        frames.decode_properties(data)

@@ -1,0 +1,164 @@
+"""Both ways with the other Python clients, compression and headers included."""
+
+import asyncio
+import bz2
+import json
+import zlib
+from typing import Any
+
+import aio_pika
+import kombu
+import pika
+import pytest
+
+from gestalt.amq import Bus, BusMessage, Exchange, Queue
+from gestalt.codecs import Codec
+
+COMPRESSED = Codec("json", compress="deflate", min_size=16, accept=["bzip2", "gzip"])
+BODY = {"text": "é" * 300, "n": 1}
+
+
+async def receive(bus: Bus, exchange: str, codec: Codec) -> "asyncio.Queue[BusMessage[Any]]":
+    queue: asyncio.Queue[BusMessage[Any]] = asyncio.Queue()
+    await bus.subscribe(exchange, "#", queue.put_nowait, codec=codec)
+    return queue
+
+
+def kombu_publish(url: str, exchange: str, **options: Any) -> None:
+    with kombu.Connection(url) as connection, connection.Producer() as producer:
+        producer.publish(
+            BODY,
+            exchange=kombu.Exchange(exchange, "topic", durable=True),
+            routing_key="from.kombu",
+            headers={"from": "kombu", "deep": {"list": [1, None]}},
+            **options,
+        )
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "gzip", "bzip2"])
+async def test_from_kombu(
+    bus: Bus, rabbitmq_url: str, unique: str, compression: str | None
+) -> None:
+    got = await receive(bus, unique, COMPRESSED)
+    await asyncio.to_thread(
+        kombu_publish, rabbitmq_url, unique, serializer="json", compression=compression
+    )
+    async with asyncio.timeout(5):
+        message = await got.get()
+    assert message.body == BODY
+    assert message.headers["from"] == "kombu"
+    assert message.headers["deep"] == {"list": [1, None]}
+    assert message.routing_key == "from.kombu"
+
+
+async def test_to_kombu(bus: Bus, rabbitmq_url: str, unique: str) -> None:
+    await make_queue(bus, unique)
+    await bus.publisher(unique).publish(BODY, "to.kombu", headers={"from": "gestalt"})
+
+    def consume() -> Any:
+        got = []
+        with kombu.Connection(rabbitmq_url) as connection:
+            queue = kombu.Queue(unique, no_declare=True)
+
+            def take(body: Any, message: Any) -> None:
+                got.append((body, message.headers))
+                message.ack()
+
+            with kombu.Consumer(connection, queue, callbacks=[take], accept=["json"]):
+                connection.drain_events(timeout=5)
+        return got
+
+    assert await asyncio.to_thread(consume) == [(BODY, {"from": "gestalt"})]
+
+
+async def make_queue(bus: Bus, name: str) -> None:
+    queue = Queue(name, type="classic")
+    subscription = await bus.subscribe(name, "#", print, queue=queue)
+    await subscription.stop()
+
+
+async def test_from_pika(bus: Bus, rabbitmq_url: str, unique: str) -> None:
+    got = await receive(bus, unique, COMPRESSED)
+
+    def publish() -> None:
+        connection = pika.BlockingConnection(pika.URLParameters(rabbitmq_url))
+        channel = connection.channel()
+        channel.basic_publish(
+            unique,
+            "from.pika",
+            zlib.compress(json.dumps(BODY).encode()),
+            pika.BasicProperties(
+                content_type="application/json",
+                content_encoding="deflate",
+                headers={"n": 2**40, "yes": True},
+            ),
+        )
+        connection.close()
+
+    await asyncio.to_thread(publish)
+    async with asyncio.timeout(5):
+        message = await got.get()
+    assert message.body == BODY
+    assert message.headers == {"n": 2**40, "yes": True}
+
+
+async def test_to_pika(bus: Bus, rabbitmq_url: str, unique: str) -> None:
+    await make_queue(bus, unique)
+    publisher = bus.publisher(unique, codec=COMPRESSED)
+    await publisher.publish(BODY, "to.pika", headers={"n": 2**40, "yes": True}, priority=4)
+
+    def get() -> Any:
+        connection = pika.BlockingConnection(pika.URLParameters(rabbitmq_url))
+        _, properties, body = connection.channel().basic_get(unique, auto_ack=True)
+        connection.close()
+        return properties, body
+
+    properties, body = await asyncio.to_thread(get)
+    assert json.loads(zlib.decompress(body)) == BODY
+    assert properties.content_type == "application/json"
+    assert properties.content_encoding == "deflate"
+    assert properties.headers == {"n": 2**40, "yes": True}
+    assert (properties.delivery_mode, properties.priority) == (2, 4)
+
+
+async def test_from_and_to_aio_pika(bus: Bus, rabbitmq_url: str, unique: str) -> None:
+    got = await receive(bus, unique, COMPRESSED)
+    async with await aio_pika.connect(rabbitmq_url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.get_exchange(unique)
+        await exchange.publish(
+            aio_pika.Message(
+                bz2.compress(json.dumps(BODY).encode()),
+                content_type="application/json; charset=utf-8",
+                content_encoding="bzip2",
+            ),
+            "from.aio-pika",
+        )
+        async with asyncio.timeout(5):
+            assert (await got.get()).body == BODY
+        queue = await channel.declare_queue(exclusive=True)
+        await bus.publisher(Exchange("")).publish([1], queue.name, headers={"k": "v"})
+        message = await queue.get()
+        assert json.loads(message.body) == [1]
+        assert message.headers == {"k": "v"}
+        await message.ack()
+
+
+async def test_a_type_id_in_the_header_of_gestalt_20_is_read(
+    bus: Bus, rabbitmq_url: str, unique: str
+) -> None:
+    got = await receive(bus, unique, Codec("json"))
+    async with await aio_pika.connect(rabbitmq_url) as connection:
+        exchange = await (await connection.channel()).get_exchange(unique)
+        await exchange.publish(
+            aio_pika.Message(
+                b'"x"',
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers={"x-type-id": 7},
+            ),
+            "k",
+        )
+    async with asyncio.timeout(5):
+        message = await got.get()
+    assert (message.body, message.type_id) == ("x", 7)
