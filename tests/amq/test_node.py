@@ -1,7 +1,6 @@
 import asyncio
 
 import aio_pika
-import pytest
 
 from rabbitmq import RabbitMQNode
 
@@ -21,16 +20,6 @@ async def publish_and_get(url: str, queue_name: str) -> bytes:
 
 async def test_the_broker_takes_and_gives_messages(rabbitmq_url: str, unique: str) -> None:
     assert await publish_and_get(rabbitmq_url, unique) == b"hello"
-
-
-async def test_a_killed_node_is_gone_and_comes_back(
-    rabbitmq_node: RabbitMQNode, unique: str
-) -> None:
-    await asyncio.to_thread(rabbitmq_node.kill)
-    with pytest.raises(ConnectionError):
-        await aio_pika.connect(rabbitmq_node.url)
-    await asyncio.to_thread(rabbitmq_node.start)
-    assert await publish_and_get(rabbitmq_node.url, unique) == b"hello"
 
 
 async def test_control_reaches_the_node(rabbitmq_node: RabbitMQNode) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -133,6 +133,10 @@ async def connect(
     return link
 
 
+async def _run(call: Callable[[], Awaitable[Any]]) -> Any:
+    return await call()
+
+
 class AiormqLink(Link):
     """A connection by aiormq."""
 
@@ -155,6 +159,7 @@ class AiormqLink(Link):
             transport_factory=_Streams(self, context),
         )
         self._channels: set[AiormqChannel] = set()
+        self._asking: set[asyncio.Task[Any]] = set()
         self._watch: asyncio.TimerHandle | None = None
         self._output: list[bytes] = []
         self._output_size = 0
@@ -289,31 +294,42 @@ class AiormqLink(Link):
         if self.inlet.sinks.get(number) is channel:
             del self.inlet.sinks[number]
 
-    async def ask(self, call: Callable[[], Any], channel: AiormqChannel | None = None) -> Any:
+    async def ask(
+        self, call: Callable[[], Awaitable[Any]], channel: AiormqChannel | None = None
+    ) -> Any:
         """Await one of aiormq's calls, under a deadline, with its errors translated.
 
         Raises:
             LinkLost: the link or the channel ended meanwhile.
             TopologyError: the broker refused, and closed the channel.
         """
-        task = asyncio.current_task()
-        cancelling = task.cancelling() if task is not None else 0
         self.flush()
+        # In a task of its own: aiormq cancels its calls when the connection ends, and does long
+        # things when they are cancelled. Neither may be taken for a cancellation of ours.
+        asking = self._loop.create_task(_run(call))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asked)
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                return await call()
-        except TimeoutError as error:
+            await asyncio.wait({asking}, timeout=ANSWER_TIMEOUT)
+        finally:
+            asking.cancel()
+        if not asking.done():
             # What the broker has done by now is not known; a fresh link knows.
             self.end(LinkLost(f"the broker did not answer within {ANSWER_TIMEOUT} s"))
             self._abort()
-            raise LinkLost(str(self.lost.result())) from error
-        except asyncio.CancelledError as error:
-            # aiormq cancels its calls when the connection ends, which is not our cancellation.
-            if task is not None and task.cancelling() > cancelling:
-                raise
-            raise self._reason(channel) from error
-        except (aiormq.exceptions.AMQPError, OSError, RuntimeError) as error:
+            raise LinkLost(str(self.lost.result()))
+        if asking.cancelled():
+            raise self._reason(channel)
+        error = asking.exception()
+        if isinstance(error, aiormq.exceptions.AMQPError | OSError | RuntimeError):
             raise self._reason(channel, error) from error
+        return asking.result()
+
+    def _asked(self, asking: asyncio.Task[Any]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled():
+            # Whoever still waits for it has it raised.
+            asking.exception()
 
     def _reason(
         self, channel: AiormqChannel | None, error: BaseException | None = None

@@ -10,10 +10,8 @@ import struct
 from functools import lru_cache
 from typing import Protocol
 
-import pamqp.decode
-import pamqp.encode
-
 from .properties import Delivery, Properties
+from .tables import decode_table, encode_table
 
 _FRAME = struct.Struct(">BHI")
 _HEADER_FRAME = struct.Struct(">BHIHHQ")  # frame header, class, weight, size of the body
@@ -89,7 +87,7 @@ def encode_properties(properties: Properties) -> bytes:
         elif kind is _OCTET:
             parts.append(bytes((value,)))
         elif kind is _TABLE:
-            parts.append(pamqp.encode.field_table(dict(value)))
+            parts.append(encode_table(value))
         else:
             parts.append(_U64.pack(value))
     return _U16.pack(flags) + b"".join(parts)
@@ -117,8 +115,7 @@ def decode_properties(data: bytes) -> Properties:
             value = data[position]
             position += 1
         elif kind is _TABLE:
-            used, value = pamqp.decode.field_table(data[position:])
-            position += used
+            value, position = decode_table(data, position)
         else:
             (value,) = _U64.unpack_from(data, position)
             position += 8

@@ -1,0 +1,158 @@
+"""What must be as before when a connection was lost and made again."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import aio_pika
+import pytest
+
+from gestalt.amq import Bus, BusMessage, Exchange, Queue, TopologyError, Unroutable, connect
+from gestalt.core import Backoff
+from proxy import Proxy
+
+QUICK = Backoff(initial=0.02, maximum=0.2)
+
+
+async def until(condition: Callable[[], object], limit: float = 10) -> None:
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def cut(proxy: Proxy, bus: Bus) -> None:
+    await proxy.cut()
+    await until(lambda: not bus.ready)
+    await until(lambda: bus.ready)
+
+
+async def test_private_queues_and_all_bindings_come_back_and_returns_still_arrive(
+    rabbitmq_url: str, broker_port: int, unique: str
+) -> None:
+    plain: list[int] = []
+    by_headers: list[int] = []
+    headers_exchange = Exchange(f"{unique}-headers", type="headers")
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(through(proxy, rabbitmq_url), backoff=QUICK) as bus,
+    ):
+        await bus.subscribe(unique, ["a", "b"], lambda message: plain.append(message.body))
+        await bus.subscribe(
+            headers_exchange,
+            "",
+            lambda message: by_headers.append(message.body),
+            bind_arguments={"x-match": "all", "colour": "red"},
+        )
+        publisher = bus.publisher(unique, mandatory=True)
+        headers_publisher = bus.publisher(headers_exchange, mandatory=True)
+        for number in range(3):
+            await publisher.publish(number, "a")
+            await publisher.publish(number, "b")
+            await headers_publisher.publish(number, headers={"colour": "red"})
+            with pytest.raises(Unroutable):
+                await publisher.publish(number, "c")
+            with pytest.raises(Unroutable):
+                await headers_publisher.publish(number, headers={"colour": "blue"})
+            await until(lambda n=number: by_headers[-1:] == [n] and plain[-2:] == [n, n])
+            await cut(proxy, bus)
+
+
+async def test_a_running_handler_outlives_the_connection_and_its_message_comes_again(
+    rabbitmq_url: str, broker_port: int, unique: str
+) -> None:
+    begun: list[tuple[int, bool]] = []
+    ended: list[int] = []
+    finish = asyncio.Event()
+
+    async def handle(message: BusMessage[int]) -> None:
+        begun.append((message.body, message.redelivered))
+        await finish.wait()
+        ended.append(message.body)
+
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(through(proxy, rabbitmq_url), backoff=QUICK) as bus,
+    ):
+        await bus.subscribe(unique, "#", handle, queue=unique)
+        await bus.publisher(unique).publish(1)
+        await until(lambda: begun)
+        await cut(proxy, bus)
+        finish.set()
+        await until(lambda: len(ended) == 2)
+    assert begun == [(1, False), (1, True)]
+
+
+async def test_a_deleted_queue_is_reported_and_made_again(
+    bus: Bus, rabbitmq_url: str, unique: str
+) -> None:
+    reported: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    got: list[int] = []
+    await bus.subscribe(unique, "#", lambda message: got.append(message.body), queue=unique)
+    async with await aio_pika.connect(rabbitmq_url) as connection:
+        await (await connection.channel()).queue_delete(unique)
+    await until(lambda: reported)
+    assert isinstance(reported[0]["exception"], TopologyError)
+    await until(lambda: bus.ready)
+    await bus.publisher(unique, mandatory=True).publish(1)
+    await until(lambda: got == [1])
+    loop.set_exception_handler(None)
+
+
+async def test_a_stream_goes_on_where_it_was(
+    rabbitmq_url: str, broker_port: int, unique: str
+) -> None:
+    got: list[int] = []
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(through(proxy, rabbitmq_url), backoff=QUICK) as bus,
+    ):
+        await bus.subscribe(
+            unique,
+            "#",
+            lambda message: got.append(message.body),
+            queue=Queue(unique, type="stream"),
+            consumer_arguments={"x-stream-offset": "first"},
+        )
+        publisher = bus.publisher(unique)
+        for number in range(5):
+            await publisher.publish(number)
+        await until(lambda: got == [0, 1, 2, 3, 4])
+        await cut(proxy, bus)
+        await publisher.publish(5)
+        await until(lambda: len(got) >= 6)
+    assert got == [0, 1, 2, 3, 4, 5]
+
+
+async def test_a_stopped_bus_starts_again(rabbitmq_url: str, unique: str) -> None:
+    bus = connect(rabbitmq_url, backoff=QUICK)
+    publisher = bus.publisher(unique)
+    for _ in range(2):
+        async with bus:
+            got: list[int] = []
+            await bus.subscribe(unique, "#", lambda message, got=got: got.append(message.body))
+            await publisher.publish(1)
+            await until(lambda got=got: got == [1])
+
+
+async def test_a_single_active_consumer_is_replaced_by_the_next(bus: Bus, unique: str) -> None:
+    queue = Queue(unique, arguments={"x-single-active-consumer": True})
+    first: list[int] = []
+    second: list[int] = []
+    active = await bus.subscribe(unique, "#", lambda m: first.append(m.body), queue=queue)
+    await bus.subscribe(unique, "#", lambda m: second.append(m.body), queue=queue)
+    publisher = bus.publisher(unique)
+    for number in range(4):
+        await publisher.publish(number)
+    await until(lambda: first == [0, 1, 2, 3])
+    assert second == []
+    await active.stop()
+    await publisher.publish(4)
+    await until(lambda: second == [4])
+
+
+def through(proxy: Proxy, url: str) -> str:
+    """The broker's URL, by way of the proxy."""
+    credentials = url.partition("://")[2].rpartition("@")[0] or "guest:guest"
+    return f"amqp://{credentials}@127.0.0.1:{proxy.port}/"
