@@ -169,6 +169,8 @@ class AiormqLink(Link):
     async def open(self, timeout: float) -> None:
         """Connect; errors as those of `connect`."""
         connection = self._connection
+        task = asyncio.current_task()
+        cancelling = task.cancelling() if task is not None else 0
         try:
             async with asyncio.timeout(timeout):
                 await connection.connect()
@@ -181,6 +183,11 @@ class AiormqLink(Link):
             raise AccessRefused(f"{self.address} refused the credentials: {error}") from error
         except aiormq.exceptions.ConnectionNotAllowed as error:
             raise AccessRefused(f"{self.address} refused: {error}") from error
+        except asyncio.CancelledError as error:
+            # aiormq cancels its own calls when the connection ends under them.
+            if task is not None and task.cancelling() > cancelling:
+                raise
+            raise ConnectError(f"{self.address} ended the connection: {error!r}") from error
         except (OSError, EOFError, aiormq.exceptions.AMQPError) as error:
             reason = self._closed_by_broker or error
             cls = AccessRefused if isinstance(reason, AccessRefused) else ConnectError

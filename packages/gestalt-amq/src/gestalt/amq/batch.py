@@ -44,6 +44,8 @@ class Batch:
             NotSent: there was no connection until the deadline; this message was not sent.
         """
         encoded, properties = self._publisher.encode(body, options)
+        if self._publisher.tracing is not None:
+            properties = self._publisher.tracing.inject(properties)
         confirm = await self._publisher.submit(encoded, properties, routing_key, mandatory, timeout)
         confirms = self._confirms
         confirms.append(confirm)

@@ -166,6 +166,8 @@ class Bus(Component):
     ) -> Publisher:
         """A publisher to an exchange, which is declared on every connection.
 
+        It lives as long as the bus, with a channel of its own: make one and keep it.
+
         Args:
             exchange: a name, for a durable topic exchange, or an Exchange.
             codec: in place of the bus's own.
@@ -326,4 +328,7 @@ class Bus(Component):
             for publisher in self._publishers:
                 publisher.note_change()
         if self._on_event is not None:
-            self._on_event(event)
+            try:
+                self._on_event(event)
+            except Exception as error:
+                self._report(error, f"{self!r}: on_event failed")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from .properties import Delivery, Properties
 from .tables import decode_table, encode_table
@@ -99,7 +99,7 @@ def decode_properties(data: bytes) -> Properties:
     Raises:
         ValueError, IndexError, struct.error: it is malformed.
     """
-    properties = Properties()
+    values: dict[str, Any] = {}
     (flags,) = _U16.unpack_from(data)
     if flags & 1:
         raise ValueError("a content header with more properties than AMQP 0-9-1 has")
@@ -110,7 +110,7 @@ def decode_properties(data: bytes) -> Properties:
         if kind is _SHORT:
             start = position + 1
             position = start + data[position]
-            value: object = data[start:position].decode("utf-8", "surrogateescape")
+            value: Any = data[start:position].decode("utf-8", "surrogateescape")
         elif kind is _OCTET:
             value = data[position]
             position += 1
@@ -120,10 +120,10 @@ def decode_properties(data: bytes) -> Properties:
             (value,) = _U64.unpack_from(data, position)
             position += 8
         if name != "cluster_id":
-            setattr(properties, name, value)
+            values[name] = value
     if position > len(data):
         raise ValueError("a content header ends within a property")
-    return properties
+    return Properties(**values)
 
 
 @lru_cache(maxsize=1024)

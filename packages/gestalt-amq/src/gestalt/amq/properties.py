@@ -10,7 +10,7 @@ TRANSIENT = 1
 PERSISTENT = 2
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Properties:
     """The basic properties of AMQP 0-9-1 (section 1.8.3.1 of its reference).
 

@@ -58,7 +58,7 @@ class Publisher:
         self._delivery_mode = PERSISTENT if persistent else TRANSIENT
         self._timeout = timeout
         self._delays = backoff.delays()
-        self._tracing = tracing
+        self.tracing = tracing
         self._channel: Channel | None = None
         self._link: Link | None = None
         self._broken: TopologyError | None = None
@@ -99,10 +99,10 @@ class Publisher:
             CodecError: the body cannot be encoded.
         """
         encoded, properties = self.encode(body, options)
-        if self._tracing is None:
+        if self.tracing is None:
             await self.publish_encoded(encoded, properties, routing_key, mandatory, timeout)
             return
-        with self._tracing.publishing(self.exchange.name, routing_key, properties) as traced:
+        with self.tracing.publishing(self.exchange.name, routing_key, properties) as traced:
             await self.publish_encoded(encoded, traced, routing_key, mandatory, timeout)
 
     def batch(self) -> Batch:
@@ -279,7 +279,9 @@ class Publisher:
                 self._changed.set()
                 await asyncio.shield(channel.closed)
                 self._channel = None
-            await asyncio.sleep(self._delays.next())
+            if not link.lost.done():
+                # The supervisor sees to the waits between links.
+                await asyncio.sleep(self._delays.next())
 
     def note_change(self) -> None:
         """The broker has begun or ceased to block: let waiting publishes look again."""

@@ -176,17 +176,20 @@ class Subscription(Component):
             if session is not None:
                 reason = await asyncio.shield(session.ended)
                 self._session = None
-                if self._supervisor.link is session.link:
+                if not session.link.lost.done():
                     self._report(reason, f"{self!r}: the broker ended the consumer")
-            await asyncio.sleep(delays.next())
+                    await session.abandon()
+                    await asyncio.sleep(delays.next())
             link = await self._supervisor.wait_link()
             try:
                 self._session = await self._establish(link)
                 delays.connected()
             except LinkLost:
-                continue
+                if not link.lost.done():
+                    await asyncio.sleep(delays.next())
             except TopologyError as error:
                 self._report(error, f"{self!r} cannot consume")
+                await asyncio.sleep(delays.next())
 
     async def _establish(self, link: Link) -> _Session:
         """Declare, bind and consume."""
@@ -222,7 +225,7 @@ class Subscription(Component):
         except TopologyError as error:
             raise TopologyError(f"{self.name}: {error}", error.code) from error
         except BaseException:
-            await _abandon(channel)
+            await session.abandon()
             raise
         return session
 
@@ -344,8 +347,7 @@ class _Session:
         if not self.ended.done():
             self.ended.set_result(TopologyError("the broker cancelled the consumer: no queue"))
 
-
-async def _abandon(channel: Channel) -> None:
-    # It has ended by itself.
-    with contextlib.suppress(AmqError):
-        await channel.close()
+    async def abandon(self) -> None:
+        """Close the channel, which may have ended by itself."""
+        with contextlib.suppress(AmqError):
+            await self.channel.close()

@@ -52,9 +52,10 @@ class Supervisor(Component):
 
     async def wait_link(self) -> Link:
         """Wait until a link is up, and return it."""
-        while self.link is None:
+        while (link := self.link) is None or link.lost.done():
+            self._up.clear()
             await self._up.wait()
-        return self.link
+        return link
 
     async def _open(self) -> None:
         errors: list[AmqError] = []
