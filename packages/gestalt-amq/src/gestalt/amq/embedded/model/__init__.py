@@ -1,0 +1,29 @@
+"""The broker model: virtual hosts, exchanges, bindings, queues, consumers and channels.
+
+It does no input or output and knows no asyncio; the time is given to it.
+"""
+
+from .broker import BrokerModel
+from .channel import Channel
+from .exchange import Binding, Exchange
+from .message import Entry, Message
+from .operations import OPERATIONS
+from .queue import Queue
+from .schedule import Schedule
+from .session import Output, Session
+from .virtualhost import VirtualHost
+
+__all__ = [
+    "OPERATIONS",
+    "Binding",
+    "BrokerModel",
+    "Channel",
+    "Entry",
+    "Exchange",
+    "Message",
+    "Output",
+    "Queue",
+    "Schedule",
+    "Session",
+    "VirtualHost",
+]

@@ -1,0 +1,46 @@
+"""All that a broker holds: virtual hosts and users, and how much memory the messages take."""
+
+import time as system_time
+from collections.abc import Callable, Iterable, Mapping
+
+from gestalt.amq.embedded.wire import AmqpError
+
+from .schedule import Schedule
+from .virtualhost import VirtualHost
+
+
+class BrokerModel:
+    """The state of a broker, without any connection.
+
+    Args:
+        users: Passwords by user name.
+        virtual_hosts: The names of the virtual hosts.
+        clock: Returns the time in seconds; monotonic, of any origin.
+        time: Returns the time of day in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        users: Mapping[str, str],
+        virtual_hosts: Iterable[str] = ("/",),
+        clock: Callable[[], float] = system_time.monotonic,
+        time: Callable[[], float] = system_time.time,
+    ) -> None:
+        self.users = dict(users)
+        self.schedule = Schedule(clock)
+        # What the messages in all queues and those not yet acknowledged cost, in bytes.
+        self.memory = 0
+        self.virtual_hosts = {
+            name: VirtualHost(name, self.schedule, self._account, time) for name in virtual_hosts
+        }
+
+    def virtual_host(self, name: str) -> VirtualHost:
+        """Returns the virtual host. Raises AmqpError when there is none."""
+        host = self.virtual_hosts.get(name)
+        if host is None:
+            raise AmqpError("NOT_ALLOWED", f"vhost {name} not found")
+        return host
+
+    def _account(self, size: int) -> None:
+        self.memory += size

@@ -1,0 +1,98 @@
+"""What becomes of messages that a queue rejects, drops or lets expire.
+
+https://www.rabbitmq.com/dlx.html
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from gestalt.amq.embedded.wire import FieldValue, encode_value
+
+from .message import Message, header_entries, with_headers
+from .queue import Queue
+
+
+def dead_letter(
+    message: Message, queue: Queue, reason: str, exchange: str, seconds: float
+) -> Message:
+    """Returns the message as a queue's dead letter exchange gets it.
+
+    The header x-death tells its history, with a count for each queue and reason. Its own time to
+    live is taken away, so that it does not expire again where it arrives.
+
+    Args:
+        message: The message that dies.
+        queue: The queue that it dies in.
+        reason: `rejected`, `expired`, `maxlen` or `delivery_limit`.
+        exchange: The name of the dead letter exchange.
+        seconds: The time of day, since 1970.
+    """
+    entries = header_entries(message.header)
+    headers: Mapping[str, FieldValue] = message.properties.headers or {}
+    copies = headers.get("CC")
+    routing_keys = [message.routing_keys[0], *(copies if isinstance(copies, list) else [])]
+    death: dict[str, FieldValue] = {
+        "count": 1,
+        "reason": reason,
+        "queue": queue.name,
+        "time": datetime.fromtimestamp(int(seconds), UTC),
+        "exchange": message.exchange,
+        "routing-keys": routing_keys,
+    }
+    if message.properties.expiration is not None:
+        death["original-expiration"] = message.properties.expiration
+    if "x-death" not in headers:
+        entries["x-first-death-reason"] = encode_value(reason)
+        entries["x-first-death-queue"] = encode_value(queue.name)
+        entries["x-first-death-exchange"] = encode_value(message.exchange)
+    entries["x-death"] = encode_value(_with_death(_deaths(message), death))
+    keys = message.routing_keys
+    if queue.options.dead_letter_routing_key is not None:
+        keys = (queue.options.dead_letter_routing_key,)
+        entries.pop("CC", None)
+    undying = replace(message.properties, expiration=None)
+    header, properties = with_headers(message.header, undying, entries)
+    return Message(exchange, keys, header, message.body, properties)
+
+
+def without_cycles(message: Message, reason: str, queues: Iterable[Queue]) -> list[Queue]:
+    """Leaves out the queues that a dead message would come back to for ever.
+
+    That is so when the message has been in the queue, and no client rejected it since.
+    """
+    if reason == "rejected":
+        return list(queues)
+    deaths = _deaths(message)
+    return [queue for queue in queues if not _is_cycle(queue.name, deaths)]
+
+
+def _deaths(message: Message) -> list[dict[str, FieldValue]]:
+    headers = message.properties.headers
+    deaths = headers.get("x-death") if headers is not None else None
+    if not isinstance(deaths, list):
+        return []
+    return [death for death in deaths if isinstance(death, dict)]
+
+
+def _with_death(
+    deaths: list[dict[str, FieldValue]], death: dict[str, FieldValue]
+) -> list[FieldValue]:
+    """Puts a death first, or counts it where the same queue and reason came before."""
+    others: list[FieldValue] = []
+    for known in deaths:
+        if known.get("queue") == death["queue"] and known.get("reason") == death["reason"]:
+            count = known.get("count")
+            death = {**known, "count": count + 1 if isinstance(count, int) else 1}
+        else:
+            others.append(known)
+    return [death, *others]
+
+
+def _is_cycle(name: str, deaths: list[dict[str, FieldValue]]) -> bool:
+    for death in deaths:
+        if death.get("reason") == "rejected":
+            return False
+        if death.get("queue") == name:
+            return True
+    return False

@@ -1,0 +1,325 @@
+"""Declaring, binding, purging and deleting exchanges and queues."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gestalt.amq.embedded.wire import AmqpError, FieldValue
+from gestalt.amq.embedded.wire.methods import (
+    ExchangeBind,
+    ExchangeBindOk,
+    ExchangeDeclare,
+    ExchangeDeclareOk,
+    ExchangeDelete,
+    ExchangeDeleteOk,
+    ExchangeUnbind,
+    ExchangeUnbindOk,
+    Method,
+    QueueBind,
+    QueueBindOk,
+    QueueDeclare,
+    QueueDeclareOk,
+    QueueDelete,
+    QueueDeleteOk,
+    QueuePurge,
+    QueuePurgeOk,
+    QueueUnbind,
+    QueueUnbindOk,
+)
+
+from .arguments import KNOWN_ARGUMENTS, read_options, type_name
+from .channel import Channel
+from .exchange import Destination, Exchange, check_exchange_type
+from .queue import Queue
+from .session import Session
+from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
+
+
+def named_queue(channel: Channel, name: str) -> str:
+    """Returns the name, or for an empty one that of the queue declared last on the channel."""
+    if name:
+        return name
+    if not channel.last_queue:
+        raise AmqpError("NOT_FOUND", "no previously declared queue")
+    return channel.last_queue
+
+
+def accessible_queue(channel: Channel, name: str) -> Queue:
+    """Returns the queue. Raises AmqpError when there is none, or it is another connection's own."""
+    queue = channel.host.queue(name)
+    _check_owner(channel, queue, queue.owner)
+    return queue
+
+
+def _check_owner(channel: Channel, queue: Queue, declared_owner: Session | None) -> None:
+    """An exclusive queue is its owner's; and a declaration has to agree about that."""
+    session = channel.session
+    if queue.owner is declared_owner and queue.owner in (None, session):
+        return
+    raise AmqpError(
+        "RESOURCE_LOCKED",
+        "cannot obtain exclusive access to locked "
+        f"{channel.host.resource('queue', queue.name)}. It could be originally declared on another"
+        " connection or the exclusive property value does not match that of the original"
+        " declaration.",
+    )
+
+
+def _check_name(kind: str, name: str) -> None:
+    if name.startswith("amq."):
+        raise AmqpError("ACCESS_REFUSED", f"{kind} name '{name}' contains reserved prefix 'amq.*'")
+
+
+def _stripped(name: str) -> str:
+    return name.replace("\n", "").replace("\r", "")
+
+
+def _check_not_default(name: str) -> None:
+    if not name:
+        raise AmqpError("ACCESS_REFUSED", "operation not permitted on the default exchange")
+
+
+# Exchanges
+
+
+def _exchange_declare(channel: Channel, method: ExchangeDeclare) -> Method | None:
+    answer = None if method.nowait else ExchangeDeclareOk()
+    host = channel.host
+    name = _stripped(method.exchange)
+    if method.passive:
+        _check_not_default(name)
+        host.exchange(name)
+        return answer
+    check_exchange_type(method.type)
+    _check_not_default(name)
+    existing = host.exchanges.get(name)
+    resource = host.resource("exchange", name)
+    if existing is None:
+        _check_name("exchange", name)
+        alternate = method.arguments.get("alternate-exchange", "")
+        if not isinstance(alternate, str):
+            kind = type_name(method.arguments, "alternate-exchange")
+            raise AmqpError(
+                "PRECONDITION_FAILED",
+                f"invalid type '{kind}' for arg 'alternate-exchange' in {resource}",
+            )
+        exchange = Exchange(
+            name, method.type, method.durable, method.auto_delete, method.internal, method.arguments
+        )
+        host.add_exchange(exchange)
+        return answer
+    for field in ("type", "durable", "auto_delete", "internal"):
+        _check_equal(field, getattr(existing, field), getattr(method, field), resource)
+    _check_arguments(["alternate-exchange"], existing.arguments, method.arguments, resource)
+    return answer
+
+
+def _exchange_delete(channel: Channel, method: ExchangeDelete) -> Method | None:
+    name = _stripped(method.exchange)
+    resource = channel.host.resource("exchange", name)
+    _check_not_default(name)
+    if name.startswith("amq."):
+        raise AmqpError("ACCESS_REFUSED", f"deletion of system {resource} not allowed")
+    exchange = channel.host.exchanges.get(name)
+    if exchange is not None:
+        if method.if_unused and exchange.bindings:
+            raise AmqpError("PRECONDITION_FAILED", f"{resource} in use")
+        channel.host.delete_exchange(exchange)
+    return None if method.nowait else ExchangeDeleteOk()
+
+
+def _exchange_bind(channel: Channel, method: ExchangeBind) -> Method | None:
+    source, destination = _exchanges(channel, method)
+    channel.host.bind(source, destination, method.routing_key, method.arguments)
+    return None if method.nowait else ExchangeBindOk()
+
+
+def _exchange_unbind(channel: Channel, method: ExchangeUnbind) -> Method | None:
+    source, destination = _exchanges(channel, method)
+    channel.host.unbind(source, destination, method.routing_key, method.arguments)
+    return None if method.nowait else ExchangeUnbindOk()
+
+
+def _exchanges(
+    channel: Channel, method: ExchangeBind | ExchangeUnbind
+) -> tuple[Exchange, Destination]:
+    source, destination = _stripped(method.source), _stripped(method.destination)
+    _check_not_default(destination)
+    _check_not_default(source)
+    return channel.host.exchange(source), channel.host.exchange(destination)
+
+
+# Queues
+
+
+def _queue_declare(channel: Channel, method: QueueDeclare) -> Method | None:
+    name = _stripped(method.queue)
+    host = channel.host
+    if name.startswith(REPLY_QUEUE):
+        return _declare_reply_queue(channel, name, method)
+    if method.passive:
+        queue = accessible_queue(channel, name)
+    else:
+        if name:
+            _check_name("queue", name)
+        elif method.arguments.get("x-queue-type", "classic") != "classic":
+            raise AmqpError(
+                "PRECONDITION_FAILED",
+                "Cannot declare a server-named queue for type "
+                f"rabbit_{_shown(method.arguments['x-queue-type'])}_queue",
+            )
+        else:
+            name = channel.new_tag("amq.gen")
+        queue = host.queues.get(name) or _new_queue(channel, name, method)
+        _check_declared(channel, queue, method)
+    queue.touch()
+    channel.last_queue = queue.name
+    if method.nowait:
+        return None
+    return QueueDeclareOk(queue.name, len(queue.ready), len(queue.consumers))
+
+
+def _declare_reply_queue(channel: Channel, name: str, method: QueueDeclare) -> Method | None:
+    """Declares to an address of direct replies only ask whether somebody listens there."""
+    waiting = channel.host.reply_channels.get(name.removeprefix(REPLY_PREFIX))
+    exists = channel.reply_consumer is not None if name == REPLY_QUEUE else waiting is not None
+    if not exists:
+        raise AmqpError("NOT_FOUND", f"no {channel.host.resource('queue', name)}")
+    channel.last_queue = name
+    return None if method.nowait else QueueDeclareOk(name, 0, 1)
+
+
+def _new_queue(channel: Channel, name: str, method: QueueDeclare) -> Queue:
+    resource = channel.host.resource("queue", name)
+    options = read_options(method.arguments, resource)
+    if options.quorum:
+        _check_quorum(method, resource)
+    return channel.host.add_queue(
+        name,
+        durable=_is_durable(method),
+        auto_delete=method.auto_delete,
+        owner=channel.session if method.exclusive else None,
+        arguments=method.arguments,
+        options=options,
+    )
+
+
+def _check_quorum(method: QueueDeclare, resource: str) -> None:
+    problems = {
+        "auto-delete": method.auto_delete,
+        "exclusive-owner": method.exclusive,
+        "non-durable": not method.durable,
+    }
+    for name, wrong in problems.items():
+        if wrong:
+            raise AmqpError("PRECONDITION_FAILED", f"invalid property '{name}' for {resource}")
+
+
+def _check_declared(channel: Channel, queue: Queue, method: QueueDeclare) -> None:
+    resource = channel.host.resource("queue", queue.name)
+    _check_owner(channel, queue, channel.session if method.exclusive else None)
+    _check_equal("durable", queue.durable, _is_durable(method), resource)
+    _check_equal("auto_delete", queue.auto_delete, method.auto_delete, resource)
+    kind = "quorum" if queue.options.quorum else "classic"
+    _check_arguments(sorted(KNOWN_ARGUMENTS[kind]), queue.arguments, method.arguments, resource)
+
+
+def _is_durable(method: QueueDeclare) -> bool:
+    # An exclusive queue goes with its connection, and so never survives a restart.
+    return method.durable and not method.exclusive
+
+
+def _queue_delete(channel: Channel, method: QueueDelete) -> Method | None:
+    name = _stripped(named_queue(channel, method.queue))
+    queue = channel.host.queues.get(name)
+    count = 0
+    if queue is not None:
+        resource = channel.host.resource("queue", name)
+        accessible_queue(channel, name)
+        if method.if_empty and len(queue.ready):
+            raise AmqpError("PRECONDITION_FAILED", f"{resource} not empty")
+        if method.if_unused and len(queue.consumers):
+            raise AmqpError("PRECONDITION_FAILED", f"{resource} in use")
+        count = channel.host.delete_queue(queue)
+    return None if method.nowait else QueueDeleteOk(count)
+
+
+def _queue_purge(channel: Channel, method: QueuePurge) -> Method | None:
+    count = accessible_queue(channel, named_queue(channel, method.queue)).purge()
+    return None if method.nowait else QueuePurgeOk(count)
+
+
+def _queue_bind(channel: Channel, method: QueueBind) -> Method | None:
+    source, queue, key = _ends(channel, method)
+    channel.host.bind(source, queue, key, method.arguments)
+    return None if method.nowait else QueueBindOk()
+
+
+def _queue_unbind(channel: Channel, method: QueueUnbind) -> Method:
+    source, queue, key = _ends(channel, method)
+    channel.host.unbind(source, queue, key, method.arguments)
+    return QueueUnbindOk()
+
+
+def _ends(channel: Channel, method: QueueBind | QueueUnbind) -> tuple[Exchange, Queue, str]:
+    """Returns the exchange, the queue and the routing key, the queue's name if both are empty."""
+    name = _stripped(named_queue(channel, method.queue))
+    key = method.routing_key if method.queue or method.routing_key else name
+    _check_not_default(_stripped(method.exchange))
+    # The exchange is missed before the queue, when both are missing.
+    source = channel.host.exchange(_stripped(method.exchange))
+    return source, accessible_queue(channel, name), key
+
+
+# Equivalence of what exists and what is declared
+
+
+def _check_equal(field: str, current: object, received: object, resource: str) -> None:
+    if current != received:
+        _refuse(field, f"'{_shown(received)}'", f"'{_shown(current)}'", resource)
+
+
+def _check_arguments(
+    keys: list[str],
+    current: Mapping[str, FieldValue],
+    received: Mapping[str, FieldValue],
+    resource: str,
+) -> None:
+    for key in keys:
+        old, new = current.get(key), received.get(key)
+        if old == new and isinstance(old, bool) == isinstance(new, bool):
+            continue
+        if key == "x-queue-type" and {old, new} == {None, "classic"}:
+            continue
+        if old is not None and new is not None:
+            _check_equal(key, old, new, resource)
+        _refuse(key, _described(received, key), _described(current, key), resource)
+
+
+def _described(arguments: Mapping[str, FieldValue], key: str) -> str:
+    if arguments.get(key) is None:
+        return "none"
+    return f"the value '{_shown(arguments[key])}' of type '{type_name(arguments, key)}'"
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _refuse(key: str, received: str, current: str, resource: str) -> None:
+    raise AmqpError(
+        "PRECONDITION_FAILED",
+        f"inequivalent arg '{key}' for {resource}: received {received} but current is {current}",
+    )
+
+
+DECLARATIONS: Mapping[type, Callable[[Channel, Any], Method | None]] = {
+    ExchangeBind: _exchange_bind,
+    ExchangeDeclare: _exchange_declare,
+    ExchangeDelete: _exchange_delete,
+    ExchangeUnbind: _exchange_unbind,
+    QueueBind: _queue_bind,
+    QueueDeclare: _queue_declare,
+    QueueDelete: _queue_delete,
+    QueuePurge: _queue_purge,
+    QueueUnbind: _queue_unbind,
+}

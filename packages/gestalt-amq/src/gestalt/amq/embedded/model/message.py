@@ -1,0 +1,181 @@
+"""Messages as the broker holds them, and their places in a queue."""
+
+from dataclasses import replace
+
+from gestalt.amq.embedded.wire import (
+    AmqpError,
+    Content,
+    FieldError,
+    FieldValue,
+    Properties,
+    content_header,
+    encode_short_string,
+    encode_value,
+    headers_offset,
+    join_table,
+    read_properties,
+    split_table,
+)
+
+# What a message in a queue costs beside its body, roughly; so that empty messages count, too.
+OVERHEAD = 500
+
+_TEN_YEARS = 315_360_000_000
+
+
+class Message:
+    """A published message; immutable, shared by all queues that it is routed to.
+
+    Attributes:
+        exchange: The name of the exchange that it was published to.
+        routing_keys: The routing key, then those of the headers CC and BCC.
+        header: The payload of its header frame.
+        body: Its body.
+        properties: What the header says.
+        expiration: Its own time to live in seconds, or None.
+        address: The exchange and the routing key as short strings, as a delivery carries them.
+        size: What it costs, in bytes.
+    """
+
+    __slots__ = (
+        "address",
+        "body",
+        "exchange",
+        "expiration",
+        "header",
+        "properties",
+        "routing_keys",
+        "size",
+    )
+
+    def __init__(
+        self,
+        exchange: str,
+        routing_keys: tuple[str, ...],
+        header: bytes,
+        body: bytes,
+        properties: Properties,
+    ) -> None:
+        self.exchange = exchange
+        self.routing_keys = routing_keys
+        self.header = header
+        self.body = body
+        self.properties = properties
+        self.expiration = _expiration(properties)
+        self.address = encode_short_string(exchange) + encode_short_string(routing_keys[0])
+        self.size = OVERHEAD + len(header) + len(body)
+
+    @property
+    def priority(self) -> int:
+        """Its priority; 0 unless it has one."""
+        return self.properties.priority or 0
+
+    @property
+    def persistent(self) -> bool:
+        """Whether its publisher wants it to survive a restart of the broker."""
+        return self.properties.delivery_mode == 2
+
+
+class Entry:
+    """A message's place in one queue.
+
+    Attributes:
+        message: The message.
+        position: Its number in the queue, which is ascending.
+        deadline: When it expires, on the broker's clock, or None.
+        redelivered: It was delivered before, and came back.
+        returns: How often it came back.
+    """
+
+    __slots__ = ("deadline", "message", "position", "redelivered", "returns")
+
+    def __init__(self, message: Message, position: int, deadline: float | None) -> None:
+        self.message = message
+        self.position = position
+        self.deadline = deadline
+        self.redelivered = False
+        self.returns = 0
+
+
+def receive(exchange: str, routing_key: str, content: Content, body: bytes) -> Message:
+    """Returns the message that a client publishes.
+
+    The header BCC is taken out, since no receiver may see it.
+
+    Raises:
+        AmqpError: Its properties are malformed, or not what the broker can work with.
+    """
+    try:
+        properties = read_properties(content.header)
+    except FieldError as error:
+        raise AmqpError("SYNTAX_ERROR", str(error)) from error
+    header = content.header
+    keys: tuple[str, ...] = (routing_key,)
+    headers = properties.headers
+    if headers is not None and ("CC" in headers or "BCC" in headers):
+        keys += _copies(headers.get("CC"), "CC") + _copies(headers.get("BCC"), "BCC")
+        if "BCC" in headers:
+            entries = header_entries(header)
+            del entries["BCC"]
+            header, properties = with_headers(header, properties, entries)
+    return Message(exchange, keys, header, body, properties)
+
+
+def header_entries(header: bytes) -> dict[str, bytes]:
+    """Returns the headers of a message, each still encoded."""
+    offset = headers_offset(header)
+    return {} if offset is None else split_table(header, offset)
+
+
+def with_headers(
+    header: bytes, properties: Properties, entries: dict[str, bytes]
+) -> tuple[bytes, Properties]:
+    """Returns a header frame's payload and the properties with these headers in place of others."""
+    body_size = int.from_bytes(header[4:12], "big")
+    payload = content_header(properties, body_size, headers=join_table(entries))
+    return payload, read_properties(payload)
+
+
+def with_header(message: Message, name: str, value: FieldValue) -> bytes:
+    """Returns the header frame's payload of the message with one more header."""
+    entries = header_entries(message.header)
+    entries[name] = encode_value(value)
+    return with_headers(message.header, message.properties, entries)[0]
+
+
+def with_reply_to(message: Message, address: str) -> Message:
+    """Returns the message with another reply address."""
+    properties = replace(message.properties, reply_to=address)
+    header, properties = with_headers(message.header, properties, header_entries(message.header))
+    return Message(message.exchange, message.routing_keys, header, message.body, properties)
+
+
+def _copies(value: FieldValue, name: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise AmqpError(
+            "PRECONDITION_FAILED", f"invalid message: the header {name} must be an array"
+        )
+    keys = [key for key in value if isinstance(key, str)]
+    if len(keys) != len(value):
+        raise AmqpError(
+            "PRECONDITION_FAILED", f"invalid message: the header {name} must hold strings only"
+        )
+    return tuple(keys)
+
+
+def _expiration(properties: Properties) -> float | None:
+    text = properties.expiration
+    if text is None:
+        return None
+    digits = text.removeprefix("+")
+    if not (digits.isascii() and digits.isdigit()):
+        raise AmqpError("PRECONDITION_FAILED", f"invalid expiration '{text}': no integer")
+    milliseconds = int(digits) if len(digits) < 20 else _TEN_YEARS + 1
+    if milliseconds > _TEN_YEARS:
+        raise AmqpError(
+            "PRECONDITION_FAILED",
+            f"invalid expiration '{text}': {{value_too_large,{milliseconds}}}",
+        )
+    return milliseconds / 1000

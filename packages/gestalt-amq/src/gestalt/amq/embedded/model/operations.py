@@ -1,0 +1,246 @@
+"""What each method of a client does on its channel, but for publishing.
+
+A function takes the channel and the method, and returns the answer, or None where none is due. The
+texts of the errors are RabbitMQ's: clients and their tests look at them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from gestalt.amq.embedded.wire import AmqpError
+from gestalt.amq.embedded.wire.methods import (
+    AccessRequest,
+    AccessRequestOk,
+    BasicAck,
+    BasicCancel,
+    BasicCancelOk,
+    BasicConsume,
+    BasicConsumeOk,
+    BasicGet,
+    BasicGetEmpty,
+    BasicGetOk,
+    BasicNack,
+    BasicQos,
+    BasicQosOk,
+    BasicRecover,
+    BasicRecoverAsync,
+    BasicRecoverOk,
+    BasicReject,
+    ChannelFlow,
+    ChannelFlowOk,
+    ConfirmSelect,
+    ConfirmSelectOk,
+    Method,
+    TxCommit,
+    TxCommitOk,
+    TxRollback,
+    TxRollbackOk,
+    TxSelect,
+    TxSelectOk,
+)
+
+from .channel import Channel, Delivery, Transaction, header_for
+from .consumers import Consumer
+from .declarations import DECLARATIONS, accessible_queue, named_queue
+from .queue import Queue
+from .virtualhost import REPLY_QUEUE
+
+Operation: TypeAlias = Callable[[Channel, Any], Method | None]
+Settle: TypeAlias = Callable[[list[Delivery]], None]
+
+
+def _ack(channel: Channel, method: BasicAck) -> None:
+    _settle(channel, method.delivery_tag, method.multiple, channel.acknowledge)
+
+
+def _nack(channel: Channel, method: BasicNack) -> None:
+    action = channel.requeue if method.requeue else channel.discard
+    _settle(channel, method.delivery_tag, method.multiple, action)
+
+
+def _reject(channel: Channel, method: BasicReject) -> None:
+    action = channel.requeue if method.requeue else channel.discard
+    _settle(channel, method.delivery_tag, False, action)
+
+
+def _settle(channel: Channel, tag: int, multiple: bool, action: Settle) -> None:
+    collected = channel.collect(tag, multiple=multiple)
+    if channel.transaction is not None:
+        channel.transaction.settlements.append((collected, action))
+    else:
+        action(list(collected.values()))
+
+
+def _recover_async(channel: Channel, method: BasicRecoverAsync | BasicRecover) -> None:
+    if not method.requeue:
+        raise AmqpError("NOT_IMPLEMENTED", "requeue=false")
+    channel.requeue(list(channel.collect(0, multiple=True).values()))
+
+
+def _recover(channel: Channel, method: BasicRecover) -> Method:
+    _recover_async(channel, method)
+    return BasicRecoverOk()
+
+
+def _get(channel: Channel, method: BasicGet) -> Method | None:
+    queue = accessible_queue(channel, named_queue(channel, method.queue))
+    if queue.options.quorum and queue.options.single_active_consumer:
+        raise AmqpError(
+            "RESOURCE_LOCKED",
+            f"cannot obtain access to locked {channel.host.resource('queue', queue.name)}."
+            " basic.get operations are not supported by quorum queues with single active consumer",
+        )
+    entry = queue.get(no_ack=method.no_ack)
+    if entry is None:
+        return BasicGetEmpty()
+    tag = channel.next_delivery_tag() if method.no_ack else channel.hold(queue, entry)
+    message = entry.message
+    answer = BasicGetOk(
+        tag, entry.redelivered, message.exchange, message.routing_keys[0], len(queue.ready)
+    )
+    channel.output.send_content(answer, header_for(queue, entry), message.body)
+    return None
+
+
+def _consume(channel: Channel, method: BasicConsume) -> Method | None:
+    tag = method.consumer_tag
+    reply_tag = channel.reply_consumer.tag if channel.reply_consumer is not None else None
+    if tag and (tag in channel.consumers or tag == reply_tag):
+        raise AmqpError("NOT_ALLOWED", f"attempt to reuse consumer tag '{tag}'")
+    tag = tag or channel.new_tag("amq.ctag")
+    answer = None if method.nowait else BasicConsumeOk(tag)
+    if method.queue == REPLY_QUEUE:
+        if not method.no_ack:
+            raise AmqpError("PRECONDITION_FAILED", "reply consumer cannot acknowledge")
+        if channel.reply_consumer is not None:
+            raise AmqpError("PRECONDITION_FAILED", "reply consumer already set")
+        channel.set_reply_consumer(tag)
+        return answer
+    queue = accessible_queue(channel, named_queue(channel, method.queue))
+    _check_consume(channel, method, queue)
+    consumer = Consumer(
+        channel,
+        queue,
+        tag,
+        no_ack=method.no_ack,
+        exclusive=method.exclusive,
+        prefetch=channel.prefetch,
+        arguments=method.arguments,
+    )
+    channel.consumers[tag] = consumer
+    queue.add_consumer(consumer)
+    # The answer goes out before the first delivery.
+    if answer is not None:
+        channel.output.send(answer)
+    queue.run()
+    return None
+
+
+def _check_consume(channel: Channel, method: BasicConsume, queue: Queue) -> None:
+    resource = channel.host.resource("queue", queue.name)
+    priority = method.arguments.get("x-priority", 0)
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise AmqpError(
+            "PRECONDITION_FAILED", f"invalid arg 'x-priority' for {resource}: expected integer"
+        )
+    if queue.options.quorum and channel.limit:
+        raise AmqpError("NOT_IMPLEMENTED", f"{resource} does not support global qos")
+    in_use = queue.consumers.exclusive or (method.exclusive and len(queue.consumers) > 0)
+    if in_use or (method.exclusive and queue.options.single_active_consumer):
+        raise AmqpError("ACCESS_REFUSED", f"{resource} in exclusive use")
+
+
+def _cancel(channel: Channel, method: BasicCancel) -> Method | None:
+    tag = method.consumer_tag
+    answer = None if method.nowait else BasicCancelOk(tag)
+    if channel.reply_consumer is not None and tag == channel.reply_consumer.tag:
+        channel.drop_reply_consumer()
+        return answer
+    consumer = channel.consumers.pop(tag, None)
+    if consumer is not None:
+        consumer.queue.remove_consumer(consumer)
+    return answer
+
+
+def _qos(channel: Channel, method: BasicQos) -> Method:
+    if method.prefetch_size:
+        raise AmqpError("NOT_IMPLEMENTED", f"prefetch_size!=0 ({method.prefetch_size})")
+    if method.global_:
+        if not channel.limit:
+            channel.limit_used = len(channel.unacked)
+        channel.limit = method.prefetch_count
+    else:
+        channel.prefetch = method.prefetch_count
+        channel.limit = 0
+    channel.unblock_consumers()
+    return BasicQosOk()
+
+
+def _flow(_channel: Channel, method: ChannelFlow) -> Method:
+    if not method.active:
+        raise AmqpError("NOT_IMPLEMENTED", "active=false")
+    return ChannelFlowOk(True)
+
+
+def _access(_channel: Channel, _method: AccessRequest) -> Method:
+    return AccessRequestOk(1)
+
+
+def _confirm_select(channel: Channel, method: ConfirmSelect) -> Method | None:
+    if channel.transaction is not None:
+        raise AmqpError("PRECONDITION_FAILED", "cannot switch from tx to confirm mode")
+    channel.confirming = True
+    return None if method.nowait else ConfirmSelectOk()
+
+
+def _tx_select(channel: Channel, _method: TxSelect) -> Method:
+    if channel.confirming:
+        raise AmqpError("PRECONDITION_FAILED", "cannot switch from confirm to tx mode")
+    if channel.transaction is None:
+        channel.transaction = Transaction()
+    return TxSelectOk()
+
+
+def _transaction(channel: Channel) -> Transaction:
+    if channel.transaction is None:
+        raise AmqpError("PRECONDITION_FAILED", "channel is not transactional")
+    return channel.transaction
+
+
+def _tx_commit(channel: Channel, _method: TxCommit) -> Method:
+    transaction = _transaction(channel)
+    channel.transaction = Transaction()
+    accepted = [publish() for publish in transaction.publishes]
+    for collected, action in transaction.settlements:
+        action(list(collected.values()))
+    if not all(accepted):
+        raise AmqpError("PRECONDITION_FAILED", "partial tx completion")
+    return TxCommitOk()
+
+
+def _tx_rollback(channel: Channel, _method: TxRollback) -> Method:
+    transaction = _transaction(channel)
+    channel.transaction = Transaction()
+    for collected, _ in transaction.settlements:
+        channel.restore(collected)
+    return TxRollbackOk()
+
+
+OPERATIONS: Mapping[type, Operation] = {
+    **DECLARATIONS,
+    AccessRequest: _access,
+    BasicAck: _ack,
+    BasicCancel: _cancel,
+    BasicConsume: _consume,
+    BasicGet: _get,
+    BasicNack: _nack,
+    BasicQos: _qos,
+    BasicRecover: _recover,
+    BasicRecoverAsync: _recover_async,
+    BasicReject: _reject,
+    ChannelFlow: _flow,
+    ConfirmSelect: _confirm_select,
+    TxCommit: _tx_commit,
+    TxRollback: _tx_rollback,
+    TxSelect: _tx_select,
+}

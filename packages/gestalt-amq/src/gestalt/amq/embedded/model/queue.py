@@ -1,0 +1,288 @@
+"""Queues: they keep messages in order, and hand them to consumers."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from gestalt.amq.embedded.wire import FieldValue
+
+from .arguments import QueueOptions
+from .consumers import Consumer, Consumers
+from .exchange import Binding
+from .message import Entry, Message
+from .ready import ReadyMessages
+from .schedule import Schedule
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class Surroundings(Protocol):
+    """What a queue asks of the virtual host that it is in."""
+
+    schedule: Schedule
+
+    def delete_queue(self, queue: "Queue") -> int: ...
+    def dead_letter(self, queue: "Queue", message: Message, reason: str) -> None: ...
+    def account(self, size: int) -> None: ...
+
+
+class Queue:
+    """A queue.
+
+    Args:
+        host: The virtual host.
+        name: The name.
+        durable: It is to survive a restart of the broker.
+        auto_delete: It goes with its last consumer.
+        owner: The only connection that may use it, if it is exclusive.
+        arguments: The arguments that it was declared with.
+        options: What they say.
+    """
+
+    def __init__(
+        self,
+        host: Surroundings,
+        name: str,
+        *,
+        durable: bool,
+        auto_delete: bool,
+        owner: "Session | None",
+        arguments: Mapping[str, FieldValue],
+        options: QueueOptions,
+    ) -> None:
+        self.name = name
+        self.durable = durable
+        self.auto_delete = auto_delete
+        self.owner = owner
+        self.arguments = arguments
+        self.options = options
+        self.ready = ReadyMessages(options.max_priority)
+        self.ready_bytes = 0
+        self.unacked = 0
+        self.consumers = Consumers(single_active=options.single_active_consumer)
+        self.incoming: dict[Binding, None] = {}
+        self.deleted = False
+        self._host = host
+        self._schedule = host.schedule
+        self._position = 0
+        # Places before all others, for what comes back to a quorum queue.
+        self._return_position = -(1 << 62)
+        # Whether any message has had a deadline, and when expired ones will be looked for next.
+        self._has_deadlines = False
+        self._next_check: float | None = None
+        self._last_used = 0.0
+        self.touch()
+        if options.expires is not None:
+            self._schedule.call_at(self._last_used + options.expires, self._check_unused)
+
+    # Messages in
+
+    def accept(self, message: Message) -> bool:
+        """Takes a message. Returns False when the queue is full and refuses it."""
+        options = self.options
+        if options.reject_overflow and self._would_overflow(message):
+            if options.dead_letter_overflow:
+                self._host.dead_letter(self, message, "maxlen")
+            return False
+        self._position += 1
+        entry = Entry(message, self._position, None)
+        self._host.account(message.size)
+        if not self.ready and (consumer := self.consumers.next_free()) is not None:
+            self._deliver(consumer, entry)
+            return True
+        self.ready.append(entry)
+        self.ready_bytes += len(message.body)
+        if message.expiration is not None or options.message_ttl is not None:
+            self._set_deadline(entry)
+        self.run()
+        self._drop_overflow()
+        if entry.deadline is not None:
+            self._watch_deadlines()
+        return True
+
+    def put_back(self, entries: list[Entry]) -> None:
+        """Takes entries back that were delivered, in the order in which they were."""
+        self.unacked -= len(entries)
+        for entry in entries:
+            entry.redelivered = True
+            entry.returns += 1
+            if self.deleted:
+                self._host.account(-entry.message.size)
+            elif self._over_delivery_limit(entry):
+                self._bury(entry, "delivery_limit")
+            else:
+                if self.options.quorum:
+                    self._return_position += 1
+                    entry.position = self._return_position
+                self.ready.put_back(entry)
+                self.ready_bytes += len(entry.message.body)
+        if self.deleted:
+            return
+        self._drop_overflow()
+        self.run()
+        if self._has_deadlines:
+            self._watch_deadlines()
+
+    # Messages out
+
+    def run(self) -> None:
+        """Delivers as much as the consumers can take."""
+        while self.ready:
+            if self._has_deadlines and self._drop_expired():
+                continue
+            consumer = self.consumers.next_free()
+            if consumer is None:
+                return
+            self._deliver(consumer, self._take())
+
+    def get(self, *, no_ack: bool) -> Entry | None:
+        """Takes the next message for a client that asks, or returns None when there is none."""
+        self.touch()
+        while self._has_deadlines and self._drop_expired():
+            pass
+        if not self.ready:
+            return None
+        entry = self._take()
+        self._out(entry, no_ack=no_ack)
+        return entry
+
+    def settled(self, entry: Entry) -> None:
+        """An entry was acknowledged."""
+        self.unacked -= 1
+        self._host.account(-entry.message.size)
+
+    def rejected(self, entries: list[Entry]) -> None:
+        """Entries were rejected, not to come back."""
+        self.unacked -= len(entries)
+        for entry in entries:
+            if self.deleted:
+                self._host.account(-entry.message.size)
+            else:
+                self._bury(entry, "rejected")
+
+    def purge(self) -> int:
+        """Drops every message that is ready, and returns their number."""
+        count = len(self.ready)
+        while self.ready:
+            self._host.account(-self._take().message.size)
+        return count
+
+    # Consumers
+
+    def add_consumer(self, consumer: Consumer) -> None:
+        """Adds a consumer, and does not deliver to it yet: `run` does."""
+        self.consumers.add(consumer)
+        self.touch()
+
+    def remove_consumer(self, consumer: Consumer) -> None:
+        """Removes a consumer, and the queue itself with its last one if it is declared so."""
+        self.consumers.remove(consumer)
+        self.touch()
+        if self.auto_delete and not self.consumers:
+            self._host.delete_queue(self)
+        elif self.options.single_active_consumer:
+            self.run()
+
+    def touch(self) -> None:
+        """Notes a use, which an unused queue's expiry is counted from."""
+        self._last_used = self._schedule.now()
+
+    # Within
+
+    def _take(self) -> Entry:
+        entry = self.ready.take()
+        self.ready_bytes -= len(entry.message.body)
+        if self._has_deadlines:
+            self._watch_deadlines()
+        return entry
+
+    def _deliver(self, consumer: Consumer, entry: Entry) -> None:
+        self._out(entry, no_ack=consumer.no_ack)
+        consumer.channel.deliver(consumer, entry)
+
+    def _out(self, entry: Entry, *, no_ack: bool) -> None:
+        if no_ack:
+            self._host.account(-entry.message.size)
+        else:
+            self.unacked += 1
+
+    def _would_overflow(self, message: Message) -> bool:
+        options = self.options
+        if options.max_length is not None and len(self.ready) + 1 > options.max_length:
+            return True
+        return (
+            options.max_bytes is not None
+            and self.ready_bytes + len(message.body) > options.max_bytes
+        )
+
+    def _drop_overflow(self) -> None:
+        options = self.options
+        if options.reject_overflow or (options.max_length is None and options.max_bytes is None):
+            return
+        while self.ready and (
+            (options.max_length is not None and len(self.ready) > options.max_length)
+            or (options.max_bytes is not None and self.ready_bytes > options.max_bytes)
+        ):
+            self._bury(self._take(), "maxlen")
+
+    def _over_delivery_limit(self, entry: Entry) -> bool:
+        limit = self.options.delivery_limit
+        return limit is not None and entry.returns > limit
+
+    def _bury(self, entry: Entry, reason: str) -> None:
+        self._host.account(-entry.message.size)
+        self._host.dead_letter(self, entry.message, reason)
+
+    def _set_deadline(self, entry: Entry) -> None:
+        lives = [entry.message.expiration, self.options.message_ttl]
+        entry.deadline = self._schedule.now() + min(life for life in lives if life is not None)
+        self._has_deadlines = True
+
+    def _drop_expired(self) -> bool:
+        """Drops a message that is first of its priority and has expired; tells whether one was."""
+        now = self._schedule.now()
+        for entry in self.ready.firsts():
+            if entry.deadline is not None and entry.deadline <= now:
+                self.ready.take_from(entry.message.priority)
+                self.ready_bytes -= len(entry.message.body)
+                self._bury(entry, "expired")
+                self._watch_deadlines()
+                return True
+        return False
+
+    def _watch_deadlines(self) -> None:
+        """Sees to it that expired messages are looked for in time.
+
+        As in RabbitMQ, a message goes when it is first: one that expires behind another one waits.
+        """
+        deadlines = [entry.deadline for entry in self.ready.firsts() if entry.deadline is not None]
+        if not deadlines:
+            return
+        due = min(deadlines)
+        if self._next_check is None or due < self._next_check:
+            self._next_check = due
+            self._schedule.call_at(due, self._check_deadlines(due))
+
+    def _check_deadlines(self, due: float) -> Callable[[], None]:
+        def check() -> None:
+            if self.deleted or self._next_check != due:
+                return
+            self._next_check = None
+            while self._drop_expired():
+                pass
+            self._watch_deadlines()
+
+        return check
+
+    def _check_unused(self) -> None:
+        expires = self.options.expires
+        if self.deleted or expires is None:
+            return
+        now = self._schedule.now()
+        if self.consumers:
+            self._last_used = now
+        due = self._last_used + expires
+        if due <= now:
+            self._host.delete_queue(self)
+        else:
+            self._schedule.call_at(due, self._check_unused)

@@ -1,0 +1,276 @@
+"""A virtual host: exchanges, queues, the bindings between them, and the way of a message."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from gestalt.amq.embedded.wire import AmqpError, FieldValue
+
+from .arguments import QueueOptions
+from .deadletter import dead_letter, without_cycles
+from .exchange import Binding, Destination, Exchange
+from .message import Message
+from .queue import Queue
+from .schedule import Schedule
+from .session import Session
+
+if TYPE_CHECKING:
+    from .channel import Channel
+
+REPLY_QUEUE = "amq.rabbitmq.reply-to"
+REPLY_PREFIX = REPLY_QUEUE + "."
+
+_PREDECLARED = {
+    "": "direct",
+    "amq.direct": "direct",
+    "amq.fanout": "fanout",
+    "amq.topic": "topic",
+    "amq.headers": "headers",
+    "amq.match": "headers",
+}
+# Routes are remembered, and forgotten with every change of a binding; at most so many.
+_MAX_ROUTES = 10_000
+
+
+class VirtualHost:
+    """What the clients of one virtual host share.
+
+    Args:
+        name: The name, as clients give it.
+        schedule: For what has to happen later.
+        account: Is told by how many bytes the messages in queues have grown.
+        time: Returns the time of day in seconds since 1970, for the headers of dead letters.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        schedule: Schedule,
+        account: Callable[[int], None],
+        time: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.schedule = schedule
+        self.account = account
+        self._time = time
+        self.exchanges = {
+            exchange: Exchange(exchange, kind, durable=True)
+            for exchange, kind in _PREDECLARED.items()
+        }
+        self.exchanges["amq.rabbitmq.trace"] = Exchange(
+            "amq.rabbitmq.trace", "topic", durable=True, internal=True
+        )
+        self.queues: dict[str, Queue] = {}
+        # The channels that wait for direct replies, by the suffix of their reply address.
+        self.reply_channels: dict[str, Channel] = {}
+        self._routes: dict[tuple[str, str], Sequence[Queue]] = {}
+        self._dead: deque[tuple[Queue, Message, str]] = deque()
+        self._burying = False
+
+    # Names
+
+    def resource(self, kind: str, name: str) -> str:
+        """Returns how errors name a queue or an exchange."""
+        return f"{kind} '{name}' in vhost '{self.name}'"
+
+    def exchange(self, name: str) -> Exchange:
+        """Returns the exchange. Raises AmqpError when there is none."""
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            raise AmqpError("NOT_FOUND", f"no {self.resource('exchange', name)}")
+        return exchange
+
+    def queue(self, name: str) -> Queue:
+        """Returns the queue. Raises AmqpError when there is none."""
+        queue = self.queues.get(name)
+        if queue is None:
+            raise AmqpError("NOT_FOUND", f"no {self.resource('queue', name)}")
+        return queue
+
+    # Topology
+
+    def add_exchange(self, exchange: Exchange) -> None:
+        """Adds an exchange that was not there."""
+        self.exchanges[exchange.name] = exchange
+        self._routes.clear()
+
+    def delete_exchange(self, exchange: Exchange) -> None:
+        """Deletes an exchange, with the bindings from it and to it."""
+        if self.exchanges.pop(exchange.name, None) is None:
+            return
+        for binding in [*exchange.bindings.values(), *exchange.incoming]:
+            self._unbind(binding)
+        self._routes.clear()
+
+    def add_queue(
+        self,
+        name: str,
+        *,
+        durable: bool,
+        auto_delete: bool,
+        owner: Session | None,
+        arguments: Mapping[str, FieldValue],
+        options: QueueOptions,
+    ) -> Queue:
+        """Adds a queue that was not there."""
+        queue = Queue(
+            self,
+            name,
+            durable=durable,
+            auto_delete=auto_delete,
+            owner=owner,
+            arguments=arguments,
+            options=options,
+        )
+        self.queues[name] = queue
+        if owner is not None:
+            owner.exclusive_queues[name] = queue
+        self._routes.clear()
+        return queue
+
+    def delete_queue(self, queue: Queue) -> int:
+        """Deletes a queue with its messages and bindings, cancels its consumers.
+
+        Returns:
+            How many messages were ready in it.
+        """
+        if queue.deleted:
+            return 0
+        queue.deleted = True
+        del self.queues[queue.name]
+        if queue.owner is not None:
+            del queue.owner.exclusive_queues[queue.name]
+        self._routes.clear()
+        for binding in list(queue.incoming):
+            self._unbind(binding)
+        count = queue.purge()
+        for consumer in queue.consumers:
+            consumer.channel.consumer_cancelled(consumer)
+        return count
+
+    def bind(
+        self,
+        source: Exchange,
+        destination: Destination,
+        routing_key: str,
+        arguments: Mapping[str, FieldValue],
+    ) -> None:
+        """Adds a binding, unless the same one is there."""
+        key = _binding_key(destination, routing_key, arguments)
+        if key not in source.bindings:
+            binding = Binding(source, destination, routing_key, arguments)
+            source.router.add(binding)
+            source.bindings[key] = binding
+            destination.incoming[binding] = None
+            self._routes.clear()
+
+    def unbind(
+        self,
+        source: Exchange,
+        destination: Destination,
+        routing_key: str,
+        arguments: Mapping[str, FieldValue],
+    ) -> None:
+        """Removes a binding, if there is such a one."""
+        binding = source.bindings.get(_binding_key(destination, routing_key, arguments))
+        if binding is not None:
+            self._unbind(binding)
+
+    def _unbind(self, binding: Binding) -> None:
+        source, destination = binding.source, binding.destination
+        key = _binding_key(destination, binding.routing_key, binding.arguments)
+        if source.bindings.pop(key, None) is None:
+            return
+        source.router.remove(binding)
+        del destination.incoming[binding]
+        self._routes.clear()
+        if source.auto_delete and not source.bindings:
+            self.delete_exchange(source)
+
+    # Messages
+
+    def route(self, exchange: Exchange, message: Message) -> Sequence[Queue]:
+        """Returns the queues that a message goes to from an exchange, each once."""
+        if len(message.routing_keys) > 1:
+            return self._route(exchange, message)[0]
+        key = (exchange.name, message.routing_keys[0])
+        queues = self._routes.get(key)
+        if queues is None:
+            queues, by_key = self._route(exchange, message)
+            if by_key:
+                if len(self._routes) >= _MAX_ROUTES:
+                    self._routes.clear()
+                self._routes[key] = queues
+        return queues
+
+    def _route(self, first: Exchange, message: Message) -> tuple[Sequence[Queue], bool]:
+        """Returns the queues, and whether they depend on the routing key alone."""
+        queues: dict[Queue, None] = {}
+        by_key = True
+        seen = {first}
+        work = [first]
+        while work:
+            exchange = work.pop()
+            by_key = by_key and exchange.router.by_key
+            following: list[Exchange | None] = []
+            found = False
+            for routing_key in message.routing_keys:
+                if not exchange.name:
+                    if (queue := self.queues.get(routing_key)) is not None:
+                        queues[queue] = None
+                    continue
+                for binding in exchange.router.route(routing_key, message):
+                    found = True
+                    if isinstance(binding.destination, Queue):
+                        queues[binding.destination] = None
+                    else:
+                        following.append(binding.destination)
+            if not found and exchange.alternate is not None:
+                following.append(self.exchanges.get(exchange.alternate))
+            for next_exchange in following:
+                if next_exchange is not None and next_exchange not in seen:
+                    seen.add(next_exchange)
+                    work.append(next_exchange)
+        return tuple(queues), by_key
+
+    def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
+        """Sends a message that died in a queue to the queue's dead letter exchange, if it has one.
+
+        One death can cause others; they are dealt with one after the other, not in one another.
+        """
+        if queue.options.dead_letter_exchange is None:
+            return
+        self._dead.append((queue, message, reason))
+        if self._burying:
+            return
+        self._burying = True
+        try:
+            while self._dead:
+                self._bury(*self._dead.popleft())
+        finally:
+            self._burying = False
+
+    def _bury(self, queue: Queue, message: Message, reason: str) -> None:
+        name = queue.options.dead_letter_exchange or ""
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            return
+        dead = dead_letter(message, queue, reason, name, self._time())
+        for target in without_cycles(dead, reason, self.route(exchange, dead)):
+            target.accept(dead)
+
+
+def _binding_key(
+    destination: Destination, routing_key: str, arguments: Mapping[str, FieldValue]
+) -> object:
+    return destination, routing_key, _frozen(arguments)
+
+
+def _frozen(value: FieldValue) -> object:
+    match value:
+        case Mapping():
+            return tuple(sorted((key, _frozen(item)) for key, item in value.items()))
+        case list():
+            return tuple(_frozen(item) for item in value)
+        case _:
+            return type(value).__name__, value
