@@ -1,1 +1,43 @@
-"""An AMQP 0-9-1 broker on loopback, for development, tests and demos; never for production."""
+"""An AMQP 0-9-1 broker on loopback, with the semantics of RabbitMQ, for development and tests.
+
+    async with EmbeddedBroker() as broker:
+        connection = await aio_pika.connect(broker.url)
+
+Not for production: it keeps everything in memory, in one process. In production, use RabbitMQ.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .server import (
+        Controls,
+        EmbeddedBroker,
+        MessageInfo,
+        QueueInfo,
+        Settings,
+        ThreadedBroker,
+    )
+    from .wire import AmqpError
+
+__all__ = [
+    "AmqpError",
+    "Controls",
+    "EmbeddedBroker",
+    "MessageInfo",
+    "QueueInfo",
+    "Settings",
+    "ThreadedBroker",
+]
+
+
+def __getattr__(name: str) -> object:
+    # The pytest plugin is imported in every run of pytest: nothing is loaded before it is used.
+    if name == "AmqpError":
+        from .wire import AmqpError
+
+        return AmqpError
+    if name in __all__:
+        from . import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

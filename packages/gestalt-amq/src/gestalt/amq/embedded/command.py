@@ -1,0 +1,105 @@
+"""The broker as a process: `python -m gestalt.amq.embedded`."""
+
+import argparse
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+
+from .server import EmbeddedBroker, Settings
+
+MIB = 1024 * 1024
+
+logger = logging.getLogger("gestalt.amq.embedded")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a broker until SIGINT or SIGTERM.
+
+    Args:
+        arguments: The command's arguments; those of the process by default.
+
+    Returns:
+        The exit status: 0 after a clean end, 1 when the broker could not start or failed.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s"
+    )
+    settings = Settings(
+        users=dict(options.user or [("guest", "guest")]),
+        virtual_hosts=tuple(options.vhost or ["/"]),
+        heartbeat=options.heartbeat,
+        memory_limit=options.memory_limit * MIB,
+    )
+    try:
+        asyncio.run(_serve(EmbeddedBroker(options.host, options.port, settings)))
+    except OSError as error:
+        logger.error("cannot listen on %s port %d: %s", options.host, options.port, error)  # noqa: TRY400 - the address is at fault, the traceback tells nothing
+        return 1
+    return 0
+
+
+async def _serve(broker: EmbeddedBroker) -> None:
+    loop = asyncio.get_running_loop()
+    async with broker:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _stop, broker, number)
+        logger.info("listening on %s; not for production", broker.url)
+        await broker.wait_stopped()
+    logger.info("stopped")
+
+
+def _stop(broker: EmbeddedBroker, number: signal.Signals) -> None:
+    logger.info("%s: closing %d connections", number.name, broker.connection_count())
+    broker.request_stop()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gestalt.amq.embedded",
+        description="An AMQP 0-9-1 broker with the semantics of RabbitMQ, for development, tests"
+        " and demos. It keeps everything in memory; in production, use RabbitMQ.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=5672, help="port, 0 for any that is free (%(default)s)"
+    )
+    parser.add_argument(
+        "--user",
+        action="append",
+        type=_login,
+        metavar="NAME:PASSWORD",
+        help="a user, may be repeated (guest:guest)",
+    )
+    parser.add_argument(
+        "--vhost", action="append", metavar="NAME", help="a virtual host, may be repeated (/)"
+    )
+    parser.add_argument(
+        "--heartbeat",
+        type=int,
+        default=60,
+        metavar="SECONDS",
+        help="interval that is proposed to clients, 0 for none (%(default)s)",
+    )
+    parser.add_argument(
+        "--memory-limit",
+        type=int,
+        default=512,
+        metavar="MIB",
+        help="memory for messages, above which publishers are blocked (%(default)s)",
+    )
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=["debug", "info", "warning", "error"],
+        help="(%(default)s)",
+    )
+    return parser
+
+
+def _login(text: str) -> tuple[str, str]:
+    name, colon, password = text.partition(":")
+    if not colon or not name:
+        raise argparse.ArgumentTypeError(f"a user is NAME:PASSWORD, not {text!r}")
+    return name, password

@@ -1,0 +1,122 @@
+"""The broker as a component of an asyncio application."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import quote
+
+from gestalt.amq.embedded.model import BrokerModel
+from gestalt.amq.embedded.wire import AmqpError
+from gestalt.core import Component, StateError
+
+from .connection import Connection
+from .controls import Controls
+from .hub import Hub
+from .listener import Listener
+from .settings import Settings
+
+T = TypeVar("T")
+
+
+def broker_url(
+    settings: Settings, host: str, port: int, user: str | None, virtual_host: str | None
+) -> str:
+    """Returns the URL by which a client connects."""
+    name = user if user is not None else next(iter(settings.users))
+    path = virtual_host if virtual_host is not None else settings.virtual_hosts[0]
+    scheme = "amqp" if settings.tls is None else "amqps"
+    address = f"[{host}]" if ":" in host else host
+    login = f"{quote(name, safe='')}:{quote(settings.users[name], safe='')}"
+    return f"{scheme}://{login}@{address}:{port}/{quote(path, safe='')}"
+
+
+class EmbeddedBroker(Component, Controls):
+    """An AMQP 0-9-1 broker in this process, with the semantics of RabbitMQ 3.10.
+
+        async with EmbeddedBroker() as broker:
+            connection = await aio_pika.connect(broker.url)
+
+    It keeps everything in memory, and starts empty each time. It is for development, tests and
+    demos; in production, use RabbitMQ.
+
+    Args:
+        host: The address to listen on.
+        port: The port; 0 lets the system choose one.
+        settings: Users, limits and all else.
+        name: How the component is called in messages.
+        stop_timeout: How long a stop may wait for clients to close their connections, in seconds.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        settings: Settings | None = None,
+        *,
+        name: str | None = None,
+        stop_timeout: float = 2.0,
+    ) -> None:
+        super().__init__(name=name, stop_timeout=stop_timeout)
+        self.settings = settings or Settings()
+        self._host = host
+        self._port = port
+        self._hub: Hub | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on. Raises StateError when it is not running."""
+        return self._running().listener.port
+
+    @property
+    def url(self) -> str:
+        """The URL for the first user and virtual host. Raises StateError when it is not running."""
+        return self.url_for()
+
+    def url_for(self, user: str | None = None, virtual_host: str | None = None) -> str:
+        """Returns the URL for a user and a virtual host.
+
+        Raises:
+            StateError: The broker is not running.
+            KeyError: There is no such user.
+        """
+        return broker_url(self.settings, self._host, self.port, user, virtual_host)
+
+    async def _open(self) -> None:
+        settings = self.settings
+        model = BrokerModel(
+            users=settings.users, virtual_hosts=settings.virtual_hosts, clock=time.monotonic
+        )
+        hub = Hub(model, settings)
+        hub.listener = Listener(
+            self._host, self._port, settings, lambda: Connection(hub), self._spawn
+        )
+        self._hub = hub
+        hub.listener.open()
+
+    async def _drain(self) -> None:
+        hub = self._running()
+        hub.listener.close()
+        hub.freeze(False)
+        error = AmqpError(
+            "CONNECTION_FORCED", "broker forced connection closure with reason 'shutdown'"
+        )
+        for connection in list(hub.connections):
+            connection.close(error)
+        hub.settle()
+        await hub.wait_empty()
+
+    async def _close(self) -> None:
+        hub, self._hub = self._hub, None
+        if hub is None:
+            return
+        hub.listener.close()
+        hub.close()
+        await hub.wait_empty()
+
+    def _control(self, action: Callable[[Hub], T]) -> T:
+        return action(self._running())
+
+    def _running(self) -> Hub:
+        if self._hub is None:
+            raise StateError(f"{self!r} is not running")
+        return self._hub

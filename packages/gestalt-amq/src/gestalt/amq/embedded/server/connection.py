@@ -1,0 +1,374 @@
+"""One client's connection: bytes to the model, and the model's answers back."""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from gestalt.amq.embedded.model import OPERATIONS, Channel, Session
+from gestalt.amq.embedded.wire import (
+    HEARTBEAT_FRAME,
+    PROTOCOL_HEADER,
+    REPLY_CODES,
+    AmqpError,
+    Content,
+    Decoder,
+    Heartbeat,
+    ProtocolHeader,
+    WireError,
+    method_frame,
+    method_numbers,
+)
+from gestalt.amq.embedded.wire.methods import (
+    INDEX,
+    BasicPublish,
+    ChannelClose,
+    ChannelCloseOk,
+    ChannelOpen,
+    ChannelOpenOk,
+    ConnectionBlocked,
+    ConnectionClose,
+    ConnectionCloseOk,
+    ConnectionOpenOk,
+    ConnectionUnblocked,
+    ConnectionUpdateSecret,
+    ConnectionUpdateSecretOk,
+    Method,
+)
+
+from .authentication import common_name
+from .negotiation import Negotiation
+from .output import ChannelOutput
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+# A client's confirms and deliveries may wait in memory up to this, in bytes, before the broker
+# stops to deliver to it and to read from it.
+_OUTPUT_LIMIT = 256 * 1024
+# More than one read should bring, in bytes: asyncio would allocate four times as much for each.
+_READ_SIZE = 64 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """A connection, from its acceptance to its end.
+
+    Args:
+        hub: What all connections share.
+    """
+
+    def __init__(self, hub: "Hub") -> None:
+        self._hub = hub
+        self._loop = hub.loop
+        self._settings = hub.settings
+        self._decoder = Decoder(expect_header=True, max_body_size=hub.settings.max_message_size)
+        self._transport: asyncio.Transport | None = None
+        self._negotiation = Negotiation(self._settings, None)
+        self.session: Session | None = None
+        # The broker has closed the connection, and waits for the client to say that it knows.
+        self._closing = False
+        self._closing_channels: set[int] = set()
+        # The channels on which something was published in the present batch of input.
+        self._published: dict[Channel, None] = {}
+        self._has_published = False
+        self._blocked = False
+        # Why nothing is read at the moment.
+        self._holds: set[str] = set()
+        self._out: list[bytes] = []
+        self._last_received = self._last_sent = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self.frame_max = 0
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        stream = cast(asyncio.Transport, transport)
+        self._transport = stream
+        stream.set_write_buffer_limits(high=_OUTPUT_LIMIT)
+        if hasattr(stream, "max_size"):
+            stream.max_size = _READ_SIZE
+        certificate_name = common_name(stream.get_extra_info("peercert"))
+        self._negotiation = Negotiation(self._settings, certificate_name)
+        self._timer = self._loop.call_later(self._settings.handshake_timeout, self.abort)
+        self._hub.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport = None
+        self._out = []
+        self._hub.remove(self)
+        self._end_session()
+        self._hub.settle()
+
+    def data_received(self, data: bytes) -> None:
+        self._last_received = self._loop.time()
+        wire_error: WireError | None = None
+        try:
+            events = self._decoder.feed(data)
+        except WireError as error:
+            events, wire_error = list(error.events), error
+        for channel, item, content in events:
+            if self._transport is None or self._transport.is_closing():
+                return
+            self._receive(channel, item, content)
+        if wire_error is not None and not self._closing:
+            self._close_for(wire_error, 0, None)
+        self._confirm()
+        self._hub.settle()
+
+    def pause_writing(self) -> None:
+        self.hold("output")
+        for channel in self._channels():
+            channel.paused = True
+
+    def resume_writing(self) -> None:
+        self.release("output")
+        for channel in self._channels():
+            channel.paused = False
+            channel.unblock_consumers()
+        self._hub.settle()
+
+    # Called by the hub and by channels' outputs
+
+    @property
+    def user(self) -> str | None:
+        """The name of the client's user, once its connection is open."""
+        return self.session.user if self.session is not None else None
+
+    def write(self, data: bytes) -> None:
+        """Writes with all else that is written in the same batch."""
+        if not self._out:
+            self._hub.has_output(self)
+        self._out.append(data)
+
+    def flush(self) -> None:
+        """Sends what was written, unless the connection is frozen."""
+        if self._transport is None or not self._out or "frozen" in self._holds:
+            return
+        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out = []
+        self._last_sent = self._loop.time()
+        self._transport.write(data)
+
+    def hold(self, reason: str) -> None:
+        """Stops reading, for a reason of its own."""
+        if not self._holds and self._transport is not None:
+            self._transport.pause_reading()
+        self._holds.add(reason)
+
+    def release(self, reason: str) -> None:
+        """Reads on, when no other reason is left."""
+        if reason not in self._holds:
+            return
+        self._holds.discard(reason)
+        self._last_received = self._loop.time()
+        if not self._holds and self._transport is not None:
+            self._transport.resume_reading()
+        if reason == "frozen":
+            self.flush()
+
+    def block(self, reason: str) -> None:
+        """Tells a publisher that the broker takes no more, and takes no more from it."""
+        if self._blocked or not self._has_published:
+            return
+        self._blocked = True
+        if self._can("connection.blocked"):
+            self.write(method_frame(0, ConnectionBlocked(reason)))
+        self.hold("blocked")
+
+    def unblock(self) -> None:
+        """Tells a publisher that it may go on."""
+        if not self._blocked:
+            return
+        self._blocked = False
+        if self._can("connection.blocked"):
+            self.write(method_frame(0, ConnectionUnblocked()))
+        self.release("blocked")
+
+    def close(self, error: AmqpError) -> None:
+        """Closes the connection as the protocol says."""
+        if self.session is None:
+            self.abort()
+        elif not self._closing:
+            self._close_for(error, 0, None)
+            self.release("blocked")
+
+    def abort(self) -> None:
+        """Cuts the connection, without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # Within
+
+    def _can(self, capability: str) -> bool:
+        return self._negotiation.capabilities.get(capability) is True
+
+    def _channels(self) -> list[Channel]:
+        return list(self.session.channels.values()) if self.session is not None else []
+
+    def _confirm(self) -> None:
+        for channel in self._published:
+            channel.send_confirms()
+        self._published.clear()
+
+    def _end_session(self) -> None:
+        session, self.session = self.session, None
+        if session is not None:
+            session.close()
+
+    def _receive(
+        self, number: int, item: Method | ProtocolHeader | Heartbeat, content: Content | None
+    ) -> None:
+        if isinstance(item, Heartbeat):
+            return
+        if isinstance(item, ProtocolHeader):
+            self._begin(item)
+            return
+        try:
+            if number == 0:
+                self._on_connection(item)
+            elif not self._closing:
+                self._on_channel(number, item, content)
+        except AmqpError as error:
+            self._close_for(error, number, type(item))
+        except Exception as error:
+            self._hub.report(error, f"the broker failed in {type(item).__name__}")
+            self._close_for(AmqpError("INTERNAL_ERROR", repr(error)), number, type(item))
+
+    def _begin(self, header: ProtocolHeader) -> None:
+        if header.data != PROTOCOL_HEADER:
+            self.write(PROTOCOL_HEADER)
+            self._finish()
+            return
+        self.write(method_frame(0, self._negotiation.start()))
+
+    def _on_connection(self, method: Method) -> None:
+        if isinstance(method, ConnectionClose):
+            self._confirm()
+            self._end_session()
+            self.write(method_frame(0, ConnectionCloseOk()))
+            self._finish()
+        elif self._closing:
+            if isinstance(method, ConnectionCloseOk):
+                self._finish()
+        elif self.session is None:
+            self._negotiate(method)
+        elif isinstance(method, ConnectionUpdateSecret):
+            self.write(method_frame(0, ConnectionUpdateSecretOk()))
+        else:
+            raise AmqpError(
+                "CHANNEL_ERROR", "unexpected method in connection state running", connection=True
+            )
+
+    def _negotiate(self, method: Method) -> None:
+        negotiation = self._negotiation
+        answer = negotiation.receive(method)
+        if answer is not None:
+            self.write(method_frame(0, answer))
+        if negotiation.virtual_host is None:
+            self.frame_max = self._decoder.frame_max = negotiation.frame_max
+            return
+        host = self._hub.model.virtual_host(negotiation.virtual_host)
+        notify = self._can("consumer_cancel_notify")
+        self.session = Session(host, negotiation.user, cancel_notify=notify)
+        self.write(method_frame(0, ConnectionOpenOk()))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if negotiation.heartbeat:
+            self._beat(negotiation.heartbeat)
+
+    def _on_channel(self, number: int, method: Method, content: Content | None) -> None:
+        session = self.session
+        if session is None:
+            raise AmqpError("UNEXPECTED_FRAME", "a channel is used before connection.open")
+        channel = session.channels.get(number)
+        if channel is None:
+            self._on_closed_channel(session, number, method)
+        elif isinstance(method, BasicPublish) and content is not None:
+            self._has_published = True
+            self._published[channel] = None
+            channel.refuse_publishes = self._hub.refuse_publishes
+            channel.publish(method, content)
+            if self._hub.block_reason is not None:
+                self.block(self._hub.block_reason)
+        elif isinstance(method, ChannelClose):
+            channel.send_confirms()
+            channel.close()
+            self.write(method_frame(number, ChannelCloseOk()))
+        else:
+            operation = OPERATIONS.get(type(method))
+            if isinstance(method, ChannelOpen):
+                raise AmqpError("CHANNEL_ERROR", "second 'channel.open' seen")
+            if operation is None:
+                raise AmqpError("COMMAND_INVALID", f"unexpected method {type(method).__name__}")
+            answer = operation(channel, method)
+            if answer is not None:
+                self.write(method_frame(number, answer))
+
+    def _on_closed_channel(self, session: Session, number: int, method: Method) -> None:
+        if number in self._closing_channels:
+            if isinstance(method, ChannelCloseOk):
+                self._closing_channels.discard(number)
+            elif isinstance(method, ChannelClose):
+                self.write(method_frame(number, ChannelCloseOk()))
+            return
+        if not isinstance(method, ChannelOpen):
+            raise AmqpError("CHANNEL_ERROR", "expected 'channel.open'")
+        limit = self._negotiation.channel_max
+        opened = len(session.channels) + len(self._closing_channels)
+        if opened >= limit:
+            raise AmqpError(
+                "NOT_ALLOWED",
+                f"number of channels opened ({opened}) has reached the negotiated channel_max"
+                f" ({limit})",
+            )
+        output = ChannelOutput(self, number)
+        channel = Channel(session, number, output, max_message_size=self._settings.max_message_size)
+        channel.paused = "output" in self._holds
+        self.write(method_frame(number, ChannelOpenOk()))
+
+    def _close_for(self, error: AmqpError, number: int, cause: type[Method] | None) -> None:
+        class_id, method_id = method_numbers(cause) if cause in INDEX else (0, 0)
+        if not error.closes_connection and number and self.session is not None:
+            self._close_channel(
+                number, ChannelClose(error.code, error.text, class_id, method_id), self.session
+            )
+            return
+        # Before its login, a client is told nothing but that the login failed.
+        told = bool(self._negotiation.user) or error.code == REPLY_CODES["ACCESS_REFUSED"]
+        self._end_session()
+        self._closing = True
+        if not told:
+            self._finish()
+            return
+        self.write(method_frame(0, ConnectionClose(error.code, error.text, class_id, method_id)))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(self._settings.close_timeout, self.abort)
+
+    def _close_channel(self, number: int, method: ChannelClose, session: Session) -> None:
+        channel = session.channels.get(number)
+        if channel is not None:
+            channel.close()
+            self._published.pop(channel, None)
+        self._closing_channels.add(number)
+        self.write(method_frame(number, method))
+
+    def _finish(self) -> None:
+        """Closes the transport, when everything is sent."""
+        self._closing = True
+        self.flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _beat(self, interval: int) -> None:
+        """Sends a heartbeat when nothing else was sent, and cuts a client that has gone silent."""
+        now = self._loop.time()
+        if not self._holds and now - self._last_received > 2 * interval:
+            self.abort()
+            return
+        if now - self._last_sent >= interval / 2:
+            self.write(HEARTBEAT_FRAME)
+            self.flush()
+        self._timer = self._loop.call_later(interval / 2, self._beat, interval)

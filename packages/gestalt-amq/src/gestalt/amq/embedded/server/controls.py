@@ -1,0 +1,189 @@
+"""What a test can do to a broker, and see of it. The same for every way to run one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gestalt.amq.embedded.model import Queue, VirtualHost
+from gestalt.amq.embedded.wire import AmqpError, FieldValue, Properties
+
+from .connection import Connection
+from .hub import MEMORY_REASON, Hub
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueInfo:
+    """A queue as it is at a moment: messages that are ready, and delivered but not settled."""
+
+    name: str
+    durable: bool
+    auto_delete: bool
+    exclusive: bool
+    arguments: dict[str, FieldValue]
+    ready: int
+    unacked: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageInfo:
+    """A message that is ready in a queue."""
+
+    body: bytes
+    properties: Properties
+    exchange: str
+    routing_key: str
+    redelivered: bool
+
+
+class Controls:
+    """The controls. Each acts at once, and has acted when it returns.
+
+    A class that runs a broker fills in `_control`.
+    """
+
+    def _control(self, action: Callable[[Hub], T]) -> T:
+        """Calls the action where the broker runs, and returns what it returns."""
+        raise NotImplementedError
+
+    def drop_connections(self, user: str | None = None) -> int:
+        """Cuts connections without a word, as when a network fails.
+
+        Args:
+            user: Only this user's; None for all.
+
+        Returns:
+            How many were cut.
+        """
+        return self._control(lambda hub: _for_each(hub, user, lambda item: item.abort()))
+
+    def close_connections(self, user: str | None = None, reason: str = "shutdown") -> int:
+        """Closes connections with CONNECTION_FORCED, as when an operator does.
+
+        Args:
+            user: Only this user's; None for all.
+            reason: What the clients are told.
+
+        Returns:
+            How many are being closed.
+        """
+        text = f"broker forced connection closure with reason '{reason}'"
+        error = AmqpError("CONNECTION_FORCED", text)
+
+        def close(hub: Hub) -> int:
+            count = _for_each(hub, user, lambda item: item.close(error))
+            hub.settle()
+            return count
+
+        return self._control(close)
+
+    def freeze(self) -> None:
+        """Neither reads nor writes any more, as when a host hangs; connections stay open."""
+        self._control(lambda hub: hub.freeze(True))
+
+    def unfreeze(self) -> None:
+        """Ends `freeze`."""
+        self._control(lambda hub: hub.freeze(False))
+
+    def refuse_connections(self) -> None:
+        """Stops to listen: new connections are refused, the open ones stay."""
+        self._control(lambda hub: hub.listener.close())
+
+    def accept_connections(self) -> None:
+        """Ends `refuse_connections`, on the same port."""
+        self._control(lambda hub: hub.listener.open())
+
+    def block_publishers(self, reason: str = MEMORY_REASON) -> None:
+        """Blocks every connection that publishes, with connection.blocked, as when memory is low.
+
+        As with RabbitMQ, a connection that has not published yet is blocked by its first publish.
+        """
+        self._control(lambda hub: hub.block(reason))
+
+    def unblock_publishers(self) -> None:
+        """Ends `block_publishers`."""
+        self._control(lambda hub: hub.block(None))
+
+    def reject_publishes(self, reject: bool = True) -> None:
+        """Drops every message that is published, and answers with basic.nack where confirms are on.
+
+        Args:
+            reject: False to end it.
+        """
+
+        def act(hub: Hub) -> None:
+            hub.refuse_publishes = reject
+
+        self._control(act)
+
+    def connection_count(self) -> int:
+        """Returns how many connections are open, or being opened."""
+        return self._control(lambda hub: len(hub.connections))
+
+    def queues(self, virtual_host: str = "/") -> list[QueueInfo]:
+        """Returns the queues, by name."""
+
+        def act(hub: Hub) -> list[QueueInfo]:
+            queues = _host(hub, virtual_host).queues
+            return [_queue_info(queues[name]) for name in sorted(queues)]
+
+        return self._control(act)
+
+    def messages(self, queue: str, virtual_host: str = "/") -> list[MessageInfo]:
+        """Returns the messages that are ready in a queue, in the order of their delivery.
+
+        Raises:
+            AmqpError: There is no such queue.
+        """
+
+        def act(hub: Hub) -> list[MessageInfo]:
+            return [
+                MessageInfo(
+                    entry.message.body,
+                    entry.message.properties,
+                    entry.message.exchange,
+                    entry.message.routing_keys[0],
+                    entry.redelivered,
+                )
+                for entry in _host(hub, virtual_host).queue(queue).ready
+            ]
+
+        return self._control(act)
+
+    def exchanges(self, virtual_host: str = "/") -> dict[str, str]:
+        """Returns the types of the exchanges by their names."""
+        return self._control(
+            lambda hub: {
+                name: exchange.type for name, exchange in _host(hub, virtual_host).exchanges.items()
+            }
+        )
+
+    def memory(self) -> int:
+        """Returns what the messages cost that the broker holds, in bytes."""
+        return self._control(lambda hub: hub.model.memory)
+
+
+def _for_each(hub: Hub, user: str | None, action: Callable[[Connection], None]) -> int:
+    chosen = [item for item in hub.connections if user is None or item.user == user]
+    for connection in chosen:
+        action(connection)
+    return len(chosen)
+
+
+def _host(hub: Hub, name: str) -> VirtualHost:
+    return hub.model.virtual_host(name)
+
+
+def _queue_info(queue: Queue) -> QueueInfo:
+    return QueueInfo(
+        queue.name,
+        queue.durable,
+        queue.auto_delete,
+        queue.owner is not None,
+        dict(queue.arguments),
+        len(queue.ready),
+        queue.unacked,
+        len(queue.consumers),
+    )

@@ -1,0 +1,121 @@
+"""What the connections of a broker share: the model, the time, and the end of each batch."""
+
+import asyncio
+
+from gestalt.amq.embedded.model import BrokerModel
+
+from .connection import Connection
+from .listener import Listener
+from .settings import Settings
+
+MEMORY_REASON = "low on memory"
+
+
+class Hub:
+    """The connections of one running broker, around its model.
+
+    Args:
+        model: The model.
+        settings: The settings.
+    """
+
+    def __init__(self, model: BrokerModel, settings: Settings) -> None:
+        self.model = model
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
+        self.listener: Listener
+        self.connections: dict[Connection, None] = {}
+        # Why publishers are blocked, or None when they are not.
+        self.block_reason: str | None = None
+        self.refuse_publishes = False
+        self.frozen = False
+        self._with_output: dict[Connection, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
+        self._forced_reason: str | None = None
+        self._emptied: asyncio.Future[None] | None = None
+
+    def add(self, connection: Connection) -> None:
+        """A client has connected."""
+        self.connections[connection] = None
+        if self.frozen:
+            connection.hold("frozen")
+
+    def remove(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self.connections.pop(connection, None)
+        self._with_output.pop(connection, None)
+        if not self.connections and self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
+
+    def has_output(self, connection: Connection) -> None:
+        """A connection has something to send when the batch is done."""
+        self._with_output[connection] = None
+
+    def settle(self) -> None:
+        """Ends a batch: blocks or unblocks publishers, sends all output, and sets the timer."""
+        self._check_memory()
+        outputs = self._with_output
+        if outputs:
+            self._with_output = {}
+            for connection in outputs:
+                connection.flush()
+        due = self.model.schedule.next_due
+        if due is not None and (self._timer is None or due < self._timer_due):
+            self._set_timer(due)
+
+    def freeze(self, frozen: bool) -> None:
+        """Stops, or resumes, all reading and writing."""
+        self.frozen = frozen
+        for connection in list(self.connections):
+            if frozen:
+                connection.hold("frozen")
+            else:
+                connection.release("frozen")
+
+    def block(self, reason: str | None) -> None:
+        """Blocks publishers for this reason, or with None lets the memory alone decide again."""
+        self._forced_reason = reason
+        self.settle()
+
+    async def wait_empty(self) -> None:
+        """Waits until no connection is left."""
+        while self.connections:
+            self._emptied = self.loop.create_future()
+            await self._emptied
+
+    def close(self) -> None:
+        """Cuts all connections, and stops the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in list(self.connections):
+            connection.abort()
+
+    def report(self, error: Exception, message: str) -> None:
+        """Hands an error of the broker itself to the event loop's exception handler."""
+        self.loop.call_exception_handler({"message": message, "exception": error})
+
+    def _check_memory(self) -> None:
+        reason = self._forced_reason
+        if reason is None and self.model.memory > self.settings.memory_limit:
+            reason = MEMORY_REASON
+        if reason == self.block_reason:
+            return
+        self.block_reason = reason
+        for connection in list(self.connections):
+            if reason is None:
+                connection.unblock()
+            else:
+                connection.block(reason)
+
+    def _set_timer(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_due = due
+        delay = max(0.0, due - self.model.schedule.now())
+        self._timer = self.loop.call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.model.schedule.run_due()
+        self.settle()

@@ -1,0 +1,36 @@
+"""What can be set on an embedded broker, shared by all of its connections."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of a broker; immutable.
+
+    Attributes:
+        users: Passwords by user name. With client certificates, EXTERNAL takes the common name.
+        virtual_hosts: The names of the virtual hosts.
+        heartbeat: The interval that is proposed to clients, in seconds; 0 for none.
+        frame_max: The size of the largest frame that is proposed, in bytes.
+        channel_max: How many channels a connection may have.
+        max_message_size: The size of the largest message body, in bytes.
+        memory_limit: How much memory messages may take before publishers are blocked, in bytes.
+        handshake_timeout: How long a client may take to open a connection, in seconds.
+        close_timeout: How long a client may take to answer connection.close, in seconds.
+        tls: Makes the broker speak TLS.
+    """
+
+    users: Mapping[str, str] = field(default_factory=lambda: {"guest": "guest"})
+    virtual_hosts: tuple[str, ...] = ("/",)
+    heartbeat: int = 60
+    frame_max: int = 131_072
+    channel_max: int = 2047
+    max_message_size: int = 128 * MIB
+    memory_limit: int = 512 * MIB
+    handshake_timeout: float = 10.0
+    close_timeout: float = 2.0
+    tls: ssl.SSLContext | None = None
