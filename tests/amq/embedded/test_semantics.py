@@ -148,6 +148,15 @@ def test_a_mandatory_message_without_a_route_comes_back_before_its_confirm(clien
     assert client.inbox == []
 
 
+def test_unbinding_what_is_not_there_is_no_error(client, unique):
+    queue = declare(client)
+    client.call(1, m.QueueUnbind(0, queue, "amq.topic", "never bound"))
+    client.call(1, m.QueueUnbind(0, queue, "no.exchange", "key"))
+    client.call(1, m.QueueUnbind(0, "no.queue", "amq.topic", "key"))
+    client.call(1, m.ExchangeUnbind(0, "no.exchange", "amq.topic", "key"))
+    client.call(1, m.ExchangeUnbind(0, "amq.topic", "no.exchange", "key"))
+
+
 def test_an_auto_delete_exchange_goes_with_its_last_binding(client, unique):
     queue = declare(client)
     source = exchange(client, unique, "fanout")

@@ -28,7 +28,7 @@ from gestalt.amq.embedded.wire.methods import (
 
 from .arguments import KNOWN_ARGUMENTS, read_options, type_name
 from .channel import Channel
-from .exchange import Destination, Exchange, check_exchange_type
+from .exchange import Exchange, check_exchange_type
 from .queue import Queue
 from .session import Session
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
@@ -128,24 +128,27 @@ def _exchange_delete(channel: Channel, method: ExchangeDelete) -> Method | None:
 
 
 def _exchange_bind(channel: Channel, method: ExchangeBind) -> Method | None:
-    source, destination = _exchanges(channel, method)
+    source, destination = map(channel.host.exchange, _exchange_names(method))
     channel.host.bind(source, destination, method.routing_key, method.arguments)
     return None if method.nowait else ExchangeBindOk()
 
 
 def _exchange_unbind(channel: Channel, method: ExchangeUnbind) -> Method | None:
-    source, destination = _exchanges(channel, method)
-    channel.host.unbind(source, destination, method.routing_key, method.arguments)
+    source, destination = _exchange_names(method)
+    exchanges = channel.host.exchanges
+    # What is not there is not bound either: that is no error.
+    if source in exchanges and destination in exchanges:
+        channel.host.unbind(
+            exchanges[source], exchanges[destination], method.routing_key, method.arguments
+        )
     return None if method.nowait else ExchangeUnbindOk()
 
 
-def _exchanges(
-    channel: Channel, method: ExchangeBind | ExchangeUnbind
-) -> tuple[Exchange, Destination]:
+def _exchange_names(method: ExchangeBind | ExchangeUnbind) -> tuple[str, str]:
     source, destination = _stripped(method.source), _stripped(method.destination)
     _check_not_default(destination)
     _check_not_default(source)
-    return channel.host.exchange(source), channel.host.exchange(destination)
+    return source, destination
 
 
 # Queues
@@ -249,25 +252,28 @@ def _queue_purge(channel: Channel, method: QueuePurge) -> Method | None:
 
 
 def _queue_bind(channel: Channel, method: QueueBind) -> Method | None:
-    source, queue, key = _ends(channel, method)
-    channel.host.bind(source, queue, key, method.arguments)
+    exchange, queue, key = _ends(channel, method)
+    # The exchange is missed before the queue, when both are missing.
+    source = channel.host.exchange(exchange)
+    channel.host.bind(source, accessible_queue(channel, queue), key, method.arguments)
     return None if method.nowait else QueueBindOk()
 
 
 def _queue_unbind(channel: Channel, method: QueueUnbind) -> Method:
-    source, queue, key = _ends(channel, method)
-    channel.host.unbind(source, queue, key, method.arguments)
+    exchange, queue, key = _ends(channel, method)
+    source = channel.host.exchanges.get(exchange)
+    if source is not None and queue in channel.host.queues:
+        channel.host.unbind(source, accessible_queue(channel, queue), key, method.arguments)
     return QueueUnbindOk()
 
 
-def _ends(channel: Channel, method: QueueBind | QueueUnbind) -> tuple[Exchange, Queue, str]:
-    """Returns the exchange, the queue and the routing key, the queue's name if both are empty."""
+def _ends(channel: Channel, method: QueueBind | QueueUnbind) -> tuple[str, str, str]:
+    """Returns the names of exchange and queue, and the routing key: the queue's name for none."""
     name = _stripped(named_queue(channel, method.queue))
     key = method.routing_key if method.queue or method.routing_key else name
-    _check_not_default(_stripped(method.exchange))
-    # The exchange is missed before the queue, when both are missing.
-    source = channel.host.exchange(_stripped(method.exchange))
-    return source, accessible_queue(channel, name), key
+    exchange = _stripped(method.exchange)
+    _check_not_default(exchange)
+    return exchange, name, key
 
 
 # Equivalence of what exists and what is declared
