@@ -57,7 +57,15 @@ class Received(NamedTuple):
 class WireClient:
     """One connection; a timeout of the socket, in seconds, ends every wait."""
 
-    def __init__(self, url: str, *, timeout: float = 10.0, capabilities: dict = CAPABILITIES):
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float = 10.0,
+        capabilities: dict = CAPABILITIES,
+        tune: m.ConnectionTuneOk | None = None,
+    ):
+        self.tune = tune
         parts = urlsplit(url)
         self.host = unquote(parts.path[1:]) or "/"
         self.socket = socket.create_connection((parts.hostname, parts.port or 5672), timeout)
@@ -79,7 +87,8 @@ class WireClient:
         self.send(0, m.ConnectionStartOk({"capabilities": capabilities}, "PLAIN", login))
         tune = self._expect(0, m.ConnectionTune)
         self.decoder.frame_max = self.frame_max = tune.frame_max
-        self.send(0, m.ConnectionTuneOk(tune.channel_max, tune.frame_max, 0))
+        answer = self.tune or m.ConnectionTuneOk(tune.channel_max, tune.frame_max, 0)
+        self.send(0, answer)
         self.call(0, m.ConnectionOpen(self.host))
 
     def __enter__(self) -> Self:

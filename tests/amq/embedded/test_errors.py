@@ -303,6 +303,20 @@ def test_a_wrong_password_is_refused(broker_url):
     )
 
 
+@pytest.mark.parametrize(
+    "tune",
+    [
+        m.ConnectionTuneOk(0, 131_072, 0),
+        m.ConnectionTuneOk(9999, 131_072, 0),
+        m.ConnectionTuneOk(9, 0, 0),
+        m.ConnectionTuneOk(9, 4095, 0),
+    ],
+)
+def test_limits_beyond_the_brokers_end_the_connection_without_a_word(broker_url, tune):
+    with pytest.raises(ConnectionError):
+        WireClient(broker_url, tune=tune)
+
+
 def test_an_unknown_virtual_host_is_refused(broker_url):
     with pytest.raises(ClosedError) as caught:
         WireClient(broker_url.rsplit("/", 1)[0] + "/nowhere")

@@ -22,7 +22,7 @@ from wire_client import ClosedError, WireClient
 HANDSHAKE = (
     PROTOCOL_HEADER
     + method_frame(0, m.ConnectionStartOk({}, "PLAIN", b"\0guest\0guest"))
-    + method_frame(0, m.ConnectionTuneOk(0, 0, 0))
+    + method_frame(0, m.ConnectionTuneOk(2047, 131_072, 0))
     + method_frame(0, m.ConnectionOpen("/"))
 )
 CONVERSATION = (

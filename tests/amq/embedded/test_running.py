@@ -200,7 +200,7 @@ def test_heartbeats_come_when_nothing_else_does_and_silence_ends_the_connection(
         client.answer(0)
         client.send(0, m.ConnectionStartOk({}, "AMQPLAIN", amqplain("guest", "guest")))
         client.answer(0)
-        client.send(0, m.ConnectionTuneOk(0, 0, 1))
+        client.send(0, m.ConnectionTuneOk(2047, 131_072, 1))
         client.call(0, m.ConnectionOpen("/"))
         assert beating.recv(100).startswith(b"\x08\x00\x00\x00\x00\x00\x00\xce")
         while beating.recv(100):  # until the broker has waited for two of ours

@@ -16,30 +16,41 @@ _TEN_YEARS = 315_360_000_000
 _MAX_PRIORITY = 255
 _OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
 
-_COMMON = {
-    "x-expires",
-    "x-message-ttl",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-max-length",
-    "x-max-length-bytes",
-    "x-overflow",
-    "x-single-active-consumer",
-    "x-queue-type",
-}
-# What each type of queue takes; an argument that only the other one takes is refused.
+# What each type of queue takes; an argument that only the other one takes is refused. The order is
+# that in which RabbitMQ compares a declaration with what is there.
 KNOWN_ARGUMENTS = {
-    "classic": _COMMON
-    | {"x-max-priority", "x-queue-mode", "x-queue-version", "x-queue-master-locator"},
-    "quorum": _COMMON
-    | {
+    "classic": (
+        "x-expires",
+        "x-message-ttl",
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
+        "x-max-length",
+        "x-max-length-bytes",
+        "x-max-priority",
+        "x-overflow",
+        "x-queue-mode",
+        "x-queue-version",
+        "x-single-active-consumer",
+        "x-queue-type",
+        "x-queue-master-locator",
+    ),
+    "quorum": (
+        "x-dead-letter-exchange",
+        "x-dead-letter-routing-key",
         "x-dead-letter-strategy",
+        "x-expires",
+        "x-max-length",
+        "x-max-length-bytes",
         "x-max-in-memory-length",
         "x-max-in-memory-bytes",
+        "x-overflow",
+        "x-single-active-consumer",
+        "x-queue-type",
         "x-quorum-initial-group-size",
         "x-delivery-limit",
+        "x-message-ttl",
         "x-queue-leader-locator",
-    },
+    ),
 }
 _STREAM_ONLY = {"x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size"}
 
@@ -91,8 +102,8 @@ def read_options(arguments: Mapping[str, FieldValue], resource: str) -> QueueOpt
     kind = checks.string("x-queue-type", _check_queue_type) or "classic"
     if kind == "stream":
         raise AmqpError("NOT_IMPLEMENTED", f"the embedded broker has no streams: {resource}")
-    known = KNOWN_ARGUMENTS[kind]
-    foreign = (KNOWN_ARGUMENTS["classic"] | KNOWN_ARGUMENTS["quorum"] | _STREAM_ONLY) - known
+    known = frozenset(KNOWN_ARGUMENTS[kind])
+    foreign = _STREAM_ONLY.union(*KNOWN_ARGUMENTS.values()) - known
     checks.known = known
     overflow = checks.string("x-overflow", _check_overflow)
     checks.string("x-queue-mode", _check_queue_mode)
@@ -126,7 +137,7 @@ class _Checks:
     def __init__(self, arguments: Mapping[str, FieldValue], resource: str) -> None:
         self._arguments = arguments
         self._resource = resource
-        self.known: set[str] = {"x-queue-type"}
+        self.known = frozenset({"x-queue-type"})
 
     def string(self, key: str, check: Callable[[str], str | None] | None = None) -> str | None:
         value = self._get(key)

@@ -1,6 +1,6 @@
 """Declaring, binding, purging and deleting exchanges and queues."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gestalt.amq.embedded.wire import AmqpError, FieldValue
@@ -223,7 +223,7 @@ def _check_declared(channel: Channel, queue: Queue, method: QueueDeclare) -> Non
     _check_equal("durable", queue.durable, _is_durable(method), resource)
     _check_equal("auto_delete", queue.auto_delete, method.auto_delete, resource)
     kind = "quorum" if queue.options.quorum else "classic"
-    _check_arguments(sorted(KNOWN_ARGUMENTS[kind]), queue.arguments, method.arguments, resource)
+    _check_arguments(KNOWN_ARGUMENTS[kind], queue.arguments, method.arguments, resource)
 
 
 def _is_durable(method: QueueDeclare) -> bool:
@@ -285,7 +285,7 @@ def _check_equal(field: str, current: object, received: object, resource: str) -
 
 
 def _check_arguments(
-    keys: list[str],
+    keys: Sequence[str],
     current: Mapping[str, FieldValue],
     received: Mapping[str, FieldValue],
     resource: str,

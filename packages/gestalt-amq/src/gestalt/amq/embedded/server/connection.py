@@ -335,8 +335,8 @@ class Connection(asyncio.Protocol):
                 number, ChannelClose(error.code, error.text, class_id, method_id), self.session
             )
             return
-        # Before its login, a client is told nothing but that the login failed.
-        told = bool(self._negotiation.user) or error.code == REPLY_CODES["ACCESS_REFUSED"]
+        # Before that a client is told nothing, but that its login failed.
+        told = self._negotiation.tuned or error.code == REPLY_CODES["ACCESS_REFUSED"]
         self._end_session()
         self._closing = True
         if not told:

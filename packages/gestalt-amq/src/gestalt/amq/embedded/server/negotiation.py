@@ -71,6 +71,11 @@ class Negotiation:
         self.capabilities: Mapping[str, FieldValue] = {}
         self.virtual_host: str | None = None
 
+    @property
+    def tuned(self) -> bool:
+        """Whether the limits are agreed upon; before that, errors are not told to the client."""
+        return self._expected is ConnectionOpen
+
     def start(self) -> Method:
         """Returns what to send when the client's protocol header is good."""
         return ConnectionStart(
@@ -111,17 +116,18 @@ class Negotiation:
         settings = self._settings
         _check_tuned("frame_max", method.frame_max, FRAME_MIN_SIZE, settings.frame_max)
         _check_tuned("channel_max", method.channel_max, 1, settings.channel_max)
-        self.frame_max = method.frame_max or settings.frame_max
-        self.channel_max = method.channel_max or settings.channel_max
+        self.frame_max = method.frame_max
+        self.channel_max = method.channel_max
         self.heartbeat = method.heartbeat
         self._expected = ConnectionOpen
 
 
 def _check_tuned(name: str, value: int, lowest: int, highest: int) -> None:
-    if value == 0 or lowest <= value <= highest:
+    if lowest <= value <= highest:
         return
+    # Zero asks for no limit, which is more than the broker allows.
     side, bound, limit = (
-        ("lower", "minimum", lowest) if value < lowest else ("higher", "maximum", highest)
+        ("lower", "minimum", lowest) if 0 < value < lowest else ("higher", "maximum", highest)
     )
     raise AmqpError(
         "NOT_ALLOWED",
