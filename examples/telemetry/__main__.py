@@ -1,4 +1,4 @@
-"""`hatch run demo`: this host's telemetry, sent from an agent to a collector."""
+"""`hatch run demo`: this host's telemetry, from an agent to a collector, and on to a topic."""
 
 import argparse
 import sys
@@ -11,11 +11,15 @@ from .supervised import Supervised
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="hatch run demo",
-        description="An agent samples this host and sends typed messages to a collector over TCP; "
-        "each runs in a process of its own. The collector shows the last minute.",
+        description="An agent samples this host and sends typed messages over TCP to a collector, "
+        "which shows the last minute and publishes them on a topic; an alerter subscribes to that. "
+        "Each runs in a process of its own.",
     )
     parser.add_argument(
         "--seconds", type=float, metavar="N", help="end after N seconds (default: when interrupted)"
+    )
+    parser.add_argument(
+        "--amqp", metavar="URL", help="use this RabbitMQ (default: the embedded broker)"
     )
     parser.set_defaults(part=demo)
     parts = parser.add_subparsers(title="one part alone", metavar="PART")
@@ -25,7 +29,14 @@ def main() -> None:
     part.set_defaults(part=agent)
     part = parts.add_parser("collector", help="receive samples and show them")
     part.add_argument("--listen", default="tcp://127.0.0.1:9000", metavar="URL")
+    part.add_argument("--amqp", metavar="URL", help="the broker to publish to")
     part.set_defaults(part=collector)
+    part = parts.add_parser("alerter", help="subscribe to the topic")
+    part.add_argument("--amqp", required=True, metavar="URL", help="the broker to subscribe at")
+    part.set_defaults(part=alerter)
+    part = parts.add_parser("broker", help="the embedded broker")
+    part.add_argument("--port", type=int, default=0, help="0 for any that is free")
+    part.set_defaults(part=broker)
     arguments = parser.parse_args()
     arguments.part(arguments)
 
@@ -33,7 +44,7 @@ def main() -> None:
 def demo(arguments: argparse.Namespace) -> None:
     from .supervisor import Demo
 
-    whole = Demo(arguments.seconds)
+    whole = Demo(arguments.seconds, arguments.amqp)
     # Ctrl-C is the usual end; whether it was a good one, the samples tell.
     run(whole.run, reraise_signals=False)
     sys.exit(0 if whole.complete else 1)
@@ -50,9 +61,23 @@ def collector(arguments: argparse.Namespace) -> None:
     from .collector import Collector
     from .table import LiveTable
 
-    part = Collector(arguments.listen)
+    part = Collector(arguments.listen, arguments.amqp)
     table = LiveTable(part.window)
     run(Supervised(part, table, ready=lambda: {"url": part.url}, report=part.summary))
+
+
+def alerter(arguments: argparse.Namespace) -> None:
+    from .alerter import Alerter
+
+    part = Alerter(arguments.amqp)
+    run(Supervised(part, ready=dict, report=part.summary))
+
+
+def broker(arguments: argparse.Namespace) -> None:
+    from gestalt.amq.embedded import EmbeddedBroker
+
+    part = EmbeddedBroker(port=arguments.port)
+    run(Supervised(part, ready=lambda: {"url": part.url, "port": part.port}, report=dict))
 
 
 main()

@@ -1,23 +1,36 @@
-"""The collector: takes samples, keeps the last minute of them, and acknowledges each."""
+"""The collector: takes samples, shows the last minute, and publishes them on a topic."""
 
 from typing import Any
 
+from gestalt.amq import connect
 from gestalt.core import Component, Handlers, Message
 from gestalt.net import StreamServer
 
-from .messages import Ack, Cpu, Disk, Memory, Network, Sample, wire
+from .count import Count
+from .messages import EXCHANGE, Ack, Cpu, Disk, Memory, Network, Sample, codec, routing_key, wire
 from .window import Window
 
 
 class Collector(Component):
-    """Listens at `url` for agents."""
+    """Listens for agents, and passes on what they send.
 
-    def __init__(self, url: str) -> None:
+    A sample is acknowledged when the broker has confirmed it, so that whatever dies, the agent
+    has what did not arrive.
+
+    Args:
+        url: where to listen.
+        amqp: the broker to publish to; None to publish nowhere.
+    """
+
+    def __init__(self, url: str, amqp: str | None) -> None:
         super().__init__()
         handlers = Handlers()
         handlers.on(Cpu, Memory, Network, Disk)(self._take)
-        self.window = Window()
+        self.count = Count()
+        self.window = Window(self.count)
         self._server = StreamServer(url, wire, on_message=handlers)
+        self._bus = connect(amqp, codec=codec) if amqp else None
+        self._publisher = self._bus.publisher(EXCHANGE) if self._bus else None
 
     @property
     def url(self) -> str:
@@ -25,10 +38,11 @@ class Collector(Component):
         return str(self._server.address)
 
     def summary(self) -> dict[str, Any]:
-        window = self.window
-        return {"received": window.received, "repeated": window.repeated, "gaps": window.gaps}
+        return self.count.summary()
 
     async def _open(self) -> None:
+        if self._bus:
+            await self._bus.start()
         await self._server.start()
 
     async def _drain(self) -> None:
@@ -36,7 +50,12 @@ class Collector(Component):
 
     async def _close(self) -> None:
         await self._server.stop()
+        if self._bus:
+            await self._bus.stop()
 
     async def _take(self, message: Message[Sample]) -> None:
-        self.window.add(message.body)
-        await message.reply(Ack(message.body.sequence))
+        sample = message.body
+        if self._publisher and not self.count.has(sample):
+            await self._publisher.publish(sample, routing_key(sample))
+        self.window.add(sample)
+        await message.reply(Ack(sample.sequence))

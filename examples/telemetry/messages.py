@@ -61,4 +61,14 @@ class Ack:
     sequence: int
 
 
-wire = Wire(Mti(), Codec("msgpack", types=types))
+codec = Codec("msgpack", types=types)
+wire = Wire(Mti(), codec)
+
+EXCHANGE = "telemetry"
+"""The topic that samples are published on."""
+
+
+def routing_key(sample: Sample) -> str:
+    """`<host>.<kind>`, such as gateway.cpu."""
+    host = sample.host.replace(".", "-")
+    return f"{host}.{type(sample).__name__.lower()}"

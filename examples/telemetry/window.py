@@ -4,6 +4,7 @@ import time
 from collections import defaultdict, deque
 from typing import TypeVar, cast
 
+from .count import Count
 from .messages import Sample
 
 LENGTH = 60.0
@@ -14,25 +15,18 @@ S = TypeVar("S", bound=Sample)
 class Window:
     """The samples of the last minute, by host and kind.
 
-    Attributes:
-        received: samples taken in, each counted once.
-        repeated: samples that had been taken in before, sent again after a reconnect.
-        gaps: samples that are missing between others of the same agent.
+    Args:
+        count: counts what comes in.
     """
 
-    def __init__(self) -> None:
-        self.received = self.repeated = self.gaps = 0
+    def __init__(self, count: Count) -> None:
+        self._count = count
         self._samples: dict[tuple[str, type], deque[Sample]] = defaultdict(deque)
-        self._last: dict[str, int] = {}
 
     def add(self, sample: Sample) -> None:
-        last = self._last.get(sample.agent, sample.sequence - 1)
-        if sample.sequence <= last:
-            self.repeated += 1
+        """Take a sample in, unless it was before."""
+        if not self._count.add(sample):
             return
-        self.gaps += sample.sequence - last - 1
-        self._last[sample.agent] = sample.sequence
-        self.received += 1
         samples = self._samples[sample.host, type(sample)]
         samples.append(sample)
         while samples[0].time < sample.time - LENGTH:

@@ -64,6 +64,8 @@ def test_the_demo_ends_after_its_time_and_has_lost_nothing() -> None:
     seen = counts(out)
     assert seen["sent"] == seen["received"] > 10
     assert seen["lost"] == 0
+    (alerted,) = re.findall(r"The alerter got (\d+) of them", out)
+    assert int(alerted) == seen["sent"]
 
 
 def test_the_demo_ends_by_ctrl_c_with_its_summary() -> None:
@@ -82,15 +84,26 @@ def test_a_collector_that_is_killed_costs_no_sample() -> None:
     status, out = finish(demo)
     assert status == 0, out
     assert counts(out)["lost"] == 0
-    assert "The collector died 1 time" in out
+    assert "The collector died 1 times" in out
+
+
+def test_an_alerter_that_is_killed_misses_no_sample() -> None:
+    demo = start("--seconds", "4")
+    part(demo, "agent", connected)
+    psutil.Process(part(demo, "alerter", connected)).kill()
+    status, out = finish(demo)
+    assert status == 0, out
+    assert counts(out)["lost"] == 0
+    assert "The alerter died 1 times" in out
 
 
 def test_no_part_outlives_a_demo_that_is_killed() -> None:
     demo = start()
     agent = psutil.Process(part(demo, "agent", connected))
-    collector = psutil.Process(part(demo, "collector", connected))
+    parts = psutil.Process(demo.pid).children()
+    assert agent in parts
+    assert len(parts) == 4
     demo.kill()
     demo.communicate(timeout=DEADLINE)
-    gone, alive = psutil.wait_procs([agent, collector], timeout=DEADLINE)
+    _, alive = psutil.wait_procs(parts, timeout=DEADLINE)
     assert not alive
-    assert len(gone) == 2
