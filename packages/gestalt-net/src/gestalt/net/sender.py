@@ -106,6 +106,9 @@ class Sender:
         self._flushes += 1
         # Not writelines: it ignores flow control on Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1.
         self.transport.write(data)
+        if self.transport.is_closing():
+            # It failed, and will take nothing any more: what it was given is in doubt.
+            self._blocked = self.full = True
 
     @property
     def blocked(self) -> bool:
@@ -129,8 +132,14 @@ class Sender:
 
     def _flush_all(self) -> None:
         """Hand everything to the transport; for the end of a connection."""
-        self._blocked = False
-        self.flush()
+        if self.frames:
+            # What the transport still holds of earlier messages does not leave the count.
+            blocked, in_flight = self._blocked, self._in_flight
+            self._blocked = False
+            self.flush()
+            if blocked:
+                self._blocked = True
+                self._in_flight += in_flight
         self.full = True
 
     def _stop_sending(self) -> None:

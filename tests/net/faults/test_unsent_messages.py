@@ -1,0 +1,86 @@
+"""What becomes of messages that could not be sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+
+from gestalt.core import Backoff
+from gestalt.net import Limits, Peer, SendBufferFull
+
+
+async def fill(peer: Peer) -> int:
+    """Send until the peer's buffer is full, and return how many messages were accepted."""
+    accepted = 0
+    try:
+        while True:
+            peer.send_nowait(bytes(10_000))
+            accepted += 1
+    except SendBufferFull:
+        return accepted
+
+
+@pytest_asyncio.fixture
+async def stalled(serve: Any, raw: Any, within: Any) -> AsyncIterator[tuple[Any, Any, Any]]:
+    """A peer of a server that reads nothing, its socket, and how its connection ends."""
+    came: asyncio.Queue[Peer] = asyncio.Queue()
+    went: asyncio.Queue[Any] = asyncio.Queue()
+    server = await serve(
+        lambda message: None,
+        on_connected=came.put_nowait,
+        on_disconnected=lambda peer, error: went.put_nowait(error),
+        on_error=lambda error: None,
+        limits=Limits(close_timeout=0.1),
+    )
+    sock = await raw(server, receive_buffer=4096)
+    yield await within(came.get()), sock, went
+
+
+async def test_a_message_that_meets_a_reset_connection_is_counted(
+    stalled: Any, within: Any
+) -> None:
+    peer, sock, went = stalled
+    sock.reset()
+    # Nothing has told us yet: the message is accepted, and fails when it is handed over.
+    peer.send_nowait(b"into the void")
+    error = await within(went.get())
+    assert error is not None
+    assert error.unsent + error.in_doubt == 1
+
+
+async def test_messages_that_a_close_could_not_send_in_time_are_counted(
+    stalled: Any, within: Any
+) -> None:
+    peer, sock, went = stalled
+    accepted = await fill(peer)
+    await within(peer.close())
+    error = await within(went.get())
+    assert error is not None
+    arrived = 0
+    header = await within(sock.receive(8))
+    while header:
+        arrived += len(await within(sock.receive(10_000))) == 10_000
+        header = await within(sock.receive(8))
+    assert error.unsent + error.in_doubt >= accepted - arrived > 0
+    assert error.unsent + error.in_doubt < accepted + 1
+
+
+async def test_a_close_that_sends_everything_counts_nothing(
+    serve: Any, raw: Any, within: Any
+) -> None:
+    came: asyncio.Queue[Peer] = asyncio.Queue()
+    went: asyncio.Queue[Any] = asyncio.Queue()
+    server = await serve(
+        lambda message: None,
+        on_connected=came.put_nowait,
+        on_disconnected=lambda peer, error: went.put_nowait(error),
+    )
+    sock = await raw(server)
+    peer = await within(came.get())
+    accepted = await fill(peer)
+    closing = asyncio.create_task(peer.close())
+    await asyncio.sleep(0)
+    assert len(await within(sock.receive(accepted * 10_008 + 1))) == accepted * 10_008
+    await within(closing)
+    assert await within(went.get()) is None
