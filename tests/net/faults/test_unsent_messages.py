@@ -84,3 +84,20 @@ async def test_a_close_that_sends_everything_counts_nothing(
     assert len(await within(sock.receive(accepted * 10_008 + 1))) == accepted * 10_008
     await within(closing)
     assert await within(went.get()) is None
+
+
+async def test_a_send_while_the_connection_is_closing_waits_for_the_next_one(
+    serve: Any, connect: Any, within: Any
+) -> None:
+    arrived: asyncio.Queue[Any] = asyncio.Queue()
+    server = await serve(arrived.put_nowait)
+    client = await connect(server, backoff=Backoff(initial=0.01, maximum=0.01))
+    peer = await within(client.wait_connected())
+    closing = asyncio.create_task(peer.close())
+    await asyncio.sleep(0)
+    assert not peer.connected
+    assert not client.connected
+    await within(client.send(b"over the next"))
+    assert (await within(arrived.get())).body == b"over the next"
+    assert client.stats.connected == 2
+    await closing

@@ -120,12 +120,13 @@ class StreamClient(StreamEndpoint):
     @property
     def peer(self) -> Peer | None:
         """The server, while there is a connection."""
-        return None if self._connection is None else self._connection.peer
+        connection = self._connection
+        return None if connection is None or connection.closing else connection.peer
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection."""
-        return self._connection is not None
+        return self.peer is not None
 
     async def wait_connected(self, timeout: float | None = None) -> Peer:
         """Wait for a connection, and return the peer.
@@ -160,7 +161,7 @@ class StreamClient(StreamEndpoint):
         """
         frame = self._encode(body, type_id)
         connection = self._connection
-        if connection is None:
+        if connection is None or (connection.full and connection.closing):
             connection = await self._connected(self._connect_timeout)
         if connection.full:
             await connection.writable()
@@ -184,9 +185,10 @@ class StreamClient(StreamEndpoint):
             In each case, the message was not sent.
         """
         frame = self._encode(body, type_id)
-        if self._connection is None:
+        connection = self._connection
+        if connection is None or (connection.full and connection.closing):
             raise self._not_connected()
-        self._connection.write_now(frame)
+        connection.write_now(frame)
 
     async def __aiter__(self) -> AsyncIterator[StreamMessage[Any]]:
         """The messages as they come, until the client stops.
@@ -287,7 +289,7 @@ class StreamClient(StreamEndpoint):
             raise StateError(f"{self!r} is not running")
         try:
             async with asyncio.timeout(timeout):
-                while self._connection is None:
+                while (connection := self._connection) is None or connection.closing:
                     waiter = self.loop.create_future()
                     self._awaiting_link.add(waiter)
                     try:
@@ -298,7 +300,7 @@ class StreamClient(StreamEndpoint):
                         raise StateError(f"{self!r} was stopped")
         except TimeoutError:
             raise self._not_connected() from self._last_failure
-        return self._connection
+        return connection
 
     def _not_connected(self) -> NotConnected:
         reason = f": {self._last_failure}" if self._last_failure is not None else ""
