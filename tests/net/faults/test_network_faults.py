@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -75,10 +75,8 @@ class Link:
 
     async def _echo(self, message: StreamMessage[bytes]) -> None:
         self.arrived.append(number_of(message.body))
-        try:
+        with suppress(ConnectionLost):
             await message.reply(message.body)
-        except ConnectionLost:
-            pass
 
     def _note(self, message: StreamMessage[bytes]) -> None:
         number = number_of(message.body)
@@ -327,7 +325,7 @@ async def test_waits_end_while_the_server_refuses_and_the_client_comes_back(
         await proxy.cut()
         await within(link.lost.get())
         assert not link.client.connected
-        with pytest.raises(NotConnected, match="refused|cannot be connected") as raised:
+        with pytest.raises(NotConnected, match="cannot be connected to") as raised:
             await within(link.client.send(body_of(1)), 2)
         assert isinstance(raised.value.__cause__, ConnectFailed)
         with pytest.raises(NotConnected):

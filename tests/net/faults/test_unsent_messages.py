@@ -7,7 +7,7 @@ from typing import Any
 import pytest_asyncio
 
 from gestalt.core import Backoff
-from gestalt.net import Limits, Peer, SendBufferFull
+from gestalt.net import Limits, Mti, Peer, SendBufferFull, StreamMessage
 
 
 async def fill(peer: Peer) -> int:
@@ -101,3 +101,35 @@ async def test_a_send_while_the_connection_is_closing_waits_for_the_next_one(
     assert (await within(arrived.get())).body == b"over the next"
     assert client.stats.connected == 2
     await closing
+
+
+async def test_replies_to_a_peer_that_has_left_are_no_errors_of_the_handler(
+    serve: Any, raw: Any, within: Any
+) -> None:
+    """A client with many requests under way that leaves would draw as many reports."""
+    release = asyncio.Event()
+    handled = 0
+    left: asyncio.Queue[Any] = asyncio.Queue()
+    errors: list[Exception] = []
+
+    async def handle(message: StreamMessage[bytes]) -> None:
+        nonlocal handled
+        handled += 1
+        await release.wait()
+        await message.reply(message.body)
+
+    server = await serve(
+        handle, on_disconnected=lambda peer, _: left.put_nowait(peer), on_error=errors.append
+    )
+    sock = await raw(server)
+    await sock.send(Mti().encode(b"request") * 100)
+    while not handled:
+        await asyncio.sleep(0)
+    sock.reset()
+    while server.peers:
+        await asyncio.sleep(0.002)
+    release.set()
+    await within(left.get())
+    assert handled == 100
+    assert errors == []
+    assert server.stats.handler_errors == 0

@@ -143,6 +143,9 @@ class StreamEndpoint(Component):
     def _handler_failed(
         self, error: BaseException, peer: Peer, message: StreamMessage[Any] | None = None
     ) -> None:
+        if isinstance(error, ConnectionLost) and error.peer is peer:
+            # It left before its reply, which is what on_disconnected tells: once, not per message.
+            return
         what = "a callback" if message is None else f"the handler of {message!r}"
         failure = HandlerError(f"{what} from {peer!r} raised {error!r}", peer, message)
         failure.__cause__ = error

@@ -34,7 +34,8 @@ class StreamServer(StreamEndpoint):
     one. Messages of one peer are handled in order, one at a time; a slow handler slows its own peer
     only. Callbacks may be async, too; these run in tasks of their own.
 
-    An exception of a handler goes to `on_error` as a HandlerError, and the peer stays. A peer that
+    An exception of a handler goes to `on_error` as a HandlerError, and the peer stays; but a reply
+    to a peer that has left, and the ConnectionLost of it, is no error of the handler. A peer that
     breaks the framing, sends what the codec refuses, or exceeds a limit is disconnected, alone;
     this goes to `on_error` as a ConnectionLost. Without `on_error`, the former go to the event
     loop's exception handler, and the latter to the log.

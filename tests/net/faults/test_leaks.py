@@ -1,0 +1,118 @@
+"""Nothing stays behind of connections that came and went."""
+
+import asyncio
+import gc
+import os
+from collections import Counter
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+
+from gestalt.core import Backoff
+from gestalt.net import Mti, Peer, StreamClient, StreamMessage
+
+CYCLES = 1000
+WAYS = ("client stops", "peer vanishes", "server closes", "server aborts")
+PACKAGES = ("asyncio", "_asyncio", "uvloop", "gestalt", "socket", "_socket", "ssl", "_ssl")
+
+
+class Census:
+    """What is there of all that could leak, when it is taken."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self.tasks = len(asyncio.all_tasks())
+        self.descriptors = len(os.listdir("/proc/self/fd"))
+        # The event loop forgets a cancelled timer when it would have been due.
+        kinds = Counter(
+            type(each)
+            for each in gc.get_objects()
+            if not (type(each) is asyncio.TimerHandle and each.cancelled())
+        )
+        self.objects = Counter(
+            {
+                repr(kind): number
+                for kind, number in kinds.items()
+                if str(kind.__module__).split(".")[0] in PACKAGES
+            }
+        )
+
+    def grown(self, since: "Census") -> Counter[str]:
+        grown = self.objects - since.objects
+        grown.update(tasks=self.tasks - since.tasks)
+        grown.update(descriptors=self.descriptors - since.descriptors)
+        return +grown
+
+
+async def echo(message: StreamMessage[bytes]) -> None:
+    await asyncio.sleep(0)
+    await message.reply(message.body)
+
+
+async def exchange(client: StreamClient) -> None:
+    await client.send(b"hello")
+    async for message in client:
+        assert message.body == b"hello"
+        break
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="open files are counted in /proc")
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_thousand_connections_leave_nothing_behind(
+    way: str, serve: Any, raw: Any, stack: AsyncExitStack, within: Any, eventually: Any
+) -> None:
+    peers: asyncio.Queue[Peer] = asyncio.Queue()
+    server = await serve(
+        echo,
+        on_connected=peers.put_nowait,
+        on_disconnected=lambda peer, error: None,
+        on_error=lambda error: None,
+    )
+    keeping = StreamClient(
+        server.address, server.wire, backoff=Backoff(initial=1e-6, maximum=1e-6)
+    )
+    if way.startswith("server"):
+        await stack.enter_async_context(keeping)
+
+    async def cycle() -> None:
+        match way:
+            case "client stops":
+                async with StreamClient(server.address, server.wire) as client:
+                    await exchange(client)
+                peers.get_nowait()
+            case "peer vanishes":
+                async with AsyncExitStack() as own:
+                    reader, writer = await asyncio.open_connection(
+                        server.address.host, server.address.port
+                    )
+                    own.callback(writer.transport.abort)
+                    writer.write(Mti().encode(b"hello"))
+                    await reader.readexactly(8)
+                    # It leaves within a message.
+                    writer.write(b"\0\0")
+                peers.get_nowait()
+            case "server closes":
+                peer = await peers.get()
+                await exchange(keeping)
+                await peer.close()
+            case "server aborts":
+                peer = await peers.get()
+                await exchange(keeping)
+                peer.abort()
+
+    async def cycles(count: int) -> Census:
+        for _ in range(count):
+            await within(cycle())
+        if way.startswith("server"):
+            peer = await within(peers.get())
+            await within(exchange(keeping))
+            peers.put_nowait(peer)
+        else:
+            await eventually(lambda: not server.peers)
+        return Census()
+
+    before = await cycles(10)
+    after = await cycles(CYCLES // len(WAYS))
+    assert after.grown(before) == Counter()
+    assert server.stats.connected >= CYCLES // len(WAYS)
