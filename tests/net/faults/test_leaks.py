@@ -2,9 +2,9 @@
 
 import asyncio
 import gc
-import os
 from collections import Counter
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from gestalt.core import Backoff
 from gestalt.net import Mti, Peer, StreamClient, StreamMessage
 
 CYCLES = 1000
+DESCRIPTORS = Path("/proc/self/fd")
 WAYS = ("client stops", "peer vanishes", "server closes", "server aborts")
 PACKAGES = ("asyncio", "_asyncio", "uvloop", "gestalt", "socket", "_socket", "ssl", "_ssl")
 
@@ -23,7 +24,7 @@ class Census:
     def __init__(self) -> None:
         gc.collect()
         self.tasks = len(asyncio.all_tasks())
-        self.descriptors = len(os.listdir("/proc/self/fd"))
+        self.descriptors = len(list(DESCRIPTORS.iterdir()))
         # The event loop forgets a cancelled timer when it would have been due.
         kinds = Counter(
             type(each)
@@ -57,7 +58,7 @@ async def exchange(client: StreamClient) -> None:
         break
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="open files are counted in /proc")
+@pytest.mark.skipif(not DESCRIPTORS.exists(), reason="open files are counted in /proc")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_thousand_connections_leave_nothing_behind(
     way: str, serve: Any, raw: Any, stack: AsyncExitStack, within: Any, eventually: Any

@@ -17,7 +17,6 @@ from gestalt.net import (
     StreamMessage,
     StreamServer,
     Tls,
-    Wire,
 )
 
 AUTHORITY = trustme.CA()
