@@ -70,9 +70,7 @@ async def test_a_thousand_connections_leave_nothing_behind(
         on_disconnected=lambda peer, error: None,
         on_error=lambda error: None,
     )
-    keeping = StreamClient(
-        server.address, server.wire, backoff=Backoff(initial=1e-6, maximum=1e-6)
-    )
+    keeping = StreamClient(server.address, server.wire, backoff=Backoff(initial=1e-6, maximum=1e-6))
     if way.startswith("server"):
         await stack.enter_async_context(keeping)
 

@@ -337,9 +337,7 @@ async def test_waits_end_while_the_server_refuses_and_the_client_comes_back(
     assert {type(error) for error in link.errors} == {ConnectFailed}
 
 
-async def test_a_client_stops_at_once_while_it_waits_to_connect(
-    proxy: Proxy, within: Any
-) -> None:
+async def test_a_client_stops_at_once_while_it_waits_to_connect(proxy: Proxy, within: Any) -> None:
     proxy.refuse()
     client = StreamClient(
         f"tcp://127.0.0.1:{proxy.port}", WIRE, backoff=Backoff(initial=60, maximum=60)
