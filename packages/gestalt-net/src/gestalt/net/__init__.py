@@ -1,12 +1,18 @@
-"""TCP, TLS and unix endpoints that exchange typed messages."""
+"""TCP, TLS, unix and UDP endpoints that exchange typed messages."""
 
 from .address import Address
 from .client import StreamClient
+from .datagram import DatagramEndpoint
+from .datagram_message import DatagramMessage
+from .datagram_socket import DatagramOptions
+from .datagram_stats import DatagramStats
 from .endpoint import StreamStats
 from .errors import (
     AddressError,
     ConnectFailed,
     ConnectionLost,
+    DatagramDropped,
+    DatagramTooLarge,
     FrameTooLarge,
     FramingError,
     HandlerError,
@@ -15,7 +21,9 @@ from .errors import (
     NetError,
     NotConnected,
     PayloadError,
+    PeerUnreachable,
     SendBufferFull,
+    SendFailed,
     UnknownPeer,
 )
 from .framings import Decoder, Delimited, Frame, Framing, LengthPrefix, Mti, Netstring, Raw
@@ -31,6 +39,12 @@ __all__ = [
     "AddressError",
     "ConnectFailed",
     "ConnectionLost",
+    "DatagramDropped",
+    "DatagramEndpoint",
+    "DatagramMessage",
+    "DatagramOptions",
+    "DatagramStats",
+    "DatagramTooLarge",
     "Decoder",
     "Delimited",
     "Frame",
@@ -48,8 +62,10 @@ __all__ = [
     "NotConnected",
     "PayloadError",
     "Peer",
+    "PeerUnreachable",
     "Raw",
     "SendBufferFull",
+    "SendFailed",
     "StreamClient",
     "StreamMessage",
     "StreamServer",

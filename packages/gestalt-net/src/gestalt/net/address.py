@@ -78,5 +78,6 @@ class Address:
     def __str__(self) -> str:
         if self.scheme == "unix":
             return f"unix://{quote(self.path)}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        # The zone of an IPv6 address follows a percent sign (RFC 6874).
+        host = f"[{quote(self.host, safe=':')}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"

@@ -3,6 +3,7 @@
 NetError (GestaltError)
 ├── AddressError (ValueError)                a URL that names no address
 ├── PayloadError (ValueError)                a framing cannot carry a payload: the caller erred
+│   └── DatagramTooLarge                     a message is larger than a datagram may be
 ├── FramingError (ValueError)                received bytes are not frames: the sender erred
 │   ├── FrameTooLarge
 │   └── IncompleteFrame (EOFError)           the stream ended within a frame
@@ -11,6 +12,9 @@ NetError (GestaltError)
 ├── ConnectFailed (ConnectionError)          an attempt to connect failed; its cause says why
 ├── ConnectionLost (ConnectionError)         a connection ended; its cause says why
 ├── SendBufferFull (BlockingIOError)         a peer reads more slowly than it is sent to
+├── SendFailed (ConnectionError)             the system refused a datagram; its cause says why
+├── PeerUnreachable (ConnectionError)        nobody receives at an address: earlier datagrams are lost
+├── DatagramDropped (ValueError)             a received datagram is no message; its cause says why
 ├── UnknownPeer (LookupError)                no peer with this identifier is connected
 └── HandlerError (RuntimeError)              a handler raised; its cause is what it raised
 
@@ -23,6 +27,8 @@ from typing import TYPE_CHECKING, Any
 from gestalt.core import GestaltError
 
 if TYPE_CHECKING:
+    from .address import Address
+    from .datagram_message import DatagramMessage
     from .framings import Frame
     from .message import StreamMessage
     from .peer import Peer
@@ -38,6 +44,10 @@ class AddressError(NetError, ValueError):
 
 class PayloadError(NetError, ValueError):
     """A payload, or its type identifier, that the framing cannot carry."""
+
+
+class DatagramTooLarge(PayloadError):  # noqa: N818 - reads as what happened
+    """A message, framed, is larger than a datagram may be; it was not sent."""
 
 
 class FramingError(NetError, ValueError):
@@ -94,6 +104,34 @@ class SendBufferFull(NetError, BlockingIOError):  # noqa: N818 - reads as what h
     """A peer reads more slowly than it is sent to; the message was not sent."""
 
 
+class SendFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+    """The operating system refused to send a datagram; it was not sent."""
+
+
+class PeerUnreachable(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+    """A host has answered that nobody receives there; datagrams sent before are lost.
+
+    Attributes:
+        source: the address that was sent to.
+    """
+
+    def __init__(self, message: str, source: "Address") -> None:
+        super().__init__(message)
+        self.source = source
+
+
+class DatagramDropped(NetError, ValueError):  # noqa: N818 - reads as what happened
+    """A received datagram is not a message, and was dropped; the cause says why.
+
+    Attributes:
+        source: who sent it.
+    """
+
+    def __init__(self, message: str, source: "Address") -> None:
+        super().__init__(message)
+        self.source = source
+
+
 class UnknownPeer(NetError, LookupError):  # noqa: N818 - reads as what happened
     """No peer with this identifier is connected."""
 
@@ -102,12 +140,15 @@ class HandlerError(NetError, RuntimeError):
     """A handler or a callback raised; the cause is what it raised.
 
     Attributes:
-        peer: whose message, or whose coming or going, it was.
+        peer: whose message, or whose coming or going, it was; for a datagram, the address.
         message: the message that was handled; None for a callback.
     """
 
     def __init__(
-        self, text: str, peer: "Peer", message: "StreamMessage[Any] | None" = None
+        self,
+        text: str,
+        peer: "Peer | Address",
+        message: "StreamMessage[Any] | DatagramMessage[Any] | None" = None,
     ) -> None:
         super().__init__(text)
         self.peer = peer

@@ -1,0 +1,424 @@
+"""An endpoint for datagrams."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterable
+from inspect import isawaitable
+from typing import Any
+
+from gestalt.core import Component, Handler, StateError
+
+from .address import Address
+from .datagram_backlog import Backlog, Overflow, Received
+from .datagram_message import DatagramMessage
+from .datagram_reader import DatagramReader
+from .datagram_sender import DatagramSender
+from .datagram_socket import (
+    DatagramOptions,
+    address_of,
+    largest_datagram,
+    lost_datagrams,
+    open_socket,
+    resolve,
+)
+from .datagram_stats import DatagramStats
+from .endpoint import OnError
+from .errors import (
+    DatagramDropped,
+    FrameTooLarge,
+    FramingError,
+    HandlerError,
+    IncompleteFrame,
+    NetError,
+    PeerUnreachable,
+)
+from .multicast import change_membership, interface_index
+from .wire import Wire
+
+logger = logging.getLogger("gestalt.net")
+
+TELLING = 100
+"""How many asynchronous calls of `on_error` may be under way."""
+
+LOG_INTERVAL = 1.0
+"""How many seconds have to pass between two lines in the log: anybody can send garbage."""
+
+
+class DatagramEndpoint(Component):
+    """Sends and receives messages, one a datagram.
+
+        async with DatagramEndpoint("udp://0.0.0.0:9000", wire, on_message=handlers) as endpoint:
+            await endpoint.wait_stopped()
+
+        async with DatagramEndpoint(None, wire, peer="udp://gateway:9000") as endpoint:
+            await endpoint.send(Position(-34.9, 138.6))
+            async for message in endpoint:
+                ...
+
+    Datagrams may be lost, come twice or in another order: this is what UDP is. What is lost at
+    this end is counted, in `stats` and `system_drops`.
+
+    `on_message` is a plain function, which is called within the loop's read callback, or an async
+    one, whose messages are handled in order, one at a time. Without it, the application takes
+    messages by `async for`. While an asynchronous handler or the application lags, datagrams wait
+    in a backlog of bounded length; when it is full, some are dropped.
+
+    A datagram that is not exactly one frame, or that the codec refuses, is dropped, counted, and
+    goes to `on_error` as a DatagramDropped. An exception of a handler goes there as a HandlerError,
+    and an answer that nobody receives at the peer's address as a PeerUnreachable. Without
+    `on_error`, HandlerErrors go to the event loop's exception handler, and the others to the log,
+    one line a second at most. None of them stops the endpoint.
+
+    Stopping receives nothing any more; what waits in the backlog is handled, for up to
+    `stop_timeout`.
+
+    Args:
+        address: where to receive: `udp://host:port`. Without a host, on every interface, IPv4 and
+            IPv6; a multicast group is joined. None is any free port.
+        wire: how messages are put into datagrams.
+        on_message: takes each `DatagramMessage`.
+        peer: where `send` sends to by default. Datagrams from elsewhere are then not received,
+            unless it is a multicast group, or `broadcast` is among the options.
+        on_error: takes a DatagramDropped, a PeerUnreachable or a HandlerError. When it is an async
+            function, 100 calls may be under way; errors beyond that are counted only.
+        concurrency: how many messages an asynchronous handler may work on at a time; with more than
+            one, they are not in order.
+        backlog: how many datagrams may wait to be handled.
+        overflow: which datagram to drop when the backlog is full.
+        max_size: how many bytes a datagram may have, sent or received; by default, and at most,
+            what UDP can carry: 65,507 over IPv4, 65,527 over IPv6. What is above the network's MTU,
+            mostly 1,500 less 28 or 48, travels in pieces, and is lost when one of them is.
+        groups: multicast groups to join, their addresses only.
+        options: what the operating system is asked for.
+        name: how the endpoint is called in messages.
+        stop_timeout: how long stopping may drain, in seconds.
+
+    Raises:
+        AddressError: an address is none for datagrams.
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        address: str | Address | None,
+        wire: Wire,
+        *,
+        on_message: Handler | None = None,
+        peer: str | Address | None = None,
+        on_error: OnError | None = None,
+        concurrency: int = 1,
+        backlog: int = 1024,
+        overflow: Overflow = "drop-oldest",
+        max_size: int | None = None,
+        groups: Iterable[str] = (),
+        options: DatagramOptions | None = None,
+        name: str | None = None,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        super().__init__(name=name, stop_timeout=stop_timeout)
+        for what, value in (("concurrency", concurrency), ("backlog", backlog)):
+            if value < 1:
+                raise ValueError(f"{what} must be at least 1, got {value}")
+        if overflow not in ("drop-oldest", "drop-newest"):
+            raise ValueError(f'overflow must be "drop-oldest" or "drop-newest", got {overflow!r}')
+        if max_size is not None and max_size < 1:
+            raise ValueError(f"max_size must be at least 1 byte, got {max_size}")
+        self.wire = wire
+        self.options = options or DatagramOptions()
+        self.stats = DatagramStats()
+        self._bind_to = None if address is None else Address.parse(address, ("udp",))
+        self._peer = None if peer is None else Address.parse(peer, ("udp",))
+        self._on_message = on_message
+        self._on_error = on_error
+        self._concurrency = concurrency
+        self._backlog_limit = backlog
+        self._overflow: Overflow = overflow
+        self._max_size = max_size
+        self._groups = tuple(groups)
+        self._address: Address | None = None
+        self._sock: socket.socket | None = None
+        self._backlog: Backlog | None = None
+        self._reader: DatagramReader | None = None
+        self._sender = DatagramSender(self)
+        # How many calls of on_error are under way, and when to log again.
+        self._telling = 0
+        self._log_again = 0.0
+
+    # What an application uses
+
+    @property
+    def address(self) -> Address:
+        """Where the endpoint receives, or received at last; port 0 is replaced by the one it got.
+
+        Raises:
+            StateError: the endpoint was never started.
+        """
+        if self._address is None:
+            raise StateError(f"{self!r} has no address before it is started")
+        return self._address
+
+    @property
+    def peer(self) -> Address | None:
+        """Where messages go by default, as it was given."""
+        return self._peer
+
+    @property
+    def system_drops(self) -> int | None:
+        """How many datagrams the system has dropped since the start, mostly for want of room.
+
+        None on systems other than Linux.
+
+        Raises:
+            StateError: the endpoint is not running.
+        """
+        return lost_datagrams(self._open_sock())
+
+    async def send(
+        self, body: Any, type_id: int | None = None, *, to: Address | str | None = None
+    ) -> None:
+        """Send a message; wait as long as the system has no room for it.
+
+        It returns when the system has taken it; nobody knows whether it arrives. Cancelled while
+        it waits, it sends nothing.
+
+        Args:
+            body: what the codec of the wire takes; without a codec, bytes.
+            type_id: the message type identifier, where the framing carries one and the codec has
+                no types of its own.
+            to: whom to send it to; by default the `peer`. A name is looked up each time: use
+                `resolve` for sending often.
+
+        Raises:
+            NotConnected: there is neither `to` nor a peer.
+            DatagramTooLarge: it is larger than `max_size`, or than the network takes.
+            SendFailed: the system refused it, for want of a route or by a rule.
+            AddressError: `to` is no address, or not of the socket's family.
+            StateError: the endpoint is not running.
+            PayloadError: the framing cannot carry it.
+            CodecError: the codec cannot encode it.
+            OSError: the name in `to` is not known.
+            In each case, the message was not sent.
+        """
+        sender = self._sender
+        frame = self.wire.encode(body, type_id)
+        if sender.burst <= 0:
+            await sender.yield_turn()
+        try:
+            sender.transmit(frame, to)
+        except Exception as error:
+            await sender.transmit_later(frame, to, error)
+
+    def send_nowait(
+        self, body: Any, type_id: int | None = None, *, to: Address | str | None = None
+    ) -> None:
+        """Send a message now, or raise.
+
+        Raises:
+            SendBufferFull: the system has no room for it.
+            AddressError: `to` has a name for its host: see `resolve`.
+            Exception: as `send` does.
+            In each case, the message was not sent.
+        """
+        frame = self.wire.encode(body, type_id)
+        try:
+            self._sender.transmit(frame, to)
+        except Exception as error:
+            self._sender.transmit_now(frame, to, error)
+
+    async def resolve(self, address: str | Address) -> Address:
+        """Look up the name in `address`; return what `send` takes without another look.
+
+        Raises:
+            OSError: the name is not known, or has no address of the socket's family.
+            AddressError: it is no address for datagrams.
+            StateError: the endpoint is not running.
+        """
+        family = self._open_sock().family
+        _, name = await resolve(Address.parse(address, ("udp",)), family)
+        return address_of(name)
+
+    def join(self, group: str, interface: str | int | None = None) -> None:
+        """Receive what is sent to a multicast group, until `leave` or the end.
+
+        Args:
+            group: its address.
+            interface: the network interface, by its name or number; by default, that of the
+                options.
+
+        Raises:
+            AddressError: it is no group, not for the socket's family, or there is no such
+                interface.
+            OSError: the system refused.
+            StateError: the endpoint is not running.
+        """
+        self._change_membership(group, interface, join=True)
+
+    def leave(self, group: str, interface: str | int | None = None) -> None:
+        """Undo a `join` with the same arguments; it raises the same errors."""
+        self._change_membership(group, interface, join=False)
+
+    async def __aiter__(self) -> AsyncIterator[DatagramMessage[Any]]:
+        """The messages as they come, until the endpoint stops.
+
+        Raises:
+            StateError: the endpoint has `on_message`, or was never started.
+        """
+        if self._on_message is not None:
+            raise StateError(f"{self!r} gives its messages to on_message")
+        if self._backlog is None:
+            raise StateError(f"{self!r} has no messages before it is started")
+        backlog = self._backlog
+        while (received := await backlog.take()) is not None:
+            message = self._decoded(received)
+            if message is not None:
+                yield message
+
+    # The life of the component
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        sock, target = await open_socket(self._bind_to, self._peer, self.options)
+        self._sock = sock
+        largest = largest_datagram(sock.family)
+        max_size = largest if self._max_size is None else min(self._max_size, largest)
+        self._address = address_of(sock.getsockname())
+        for group in self._groups:
+            self.join(group)
+        self._backlog = Backlog(loop, self._backlog_limit, self._overflow)
+        self._reader = DatagramReader(
+            self, sock, self._backlog, self._on_message, self._concurrency, max_size
+        )
+        self._sender.open(loop, sock, target, max_size)
+        loop.add_reader(sock, self._reader.read)
+
+    async def _drain(self) -> None:
+        self._stop_reading()
+        if self._reader is not None and self._reader.worker is not None:
+            await self._reader.worker.finish()
+
+    async def _close(self) -> None:
+        self._stop_reading()
+        self._sender.close()
+        if self._backlog is not None and self._on_message is not None:
+            self.stats.abandoned += self._backlog.clear()
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            sock.close()
+
+    def _stop_reading(self) -> None:
+        if self._sock is not None:
+            asyncio.get_running_loop().remove_reader(self._sock)
+        if self._backlog is not None:
+            self._backlog.close()
+
+    def _open_sock(self) -> socket.socket:
+        if self._sock is None:
+            raise StateError(f"{self!r} is not running")
+        return self._sock
+
+    def _change_membership(self, group: str, interface: str | int | None, *, join: bool) -> None:
+        if interface is None:
+            interface = self.options.multicast_interface
+        change_membership(self._open_sock(), group, interface_index(interface), join=join)
+
+    # Called by the reader, the worker and the sender
+
+    def _decoded(self, received: Received) -> DatagramMessage[Any] | None:
+        """The message of a datagram; None when the codec refuses it."""
+        payload, type_id, source = received
+        decode = self.wire.decode
+        if decode is None:
+            return DatagramMessage(payload, type_id, source, self)
+        try:
+            return DatagramMessage(decode(payload, type_id), type_id, source, self)
+        except Exception as error:
+            self._dropped(_refusal(error), source, error)
+            return None
+
+    def _dropped_frame(self, source: Address, error: FramingError) -> None:
+        if isinstance(error, IncompleteFrame):
+            cause = "truncated"
+        elif isinstance(error, FrameTooLarge):
+            cause = "too_large"
+        else:
+            cause = "malformed"
+        self._dropped(cause, source, error)
+
+    def _dropped(self, cause: str, source: Address, error: Exception) -> None:
+        """Count a datagram that is no message, and tell of it."""
+        setattr(self.stats, cause, getattr(self.stats, cause) + 1)
+        dropped = DatagramDropped(f"a datagram from {source} was dropped: {error}", source)
+        dropped.__cause__ = error
+        self._tell(dropped)
+
+    def _receive_failed(self, error: OSError) -> None:
+        """The socket has an error: the answer to a datagram that was sent before."""
+        sock, reader = self._sock, self._reader
+        if sock is None or reader is None:
+            return
+        self._unreachable(error)
+        # uvloop ends the watch of a socket that has an error.
+        asyncio.get_running_loop().add_reader(sock, reader.read)
+
+    def _unreachable(self, error: OSError) -> None:
+        self.stats.unreachable += 1
+        where = self._peer or self.address
+        failure = PeerUnreachable(f"{where} does not receive: {error.strerror}", where)
+        failure.__cause__ = error
+        self._tell(failure)
+
+    def _handler_failed(self, error: BaseException, message: DatagramMessage[Any]) -> None:
+        failure = HandlerError(
+            f"the handler of {message!r} raised {error!r}", message.source, message
+        )
+        failure.__cause__ = error
+        self.stats.handler_errors += 1
+        if self._on_error is None:
+            self._report(failure, str(failure))
+        else:
+            self._tell(failure)
+
+    # The mechanism
+
+    def _tell(self, error: NetError) -> None:
+        """Hand an error to `on_error`; without it, what others did wrong is logged."""
+        if self._on_error is None:
+            self._log(error)
+        elif self._telling >= TELLING:
+            self.stats.untold += 1
+        else:
+            try:
+                result = self._on_error(error)
+            except Exception as second:
+                self._on_error_failed(second, error)
+            else:
+                if isawaitable(result):
+                    self._telling += 1
+                    self._spawn(self._finish_telling(result, error), name="on_error")
+
+    def _log(self, error: NetError) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._log_again:
+            self.stats.untold += 1
+        else:
+            self._log_again = now + LOG_INTERVAL
+            logger.warning("%s: %s", self.name, error)
+
+    async def _finish_telling(self, result: Any, error: NetError) -> None:
+        try:
+            await result
+        except Exception as second:
+            self._on_error_failed(second, error)
+        finally:
+            self._telling -= 1
+
+    def _on_error_failed(self, second: Exception, error: NetError) -> None:
+        self._report(second, f"{self!r}: on_error raised while it was given: {error}")
+
+
+def _refusal(error: Exception) -> str:
+    """Why the codec refused a datagram, as `DatagramStats` has it."""
+    from gestalt.codecs import ContentNotAllowed
+
+    return "disallowed" if isinstance(error, ContentNotAllowed) else "undecodable"

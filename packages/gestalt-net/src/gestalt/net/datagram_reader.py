@@ -1,0 +1,152 @@
+"""From the socket to handlers: datagrams are taken until there are no more."""
+
+import socket
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import TYPE_CHECKING
+
+from gestalt.core import Handler
+
+from .address import Address
+from .datagram_backlog import Backlog
+from .datagram_message import DatagramMessage
+from .datagram_socket import SocketAddress, address_of
+from .datagram_worker import DatagramWorker
+from .errors import FramingError, IncompleteFrame
+from .framings import Frame, Framing, Raw
+
+if TYPE_CHECKING:
+    from .datagram import DatagramEndpoint
+
+BATCH = 64
+"""How many datagrams are taken, and handled, at once before it is others' turn."""
+
+SOURCES = 4096
+"""How many senders' addresses are remembered; anybody can make up more."""
+
+
+class DatagramReader:
+    """Takes datagrams from a socket whenever there are some, a bounded number at once.
+
+    `read` -> `Framing.cut` -> `Wire.decode` -> the handler, with no task, future or queue in
+    between, as long as the handler is a plain function. From its first awaitable on, and for
+    `async for`, datagrams go into the backlog instead.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_concurrency",
+        "_endpoint",
+        "_handler",
+        "_max_size",
+        "_sock",
+        "_sources",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        endpoint: "DatagramEndpoint",
+        sock: socket.socket,
+        backlog: Backlog,
+        handler: Handler | None,
+        concurrency: int,
+        max_size: int,
+    ) -> None:
+        self._endpoint = endpoint
+        self._sock = sock
+        self._backlog = backlog
+        self._handler = handler
+        self._concurrency = concurrency
+        self._max_size = max_size
+        self._sources: dict[SocketAddress, Address] = {}
+        # Runs the handlers from the first asynchronous one on.
+        self.worker: DatagramWorker | None = None
+
+    def read(self) -> None:
+        """Take what there is. The event loop calls this while there is something."""
+        endpoint = self._endpoint
+        stats = endpoint.stats
+        recvfrom = self._sock.recvfrom
+        max_size = self._max_size
+        # A larger datagram is cut off by the system without a word: leave room to see it.
+        size = max_size + 1
+        sources = self._sources
+        cut = only_frame(endpoint.wire.framing)
+        decode = endpoint.wire.decode
+        handler = self._handler
+        type_id: int | None
+        for _ in range(BATCH):
+            try:
+                data, name = recvfrom(size)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                endpoint._receive_failed(error)
+                continue
+            stats.received += 1
+            source = sources.get(name) or self._new_source(name)
+            if len(data) > max_size:
+                endpoint._dropped(
+                    "too_large", source, ValueError(f"it has more than {max_size} bytes")
+                )
+                continue
+            if cut is None:
+                payload, type_id = data, None
+            else:
+                try:
+                    payload, type_id = cut(data)
+                except FramingError as error:
+                    endpoint._dropped_frame(source, error)
+                    continue
+            if handler is None:
+                if not self._backlog.put((payload, type_id, source)):
+                    stats.overflowed += 1
+                continue
+            if self.worker is not None:
+                self.worker.put((payload, type_id, source))
+                continue
+            if decode is None:
+                message = DatagramMessage(payload, type_id, source, endpoint)
+            else:
+                decoded = endpoint._decoded((payload, type_id, source))
+                if decoded is None:
+                    continue
+                message = decoded
+            try:
+                result = handler(message)
+            except Exception as error:
+                endpoint._handler_failed(error, message)
+            else:
+                if result is not None and isawaitable(result):
+                    self.worker = DatagramWorker(
+                        endpoint, self._backlog, handler, self._concurrency
+                    )
+                    self.worker.start(result, message)
+
+    def _new_source(self, name: SocketAddress) -> Address:
+        if len(self._sources) >= SOURCES:
+            self._sources.clear()
+        source = self._sources[name] = address_of(name)
+        return source
+
+
+def only_frame(framing: Framing) -> Callable[[bytes], Frame] | None:
+    """What reads a datagram as one frame, and raises FramingError where it is not exactly one.
+
+    None where the datagram is the payload.
+    """
+    if isinstance(framing, Raw):
+        return None
+    cut = framing.cut
+
+    def read(data: bytes) -> Frame:
+        frames: list[Frame] = []
+        used, _ = cut(data, frames)
+        if len(frames) == 1 and used == len(data):
+            return frames[0]
+        if not frames:
+            raise IncompleteFrame(f"its {len(data)} bytes are not a whole frame")
+        raise FramingError(f"{len(data) - used} bytes follow its first {len(frames)} frames")
+
+    return read

@@ -1,0 +1,196 @@
+"""The sending half of a datagram endpoint."""
+
+import asyncio
+import errno
+import socket
+from typing import TYPE_CHECKING, NoReturn
+
+from gestalt.core import StateError
+
+from .address import Address
+from .datagram_socket import SocketAddress, is_name, numeric
+from .errors import AddressError, DatagramTooLarge, NetError, NotConnected, SendBufferFull, SendFailed
+
+if TYPE_CHECKING:
+    from .datagram import DatagramEndpoint
+
+BURST = 128
+"""How many datagrams are sent, while the system takes them, before others have their turn."""
+
+ATTEMPTS = 4
+"""How often a datagram is tried that meets the answers to those before it."""
+
+TARGETS = 4096
+"""How many addresses are remembered as the system has them."""
+
+
+class DatagramSender:
+    """Sends frames on a socket, and waits where it has no room."""
+
+    __slots__ = (
+        "_connected",
+        "_endpoint",
+        "_loop",
+        "_max_size",
+        "_sock",
+        "_target",
+        "_targets",
+        "_waiters",
+        "burst",
+    )
+
+    def __init__(self, endpoint: "DatagramEndpoint") -> None:
+        self._endpoint = endpoint
+        self._loop: asyncio.AbstractEventLoop
+        self._sock: socket.socket | None = None
+        self._target: SocketAddress | None = None
+        self._connected = False
+        self._max_size = 0
+        self._targets: dict[Address | str, SocketAddress] = {}
+        self._waiters: set[asyncio.Future[None]] = set()
+        # How many datagrams may be sent before it is others' turn.
+        self.burst = BURST
+
+    def open(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        target: SocketAddress | None,
+        max_size: int,
+    ) -> None:
+        """Send on this socket from now on, by default to `target`."""
+        self._loop = loop
+        self._sock = sock
+        self._target = target
+        self._connected = _is_connected(sock)
+        self._max_size = max_size
+
+    def close(self) -> None:
+        """Send nothing any more; whoever waits to send is told so."""
+        if self._sock is not None:
+            self._loop.remove_writer(self._sock)
+        self._sock = None
+        self._targets.clear()
+        self._wake()
+
+    def transmit(self, frame: bytes, to: Address | str | None) -> None:
+        """Send a frame now, or raise what the system, or `DatagramEndpoint.send`, raises."""
+        sock = self._sock
+        if sock is None:
+            raise StateError(f"{self._endpoint!r} is not running")
+        if len(frame) > self._max_size:
+            raise DatagramTooLarge(
+                f"a datagram of {len(frame)} bytes is more than max_size, {self._max_size}"
+            )
+        if to is not None:
+            sock.sendto(frame, self._targets.get(to) or self._new_target(to))
+        elif self._connected:
+            sock.send(frame)
+        elif self._target is not None:
+            sock.sendto(frame, self._target)
+        else:
+            raise NotConnected(f"{self._endpoint!r} has no peer, and `to` was not given")
+        self.burst -= 1
+        self._endpoint.stats.sent += 1
+
+    async def transmit_later(
+        self, frame: bytes, to: Address | str | None, error: Exception
+    ) -> None:
+        """Send a frame that could not be sent at once because of `error`."""
+        attempts = 1
+        while True:
+            if isinstance(error, BlockingIOError):
+                await self._room()
+            elif isinstance(error, ConnectionRefusedError) and attempts < ATTEMPTS:
+                # This is about an earlier datagram: the present one was not tried.
+                attempts += 1
+                self._endpoint._unreachable(error)
+            elif isinstance(error, AddressError) and to is not None:
+                address = Address.parse(to, ("udp",))
+                if not is_name(address.host):
+                    raise error
+                to = await self._endpoint.resolve(address)
+            else:
+                raise_failure(error, len(frame))
+            try:
+                self.transmit(frame, to)
+            except Exception as another:
+                error = another
+            else:
+                return
+
+    def transmit_now(self, frame: bytes, to: Address | str | None, error: Exception) -> None:
+        """Send a frame that could not be sent at once because of `error`; do not wait."""
+        attempts = 1
+        while isinstance(error, ConnectionRefusedError) and attempts < ATTEMPTS:
+            attempts += 1
+            self._endpoint._unreachable(error)
+            try:
+                self.transmit(frame, to)
+            except Exception as another:
+                error = another
+            else:
+                return
+        raise_failure(error, len(frame))
+
+    async def yield_turn(self) -> None:
+        """Let others run: a sender that never has to wait would keep the event loop to itself."""
+        self.burst = BURST
+        await asyncio.sleep(0)
+
+    async def _room(self) -> None:
+        """Wait until the system may have room again, or the endpoint has closed."""
+        if self._sock is None:
+            return
+        waiter = self._loop.create_future()
+        self._waiters.add(waiter)
+        if len(self._waiters) == 1:
+            self._loop.add_writer(self._sock, self._writable)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+            if not self._waiters and self._sock is not None:
+                self._loop.remove_writer(self._sock)
+
+    def _writable(self) -> None:
+        self._wake()
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _new_target(self, to: Address | str) -> SocketAddress:
+        sock = self._sock
+        assert sock is not None  # transmit has looked
+        if len(self._targets) >= TARGETS:
+            self._targets.clear()
+        target = self._targets[to] = numeric(Address.parse(to, ("udp",)), sock.family)
+        return target
+
+
+def raise_failure(error: Exception, size: int) -> NoReturn:
+    """Raise what `error`, from sending `size` bytes, means to the caller.
+
+    Raises:
+        SendBufferFull, DatagramTooLarge, SendFailed: as it says.
+        Exception: the error itself, where it is not the system's.
+    """
+    if not isinstance(error, OSError) or isinstance(error, NetError):
+        raise error
+    if isinstance(error, BlockingIOError):
+        raise SendBufferFull(f"the system has no room for {size} bytes") from error
+    if error.errno == errno.EMSGSIZE:
+        raise DatagramTooLarge(
+            f"a datagram of {size} bytes is more than the system takes"
+        ) from error
+    raise SendFailed(f"a datagram of {size} bytes was not sent: {error.strerror}") from error
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
