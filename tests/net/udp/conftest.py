@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -44,7 +45,7 @@ async def plain_socket() -> AsyncIterator[socket.socket]:
 
 
 class Namespaces:
-    """Two hosts, made of two network namespaces with a link between their interfaces `link`."""
+    """Two hosts, made of two network namespaces with a link between their interfaces `wire0`."""
 
     def __init__(self) -> None:
         number = f"{os.getpid()}-{next(_numbers)}"
@@ -54,17 +55,20 @@ class Namespaces:
         a, b = self.names
         for name in self.names:
             _ip("netns", "add", name)
-        peer = ("peer", "name", "link", "netns", b)
-        _ip("-n", a, "link", "add", "link", "type", "veth", *peer)
+        peer = ("peer", "name", "wire0", "netns", b)
+        _ip("-n", a, "link", "add", "wire0", "type", "veth", *peer)
         for number, name in enumerate(self.names, 1):
             for command in (
-                ("addr", "add", f"10.99.0.{number}/24", "brd", "+", "dev", "link"),
-                ("addr", "add", f"fd99::{number}/64", "dev", "link", "nodad"),
-                ("link", "set", "link", "up"),
+                ("addr", "add", f"10.99.0.{number}/24", "brd", "+", "dev", "wire0"),
+                ("addr", "add", f"fd99::{number}/64", "dev", "wire0", "nodad"),
+                ("addr", "add", f"fe80::{number}/64", "dev", "wire0", "nodad"),
+                ("link", "set", "wire0", "up"),
                 ("link", "set", "lo", "up"),
-                ("route", "add", "default", "dev", "link"),
+                ("route", "add", "default", "dev", "wire0"),
             ):
                 _ip("-n", name, *command)
+        for name in self.names:
+            _until_there_is_a_route(name)
 
     def remove(self) -> None:
         for name in self.names:
@@ -74,7 +78,7 @@ class Namespaces:
         """Let the link of one host carry a kilobyte a second."""
         shape = ("tbf", "rate", "8kbit", "burst", "2kb", "limit", "10mb")
         name = self.names[number]
-        _run("ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "link", "root", *shape)
+        _run("ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "wire0", "root", *shape)
 
     @contextmanager
     def inside(self, number: int) -> Iterator[None]:
@@ -89,6 +93,16 @@ class Namespaces:
             assert libc.setns(here, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
             os.close(here)
             os.close(there)
+
+
+def _until_there_is_a_route(name: str) -> None:
+    """Wait for the system to notice that the link is up: IPv6 has no routes before."""
+    deadline = time.monotonic() + 10
+    for group in ("239.0.0.1", "ff15::1"):
+        command = ("ip", "-n", name, "route", "get", group)
+        while subprocess.run(command, check=False, capture_output=True).returncode:
+            assert time.monotonic() < deadline, f"{name} has no route to {group}"
+            time.sleep(0.01)
 
 
 def _ip(*arguments: str) -> None:

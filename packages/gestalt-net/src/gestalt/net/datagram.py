@@ -141,6 +141,8 @@ class DatagramEndpoint(Component):
         self._backlog: Backlog | None = None
         self._reader: DatagramReader | None = None
         self._sender = DatagramSender(self)
+        self._receiving = False
+        self._watching_again = False
         # How many calls of on_error are under way, and when to log again.
         self._telling = 0
         self._log_again = 0.0
@@ -290,6 +292,7 @@ class DatagramEndpoint(Component):
             self, sock, self._backlog, self._on_message, self._concurrency, max_size
         )
         self._sender.open(loop, sock, target, max_size)
+        self._receiving = True
         loop.add_reader(sock, self._reader.read)
 
     async def _drain(self) -> None:
@@ -307,6 +310,7 @@ class DatagramEndpoint(Component):
             sock.close()
 
     def _stop_reading(self) -> None:
+        self._receiving = False
         if self._sock is not None:
             asyncio.get_running_loop().remove_reader(self._sock)
         if self._backlog is not None:
@@ -352,21 +356,30 @@ class DatagramEndpoint(Component):
         dropped.__cause__ = error
         self._tell(dropped)
 
-    def _receive_failed(self, error: OSError) -> None:
-        """The socket has an error: the answer to a datagram that was sent before."""
-        sock, reader = self._sock, self._reader
-        if sock is None or reader is None:
-            return
-        self._unreachable(error)
-        # uvloop ends the watch of a socket that has an error.
-        asyncio.get_running_loop().add_reader(sock, reader.read)
-
     def _unreachable(self, error: OSError) -> None:
+        """The socket has an error: the answer to a datagram that was sent before."""
         self.stats.unreachable += 1
         where = self._peer or self.address
         failure = PeerUnreachable(f"{where} does not receive: {error.strerror}", where)
         failure.__cause__ = error
         self._tell(failure)
+        if not self._watching_again:
+            self._watching_again = True
+            asyncio.get_running_loop().call_soon(self._watch_again)
+
+    def _watch_again(self) -> None:
+        """Watch the socket anew: uvloop, having seen an error, ends the watch without a word.
+
+        Whoever meets the error calls for this, the reader or a sender.
+        """
+        self._watching_again = False
+        if self._sock is None or self._reader is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock)
+        if self._receiving:
+            loop.add_reader(self._sock, self._reader.read)
+        self._sender.watch_again()
 
     def _handler_failed(self, error: BaseException, message: DatagramMessage[Any]) -> None:
         failure = HandlerError(

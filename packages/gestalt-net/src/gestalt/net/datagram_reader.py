@@ -82,8 +82,8 @@ class DatagramReader:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                endpoint._receive_failed(error)
-                continue
+                endpoint._unreachable(error)
+                return
             stats.received += 1
             source = sources.get(name) or self._new_source(name)
             if len(data) > max_size:

@@ -138,6 +138,12 @@ class DatagramSender:
         self.burst = BURST
         await asyncio.sleep(0)
 
+    def watch_again(self) -> None:
+        """Wait anew for room on the socket, where somebody does."""
+        if self._sock is not None and self._waiters:
+            self._loop.remove_writer(self._sock)
+            self._loop.add_writer(self._sock, self._wake)
+
     async def _room(self) -> None:
         """Wait until the system may have room again, or the endpoint has closed."""
         if self._sock is None:
@@ -145,16 +151,13 @@ class DatagramSender:
         waiter = self._loop.create_future()
         self._waiters.add(waiter)
         if len(self._waiters) == 1:
-            self._loop.add_writer(self._sock, self._writable)
+            self._loop.add_writer(self._sock, self._wake)
         try:
             await waiter
         finally:
             self._waiters.discard(waiter)
             if not self._waiters and self._sock is not None:
                 self._loop.remove_writer(self._sock)
-
-    def _writable(self) -> None:
-        self._wake()
 
     def _wake(self) -> None:
         for waiter in self._waiters:

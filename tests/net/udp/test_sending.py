@@ -1,0 +1,241 @@
+"""Sending datagrams, and what may be in the way."""
+
+import asyncio
+import contextlib
+import socket
+from typing import Any
+
+import pytest
+
+from gestalt.core import State, StateError
+from gestalt.net import (
+    AddressError,
+    DatagramEndpoint,
+    DatagramOptions,
+    DatagramTooLarge,
+    Mti,
+    NotConnected,
+    PayloadError,
+    PeerUnreachable,
+    Raw,
+    SendBufferFull,
+    SendFailed,
+    Wire,
+)
+
+RAW = Wire(Raw())
+
+
+async def send(endpoint: DatagramEndpoint, how: str, *args: Any, **options: Any) -> None:
+    if how == "send":
+        await endpoint.send(*args, **options)
+    else:
+        endpoint.send_nowait(*args, **options)
+
+
+both_ways = pytest.mark.parametrize("how", ["send", "send_nowait"])
+
+
+@both_ways
+async def test_the_largest_datagram_crosses_and_a_larger_one_is_refused(
+    endpoint: Any, take: Any, how: str
+) -> None:
+    server = await endpoint(wire=RAW)
+    client = await endpoint(None, wire=RAW, peer=server.address)
+    await send(client, how, b"x" * 65_507)
+    with pytest.raises(DatagramTooLarge, match="65508 bytes is more than max_size, 65507"):
+        await send(client, how, b"x" * 65_508)
+    (message,) = await take(server)
+    assert len(message.body) == 65_507
+    assert client.stats.sent == 1
+
+
+@both_ways
+async def test_the_framing_counts_as_a_part_of_the_datagram(
+    endpoint: Any, take: Any, how: str
+) -> None:
+    server = await endpoint()
+    client = await endpoint(None, peer=server.address, max_size=100)
+    await send(client, how, b"x" * 92)
+    with pytest.raises(DatagramTooLarge, match="101 bytes is more than max_size, 100"):
+        await send(client, how, b"x" * 93)
+    assert len((await take(server))[0].body) == 92
+
+
+async def test_over_ipv6_a_datagram_may_be_larger(endpoint: Any, take: Any) -> None:
+    server = await endpoint("udp://[::1]:0", wire=RAW)
+    client = await endpoint(None, wire=RAW, peer=server.address)
+    await client.send(b"x" * 65_527)
+    with pytest.raises(DatagramTooLarge, match="65527"):
+        await client.send(b"x" * 65_528)
+    assert len((await take(server))[0].body) == 65_527
+
+
+@both_ways
+async def test_what_the_system_finds_too_large_is_told_as_that(endpoint: Any, how: str) -> None:
+    dual = await endpoint("udp://:0", wire=RAW)
+    other = await endpoint(wire=RAW)
+    with pytest.raises(DatagramTooLarge, match="more than the system takes"):
+        await send(dual, how, b"x" * 65_520, to=other.address)
+
+
+@both_ways
+async def test_sending_without_a_peer_is_an_error(endpoint: Any, how: str) -> None:
+    alone = await endpoint()
+    with pytest.raises(NotConnected, match="no peer"):
+        await send(alone, how, b"x")
+    assert alone.stats.sent == 0
+
+
+@both_ways
+async def test_sending_before_the_start_and_after_the_end_is_an_error(
+    endpoint: Any, how: str
+) -> None:
+    never = DatagramEndpoint(None, RAW, peer="udp://127.0.0.1:9")
+    with pytest.raises(StateError, match="not running"):
+        await send(never, how, b"x")
+    stopped = await endpoint(None, wire=RAW, peer="udp://127.0.0.1:9")
+    await stopped.stop()
+    with pytest.raises(StateError, match="not running"):
+        await send(stopped, how, b"x")
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "to", ["127.0.0.1:9", "tcp://127.0.0.1:9", "udp://:9", "udp://127.0.0.1:0", "udp://[::1]:9"]
+)
+async def test_an_address_that_cannot_be_sent_to_is_refused(
+    endpoint: Any, how: str, to: str
+) -> None:
+    client = await endpoint()
+    with pytest.raises(AddressError):
+        await send(client, how, b"x", to=to)
+
+
+async def test_a_name_is_looked_up_by_send_and_refused_by_send_nowait(
+    endpoint: Any, take: Any
+) -> None:
+    server = await endpoint()
+    client = await endpoint()
+    url = f"udp://localhost:{server.address.port}"
+    await client.send(b"1", to=url)
+    with pytest.raises(AddressError, match="resolve"):
+        client.send_nowait(b"2", to=url)
+    assert await client.resolve(url) == server.address
+    client.send_nowait(b"3", to=await client.resolve(url))
+    assert [m.body for m in await take(server, 2)] == [b"1", b"3"]
+    with pytest.raises(OSError, match=r"[Nn]ame|service"):
+        await client.send(b"x", to="udp://no-such-host.invalid:9")
+
+
+@both_ways
+async def test_what_the_framing_cannot_carry_is_refused(endpoint: Any, how: str) -> None:
+    client = await endpoint(None, wire=Wire(Mti(max_size=3)), peer="udp://127.0.0.1:9")
+    with pytest.raises(PayloadError):
+        await send(client, how, b"four")
+    with pytest.raises(PayloadError):
+        await send(client, how, b"x", 1 << 32)
+    assert client.stats.sent == 0
+
+
+@both_ways
+async def test_a_peer_that_is_not_there_is_told_and_the_endpoint_goes_on(
+    endpoint: Any, take: Any, until: Any, how: str
+) -> None:
+    errors: list[Any] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as vacant:
+        vacant.bind(("127.0.0.1", 0))
+        port = vacant.getsockname()[1]
+    client = await endpoint(
+        None, wire=RAW, peer=f"udp://127.0.0.1:{port}", on_error=errors.append
+    )
+    # A datagram that meets the answer to the one before it is sent all the same.
+    for number in range(5):
+        await send(client, how, b"%d" % number)
+        await until(lambda number=number: client.stats.unreachable > number)
+    assert client.stats.sent == 5
+    assert {type(error) for error in errors} == {PeerUnreachable}
+    assert errors[0].source == client.peer
+    assert isinstance(errors[0].__cause__, ConnectionRefusedError)
+    assert client.state is State.RUNNING
+    # When somebody comes, both directions work.
+    server = await endpoint(f"udp://127.0.0.1:{port}", wire=RAW)
+    await send(client, how, b"hello")
+    (message,) = await take(server)
+    await message.reply(b"welcome")
+    assert [m.body for m in await take(client)] == [b"welcome"]
+
+
+async def test_datagrams_in_a_row_to_a_peer_that_is_not_there_are_all_sent(
+    endpoint: Any, until: Any
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as vacant:
+        vacant.bind(("127.0.0.1", 0))
+        port = vacant.getsockname()[1]
+    client = await endpoint(
+        None, wire=RAW, peer=f"udp://127.0.0.1:{port}", on_error=lambda error: None
+    )
+    for _ in range(300):
+        await client.send(b"x")
+    assert client.stats.sent == 300
+    await until(lambda: client.stats.unreachable > 100)
+
+
+async def test_what_the_system_refuses_is_an_error_and_the_endpoint_goes_on(
+    endpoint: Any, take: Any
+) -> None:
+    client = await endpoint(wire=RAW)
+    server = await endpoint(wire=RAW)
+    # Broadcasting needs to be allowed.
+    with pytest.raises(SendFailed, match="not sent"):
+        await client.send(b"x", to="udp://255.255.255.255:9")
+    await client.send(b"y", to=server.address)
+    assert [m.body for m in await take(server)] == [b"y"]
+
+
+async def test_a_sender_leaves_the_loop_to_others(endpoint: Any) -> None:
+    server = await endpoint(wire=RAW)
+    client = await endpoint(None, wire=RAW, peer=server.address)
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    for _ in range(1280):
+        await client.send(b"x")
+    counting.cancel()
+    assert turns >= 9
+
+
+async def test_where_the_network_is_slower_send_waits_and_send_nowait_raises(
+    hosts: Any, within: Any
+) -> None:
+    hosts.narrow(0)
+    options = DatagramOptions(send_buffer=4096)
+    with hosts.inside(0):
+        client = DatagramEndpoint(None, RAW, peer="udp://10.99.0.2:9000", options=options)
+        await client.start()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(client.stop)
+        with pytest.raises(SendBufferFull, match="1000 bytes"):
+            for _ in range(100):
+                client.send_nowait(b"x" * 1000)
+        sent = client.stats.sent
+        waiting = [asyncio.create_task(client.send(b"y" * 1000)) for _ in range(3)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert [task.done() for task in waiting] == [False] * 3
+        waiting[0].cancel()
+        # Two go out as the network takes what is before them; nobody waits for ever.
+        await within(asyncio.gather(*waiting[1:]))
+        assert waiting[0].cancelled()
+        assert client.stats.sent == sent + 2
+        last = [asyncio.create_task(client.send(b"z" * 1000)) for _ in range(50)]
+        await asyncio.sleep(0)
+        await client.stop()
+        results = await within(asyncio.gather(*last, return_exceptions=True))
+        assert isinstance(results[-1], StateError)
