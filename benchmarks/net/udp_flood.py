@@ -1,0 +1,176 @@
+"""A flood of datagrams from a process that does nothing else: how many are received."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+
+from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
+
+PAYLOAD = bytes(64)
+HEADER = struct.Struct("!II")
+DATAGRAM = HEADER.pack(len(PAYLOAD), 7) + PAYLOAD
+FLOOD = 60_000
+RECEIVE_BUFFER = 1024 * 1024
+
+QUIET = 0.2
+"""When nothing has come for so many seconds, the flood is over."""
+
+
+def flood(run: Run) -> None:
+    """Send as fast as one process can."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("127.0.0.1", run.partner["port"]))
+        for _ in range(FLOOD):
+            sock.send(DATAGRAM)
+
+
+class Count:
+    """How many datagrams came, and when the first and the last one did."""
+
+    __slots__ = ("_first", "_watch", "count", "last")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last = 0.0
+        self._first = 0.0
+        self._watch = Stopwatch()
+
+    def add(self) -> None:
+        """Note one more."""
+        if not self.count:
+            self._first = time.perf_counter()
+            self._watch = Stopwatch()
+        self.count += 1
+        self.last = time.perf_counter()
+
+    async def measured(self, run: Run) -> Measured:
+        """Wait for the end of the flood."""
+        await run.finished()
+        while time.perf_counter() - self.last < QUIET:
+            await asyncio.sleep(QUIET / 4)
+        cpu = self._watch.stop(self.count).cpu
+        received = {"received %": 100 * self.count / FLOOD}
+        return Measured(self.count, max(self.last - self._first, 1e-9), cpu, received)
+
+
+def bound_socket() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    sock.setblocking(False)
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+async def reader_by_hand(run: Run) -> Measured:
+    loop = asyncio.get_running_loop()
+    count = Count()
+    add = count.add
+    sock = bound_socket()
+    unpack = HEADER.unpack_from
+
+    def read() -> None:
+        try:
+            for _ in range(64):
+                data, _ = sock.recvfrom(65_536)
+                size, _ = unpack(data)
+                if size == len(data) - 8:
+                    add()
+        except BlockingIOError:
+            pass
+
+    loop.add_reader(sock, read)
+    run.ready(port=sock.getsockname()[1])
+    result = await count.measured(run)
+    loop.remove_reader(sock)
+    sock.close()
+    return result
+
+
+async def protocol(run: Run) -> Measured:
+    loop = asyncio.get_running_loop()
+    count = Count()
+    add = count.add
+    unpack = HEADER.unpack_from
+
+    class Counting(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: object) -> None:
+            size, _ = unpack(data)
+            if size == len(data) - 8:
+                add()
+
+    transport, _ = await loop.create_datagram_endpoint(Counting, sock=bound_socket())
+    run.ready(port=transport.get_extra_info("sockname")[1])
+    result = await count.measured(run)
+    transport.close()
+    return result
+
+
+async def gestalt(run: Run) -> Measured:
+    from gestalt.net import DatagramEndpoint, DatagramMessage, DatagramOptions, Mti, Wire
+
+    count = Count()
+    add = count.add
+
+    def on_message(message: DatagramMessage[bytes]) -> None:
+        add()
+
+    options = DatagramOptions(receive_buffer=RECEIVE_BUFFER)
+    async with DatagramEndpoint(
+        "udp://127.0.0.1:0", Wire(Mti()), on_message=on_message, options=options
+    ) as endpoint:
+        run.ready(port=endpoint.address.port)
+        return await count.measured(run)
+
+
+def contender(name: str, server: object, work: str, guarantees: str, **more: str) -> Contender:
+    return Contender(
+        name=name,
+        server=server,  # type: ignore[arg-type]  # one of the functions above
+        client=flood,
+        work=f"MTI header checked; {work}",
+        guarantees=guarantees,
+        **more,
+    )
+
+
+OURS = "bounded work per turn; drops counted by cause, errors told"
+
+BENCHMARK = Benchmark(
+    title="A flood of 60,000 datagrams of 64 B",
+    unit="datagram",
+    reference="reader by hand",
+    contenders=[
+        contender("reader by hand", reader_by_hand, "counted", "bounded work per turn"),
+        contender(
+            "gestalt.net",
+            gestalt,
+            "a message object to a plain handler",
+            OURS,
+            package="gestalt-net",
+        ),
+        contender("DatagramProtocol", protocol, "counted", "none"),
+        contender(
+            "reader by hand, uvloop",
+            reader_by_hand,
+            "counted",
+            "bounded work per turn",
+            loop="uvloop",
+            package="uvloop",
+        ),
+        contender(
+            "gestalt.net, uvloop",
+            gestalt,
+            "a message object to a plain handler",
+            OURS,
+            loop="uvloop",
+            package="gestalt-net",
+        ),
+        contender(
+            "DatagramProtocol, uvloop", protocol, "counted", "none", loop="uvloop", package="uvloop"
+        ),
+    ],
+    note="All have a receive buffer of 1 MiB. The sender does not wait for the receiver.",
+)

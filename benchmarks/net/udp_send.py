@@ -1,0 +1,125 @@
+"""Sending datagrams as fast as one process can, to a socket that nobody reads."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+
+from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
+
+PAYLOAD = bytes(64)
+
+
+def sink() -> socket.socket:
+    """A socket on loopback that is left alone: when it is full, the system drops what comes."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+def bare(run: Run) -> Measured:
+    pack = struct.Struct("!II").pack
+    with sink() as there, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        target = there.getsockname()
+        if run.options["connected"]:
+            sock.connect(target)
+        count = 0
+        end = time.perf_counter() + run.seconds
+        watch = Stopwatch()
+        while time.perf_counter() < end:
+            if run.options["connected"]:
+                for _ in range(1000):
+                    sock.send(pack(len(PAYLOAD), 7) + PAYLOAD)
+            else:
+                for _ in range(1000):
+                    sock.sendto(pack(len(PAYLOAD), 7) + PAYLOAD, target)
+            count += 1000
+        return watch.stop(count)
+
+
+async def protocol(run: Run) -> Measured:
+    pack = struct.Struct("!II").pack
+    loop = asyncio.get_running_loop()
+    with sink() as there:
+        target = None if run.options["connected"] else there.getsockname()
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol,
+            remote_addr=there.getsockname() if target is None else None,
+            local_addr=None if target is None else ("127.0.0.1", 0),
+        )
+        count = 0
+        end = time.perf_counter() + run.seconds
+        watch = Stopwatch()
+        while time.perf_counter() < end:
+            for _ in range(1000):
+                transport.sendto(pack(len(PAYLOAD), 7) + PAYLOAD, target)
+            count += 1000
+            await asyncio.sleep(0)
+        result = watch.stop(count)
+        transport.close()
+        return result
+
+
+async def gestalt(run: Run) -> Measured:
+    from gestalt.net import Address, DatagramEndpoint, Mti, Wire
+
+    with sink() as there:
+        address = Address("udp", *there.getsockname())
+        peer = address if run.options["connected"] else None
+        to = None if run.options["connected"] else address
+        async with DatagramEndpoint("udp://127.0.0.1:0", Wire(Mti()), peer=peer) as endpoint:
+            count = 0
+            end = time.perf_counter() + run.seconds
+            watch = Stopwatch()
+            while time.perf_counter() < end:
+                for _ in range(1000):
+                    await endpoint.send(PAYLOAD, 7, to=to)
+                count += 1000
+            return watch.stop(count)
+
+
+BENCHMARK = Benchmark(
+    title="Sending datagrams of 64 B",
+    unit="datagram",
+    reference="socket",
+    cases={"to a peer": {"connected": True}, "to an address": {"connected": False}},
+    contenders=[
+        Contender(
+            name="socket",
+            run=bare,
+            work="an MTI header, sent by a plain loop",
+            guarantees="none; blocks",
+        ),
+        Contender(
+            name="gestalt.net",
+            package="gestalt-net",
+            run=gestalt,
+            work="an MTI frame, one `await send` per message",
+            guarantees="waits where there is no room; leaves the loop to others; errors told",
+        ),
+        Contender(
+            name="DatagramProtocol",
+            run=protocol,
+            work="an MTI header, given to the transport",
+            guarantees="none: what has no room is kept without a bound",
+        ),
+        Contender(
+            name="gestalt.net, uvloop",
+            loop="uvloop",
+            package="gestalt-net",
+            run=gestalt,
+            work="an MTI frame, one `await send` per message",
+            guarantees="waits where there is no room; leaves the loop to others; errors told",
+        ),
+        Contender(
+            name="DatagramProtocol, uvloop",
+            loop="uvloop",
+            package="uvloop",
+            run=protocol,
+            work="an MTI header, given to the transport",
+            guarantees="none: what has no room is kept without a bound",
+        ),
+    ],
+)
