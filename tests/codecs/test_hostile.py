@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,10 +15,8 @@ from gestalt.codecs import (
     Codec,
     DecodeError,
     MessageTypes,
-    SchemaError,
     TooDeep,
     Truncated,
-    UnknownType,
 )
 
 Measured = Callable[[str], list[tuple[str | None, int, float]]]
@@ -253,57 +250,6 @@ measure(lambda: codec.decode({chr(10).join(lines).encode()!r}))
     assert error == "DecodeError"
     assert growth < 4 * 1024
     assert seconds < 1
-
-
-class TestAvroSchemas:
-    @pytest.mark.parametrize(
-        "field",
-        [
-            ["null", "R"],
-            {"type": "array", "items": "R"},
-            {"type": "record", "name": "S", "fields": [{"name": "r", "type": ["null", "R"]}]},
-        ],
-    )
-    def test_recursion_is_refused(self, field: Any) -> None:
-        with pytest.raises(SchemaError, match="contain themselves"):
-            Avro({"type": "record", "name": "R", "fields": [{"name": "next", "type": field}]})
-
-    @pytest.mark.parametrize(
-        "items",
-        [
-            "null",
-            {"type": "null"},
-            {"type": "fixed", "name": "F", "size": 0},
-            {"type": "record", "name": "E", "fields": []},
-            {"type": "record", "name": "E", "fields": [{"name": "n", "type": "null"}]},
-        ],
-    )
-    def test_arrays_of_items_without_bytes_are_refused(self, items: Any) -> None:
-        array = {"type": "array", "items": items}
-        with pytest.raises(SchemaError, match="no bytes"):
-            Avro({"type": "record", "name": "R", "fields": [{"name": "x", "type": array}]})
-
-    @pytest.mark.parametrize(
-        "schema",
-        ["{", "[]", '"string"', {"type": "record"}, {"type": "enum"}, "[" * 100_000],
-        ids=lambda schema: str(schema)[:20],
-    )
-    def test_malformed_schemas_are_refused(self, schema: Any) -> None:
-        with pytest.raises(SchemaError):
-            Avro(schema)
-
-    def test_a_schema_that_no_accepted_one_is_names_its_fingerprint(self) -> None:
-        codec = typed("avro")
-        with pytest.raises(UnknownType, match="0102030405060708"):
-            codec.decode(bytes.fromhex("c301 0102030405060708 00"))
-
-    def test_lying_lengths_are_decode_errors(self) -> None:
-        codec = typed("avro")
-        header = codec.encode(Reading("", [])).body[:10]
-        count = "feffffffffffffffff01"
-        for body in ("feffffff0f", "01", f"00{count}", f"00ff{count[2:]}", "ff" * 500, "0002"):
-            with pytest.raises(DecodeError):
-                codec.decode(header + bytes.fromhex(body))
 
 
 @pytest.mark.parametrize("name", ["json", "msgpack", "yaml", "avro", "protobuf"])
