@@ -238,6 +238,20 @@ def test_yaml_beyond_plain_values_is_refused(text: str) -> None:
         Codec("yaml").decode(text.encode())
 
 
+def test_many_small_yaml_values_are_refused_in_bounded_time_and_memory(measured: Measured) -> None:
+    need("yaml")
+    [(honest, _, _), (error, growth, seconds)] = measured("""
+from gestalt.codecs import Codec
+codec = Codec("yaml")
+measure(lambda: codec.decode(b"[" + b"a," * 9_999 + b"a]"))
+measure(lambda: codec.decode(b"[" + b"a," * 4_000_000 + b"a]"))
+""")
+    assert honest is None
+    assert error == "TooLarge"
+    assert growth < 192 * 1024
+    assert seconds < 30
+
+
 def test_a_merge_key_bomb_is_refused_at_once(measured: Measured) -> None:
     need("yaml")
     lines = ["a0: &a0 {x: 1}"]

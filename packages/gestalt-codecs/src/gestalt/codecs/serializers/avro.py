@@ -71,6 +71,10 @@ def fingerprint_of(schema: Any) -> bytes:
     return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
 
 
+def _header(schema: Any) -> bytes:
+    return _MARKER + fingerprint_of(schema)
+
+
 def _parse(schema: Any) -> Any:
     return parse_schema(schema, named_schemas={})
 
@@ -104,7 +108,7 @@ def _read_decimal(data: bytes, writer_schema: Any, reader_schema: Any = None) ->
     return _read_unbounded(data, writer_schema, reader_schema)
 
 
-# fastavro finds logical types in tables of its own. Under another name, those of others keep theirs.
+# fastavro finds logical types in tables of its own. Under another name, others keep theirs.
 _DECIMAL: Final = "gestalt-decimal"
 _read_unbounded = LOGICAL_READERS["bytes-decimal"]
 LOGICAL_READERS[f"bytes-{_DECIMAL}"] = _read_decimal

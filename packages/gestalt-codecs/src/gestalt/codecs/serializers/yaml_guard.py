@@ -11,7 +11,7 @@ from yaml.constructor import SafeConstructor
 from yaml.cyaml import CParser, CSafeDumper  # type: ignore[attr-defined]  # only the stubs hide it
 from yaml.resolver import Resolver
 
-from gestalt.codecs.errors import DecodeError, TooDeep
+from gestalt.codecs.errors import DecodeError, TooDeep, TooLarge
 
 # libyaml compares each %TAG with all before it.
 _DIRECTIVE: Final = re.compile(r"^\ufeff?%", re.MULTILINE)
@@ -24,6 +24,9 @@ _NUMBERS: Final = (_INTEGER, "tag:yaml.org,2002:float")
 _LONGEST_NUMBER: Final = 1000
 # Longer integers could be chosen by the thousand to have one hash value.
 _LONGEST_KEY: Final = 20
+# A value takes two bytes of data, and half a KB and some microseconds until it is made: 16 MiB of
+# them would hold a process for a minute, and take 3 GB.
+_MOST_VALUES: Final = 250_000
 
 
 class Guard(Composer, CParser, SafeConstructor, Resolver):
@@ -40,8 +43,12 @@ class Guard(Composer, CParser, SafeConstructor, Resolver):
         SafeConstructor.__init__(self)
         Resolver.__init__(self)
         self._left = max_depth
+        self._values = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise TooLarge(f"yaml: more than {_MOST_VALUES} values and keys")
         if self.check_event(yaml.AliasEvent):
             raise DecodeError("yaml: aliases (*name) are refused")
         return super().compose_node(parent, index)
