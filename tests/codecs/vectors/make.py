@@ -1,4 +1,4 @@
-"""Makes kombu.json and gestalt-20.1.1.json: messages as those packages write them, with headers.
+"""Makes kombu.json, kombu-rich.json and gestalt-20.1.1.json: messages as those packages write them.
 
     python -m venv old
     old/bin/pip install 'gestalt[protobuf,msgpack,avro,yaml,brotli,snappy]==20.1.1' \
@@ -10,7 +10,10 @@ The published gestalt 20.1.1 has the name of this project's namespace: it needs 
 
 import base64
 import json
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import kombu.compression
 import kombu.serialization
@@ -50,6 +53,16 @@ def by_kombu():
     yield row(body, content_type, encoding, {}, "smörgås")
 
 
+def by_kombu_of_rich_values():
+    moment = datetime(2024, 2, 29, 12, 30, 1, 250, tzinfo=UTC)
+    rich = {"moment": moment, "day": date(2024, 2, 29), "blob": b"\x00\xff", "name": "n"}
+    more = {"time": time(23, 59, 1), "price": Decimal("1.50"), "key": UUID(int=5), "text": b"plain"}
+    # YAML has no form of what is in `more`, as kombu sees it.
+    for name, value in (("json", {**rich, **more}), ("yaml", rich)):
+        content_type, encoding, body = kombu.serialization.dumps({"first": value}, name)
+        yield row(body.encode(), content_type, encoding, {}, None)
+
+
 def by_gestalt():
     compressions = ["gzip", "bzip2", "lzma", "brotli", "snappy", "zlib", "deflate"]
     for content_type in ("application/json", "application/yaml", "application/msgpack"):
@@ -80,5 +93,9 @@ def by_gestalt():
     yield row(body, declared, encoding, headers, reading)
 
 
-for name, rows in (("kombu", by_kombu()), ("gestalt-20.1.1", by_gestalt())):
+for name, rows in (
+    ("kombu", by_kombu()),
+    ("kombu-rich", by_kombu_of_rich_values()),
+    ("gestalt-20.1.1", by_gestalt()),
+):
     (HERE / f"{name}.json").write_text(json.dumps({"rows": list(rows)}, indent=1) + "\n")

@@ -13,6 +13,7 @@ from gestalt.codecs.errors import DecodeError, TooDeep, TrailingData, Truncated,
 from gestalt.codecs.serializer import Functions, Serializer
 from gestalt.codecs.types import MessageType
 
+from . import kombu
 from .convert import validation_error
 
 _NOT_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
@@ -28,15 +29,12 @@ class Json(Serializer):
     textual = True
 
     def untyped(self) -> Functions:
-        return Functions(
-            msgspec.json.Encoder().encode, self._guarded(msgspec.json.Decoder().decode)
-        )
+        return Functions(msgspec.json.Encoder().encode, self._guarded(Any))
 
     def typed(self, kind: MessageType) -> Functions:
         if kind.format is not None:
             return super().typed(kind)
-        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind.type)
-        return Functions(msgspec.json.Encoder().encode, self._guarded(decoder.decode))
+        return Functions(msgspec.json.Encoder().encode, self._guarded(kind.type))
 
     def explain(self, error: Exception, data: bytes) -> DecodeError:
         if isinstance(error, msgspec.ValidationError):
@@ -49,7 +47,9 @@ class Json(Serializer):
                 return TrailingData(f"{self.name}: something follows the value in {short(data)}")
         return super().explain(error, data)
 
-    def _guarded(self, loads: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def _guarded(self, cls: Any) -> Callable[[bytes], Any]:
+        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(cls)
+        loads = decoder.decode
         max_depth = self.max_depth
         # Every level takes an opening and a closing bracket: shorter data cannot be too deep.
         free = 2 * max_depth
@@ -59,7 +59,12 @@ class Json(Serializer):
                 deepest = depth(data)
                 if deepest > max_depth:
                     raise TooDeep(f"json: nested {deepest} deep, more than max_depth={max_depth}")
-            return loads(data)
+            try:
+                return loads(data)
+            except msgspec.ValidationError:
+                if kombu.MARK not in data:
+                    raise
+            return msgspec.convert(kombu.unwrap(msgspec.json.decode(data)), cls)
 
         return guarded
 
