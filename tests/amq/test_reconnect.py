@@ -7,7 +7,16 @@ from typing import Any
 import aio_pika
 import pytest
 
-from gestalt.amq import Bus, BusMessage, Exchange, Queue, TopologyError, Unroutable, connect
+from gestalt.amq import (
+    Bus,
+    BusMessage,
+    Exchange,
+    Queue,
+    Rejected,
+    TopologyError,
+    Unroutable,
+    connect,
+)
 from gestalt.core import Backoff
 from proxy import Proxy
 
@@ -156,3 +165,26 @@ def through(proxy: Proxy, url: str) -> str:
     """The broker's URL, by way of the proxy."""
     credentials = url.partition("://")[2].rpartition("@")[0] or "guest:guest"
     return f"amqp://{credentials}@127.0.0.1:{proxy.port}/"
+
+
+async def test_a_rejection_costs_the_channel_and_nothing_else(bus: Bus, unique: str) -> None:
+    full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    queue = Queue(unique, type="classic", arguments=full)
+    subscription = await bus.subscribe(unique, "full", print, queue=queue)
+    await subscription.stop()
+    got: list[int] = []
+    await bus.subscribe(unique, "free", lambda message: got.append(message.body))
+    publisher = bus.publisher(unique)
+    await publisher.publish(0, "full")
+    first = publisher._channel
+    rejected = 0
+    sent = 0
+    async with asyncio.timeout(10):
+        while publisher._channel in (first, None):
+            with pytest.raises(Rejected):
+                await publisher.publish(1, "full")
+            rejected += 1
+            await publisher.publish(sent, "free")
+            sent += 1
+    assert rejected
+    await until(lambda: got == list(range(sent)))

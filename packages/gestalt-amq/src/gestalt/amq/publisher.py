@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Unpack, cast
 
 from gestalt.codecs import Codec
@@ -16,6 +17,7 @@ from .errors import (
     LinkLost,
     NotSent,
     OutcomeUnknown,
+    Rejected,
     TopologyError,
 )
 from .link import Channel, Confirm, Link
@@ -24,6 +26,9 @@ from .properties import PERSISTENT, TRANSIENT, Properties
 from .supervisor import Supervisor
 from .topology import Exchange
 from .tracing import Tracing
+
+# How long a channel lives before a rejection makes it be replaced, in seconds.
+MIN_CHANNEL_AGE = 1.0
 
 
 class Publisher:
@@ -69,6 +74,7 @@ class Publisher:
         self._sweep: asyncio.TimerHandle | None = None
         self._sweep_at = float("inf")
         self._settled = asyncio.Event()
+        self._rejected = asyncio.Event()
         self._common: dict[tuple[str, str | None, str | None, int | None], Properties] = {}
 
     async def publish(
@@ -180,6 +186,8 @@ class Publisher:
     def _confirmed(self, confirm: asyncio.Future[None]) -> None:
         self._window.release()
         del self._unconfirmed[cast(Confirm, confirm)]
+        if not confirm.cancelled() and isinstance(confirm.exception(), Rejected):
+            self._rejected.set()
         if not self._unconfirmed:
             self._settled.set()
 
@@ -277,11 +285,32 @@ class Publisher:
                 self._link = link
                 self._channel = channel
                 self._changed.set()
-                await asyncio.shield(channel.closed)
+                await self._wait_worn(channel)
                 self._channel = None
+                if not channel.closed.done():
+                    await self.drain()
+                    with contextlib.suppress(AmqError):
+                        await channel.close()
+                    continue
             if not link.lost.done():
                 # The supervisor sees to the waits between links.
                 await asyncio.sleep(self._delays.next())
+
+    async def _wait_worn(self, channel: Channel) -> None:
+        """Wait until the channel has ended, or is to be replaced.
+
+        When a quorum queue's leader fails, RabbitMQ (seen with 3.10) rejects what comes by a
+        channel that knew it, for good, while a new channel works: a rejection costs the channel.
+        """
+        self._rejected.clear()
+        rejection = asyncio.ensure_future(self._rejected.wait())
+        either: set[asyncio.Future[Any]] = {channel.closed, rejection}
+        try:
+            # A full queue rejects as well: not every rejection is worth a channel.
+            await asyncio.wait({channel.closed}, timeout=MIN_CHANNEL_AGE)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            rejection.cancel()
 
     def note_change(self) -> None:
         """The broker has begun or ceased to block: let waiting publishes look again."""
