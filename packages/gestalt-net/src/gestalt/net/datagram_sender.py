@@ -9,7 +9,14 @@ from gestalt.core import StateError
 
 from .address import Address
 from .datagram_socket import SocketAddress, is_name, numeric
-from .errors import AddressError, DatagramTooLarge, NetError, NotConnected, SendBufferFull, SendFailed
+from .errors import (
+    AddressError,
+    DatagramTooLarge,
+    NetError,
+    NotConnected,
+    SendBufferFull,
+    SendFailed,
+)
 
 if TYPE_CHECKING:
     from .datagram import DatagramEndpoint
