@@ -80,6 +80,25 @@ async def gestalt(run: Run) -> Measured:
             return watch.stop(count)
 
 
+async def gestalt_nowait(run: Run) -> Measured:
+    from gestalt.net import Address, DatagramEndpoint, Mti, Wire
+
+    with sink() as there:
+        address = Address("udp", *there.getsockname())
+        peer = address if run.options["connected"] else None
+        to = None if run.options["connected"] else address
+        async with DatagramEndpoint("udp://127.0.0.1:0", Wire(Mti()), peer=peer) as endpoint:
+            count = 0
+            end = time.perf_counter() + run.seconds
+            watch = Stopwatch()
+            while time.perf_counter() < end:
+                for _ in range(1000):
+                    endpoint.send_nowait(PAYLOAD, 7, to=to)
+                count += 1000
+                await asyncio.sleep(0)
+            return watch.stop(count)
+
+
 BENCHMARK = Benchmark(
     title="Sending datagrams of 64 B",
     unit="datagram",
@@ -98,6 +117,13 @@ BENCHMARK = Benchmark(
             run=gestalt,
             work="an MTI frame, one `await send` per message",
             guarantees="waits where there is no room; leaves the loop to others; errors told",
+        ),
+        Contender(
+            name="gestalt.net, send_nowait",
+            package="gestalt-net",
+            run=gestalt_nowait,
+            work="an MTI frame, one `send_nowait` per message",
+            guarantees="raises where there is no room; errors told",
         ),
         Contender(
             name="DatagramProtocol",

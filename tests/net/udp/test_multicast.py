@@ -136,9 +136,7 @@ async def test_the_sending_host_receives_too_unless_told_not_to(
 async def test_with_a_ttl_of_0_a_group_stays_on_its_host(on: On, take: Any, group: str) -> None:
     here = await on(0, EVERYWHERE[group].format(9000), groups=[group])
     there = await on(1, EVERYWHERE[group].format(9000), groups=[group])
-    client = await on(
-        0, None, peer=url(group, 9000), options=DatagramOptions(multicast_ttl=0)
-    )
+    client = await on(0, None, peer=url(group, 9000), options=DatagramOptions(multicast_ttl=0))
     await client.send(b"home")
     assert [m.body for m in await take(here)] == [b"home"]
     far = await on(0, None, peer=url(group, 9000))

@@ -146,9 +146,7 @@ async def test_a_peer_that_is_not_there_is_told_and_the_endpoint_goes_on(
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as vacant:
         vacant.bind(("127.0.0.1", 0))
         port = vacant.getsockname()[1]
-    client = await endpoint(
-        None, wire=RAW, peer=f"udp://127.0.0.1:{port}", on_error=errors.append
-    )
+    client = await endpoint(None, wire=RAW, peer=f"udp://127.0.0.1:{port}", on_error=errors.append)
     # A datagram that meets the answer to the one before it is sent all the same.
     for number in range(5):
         await send(client, how, b"%d" % number)
@@ -221,9 +219,13 @@ async def test_where_the_network_is_slower_send_waits_and_send_nowait_raises(
         await client.start()
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(client.stop)
-        with pytest.raises(SendBufferFull, match="1000 bytes"):
+
+        def fill() -> None:
             for _ in range(100):
                 client.send_nowait(b"x" * 1000)
+
+        with pytest.raises(SendBufferFull, match="1000 bytes"):
+            fill()
         sent = client.stats.sent
         waiting = [asyncio.create_task(client.send(b"y" * 1000)) for _ in range(3)]
         for _ in range(10):

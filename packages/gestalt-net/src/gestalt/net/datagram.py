@@ -125,6 +125,7 @@ class DatagramEndpoint(Component):
         if max_size is not None and max_size < 1:
             raise ValueError(f"max_size must be at least 1 byte, got {max_size}")
         self.wire = wire
+        self._encode = wire.encode
         self.options = options or DatagramOptions()
         self.stats = DatagramStats()
         self._bind_to = None if address is None else Address.parse(address, ("udp",))
@@ -203,9 +204,9 @@ class DatagramEndpoint(Component):
             In each case, the message was not sent.
         """
         sender = self._sender
-        frame = self.wire.encode(body, type_id)
-        if sender.burst <= 0:
-            await sender.yield_turn()
+        frame = self._encode(body, type_id)
+        if self.stats.sent >= sender.pause_at:
+            await sender.pause()
         try:
             sender.transmit(frame, to)
         except Exception as error:
@@ -222,7 +223,7 @@ class DatagramEndpoint(Component):
             Exception: as `send` does.
             In each case, the message was not sent.
         """
-        frame = self.wire.encode(body, type_id)
+        frame = self._encode(body, type_id)
         try:
             self._sender.transmit(frame, to)
         except Exception as error:

@@ -1,7 +1,6 @@
 """From the socket to handlers: datagrams are taken until there are no more."""
 
 import socket
-from collections.abc import Callable
 from inspect import isawaitable
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,7 @@ from .datagram_backlog import Backlog
 from .datagram_message import DatagramMessage
 from .datagram_socket import SocketAddress, address_of
 from .datagram_worker import DatagramWorker
-from .errors import FramingError, IncompleteFrame
-from .framings import Frame, Framing, Raw
+from .errors import FramingError
 
 if TYPE_CHECKING:
     from .datagram import DatagramEndpoint
@@ -28,7 +26,7 @@ SOURCES = 4096
 class DatagramReader:
     """Takes datagrams from a socket whenever there are some, a bounded number at once.
 
-    `read` -> `Framing.cut` -> `Wire.decode` -> the handler, with no task, future or queue in
+    `read` -> `Framing.whole` -> `Wire.decode` -> the handler, with no task, future or queue in
     between, as long as the handler is a plain function. From its first awaitable on, and for
     `async for`, datagrams go into the backlog instead.
     """
@@ -72,10 +70,9 @@ class DatagramReader:
         # A larger datagram is cut off by the system without a word: leave room to see it.
         size = max_size + 1
         sources = self._sources
-        cut = only_frame(endpoint.wire.framing)
+        whole = endpoint.wire.framing.whole
         decode = endpoint.wire.decode
         handler = self._handler
-        type_id: int | None
         for _ in range(BATCH):
             try:
                 data, name = recvfrom(size)
@@ -91,14 +88,11 @@ class DatagramReader:
                     "too_large", source, ValueError(f"it has more than {max_size} bytes")
                 )
                 continue
-            if cut is None:
-                payload, type_id = data, None
-            else:
-                try:
-                    payload, type_id = cut(data)
-                except FramingError as error:
-                    endpoint._dropped_frame(source, error)
-                    continue
+            try:
+                payload, type_id = whole(data)
+            except FramingError as error:
+                endpoint._dropped_frame(source, error)
+                continue
             if handler is None:
                 if not self._backlog.put((payload, type_id, source)):
                     stats.overflowed += 1
@@ -129,24 +123,3 @@ class DatagramReader:
             self._sources.clear()
         source = self._sources[name] = address_of(name)
         return source
-
-
-def only_frame(framing: Framing) -> Callable[[bytes], Frame] | None:
-    """What reads a datagram as one frame, and raises FramingError where it is not exactly one.
-
-    None where the datagram is the payload.
-    """
-    if isinstance(framing, Raw):
-        return None
-    cut = framing.cut
-
-    def read(data: bytes) -> Frame:
-        frames: list[Frame] = []
-        used, _ = cut(data, frames)
-        if len(frames) == 1 and used == len(data):
-            return frames[0]
-        if not frames:
-            raise IncompleteFrame(f"its {len(data)} bytes are not a whole frame")
-        raise FramingError(f"{len(data) - used} bytes follow its first {len(frames)} frames")
-
-    return read

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from gestalt.core import StateError
@@ -21,7 +22,7 @@ from .errors import (
 if TYPE_CHECKING:
     from .datagram import DatagramEndpoint
 
-BURST = 128
+BURST = 256
 """How many datagrams are sent, while the system takes them, before others have their turn."""
 
 ATTEMPTS = 4
@@ -35,28 +36,33 @@ class DatagramSender:
     """Sends frames on a socket, and waits where it has no room."""
 
     __slots__ = (
-        "_connected",
         "_endpoint",
+        "_family",
         "_loop",
         "_max_size",
         "_sock",
-        "_target",
+        "_stats",
         "_targets",
+        "_to_address",
+        "_to_peer",
         "_waiters",
-        "burst",
+        "pause_at",
     )
 
     def __init__(self, endpoint: "DatagramEndpoint") -> None:
         self._endpoint = endpoint
+        self._stats = endpoint.stats
         self._loop: asyncio.AbstractEventLoop
         self._sock: socket.socket | None = None
-        self._target: SocketAddress | None = None
-        self._connected = False
-        self._max_size = 0
+        # What sends on the socket; with it closed, nothing is small enough to get that far.
+        self._to_peer: Callable[[bytes], int]
+        self._to_address: Callable[[bytes, SocketAddress], int]
+        self._max_size = -1
+        self._family: int
         self._targets: dict[Address | str, SocketAddress] = {}
         self._waiters: set[asyncio.Future[None]] = set()
-        # How many datagrams may be sent before it is others' turn.
-        self.burst = BURST
+        # At how many datagrams in all it is others' turn.
+        self.pause_at = BURST
 
     def open(
         self,
@@ -68,37 +74,34 @@ class DatagramSender:
         """Send on this socket from now on, by default to `target`."""
         self._loop = loop
         self._sock = sock
-        self._target = target
-        self._connected = _is_connected(sock)
         self._max_size = max_size
+        self._family = sock.family
+        self._to_address = sock.sendto
+        if target is None:
+            self._to_peer = self._to_nobody
+        elif _is_connected(sock):
+            self._to_peer = sock.send
+        else:
+            self._to_peer = lambda frame: sock.sendto(frame, target)
 
     def close(self) -> None:
         """Send nothing any more; whoever waits to send is told so."""
         if self._sock is not None:
             self._loop.remove_writer(self._sock)
         self._sock = None
+        self._max_size = -1
         self._targets.clear()
         self._wake()
 
     def transmit(self, frame: bytes, to: Address | str | None) -> None:
         """Send a frame now, or raise what the system, or `DatagramEndpoint.send`, raises."""
-        sock = self._sock
-        if sock is None:
-            raise StateError(f"{self._endpoint!r} is not running")
         if len(frame) > self._max_size:
-            raise DatagramTooLarge(
-                f"a datagram of {len(frame)} bytes is more than max_size, {self._max_size}"
-            )
-        if to is not None:
-            sock.sendto(frame, self._targets.get(to) or self._new_target(to))
-        elif self._connected:
-            sock.send(frame)
-        elif self._target is not None:
-            sock.sendto(frame, self._target)
+            raise self._not_sendable(len(frame))
+        if to is None:
+            self._to_peer(frame)
         else:
-            raise NotConnected(f"{self._endpoint!r} has no peer, and `to` was not given")
-        self.burst -= 1
-        self._endpoint.stats.sent += 1
+            self._to_address(frame, self._targets.get(to) or self._new_target(to))
+        self._stats.sent += 1
 
     async def transmit_later(
         self, frame: bytes, to: Address | str | None, error: Exception
@@ -140,9 +143,9 @@ class DatagramSender:
                 return
         raise_failure(error, len(frame))
 
-    async def yield_turn(self) -> None:
+    async def pause(self) -> None:
         """Let others run: a sender that never has to wait would keep the event loop to itself."""
-        self.burst = BURST
+        self.pause_at = self._stats.sent + BURST
         await asyncio.sleep(0)
 
     def watch_again(self) -> None:
@@ -171,12 +174,20 @@ class DatagramSender:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def _to_nobody(self, frame: bytes) -> NoReturn:  # noqa: ARG002 - in the place of socket.send
+        raise NotConnected(f"{self._endpoint!r} has no peer, and `to` was not given")
+
+    def _not_sendable(self, size: int) -> Exception:
+        if self._sock is None:
+            return StateError(f"{self._endpoint!r} is not running")
+        return DatagramTooLarge(
+            f"a datagram of {size} bytes is more than max_size, {self._max_size}"
+        )
+
     def _new_target(self, to: Address | str) -> SocketAddress:
-        sock = self._sock
-        assert sock is not None  # transmit has looked
         if len(self._targets) >= TARGETS:
             self._targets.clear()
-        target = self._targets[to] = numeric(Address.parse(to, ("udp",)), sock.family)
+        target = self._targets[to] = numeric(Address.parse(to, ("udp",)), self._family)
         return target
 
 

@@ -13,7 +13,7 @@ NetError (GestaltError)
 ├── ConnectionLost (ConnectionError)         a connection ended; its cause says why
 ├── SendBufferFull (BlockingIOError)         a peer reads more slowly than it is sent to
 ├── SendFailed (ConnectionError)             the system refused a datagram; its cause says why
-├── PeerUnreachable (ConnectionError)        nobody receives at an address: earlier datagrams are lost
+├── PeerUnreachable (ConnectionError)        nobody receives there; earlier datagrams are lost
 ├── DatagramDropped (ValueError)             a received datagram is no message; its cause says why
 ├── UnknownPeer (LookupError)                no peer with this identifier is connected
 └── HandlerError (RuntimeError)              a handler raised; its cause is what it raised

@@ -44,6 +44,21 @@ class Framing(ABC):
             FramingError: what follows these frames is not a frame.
         """
 
+    def whole(self, data: bytes) -> Frame:
+        """The frame that `data`, a datagram, is.
+
+        Raises:
+            IncompleteFrame: it ends within a frame.
+            FramingError: it is not a frame, or something follows the frame.
+        """
+        frames: list[Frame] = []
+        used, _ = self.cut(data, frames)
+        if not frames:
+            raise IncompleteFrame(f"{len(data)} bytes are not a whole frame")
+        if used < len(data) or len(frames) > 1:
+            raise FramingError(f"more than one frame is in {len(data)} bytes")
+        return frames[0]
+
     def decoder(self) -> "Decoder":
         """A decoder for one connection."""
         return Decoder(self)

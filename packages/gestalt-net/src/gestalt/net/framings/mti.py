@@ -84,6 +84,15 @@ class Mti(Framing):
                 position = self._cut_runs(data, end, length, frames)
                 previous = -1
 
+    def whole(self, data: bytes) -> Frame:
+        size = len(data) - HEADER_SIZE
+        if size >= 0:
+            length, type_id = self._unpack(data, 0)
+            if length == size <= self.max_size:
+                return data[HEADER_SIZE:], type_id
+        # Framing's, which says what is wrong. A dataclass with slots has no super() without names.
+        return Framing.whole(self, data)
+
     def _cut_runs(self, data: bytes, position: int, length: int, frames: list[Frame]) -> int:
         """Cut runs of payloads of `length` bytes; return where they end."""
         run = run_of(self._format, length)

@@ -7,7 +7,10 @@ from .base import BytesLike, Frame, Framing, as_bytes, refuse_type_id
 
 @dataclass(frozen=True, slots=True)
 class Raw(Framing):
-    """Whatever was read at once is a message: bytes arrive in order, their boundaries do not."""
+    """Whatever was read at once is a message: bytes arrive in order, their boundaries do not.
+
+    Over UDP, boundaries do: a message is a datagram, and may be empty.
+    """
 
     def encode(self, payload: BytesLike, type_id: int | None = None) -> bytes:
         if type_id is not None:
@@ -18,3 +21,6 @@ class Raw(Framing):
         if data:
             frames.append((data, None))
         return len(data), 1
+
+    def whole(self, data: bytes) -> Frame:
+        return data, None
