@@ -22,7 +22,7 @@ from .errors import (
 if TYPE_CHECKING:
     from .datagram import DatagramEndpoint
 
-BURST = 256
+BURST = 128
 """How many datagrams are sent, while the system takes them, before others have their turn."""
 
 ATTEMPTS = 4
