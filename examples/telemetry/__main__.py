@@ -11,7 +11,7 @@ from .supervised import Supervised
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="hatch run demo",
-        description="An agent samples this host and sends typed messages over TCP to a collector, "
+        description="An agent samples this host and sends typed messages to a collector, "
         "which shows the last minute and publishes them on a topic; an alerter subscribes to that. "
         "Each runs in a process of its own.",
     )
@@ -20,6 +20,12 @@ def main() -> None:
     )
     parser.add_argument(
         "--amqp", metavar="URL", help="use this RabbitMQ (default: the embedded broker)"
+    )
+    parser.add_argument(
+        "--transport",
+        choices=("tcp", "udp"),
+        default="tcp",
+        help="how samples reach the collector; over udp what is lost is lost (default: tcp)",
     )
     parser.set_defaults(part=demo)
     parts = parser.add_subparsers(title="one part alone", metavar="PART")
@@ -44,7 +50,7 @@ def main() -> None:
 def demo(arguments: argparse.Namespace) -> None:
     from .supervisor import Demo
 
-    whole = Demo(arguments.seconds, arguments.amqp)
+    whole = Demo(arguments.seconds, arguments.amqp, arguments.transport)
     # Ctrl-C is the usual end; whether it was a good one, the samples tell.
     run(whole.run, reraise_signals=False)
     sys.exit(0 if whole.complete else 1)
@@ -52,8 +58,10 @@ def demo(arguments: argparse.Namespace) -> None:
 
 def agent(arguments: argparse.Namespace) -> None:
     from .agent import Agent
+    from .datagram_agent import DatagramAgent
 
-    part = Agent(arguments.collector, arguments.interval)
+    over_udp = arguments.collector.startswith("udp:")
+    part = (DatagramAgent if over_udp else Agent)(arguments.collector, arguments.interval)
     run(Supervised(part, ready=dict, report=part.summary))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from gestalt.amq import connect
 from gestalt.core import Component, Handlers, Message
-from gestalt.net import StreamServer
+from gestalt.net import DatagramEndpoint, StreamServer
 
 from .count import Count
 from .messages import EXCHANGE, Ack, Cpu, Disk, Memory, Network, Sample, codec, routing_key, wire
@@ -18,7 +18,7 @@ class Collector(Component):
     has what did not arrive.
 
     Args:
-        url: where to listen.
+        url: where to listen: tcp:// or udp://.
         amqp: the broker to publish to; None to publish nowhere.
     """
 
@@ -28,7 +28,8 @@ class Collector(Component):
         handlers.on(Cpu, Memory, Network, Disk)(self._take)
         self.count = Count()
         self.window = Window(self.count)
-        self._server = StreamServer(url, wire, on_message=handlers)
+        listen = DatagramEndpoint if url.startswith("udp:") else StreamServer
+        self._server = listen(url, wire, on_message=handlers)
         self._bus = connect(amqp, codec=codec) if amqp else None
         self._publisher = self._bus.publisher(EXCHANGE) if self._bus else None
 

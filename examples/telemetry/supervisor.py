@@ -15,15 +15,17 @@ class Demo:
     Args:
         seconds: how long to run; None for ever.
         amqp: the broker to use; None for the embedded one, in a process of its own.
+        transport: how the agent sends to the collector: "tcp" or "udp".
 
     Attributes:
         complete: whether it is certain that no sample was lost.
     """
 
-    def __init__(self, seconds: float | None, amqp: str | None) -> None:
+    def __init__(self, seconds: float | None, amqp: str | None, transport: str) -> None:
         self.complete = False
         self._seconds = seconds
         self._amqp = amqp
+        self._listen = f"{transport}://127.0.0.1:0"
         self._broker = Part("broker")
         self._alerter = Part("alerter")
         self._collector = Part("collector")
@@ -41,7 +43,7 @@ class Demo:
                     self._broker.arguments += ["--port", str(self._broker.ready["port"])]
                 self._alerter.arguments += ["--amqp", amqp]
                 await parts.enter_async_context(self._alerter)
-                self._collector.arguments += ["--amqp", amqp, "--listen", "tcp://127.0.0.1:0"]
+                self._collector.arguments += ["--amqp", amqp, "--listen", self._listen]
                 await parts.enter_async_context(self._collector)
                 url = self._collector.ready["url"]
                 # One that is started again serves at the same address.
@@ -60,7 +62,8 @@ class Demo:
         if not (agent and collector and alerter):
             print("A part left no report: what was lost is unknown.")
             return
-        lost = agent["lost"] + collector["gaps"] + alerter["gaps"]
+        # Also those after the last one that came, which leave no gap in the sequence numbers.
+        lost = max(agent["lost"], collector["gaps"]) + alerter["gaps"]
         self.complete = not lost and not self._agent.deaths
         print(
             f"sent {agent['sent']}, received {agent['acknowledged']}, lost {lost} samples "

@@ -68,6 +68,14 @@ def test_the_demo_ends_after_its_time_and_has_lost_nothing() -> None:
     assert int(alerted) == seen["sent"]
 
 
+def test_over_udp_losses_are_counted() -> None:
+    status, out = finish(start("--seconds", "1.5", "--transport", "udp"))
+    seen = counts(out)
+    assert seen["sent"] > 10
+    assert seen["received"] + seen["lost"] == seen["sent"]
+    assert status == (seen["lost"] > 0), out
+
+
 def test_the_demo_ends_by_ctrl_c_with_its_summary() -> None:
     demo = start()
     part(demo, "agent", connected)
