@@ -164,6 +164,12 @@ def environment(tmp_path: Path) -> Environment:
     return Environment(tmp_path / "environment")
 
 
+@pytest.fixture(scope="session")
+def new_environment() -> Callable[[Path], Environment]:
+    """What makes an empty virtual environment in a folder, for tests that share one."""
+    return Environment
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Repeat a test for each `member`, each `part` (a member with modules), or each `extra`."""
     values: dict[str, Callable[[], list[Any]]] = {

@@ -98,14 +98,22 @@ def find_serializer(name: str) -> SerializerEntry:
     key = essence(_text(name))
     found = _SERIALIZERS.get(key)
     if found is None:
+        broken = None
         for point in _entry_points("gestalt.codecs.serializers"):
-            if point.name == key or "/" in key:
+            if point.name != key and "/" not in key:
+                continue
+            try:
                 cls = _checked(point, Serializer)
-                if point.name == key or key in cls.content_types:
-                    return SerializerEntry(point.name, cls, None, cls.content_types)
+            except CodecError as error:
+                if point.name == key:
+                    raise
+                broken = error  # another's defect, unless the MIME type would have been its own
+                continue
+            if point.name == key or key in cls.content_types:
+                return SerializerEntry(point.name, cls, None, cls.content_types)
         raise UnknownCodec(
             f"no serializer is called {short(name)}; there are {', '.join(entry.name for entry in SERIALIZERS)}"
-        )
+        ) from broken
     return found
 
 
@@ -155,7 +163,7 @@ def _entry_points(group: str) -> tuple[EntryPoint, ...]:
 def _checked(point: EntryPoint, base: type[Base]) -> type[Base]:
     try:
         loaded: Any = point.load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise CodecNotInstalled(
             f"{point.name} is declared by the entry point {point.value}, which cannot be imported: {error}"
         ) from error
