@@ -238,6 +238,7 @@ def test_yaml_beyond_plain_values_is_refused(text: str) -> None:
         Codec("yaml").decode(text.encode())
 
 
+@pytest.mark.slow
 def test_many_small_yaml_values_are_refused_in_bounded_time_and_memory(measured: Measured) -> None:
     need("yaml")
     [(honest, _, _), (error, growth, seconds)] = measured("""

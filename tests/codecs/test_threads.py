@@ -14,7 +14,7 @@ import pytest
 
 from gestalt.codecs import CODING_TAGS, Avro, Codec, CodecNotInstalled, MessageTypes
 
-THREADS = 6
+THREADS = 4
 
 
 @dataclass
@@ -44,7 +44,7 @@ def _frequent_switches() -> Iterator[None]:
 def readings(seed: int) -> list[Reading]:
     # Large bodies let the libraries release the interpreter's lock, small ones do not.
     rng = random.Random(seed)
-    return [Reading(seed, [rng.random() for _ in range(size)]) for size in (3, 2000, 30, 300) * 3]
+    return [Reading(seed, [rng.random() for _ in range(size)]) for size in (3, 1000, 30, 300) * 2]
 
 
 def at_once(trip: Callable[[Reading], Reading]) -> None:
