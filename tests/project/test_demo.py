@@ -5,23 +5,39 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "examples.telemetry", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a demo; one that still runs when the test ends is killed, and its parts with it."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "examples.telemetry", *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(demo)
+        return demo
+
+    yield start
+    for demo in started:
+        demo.kill()
+        demo.communicate()
 
 
 def finish(demo: subprocess.Popen[str]) -> tuple[int, str]:
@@ -58,7 +74,7 @@ def counts(out: str) -> dict[str, int]:
     return dict(zip(("sent", "received", "lost"), map(int, found), strict=True))
 
 
-def test_the_demo_ends_after_its_time_and_has_lost_nothing() -> None:
+def test_the_demo_ends_after_its_time_and_has_lost_nothing(start: Start) -> None:
     status, out = finish(start("--seconds", "1.5"))
     assert status == 0, out
     seen = counts(out)
@@ -68,7 +84,7 @@ def test_the_demo_ends_after_its_time_and_has_lost_nothing() -> None:
     assert int(alerted) == seen["sent"]
 
 
-def test_over_udp_losses_are_counted() -> None:
+def test_over_udp_losses_are_counted(start: Start) -> None:
     status, out = finish(start("--seconds", "1.5", "--transport", "udp"))
     seen = counts(out)
     assert seen["sent"] > 10
@@ -76,7 +92,7 @@ def test_over_udp_losses_are_counted() -> None:
     assert status == (seen["lost"] > 0), out
 
 
-def test_the_demo_ends_by_ctrl_c_with_its_summary() -> None:
+def test_the_demo_ends_by_ctrl_c_with_its_summary(start: Start) -> None:
     demo = start()
     part(demo, "agent", connected)
     demo.send_signal(signal.SIGINT)
@@ -85,7 +101,7 @@ def test_the_demo_ends_by_ctrl_c_with_its_summary() -> None:
     assert counts(out)["lost"] == 0
 
 
-def test_a_collector_that_is_killed_costs_no_sample() -> None:
+def test_a_collector_that_is_killed_costs_no_sample(start: Start) -> None:
     demo = start("--seconds", "4")
     part(demo, "agent", connected)
     psutil.Process(part(demo, "collector", connected)).kill()
@@ -95,7 +111,7 @@ def test_a_collector_that_is_killed_costs_no_sample() -> None:
     assert "The collector died 1 times" in out
 
 
-def test_an_alerter_that_is_killed_misses_no_sample() -> None:
+def test_an_alerter_that_is_killed_misses_no_sample(start: Start) -> None:
     demo = start("--seconds", "4")
     part(demo, "agent", connected)
     psutil.Process(part(demo, "alerter", connected)).kill()
@@ -105,7 +121,7 @@ def test_an_alerter_that_is_killed_misses_no_sample() -> None:
     assert "The alerter died 1 times" in out
 
 
-def test_no_part_outlives_a_demo_that_is_killed() -> None:
+def test_no_part_outlives_a_demo_that_is_killed(start: Start) -> None:
     demo = start()
     agent = psutil.Process(part(demo, "agent", connected))
     parts = psutil.Process(demo.pid).children()
