@@ -1,7 +1,7 @@
 """Fuzzes decoding, guided by coverage, until it finds what is no DecodeError or is stopped.
 
     pip install atheris gestalt-codecs[all]
-    python tests/codecs/fuzz/fuzz.py json|msgpack|yaml|avro|deflate|br|... [libFuzzer's options]
+    python tests/codecs/fuzz/fuzz.py json|avro|avro-evolved|deflate|... [libFuzzer's options]
 
 Options such as -max_total_time=60 and a folder for the corpus go to libFuzzer as they are.
 """
@@ -22,6 +22,16 @@ SCHEMA = {
         {"name": "union", "type": ["null", "long", {"type": "array", "items": "double"}]},
         {"name": "map", "type": {"type": "map", "values": "bytes"}},
         {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9}},
+    ],
+}
+# Reading by it skips fields, promotes and fills in.
+READER = {
+    "type": "record",
+    "name": "Fuzzed",
+    "fields": [
+        {"name": "union", "type": ["null", "double", {"type": "array", "items": "double"}]},
+        {"name": "more", "type": "string", "default": ""},
     ],
 }
 
@@ -31,16 +41,19 @@ def main(name: str) -> None:
     prefix = b""
     if name in CODING_TAGS:
         codec, declared = Codec("bytes", accept=[name]), {"content_encoding": name}
-    elif name in ("avro", "protobuf"):
-        types = MessageTypes()
-        codec = Codec(name, types=types)
-        if name == "avro":
-            types.add(1, Avro(SCHEMA))
-            prefix = codec.encode({"text": "", "union": None, "map": {}, "at": 0}).body[:10]
-        else:
-            from google.protobuf.struct_pb2 import Struct
+    elif name in ("avro", "avro-evolved"):
+        from gestalt.codecs.serializers.avro import fingerprint_of
 
-            types.add(1, Struct)
+        prefix = b"\xc3\x01" + fingerprint_of(SCHEMA)
+        types = MessageTypes()
+        types.add(1, Avro(SCHEMA) if name == "avro" else Avro(READER, accepts=[SCHEMA]))
+        codec = Codec("avro", types=types)
+    elif name == "protobuf":
+        from google.protobuf.struct_pb2 import Struct
+
+        types = MessageTypes()
+        types.add(1, Struct)
+        codec = Codec("protobuf", types=types)
     else:
         codec = Codec(name)
 
