@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gestalt.net import Framing, FrameTooLarge, IncompleteFrame, PayloadError, StreamMessage, Wire
+from gestalt.net import FrameTooLarge, Framing, IncompleteFrame, PayloadError, StreamMessage, Wire
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "net"

@@ -14,6 +14,7 @@ from .dial import dial
 from .endpoint import OnConnected, OnDisconnected, OnError, StreamEndpoint
 from .errors import ConnectFailed, ConnectionLost, NotConnected
 from .inbox import Inbox
+from .keepalive import keep_alive
 from .limits import Limits
 from .message import StreamMessage
 from .peer import Peer
@@ -248,6 +249,7 @@ class StreamClient(StreamEndpoint):
     async def _connect(self, context: ssl.SSLContext | None) -> Connection:
         factory = PlainConnection if context is None else TlsConnection
         sock = await dial(self.loop, self._address)
+        keep_alive(sock, self.limits.keepalive)
         options: dict[str, Any] = {"sock": sock}
         if context is not None:
             server_name = self._tls.server_name if isinstance(self._tls, Tls) else None

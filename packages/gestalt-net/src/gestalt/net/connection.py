@@ -37,6 +37,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         "_endpoint",
         "_feed",
         "_finishing",
+        "_reading_ended",
         "fault",
         "heard",
         "lost",
@@ -58,6 +59,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         self._closed: asyncio.Future[None] | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
         self._finishing = False
+        self._reading_ended = False
         self.lost = False
         # Whether a whole message came since the limits were last looked at.
         self.heard = True
@@ -123,12 +125,18 @@ class Connection(Sender, asyncio.BaseProtocol):
         else:
             self.pause_reading()
 
+    def end_reading(self) -> None:
+        """Read no more; what was received is handled, and messages can be sent."""
+        self._reading_ended = True
+        self.pause_reading()
+
     def handled(self) -> None:
         """Note that the worker has handled everything that was received."""
         if self.lost:
             self._endpoint._peer_gone(self)
         elif self._finishing:
             self.close()
+        self._endpoint._progress()
 
     def close(self) -> None:
         """Send what was accepted for sending, and close; abort when that takes too long."""
@@ -176,7 +184,8 @@ class Connection(Sender, asyncio.BaseProtocol):
 
     def resume_reading(self) -> None:
         """Read again, unless the connection is coming to its end."""
-        if not (self.closing or self._finishing or self.transport.is_reading()):
+        ended = self.closing or self._finishing or self._reading_ended
+        if not (ended or self.transport.is_reading()):
             self.transport.resume_reading()
 
     # The mechanism

@@ -78,7 +78,8 @@ class StreamEndpoint(Component):
         self._connections: dict[int, Connection] = {}
         # Lost, with messages that are not handled yet, and why they were lost.
         self._leaving: dict[Connection, ConnectionLost | None] = {}
-        self._gone: asyncio.Future[None] | None = None
+        # Done when a connection has gone, or everything that it received is handled.
+        self._progressed: asyncio.Future[None] | None = None
         self._sweep: Sweep | None = None
 
     # What a subclass uses
@@ -89,10 +90,18 @@ class StreamEndpoint(Component):
         self._sweep = Sweep(self.loop, self.limits, self._connections)
 
     async def _finish_connections(self) -> None:
-        """Let every connection finish what it has received and is to send, and close it."""
+        """Let every connection finish what it has received and is to send, and close it.
+
+        None is closed before all handlers are done: they may send to any of them.
+        """
+        for connection in list(self._connections.values()):
+            connection.end_reading()
+        while self._handling:
+            await self._next_progress()
         for connection in list(self._connections.values()):
             connection.finish()
-        await self._all_gone()
+        while self._connections or self._leaving:
+            await self._next_progress()
 
     async def _abort_connections(self) -> None:
         """Close every connection at once."""
@@ -106,10 +115,17 @@ class StreamEndpoint(Component):
         for connection in list(self._leaving):
             self._peer_gone(connection)
 
-    async def _all_gone(self) -> None:
-        while self._connections or self._leaving:
-            self._gone = self.loop.create_future()
-            await self._gone
+    @property
+    def _handling(self) -> bool:
+        """Whether something that was received is not handled yet."""
+        return bool(self._leaving) or any(
+            connection.worker is not None and not connection.worker.idle
+            for connection in self._connections.values()
+        )
+
+    async def _next_progress(self) -> None:
+        self._progressed = self.loop.create_future()
+        await self._progressed
 
     # Called by connections
 
@@ -137,8 +153,12 @@ class StreamEndpoint(Component):
             self.stats.faults += 1
             self._tell(error)
         self._call(self._on_disconnected, connection.peer, error)
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
+        self._progress()
+
+    def _progress(self) -> None:
+        """Let a stop that is under way look again."""
+        if self._progressed is not None and not self._progressed.done():
+            self._progressed.set_result(None)
 
     def _handler_failed(
         self, error: BaseException, peer: Peer, message: StreamMessage[Any] | None = None

@@ -18,6 +18,8 @@ class Limits:
         stall_timeout: how long a peer may take nothing while something waits for it, in seconds.
         handshake_timeout: how long a TLS handshake may take, in seconds.
         close_timeout: how long the last bytes of a connection may take, in seconds.
+        keepalive: after how much silence the system probes a TCP link, in seconds; after three
+            probes without an answer, half as long again, the link is lost.
 
     Raises:
         ValueError: a limit is not positive.
@@ -30,6 +32,7 @@ class Limits:
     stall_timeout: float | None = 60.0
     handshake_timeout: float = 10.0
     close_timeout: float = 5.0
+    keepalive: float | None = 60.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

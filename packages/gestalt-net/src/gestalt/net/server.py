@@ -12,6 +12,7 @@ from .address import Address
 from .connection import Connection, PlainConnection, TlsConnection
 from .endpoint import OnConnected, OnDisconnected, OnError, StreamEndpoint
 from .errors import ConnectionLost, SendBufferFull, UnknownPeer
+from .keepalive import keep_alive
 from .limits import Limits
 from .peer import Peer, PeersView
 from .tls import Tls
@@ -40,8 +41,9 @@ class StreamServer(StreamEndpoint):
     this goes to `on_error` as a ConnectionLost. Without `on_error`, the former go to the event
     loop's exception handler, and the latter to the log.
 
-    Stopping accepts nobody and reads nothing any more; what was received is handled, what was
-    accepted for sending is sent, for up to `stop_timeout`. Then the rest is aborted.
+    Stopping accepts nobody and reads nothing any more; what was received is handled, while all
+    peers stay connected; then what was accepted for sending is sent, and they are closed. What is
+    left after `stop_timeout` is aborted.
 
     Args:
         address: `tcp://host:port`, `tls://host:port` or `unix:///path`.
@@ -214,6 +216,8 @@ class StreamServer(StreamEndpoint):
                 reuse_port=self._reuse_port or None,
                 **options,
             )
+        for each in self._server.sockets:
+            keep_alive(each, self.limits.keepalive)
         self._addresses = tuple(
             Address.of_socket(self._address.scheme, each.getsockname())
             for each in self._server.sockets

@@ -1,0 +1,200 @@
+"""What a stop leaves time for, and how dead links, several addresses and processes are met."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from gestalt.net import Address, Limits, Mti, StreamMessage, Wire
+from gestalt.net.dial import dial
+
+WIRE = Wire(Mti())
+
+
+async def echo(message: StreamMessage[bytes]) -> None:
+    await message.reply(message.body)
+
+
+async def test_a_handler_that_a_stop_waits_for_can_still_send_to_other_peers(
+    serve: Any, connect: Any, within: Any
+) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def tell_all(message: StreamMessage[bytes]) -> None:
+        begun.set()
+        await release.wait()
+        await server.broadcast(message.body)
+
+    server = await serve(tell_all)
+    quiet, asking = await connect(server), await connect(server)
+    await within(quiet.wait_connected())
+    await asking.send(b"for all")
+    await within(begun.wait())
+    stopping = asyncio.create_task(server.stop())
+    # Nothing is read any more: what is sent from now on is not handled.
+    await within(_until(lambda: server.state.value == "stopping"))
+    assert len(server.peers) == 2
+    release.set()
+    assert (await within(anext(aiter(quiet)))).body == b"for all"
+    assert (await within(anext(aiter(asking)))).body == b"for all"
+    await within(stopping)
+    assert not server.peers
+
+
+async def test_a_stop_is_over_in_time_though_a_handler_hangs_and_another_peer_is_idle(
+    serve: Any, connect: Any, within: Any
+) -> None:
+    begun = asyncio.Event()
+
+    async def hang(message: StreamMessage[bytes]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    server = await serve(hang, stop_timeout=0.2)
+    idle, busy = await connect(server), await connect(server)
+    await within(idle.wait_connected())
+    await busy.send(b"")
+    await within(begun.wait())
+    await within(server.stop(), 5)
+    assert not server.peers
+
+
+async def test_links_are_probed_while_they_are_idle(serve: Any, connect: Any, within: Any) -> None:
+    limits = Limits(keepalive=120)
+    connected: asyncio.Queue[Any] = asyncio.Queue()
+    server = await serve(echo, limits=limits, on_connected=connected.put_nowait)
+    client = await connect(server, limits=limits)
+    for peer in (await within(client.wait_connected()), await within(connected.get())):
+        sock = peer._connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        options = [
+            sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+            if hasattr(socket, name)
+        ]
+        assert options in ([120, 20, 3], [])
+
+
+async def test_probing_can_be_turned_off(serve: Any, connect: Any, within: Any) -> None:
+    limits = Limits(keepalive=None)
+    client = await connect(await serve(echo, limits=limits), limits=limits)
+    peer = await within(client.wait_connected())
+    sock = peer._connection.transport.get_extra_info("socket")
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="the system has no SO_REUSEPORT")
+async def test_servers_share_a_port_by_reuse_port(serve: Any, connect: Any, within: Any) -> None:
+    first = await serve(echo, reuse_port=True)
+    second = await serve(echo, url=str(first.address), reuse_port=True)
+    with pytest.raises(OSError, match="in use"):
+        await serve(echo, url=str(first.address))
+    for server in (first, second):
+        # The system spreads connections over both, so one is left to serve alone.
+        client = await connect(server)
+        await client.send(b"shared")
+        assert (await within(anext(aiter(client)))).body == b"shared"
+    assert first.stats.connected + second.stats.connected == 2
+    await first.stop()
+    client = await connect(second)
+    await client.send(b"alone")
+    assert (await within(anext(aiter(client)))).body == b"alone"
+
+
+class Resolver:
+    """The event loop, but for a name that has these addresses."""
+
+    def __init__(self, *targets: tuple[str, int]) -> None:
+        self._targets = targets
+
+    async def getaddrinfo(self, host: str, port: int, **options: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", target) for target in self._targets]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio.get_running_loop(), name)
+
+
+@pytest.fixture
+def refusing() -> Iterator[tuple[str, int]]:
+    """Bound, and not listening."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[str, int]]:
+    """Listening with a full queue: connecting there waits."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        yield listening.getsockname()
+
+
+async def test_an_address_that_is_silent_does_not_hold_up_the_next_one(
+    serve: Any, within: Any, silent: tuple[str, int], refusing: tuple[str, int]
+) -> None:
+    server = await serve(echo)
+    good = server.address.host, server.address.port
+    for targets in ([silent, good], [refusing, good], [silent, refusing, good], [good, silent]):
+        resolver: Any = Resolver(*targets)
+        before = asyncio.all_tasks()
+        sock = await within(dial(resolver, Address("tcp", "many", 1)))
+        assert sock.getpeername() == good
+        sock.close()
+        await within(_until(lambda before=before: asyncio.all_tasks() <= before))
+
+
+async def test_when_every_address_fails_each_failure_is_named(
+    within: Any, refusing: tuple[str, int]
+) -> None:
+    resolver: Any = Resolver(refusing, ("127.0.0.2", refusing[1]))
+    with pytest.raises(ConnectionRefusedError, match=r"127\.0\.0\.1: .*; 127\.0\.0\.2: "):
+        await within(dial(resolver, Address("tcp", "many", 1)))
+
+
+async def test_the_inbox_pauses_reading_and_resumes_it_without_losing_a_message(
+    serve: Any, connect: Any, within: Any
+) -> None:
+    peers: asyncio.Queue[Any] = asyncio.Queue()
+    server = await serve(echo, on_connected=peers.put_nowait)
+    client = await connect(server)
+    peer = await within(peers.get())
+    count, body = 2000, bytes(10_000)
+    sent = 0
+
+    async def send() -> None:
+        nonlocal sent
+        for number in range(count):
+            await peer.send(body, number)
+            sent += 1
+
+    await within(client.wait_connected())
+    sending = asyncio.create_task(send())
+    transport = client._connection.transport
+    await within(_until(lambda: not transport.is_reading()))
+    # What the sockets' buffers hold goes, and no more.
+    before = -1
+    while before != sent:
+        before = sent
+        await asyncio.sleep(0.05)
+    assert sent < count
+    messages = aiter(client)
+    for number in range(count):
+        message = await within(anext(messages))
+        assert (message.type_id, len(message.body)) == (number, len(body))
+    await within(sending)
+    assert transport.is_reading()
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
