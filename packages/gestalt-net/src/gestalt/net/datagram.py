@@ -1,10 +1,8 @@
 """An endpoint for datagrams."""
 
 import asyncio
-import logging
 import socket
 from collections.abc import AsyncIterator, Iterable
-from inspect import isawaitable
 from typing import Any
 
 from gestalt.core import Component, Handler, StateError
@@ -23,6 +21,7 @@ from .datagram_socket import (
     resolve,
 )
 from .datagram_stats import DatagramStats
+from .datagram_teller import DatagramTeller
 from .endpoint import OnError
 from .errors import (
     DatagramDropped,
@@ -30,19 +29,10 @@ from .errors import (
     FramingError,
     HandlerError,
     IncompleteFrame,
-    NetError,
     PeerUnreachable,
 )
 from .multicast import change_membership, interface_index
 from .wire import Wire
-
-logger = logging.getLogger("gestalt.net")
-
-TELLING = 100
-"""How many asynchronous calls of `on_error` may be under way."""
-
-LOG_INTERVAL = 1.0
-"""How many seconds have to pass between two lines in the log: anybody can send garbage."""
 
 
 class DatagramEndpoint(Component):
@@ -131,7 +121,7 @@ class DatagramEndpoint(Component):
         self._bind_to = None if address is None else Address.parse(address, ("udp",))
         self._peer = None if peer is None else Address.parse(peer, ("udp",))
         self._on_message = on_message
-        self._on_error = on_error
+        self._teller = DatagramTeller(self, on_error)
         self._concurrency = concurrency
         self._backlog_limit = backlog
         self._overflow: Overflow = overflow
@@ -144,9 +134,6 @@ class DatagramEndpoint(Component):
         self._sender = DatagramSender(self)
         self._receiving = False
         self._watching_again = False
-        # How many calls of on_error are under way, and when to log again.
-        self._telling = 0
-        self._log_again = 0.0
 
     # What an application uses
 
@@ -355,7 +342,7 @@ class DatagramEndpoint(Component):
         setattr(self.stats, cause, getattr(self.stats, cause) + 1)
         dropped = DatagramDropped(f"a datagram from {source} was dropped: {error}", source)
         dropped.__cause__ = error
-        self._tell(dropped)
+        self._teller.tell(dropped)
 
     def _unreachable(self, error: OSError) -> None:
         """The socket has an error: the answer to a datagram that was sent before."""
@@ -363,7 +350,7 @@ class DatagramEndpoint(Component):
         where = self._peer or self.address
         failure = PeerUnreachable(f"{where} does not receive: {error.strerror}", where)
         failure.__cause__ = error
-        self._tell(failure)
+        self._teller.tell(failure)
         if not self._watching_again:
             self._watching_again = True
             asyncio.get_running_loop().call_soon(self._watch_again)
@@ -388,47 +375,7 @@ class DatagramEndpoint(Component):
         )
         failure.__cause__ = error
         self.stats.handler_errors += 1
-        if self._on_error is None:
-            self._report(failure, str(failure))
-        else:
-            self._tell(failure)
-
-    # The mechanism
-
-    def _tell(self, error: NetError) -> None:
-        """Hand an error to `on_error`; without it, what others did wrong is logged."""
-        if self._on_error is None:
-            self._log(error)
-        elif self._telling >= TELLING:
-            self.stats.untold += 1
-        else:
-            try:
-                result = self._on_error(error)
-            except Exception as second:
-                self._on_error_failed(second, error)
-            else:
-                if isawaitable(result):
-                    self._telling += 1
-                    self._spawn(self._finish_telling(result, error), name="on_error")
-
-    def _log(self, error: NetError) -> None:
-        now = asyncio.get_running_loop().time()
-        if now < self._log_again:
-            self.stats.untold += 1
-        else:
-            self._log_again = now + LOG_INTERVAL
-            logger.warning("%s: %s", self.name, error)
-
-    async def _finish_telling(self, result: Any, error: NetError) -> None:
-        try:
-            await result
-        except Exception as second:
-            self._on_error_failed(second, error)
-        finally:
-            self._telling -= 1
-
-    def _on_error_failed(self, second: Exception, error: NetError) -> None:
-        self._report(second, f"{self!r}: on_error raised while it was given: {error}")
+        self._teller.tell(failure)
 
 
 def _refusal(error: Exception) -> str:
