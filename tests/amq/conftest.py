@@ -1,13 +1,17 @@
-"""One private RabbitMQ for the whole run; GESTALT_AMQP_URL names a running broker instead."""
+"""Each test's broker: an embedded one of its own, and then the run's private RabbitMQ.
+
+GESTALT_AMQP_URL names a running RabbitMQ to take instead of the private one.
+"""
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 
 from gestalt.amq import Bus, connect
 from gestalt.core import Backoff
@@ -44,9 +48,39 @@ def pytest_terminal_summary(
 
 
 @pytest.fixture(scope="session")
-def _node() -> Iterator[RabbitMQNode | NoRabbitMQError]:
+def authority() -> trustme.CA:
+    """Vouches for the run's brokers, and for clients that identify themselves by certificate."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def _tls_port(unused_tcp_port_factory: Callable[[], int]) -> int:
+    return unused_tcp_port_factory()
+
+
+@pytest.fixture(scope="session")
+def _node(
+    authority: trustme.CA, _tls_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RabbitMQNode | NoRabbitMQError]:
+    where = tmp_path_factory.mktemp("tls")
+    authority.cert_pem.write_to_path(str(where / "ca.pem"))
+    server = authority.issue_cert("localhost")
+    server.cert_chain_pems[0].write_to_path(str(where / "server.pem"))
+    server.private_key_pem.write_to_path(str(where / "server.key"))
+    config = {
+        "listeners.ssl.default": f"127.0.0.1:{_tls_port}",
+        "ssl_options.cacertfile": str(where / "ca.pem"),
+        "ssl_options.certfile": str(where / "server.pem"),
+        "ssl_options.keyfile": str(where / "server.key"),
+        "ssl_options.verify": "verify_peer",
+        "ssl_options.fail_if_no_peer_cert": "false",
+        "ssl_cert_login_from": "common_name",
+        "auth_mechanisms.1": "PLAIN",
+        "auth_mechanisms.2": "AMQPLAIN",
+        "auth_mechanisms.3": "EXTERNAL",
+    }
     try:
-        node = RabbitMQNode()
+        node = RabbitMQNode(plugins=("rabbitmq_auth_mechanism_ssl",), config=config)
         node.start()
     except NoRabbitMQError as error:
         yield error
@@ -80,22 +114,36 @@ def rabbitmq_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def rabbitmq_tls_port(rabbitmq_node: RabbitMQNode, _tls_port: int) -> int:
+    """The port where the run's private node speaks TLS."""
+    return _tls_port
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an embedded broker, and then of a RabbitMQ: what holds for one holds for both."""
+    name = "amqp_url" if request.param == "embedded" else "rabbitmq_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
 def unique() -> str:
     """A name that no other test uses for its queues and exchanges."""
     return f"test-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
-async def bus(rabbitmq_url: str) -> AsyncIterator[Bus]:
-    """A bus on the run's broker, which gives up soon."""
-    async with connect(rabbitmq_url, stop_timeout=5.0, backoff=QUICK) as bus:
+async def bus(broker_url: str) -> AsyncIterator[Bus]:
+    """A bus on the test's broker, which gives up soon."""
+    async with connect(broker_url, stop_timeout=5.0, backoff=QUICK) as bus:
         yield bus
 
 
 @pytest.fixture
-def broker_port(rabbitmq_url: str) -> int:
+def broker_port(broker_url: str) -> int:
     """The port of the broker on this machine."""
-    address = urlsplit(rabbitmq_url)
+    address = urlsplit(broker_url)
     if address.hostname not in ("127.0.0.1", "localhost"):
         pytest.skip(f"needs a broker on this machine, not on {address.hostname}")
     return address.port or 5672

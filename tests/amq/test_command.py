@@ -8,7 +8,7 @@ from gestalt.amq.__main__ import main
 
 
 async def test_parked_messages_are_listed_and_replayed(
-    bus: Bus, rabbitmq_url: str, unique: str, capsys: pytest.CaptureFixture[str]
+    bus: Bus, broker_url: str, unique: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = True
     handled = asyncio.Event()
@@ -19,7 +19,7 @@ async def test_parked_messages_are_listed_and_replayed(
         handled.set()
 
     async def command(*arguments: str) -> str:
-        assert await asyncio.to_thread(main, ["parked", *arguments, "--url", rabbitmq_url]) == 0
+        assert await asyncio.to_thread(main, ["parked", *arguments, "--url", broker_url]) == 0
         return capsys.readouterr().out
 
     subscription = await bus.subscribe(unique, "#", handle, queue=unique, retry=None)
@@ -40,7 +40,7 @@ async def test_parked_messages_are_listed_and_replayed(
 
 
 def test_a_queue_without_parking_is_an_error(
-    rabbitmq_url: str, unique: str, capsys: pytest.CaptureFixture[str]
+    broker_url: str, unique: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["parked", "list", unique, "--url", rabbitmq_url]) == 1
+    assert main(["parked", "list", unique, "--url", broker_url]) == 1
     assert f"{unique}.parked" in capsys.readouterr().err

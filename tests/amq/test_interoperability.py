@@ -36,12 +36,10 @@ def kombu_publish(url: str, exchange: str, **options: Any) -> None:
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "gzip", "bzip2"])
-async def test_from_kombu(
-    bus: Bus, rabbitmq_url: str, unique: str, compression: str | None
-) -> None:
+async def test_from_kombu(bus: Bus, broker_url: str, unique: str, compression: str | None) -> None:
     got = await receive(bus, unique, COMPRESSED)
     await asyncio.to_thread(
-        kombu_publish, rabbitmq_url, unique, serializer="json", compression=compression
+        kombu_publish, broker_url, unique, serializer="json", compression=compression
     )
     async with asyncio.timeout(5):
         message = await got.get()
@@ -51,13 +49,13 @@ async def test_from_kombu(
     assert message.routing_key == "from.kombu"
 
 
-async def test_to_kombu(bus: Bus, rabbitmq_url: str, unique: str) -> None:
+async def test_to_kombu(bus: Bus, broker_url: str, unique: str) -> None:
     await make_queue(bus, unique)
     await bus.publisher(unique).publish(BODY, "to.kombu", headers={"from": "gestalt"})
 
     def consume() -> Any:
         got = []
-        with kombu.Connection(rabbitmq_url) as connection:
+        with kombu.Connection(broker_url) as connection:
             queue = kombu.Queue(unique, no_declare=True)
 
             def take(body: Any, message: Any) -> None:
@@ -77,11 +75,11 @@ async def make_queue(bus: Bus, name: str) -> None:
     await subscription.stop()
 
 
-async def test_from_pika(bus: Bus, rabbitmq_url: str, unique: str) -> None:
+async def test_from_pika(bus: Bus, broker_url: str, unique: str) -> None:
     got = await receive(bus, unique, COMPRESSED)
 
     def publish() -> None:
-        connection = pika.BlockingConnection(pika.URLParameters(rabbitmq_url))
+        connection = pika.BlockingConnection(pika.URLParameters(broker_url))
         channel = connection.channel()
         channel.basic_publish(
             unique,
@@ -102,13 +100,13 @@ async def test_from_pika(bus: Bus, rabbitmq_url: str, unique: str) -> None:
     assert message.headers == {"n": 2**40, "yes": True}
 
 
-async def test_to_pika(bus: Bus, rabbitmq_url: str, unique: str) -> None:
+async def test_to_pika(bus: Bus, broker_url: str, unique: str) -> None:
     await make_queue(bus, unique)
     publisher = bus.publisher(unique, codec=COMPRESSED)
     await publisher.publish(BODY, "to.pika", headers={"n": 2**40, "yes": True}, priority=4)
 
     def get() -> Any:
-        connection = pika.BlockingConnection(pika.URLParameters(rabbitmq_url))
+        connection = pika.BlockingConnection(pika.URLParameters(broker_url))
         _, properties, body = connection.channel().basic_get(unique, auto_ack=True)
         connection.close()
         return properties, body
@@ -121,9 +119,9 @@ async def test_to_pika(bus: Bus, rabbitmq_url: str, unique: str) -> None:
     assert (properties.delivery_mode, properties.priority) == (2, 4)
 
 
-async def test_from_and_to_aio_pika(bus: Bus, rabbitmq_url: str, unique: str) -> None:
+async def test_from_and_to_aio_pika(bus: Bus, broker_url: str, unique: str) -> None:
     got = await receive(bus, unique, COMPRESSED)
-    async with await aio_pika.connect(rabbitmq_url) as connection:
+    async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
         exchange = await channel.get_exchange(unique)
         await exchange.publish(
@@ -145,10 +143,10 @@ async def test_from_and_to_aio_pika(bus: Bus, rabbitmq_url: str, unique: str) ->
 
 
 async def test_a_type_id_in_the_header_of_gestalt_20_is_read(
-    bus: Bus, rabbitmq_url: str, unique: str
+    bus: Bus, broker_url: str, unique: str
 ) -> None:
     got = await receive(bus, unique, Codec("json"))
-    async with await aio_pika.connect(rabbitmq_url) as connection:
+    async with await aio_pika.connect(broker_url) as connection:
         exchange = await (await connection.channel()).get_exchange(unique)
         await exchange.publish(
             aio_pika.Message(

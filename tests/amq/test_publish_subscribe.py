@@ -295,7 +295,7 @@ async def wait_parked(bus: Bus, queue: str) -> Any:
 
 
 async def test_what_cannot_be_decoded_is_parked_at_once(
-    bus: Bus, rabbitmq_url: str, unique: str
+    bus: Bus, broker_url: str, unique: str
 ) -> None:
     got = Collector()
     await bus.subscribe(unique, "#", got, queue=unique)
@@ -326,7 +326,7 @@ async def test_parked_messages_are_replayed_as_new(bus: Bus, unique: str) -> Non
 
 
 async def test_stop_lets_running_handlers_finish_and_gives_the_rest_back(
-    rabbitmq_url: str, unique: str
+    broker_url: str, unique: str
 ) -> None:
     started, finish = asyncio.Event(), asyncio.Event()
     finished: list[int] = []
@@ -336,7 +336,7 @@ async def test_stop_lets_running_handlers_finish_and_gives_the_rest_back(
         await finish.wait()
         finished.append(message.body)
 
-    async with connect(rabbitmq_url) as bus:
+    async with connect(broker_url) as bus:
         await bus.subscribe(unique, "#", handle, queue=unique)
         async with bus.publisher(unique).batch() as batch:
             for number in range(5):
@@ -348,13 +348,13 @@ async def test_stop_lets_running_handlers_finish_and_gives_the_rest_back(
             await stopping
     assert finished == [0]
     got = Collector()
-    async with connect(rabbitmq_url) as bus:
+    async with connect(broker_url) as bus:
         await bus.subscribe(unique, "#", got, queue=unique)
         assert sorted(await got.wait(4)) == [1, 2, 3, 4]
 
 
 async def test_a_handler_that_never_ends_is_cut_by_the_stop_and_its_message_goes_back(
-    rabbitmq_url: str, unique: str
+    broker_url: str, unique: str
 ) -> None:
     started = asyncio.Event()
 
@@ -362,14 +362,14 @@ async def test_a_handler_that_never_ends_is_cut_by_the_stop_and_its_message_goes
         started.set()
         await asyncio.Event().wait()
 
-    async with connect(rabbitmq_url, stop_timeout=0.2) as bus:
+    async with connect(broker_url, stop_timeout=0.2) as bus:
         await bus.subscribe(unique, "#", hang, queue=unique)
         await bus.publisher(unique).publish(1)
         await started.wait()
         async with asyncio.timeout(5):
             await bus.stop()
     got = Collector()
-    async with connect(rabbitmq_url) as bus:
+    async with connect(broker_url) as bus:
         await bus.subscribe(unique, "#", got, queue=unique)
         assert await got.wait(1) == [1]
 

@@ -36,14 +36,14 @@ async def cut(proxy: Proxy, bus: Bus) -> None:
 
 
 async def test_private_queues_and_all_bindings_come_back_and_returns_still_arrive(
-    rabbitmq_url: str, broker_port: int, unique: str
+    broker_url: str, broker_port: int, unique: str
 ) -> None:
     plain: list[int] = []
     by_headers: list[int] = []
     headers_exchange = Exchange(f"{unique}-headers", type="headers")
     async with (
         Proxy(broker_port) as proxy,
-        connect(through(proxy, rabbitmq_url), backoff=QUICK) as bus,
+        connect(through(proxy, broker_url), backoff=QUICK) as bus,
     ):
         await bus.subscribe(unique, ["a", "b"], lambda message: plain.append(message.body))
         await bus.subscribe(
@@ -67,7 +67,7 @@ async def test_private_queues_and_all_bindings_come_back_and_returns_still_arriv
 
 
 async def test_a_running_handler_outlives_the_connection_and_its_message_comes_again(
-    rabbitmq_url: str, broker_port: int, unique: str
+    broker_url: str, broker_port: int, unique: str
 ) -> None:
     begun: list[tuple[int, bool]] = []
     ended: list[int] = []
@@ -80,7 +80,7 @@ async def test_a_running_handler_outlives_the_connection_and_its_message_comes_a
 
     async with (
         Proxy(broker_port) as proxy,
-        connect(through(proxy, rabbitmq_url), backoff=QUICK) as bus,
+        connect(through(proxy, broker_url), backoff=QUICK) as bus,
     ):
         await bus.subscribe(unique, "#", handle, queue=unique)
         await bus.publisher(unique).publish(1)
@@ -92,14 +92,14 @@ async def test_a_running_handler_outlives_the_connection_and_its_message_comes_a
 
 
 async def test_a_deleted_queue_is_reported_and_made_again(
-    bus: Bus, rabbitmq_url: str, unique: str
+    bus: Bus, broker_url: str, unique: str
 ) -> None:
     reported: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: reported.append(context))
     got: list[int] = []
     await bus.subscribe(unique, "#", lambda message: got.append(message.body), queue=unique)
-    async with await aio_pika.connect(rabbitmq_url) as connection:
+    async with await aio_pika.connect(broker_url) as connection:
         await (await connection.channel()).queue_delete(unique)
     await until(lambda: reported)
     assert isinstance(reported[0]["exception"], TopologyError)
@@ -109,13 +109,15 @@ async def test_a_deleted_queue_is_reported_and_made_again(
     loop.set_exception_handler(None)
 
 
+# The embedded broker has no streams.
+@pytest.mark.parametrize("broker_url", ["rabbitmq"], indirect=True)
 async def test_a_stream_goes_on_where_it_was(
-    rabbitmq_url: str, broker_port: int, unique: str
+    broker_url: str, broker_port: int, unique: str
 ) -> None:
     got: list[int] = []
     async with (
         Proxy(broker_port) as proxy,
-        connect(through(proxy, rabbitmq_url), backoff=QUICK) as bus,
+        connect(through(proxy, broker_url), backoff=QUICK) as bus,
     ):
         await bus.subscribe(
             unique,
@@ -134,8 +136,8 @@ async def test_a_stream_goes_on_where_it_was(
     assert got == [0, 1, 2, 3, 4, 5]
 
 
-async def test_a_stopped_bus_starts_again(rabbitmq_url: str, unique: str) -> None:
-    bus = connect(rabbitmq_url, backoff=QUICK)
+async def test_a_stopped_bus_starts_again(broker_url: str, unique: str) -> None:
+    bus = connect(broker_url, backoff=QUICK)
     publisher = bus.publisher(unique)
     for _ in range(2):
         async with bus:

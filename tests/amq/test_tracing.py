@@ -20,7 +20,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 
 async def test_a_trace_goes_on_through_the_broker(
-    spans: InMemorySpanExporter, rabbitmq_url: str, unique: str
+    spans: InMemorySpanExporter, broker_url: str, unique: str
 ) -> None:
     from gestalt.amq import connect
 
@@ -33,7 +33,7 @@ async def test_a_trace_goes_on_through_the_broker(
         if message.body == 2:
             raise ValueError("bad")
 
-    async with connect(rabbitmq_url) as bus:
+    async with connect(broker_url) as bus:
         subscription = await bus.subscribe(unique, "#", handle, queue=unique, retry=None)
         await bus.publisher(unique).publish(1, "a.key", message_id="m1")
         await bus.publisher(unique).publish(2, "a.key")

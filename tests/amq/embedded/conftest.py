@@ -1,16 +1,10 @@
-"""The brokers and clients of these tests."""
+"""The clients of these tests."""
 
 import contextlib
 
 import pytest
 
 from wire_client import WireClient
-
-
-@pytest.fixture(params=["embedded", "rabbitmq"])
-def broker_url(request):
-    """The URL of an embedded broker, and then of a RabbitMQ: what holds for one holds for both."""
-    return request.getfixturevalue("amqp_url" if request.param == "embedded" else "rabbitmq_url")
 
 
 @pytest.fixture
