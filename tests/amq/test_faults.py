@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -24,6 +25,7 @@ from gestalt.amq import (
     OutcomeUnknown,
     connect,
 )
+from gestalt.amq.embedded import ThreadedBroker
 from gestalt.core import Backoff, StateError
 from proxy import Direction, Proxy
 from rabbitmq import RabbitMQNode
@@ -249,15 +251,32 @@ async def test_a_bus_fails_over_to_the_next_broker(
             assert second.accepted == 2
 
 
+class Alarm(NamedTuple):
+    """A broker that can be made to block who publishes."""
+
+    url: str
+    begin: Callable[[], None]
+    end: Callable[[], None]
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def alarm(request: pytest.FixtureRequest) -> Alarm:
+    if request.param == "embedded":
+        broker: ThreadedBroker = request.getfixturevalue("amqp_broker")
+        return Alarm(broker.url, broker.block_publishers, broker.unblock_publishers)
+    node: RabbitMQNode = request.getfixturevalue("rabbitmq_node")
+    return Alarm(node.url, node.raise_memory_alarm, node.clear_memory_alarm)
+
+
 async def test_a_memory_alarm_blocks_publishers_by_their_deadline_and_harms_no_consumer(
-    rabbitmq_node: RabbitMQNode, unique: str
+    alarm: Alarm, unique: str
 ) -> None:
     handled: list[int] = []
-    async with connect(rabbitmq_node.url, backoff=QUICK) as bus:
+    async with connect(alarm.url, backoff=QUICK) as bus:
         await bus.subscribe(unique, "#", lambda message: handled.append(message.body))
         publisher = bus.publisher(unique, timeout=0.5)
         await publisher.publish(0)
-        await asyncio.to_thread(rabbitmq_node.raise_memory_alarm)
+        await asyncio.to_thread(alarm.begin)
         try:
             # The broker tells of the alarm when the first message has reached it.
             with pytest.raises(OutcomeUnknown, match="blocks publishers"):
@@ -268,7 +287,7 @@ async def test_a_memory_alarm_blocks_publishers_by_their_deadline_and_harms_no_c
             waiting = asyncio.create_task(publisher.publish(3, timeout=20))
             await asyncio.sleep(0)
         finally:
-            await asyncio.to_thread(rabbitmq_node.clear_memory_alarm)
+            await asyncio.to_thread(alarm.end)
         await waiting
         async with asyncio.timeout(10):
             while handled != [0, 1, 3]:

@@ -47,6 +47,8 @@ _OUTPUT_LIMIT = 256 * 1024
 # More than one read should bring, in bytes: asyncio would allocate four times as much for each.
 _READ_SIZE = 64 * 1024
 
+_Event = tuple[int, Method | ProtocolHeader | Heartbeat, Content | None]
+
 
 class Connection(asyncio.Protocol):
     """A connection, from its acceptance to its end.
@@ -68,8 +70,9 @@ class Connection(asyncio.Protocol):
         self._closing_channels: set[int] = set()
         # The channels on which something was published in the present batch of input.
         self._published: dict[Channel, None] = {}
-        self._has_published = False
         self._blocked = False
+        # What was read and waits until the connection is no more blocked: one read at most.
+        self._waiting: list[_Event] = []
         # Why nothing is read at the moment.
         self._holds: set[str] = set()
         self._out: list[bytes] = []
@@ -107,10 +110,7 @@ class Connection(asyncio.Protocol):
             events = self._decoder.feed(data)
         except WireError as error:
             events, wire_error = list(error.events), error
-        for channel, item, content in events:
-            if self._transport is None or self._transport.is_closing():
-                return
-            self._receive(channel, item, content)
+        self._take(events)
         if wire_error is not None and not self._closing:
             self._close_for(wire_error, 0, None)
         self._confirm()
@@ -164,17 +164,11 @@ class Connection(asyncio.Protocol):
         self._last_received = self._loop.time()
         if not self._holds and self._transport is not None:
             self._transport.resume_reading()
+            waiting, self._waiting = self._waiting, []
+            self._take(waiting)
+            self._confirm()
         if reason == "frozen":
             self.flush()
-
-    def block(self, reason: str) -> None:
-        """Tells a publisher that the broker takes no more, and takes no more from it."""
-        if self._blocked or not self._has_published:
-            return
-        self._blocked = True
-        if self._can("connection.blocked"):
-            self.write(method_frame(0, ConnectionBlocked(reason)))
-        self.hold("blocked")
 
     def unblock(self) -> None:
         """Tells a publisher that it may go on."""
@@ -199,6 +193,27 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     # Within
+
+    def _take(self, events: list[_Event]) -> None:
+        if self._waiting:
+            self._waiting += events
+            return
+        reason = self._hub.block_reason
+        for position, (number, item, content) in enumerate(events):
+            if self._transport is None or self._transport.is_closing():
+                return
+            if reason is not None and isinstance(item, BasicPublish) and not self._closing:
+                self._block(reason)
+                self._waiting = events[position:]
+                return
+            self._receive(number, item, content)
+
+    def _block(self, reason: str) -> None:
+        """Tells a publisher that the broker takes no more, and takes no more from it."""
+        self._blocked = True
+        if self._can("connection.blocked"):
+            self.write(method_frame(0, ConnectionBlocked(reason)))
+        self.hold("blocked")
 
     def _can(self, capability: str) -> bool:
         return self._negotiation.capabilities.get(capability) is True
@@ -286,12 +301,9 @@ class Connection(asyncio.Protocol):
         if channel is None:
             self._on_closed_channel(session, number, method)
         elif isinstance(method, BasicPublish) and content is not None:
-            self._has_published = True
             self._published[channel] = None
             channel.refuse_publishes = self._hub.refuse_publishes
             channel.publish(method, content)
-            if self._hub.block_reason is not None:
-                self.block(self._hub.block_reason)
         elif isinstance(method, ChannelClose):
             channel.send_confirms()
             channel.close()

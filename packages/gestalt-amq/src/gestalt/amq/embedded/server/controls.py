@@ -98,7 +98,7 @@ class Controls:
     def block_publishers(self, reason: str = MEMORY_REASON) -> None:
         """Blocks every connection that publishes, with connection.blocked, as when memory is low.
 
-        As with RabbitMQ, a connection that has not published yet is blocked by its first publish.
+        As with RabbitMQ, a connection is blocked by its next publish. That waits, and what follows.
         """
         self._control(lambda hub: hub.block(reason))
 

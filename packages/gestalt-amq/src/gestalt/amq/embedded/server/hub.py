@@ -72,6 +72,7 @@ class Hub:
                 connection.hold("frozen")
             else:
                 connection.release("frozen")
+        self.settle()
 
     def block(self, reason: str | None) -> None:
         """Blocks publishers for this reason, or with None lets the memory alone decide again."""
@@ -102,11 +103,9 @@ class Hub:
         if reason == self.block_reason:
             return
         self.block_reason = reason
-        for connection in list(self.connections):
-            if reason is None:
+        if reason is None:
+            for connection in list(self.connections):
                 connection.unblock()
-            else:
-                connection.block(reason)
 
     def _set_timer(self, due: float) -> None:
         if self._timer is not None:
