@@ -23,6 +23,7 @@ from gestalt.amq import (
     Disconnected,
     NotSent,
     OutcomeUnknown,
+    Queue,
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
@@ -296,23 +297,29 @@ async def test_a_memory_alarm_blocks_publishers_by_their_deadline_and_harms_no_c
 
 
 CONSUMER = """
-import asyncio, signal, sys
-from gestalt.amq import connect
+import asyncio, os, signal, sys
+from gestalt.amq import Queue, connect
 
-async def main(url, name, hang):
+async def main(url, name, mode):
     stop = asyncio.Event()
+    ready = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
 
     async def handle(message):
+        await ready.wait()
         print("begin", message.body, flush=True)
-        if hang == "hang":
+        if mode == "hang":
             await asyncio.sleep(3600)
+        if mode == "crash":
+            os._exit(3)
         await asyncio.sleep(0.2)
         print("end", message.body, flush=True)
 
     async with connect(url) as bus:
-        await bus.subscribe(name, "#", handle, queue=name, prefetch=10)
+        queue, prefetch = (Queue(name, delivery_limit=1), 1) if mode == "crash" else (name, 10)
+        await bus.subscribe(name, "#", handle, queue=queue, prefetch=prefetch)
         print("ready", flush=True)
+        ready.set()
         await stop.wait()
 
 asyncio.run(main(*sys.argv[1:]))
@@ -354,6 +361,33 @@ async def test_what_a_killed_consumer_had_is_handled_by_another(
     await bus.subscribe(unique, "#", traffic.handle, queue=unique)
     await traffic.until(lambda: len(traffic.handled) == 20)
     assert traffic.handled == Counter(range(20))
+
+
+async def test_a_message_that_ends_its_consumer_each_time_is_parked_by_the_broker(
+    bus: Bus,
+    unique: str,
+    consumer: Callable[[str], Awaitable[asyncio.subprocess.Process]],
+) -> None:
+    queue = Queue(unique, delivery_limit=1)
+    subscription = await bus.subscribe(unique, "#", print, queue=queue)
+    await subscription.stop()
+    publisher = bus.publisher(unique, mandatory=True)
+    await publisher.publish("poison", "a.key")
+    await publisher.publish("good")
+    for _ in range(2):
+        process = await consumer("crash")
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"begin poison\n"
+        assert await process.wait() == 3
+    async with asyncio.timeout(10):
+        while not (parked := await bus.parked(unique).list()):
+            await asyncio.sleep(0.05)
+    assert [(message.body, message.routing_key) for message in parked] == [(b'"poison"', "a.key")]
+    assert (parked[0].error, parked[0].reason) == (None, "parked by the broker: delivery_limit")
+    got: asyncio.Queue[str] = asyncio.Queue()
+    await bus.subscribe(unique, "#", lambda message: got.put_nowait(message.body), queue=queue)
+    async with asyncio.timeout(10):
+        assert await got.get() == "good"
 
 
 async def test_sigterm_lets_a_consumer_finish_what_it_began(

@@ -10,6 +10,7 @@ import pytest
 from gestalt.amq import (
     Bus,
     BusMessage,
+    Connected,
     Exchange,
     Queue,
     Rejected,
@@ -17,6 +18,7 @@ from gestalt.amq import (
     Unroutable,
     connect,
 )
+from gestalt.amq.embedded import ThreadedBroker
 from gestalt.core import Backoff
 from proxy import Proxy
 
@@ -30,8 +32,9 @@ async def until(condition: Callable[[], object], limit: float = 10) -> None:
 
 
 async def cut(proxy: Proxy, bus: Bus) -> None:
+    accepted = proxy.accepted
     await proxy.cut()
-    await until(lambda: not bus.ready)
+    await until(lambda: proxy.accepted == accepted + 2)
     await until(lambda: bus.ready)
 
 
@@ -134,6 +137,40 @@ async def test_a_stream_goes_on_where_it_was(
         await publisher.publish(5)
         await until(lambda: len(got) >= 6)
     assert got == [0, 1, 2, 3, 4, 5]
+
+
+async def test_a_bus_goes_over_to_another_broker_and_back(unique: str) -> None:
+    # What was handled and not acknowledged in time comes again from the first.
+    got: set[int] = set()
+    connected: list[Connected] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, Connected):
+            connected.append(event)
+
+    def lose(broker: ThreadedBroker) -> None:
+        broker.refuse_connections()
+        assert broker.drop_connections() == 2
+
+    with ThreadedBroker(stop_timeout=0) as first, ThreadedBroker(stop_timeout=0) as second:
+        brokers = [first.url, second.url]
+        async with connect(brokers, backoff=QUICK, on_event=note) as bus:
+            await bus.subscribe(unique, "#", lambda m: got.add(m.body), queue=unique)
+            publisher = bus.publisher(unique, mandatory=True)
+            await publisher.publish(0)
+            await until(lambda: got == {0})
+            assert second.connection_count() == 0
+            lose(first)
+            await until(lambda: len(connected) == 4)
+            await publisher.publish(1)
+            await until(lambda: got == {0, 1})
+            assert second.connection_count() == 2
+            first.accept_connections()
+            lose(second)
+            await until(lambda: len(connected) == 6)
+            await publisher.publish(2)
+            await until(lambda: got == {0, 1, 2})
+            assert first.connection_count() == 2
 
 
 async def test_a_stopped_bus_starts_again(broker_url: str, unique: str) -> None:
