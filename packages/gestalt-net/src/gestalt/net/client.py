@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 from gestalt.core import Backoff, Handler, StateError
@@ -18,6 +18,7 @@ from .keepalive import keep_alive
 from .limits import Limits
 from .message import StreamMessage
 from .peer import Peer
+from .sender import ACCEPTED
 from .server import check_tls
 from .tls import Tls
 from .wire import Wire
@@ -141,8 +142,8 @@ class StreamClient(StreamEndpoint):
         """
         return (await self._connected(self._connect_timeout if timeout is None else timeout)).peer
 
-    async def send(self, body: Any, type_id: int | None = None) -> None:
-        """Send a message; wait for a connection, and as long as the server is too slow to take it.
+    def send(self, body: Any, type_id: int | None = None) -> Awaitable[None]:
+        """Send a message; `await` it, for it waits for a connection and for a server that is slow.
 
         It returns when the message is accepted, not when it has arrived. Cancelled while it waits,
         it sends nothing.
@@ -162,18 +163,21 @@ class StreamClient(StreamEndpoint):
         """
         frame = self._encode(body, type_id)
         connection = self._connection
-        if connection is None or (connection.full and connection.closing):
-            connection = await self._connected(self._connect_timeout)
-        if connection.full:
-            await connection.writable()
-        # What Sender.write does: a call of it is a tenth of the whole.
-        frames = connection.frames
-        if not frames:
-            connection.flush_soon()
-        frames.append(frame)
-        size = connection.size = connection.size + len(frame)
-        if size >= connection.high_water:
-            connection.full = True
+        if connection is None:
+            return self._send_later(frame)
+        # What Sender.write does, for all messages of a turn but its first.
+        room = connection.room - len(frame)
+        if room > 0:
+            connection.room = room
+            connection.frames.append(frame)
+            return ACCEPTED
+        if connection.full and connection.closing:
+            return self._send_later(frame)
+        return connection.send(frame)
+
+    async def _send_later(self, frame: bytes) -> None:
+        connection = await self._connected(self._connect_timeout)
+        await connection.send(frame)
 
     def send_nowait(self, body: Any, type_id: int | None = None) -> None:
         """Send a message now, or raise.

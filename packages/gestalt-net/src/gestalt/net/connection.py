@@ -153,7 +153,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         """Close at once; what waits to be sent is lost."""
         if not self.lost:
             self.fault = self.fault or fault
-            self.full = True
+            self.refuse()
             self.transport.abort()
 
     async def wait_closed(self) -> None:

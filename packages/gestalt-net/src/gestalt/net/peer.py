@@ -1,9 +1,10 @@
 """The other end of a connection, as an application sees it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .address import Address
+from .sender import ACCEPTED
 from .tls import TlsDetails
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Peer:
         self.id = endpoint._next_peer_id()
         self.state: Any = None
 
-    async def send(self, body: Any, type_id: int | None = None) -> None:
-        """Send a message; wait as long as the peer is too slow to take it.
+    def send(self, body: Any, type_id: int | None = None) -> Awaitable[None]:
+        """Send a message; `await` it, which waits as long as the peer is too slow to take it.
 
         It returns when the message is accepted, not when it has arrived. Cancelled while it waits,
         it sends nothing.
@@ -45,16 +46,13 @@ class Peer:
         """
         frame = self._encode(body, type_id)
         connection = self._connection
-        if connection.full:
-            await connection.writable()
-        # What Sender.write does: a call of it is a tenth of the whole.
-        frames = connection.frames
-        if not frames:
-            connection.flush_soon()
-        frames.append(frame)
-        size = connection.size = connection.size + len(frame)
-        if size >= connection.high_water:
-            connection.full = True
+        # What Sender.write does, for all messages of a turn but its first.
+        room = connection.room - len(frame)
+        if room > 0:
+            connection.room = room
+            connection.frames.append(frame)
+            return ACCEPTED
+        return connection.send(frame)
 
     def send_nowait(self, body: Any, type_id: int | None = None) -> None:
         """Send a message now, or raise.

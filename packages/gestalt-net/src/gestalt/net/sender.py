@@ -1,9 +1,32 @@
 """The sending half of a connection: writes are gathered, and what waits is bounded."""
 
 import asyncio
-from typing import cast
+from collections.abc import Awaitable, Generator
+from types import coroutine
+from typing import Any, cast
 
 from .errors import SendBufferFull
+
+
+@coroutine
+def _at_once() -> Generator[Any, Any, None]:
+    return
+    yield
+
+
+def _completed() -> Awaitable[None]:
+    generator = _at_once()
+    for _ in generator:
+        pass
+    return generator
+
+
+ACCEPTED = _completed()
+"""What `send` returns where there is nothing to wait for: any number of awaits end at once.
+
+A finished generator: awaiting it takes half the time that calling a coroutine function does, and on
+Python 3.12 and later a third of what awaiting a finished future does.
+"""
 
 
 class Sender:
@@ -22,7 +45,7 @@ class Sender:
         "frames",
         "full",
         "high_water",
-        "size",
+        "room",
         "transport",
     )
 
@@ -32,7 +55,9 @@ class Sender:
         self._loop = loop
         self.high_water = high_water
         self.frames: list[bytes] = []
-        self.size = 0
+        # How many bytes may be appended to `frames` without calling `write`: 0 where nothing is
+        # queued, so that no flush is due, and where `full` is set. It is one look for all of them.
+        self.room = 0
         # How many messages the bytes in the transport make up.
         self._in_flight = 0
         self._blocked = False
@@ -45,10 +70,31 @@ class Sender:
         """Queue a frame; the caller has looked at `full` before."""
         if not self.frames:
             self.flush_soon()
+            self.room = self.high_water
         self.frames.append(frame)
-        self.size += len(frame)
-        if self.size >= self.high_water:
-            self.full = True
+        self.room -= len(frame)
+        if self.room <= 0:
+            self.refuse()
+
+    def send(self, frame: bytes) -> Awaitable[None]:
+        """Queue a frame now, or when it is awaited, as soon as `full` is cleared.
+
+        Raises:
+            ConnectionLost: when it is awaited; the connection is closed, or was lost meanwhile.
+        """
+        if self.full:
+            return self._send_later(frame)
+        self.write(frame)
+        return ACCEPTED
+
+    async def _send_later(self, frame: bytes) -> None:
+        await self.writable()
+        self.write(frame)
+
+    def refuse(self) -> None:
+        """Let nobody write."""
+        self.full = True
+        self.room = 0
 
     def flush_soon(self) -> None:
         """Flush at the end of this turn of the event loop."""
@@ -66,7 +112,7 @@ class Sender:
             self.flush()
             if self.full:
                 raise SendBufferFull(
-                    f"{self!r} takes no more: {self.size} bytes wait, and "
+                    f"{self!r} takes no more: {sum(map(len, self.frames))} bytes wait, and "
                     f"{self.transport.get_write_buffer_size()} are with the system"
                 )
         self.write(frame)
@@ -101,14 +147,15 @@ class Sender:
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         self._in_flight = len(frames)
         frames.clear()
-        self.size = 0
+        self.room = 0
         self.full = False
         self._flushes += 1
         # Not writelines: it ignores flow control on Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1.
         self.transport.write(data)
         if self.transport.is_closing():
             # It failed, and will take nothing any more: what it was given is in doubt.
-            self._blocked = self.full = True
+            self._blocked = True
+            self.refuse()
 
     @property
     def blocked(self) -> bool:
@@ -140,10 +187,10 @@ class Sender:
             if blocked:
                 self._blocked = True
                 self._in_flight += in_flight
-        self.full = True
+        self.refuse()
 
     def _stop_sending(self) -> None:
-        self.full = True
+        self.refuse()
         self._wake()
 
     def _wake(self) -> None:
