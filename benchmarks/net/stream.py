@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
-from benchmarks.net import tuned
+from benchmarks.net import peers, tuned
 
 
 async def gestalt_server(run: Run) -> Measured:
@@ -63,7 +63,7 @@ BENCHMARK = Benchmark(
             name="tuned by hand",
             server=tuned.server,
             client=tuned.client,
-            work=f"{FRAMES}; counted, handed to nobody",
+            work=f"{FRAMES}; one call to send each, cut and counted, handed to nobody",
             guarantees="backpressure",
         ),
         Contender(
@@ -80,7 +80,7 @@ BENCHMARK = Benchmark(
             package="uvloop",
             server=tuned.server,
             client=tuned.client,
-            work=f"{FRAMES}; counted, handed to nobody",
+            work=f"{FRAMES}; one call to send each, cut and counted, handed to nobody",
             guarantees="backpressure",
         ),
         Contender(
@@ -91,6 +91,38 @@ BENCHMARK = Benchmark(
             client=gestalt_client,
             work=f"{FRAMES}; a message object to a plain handler, one `await send` per message",
             guarantees="backpressure, limits, errors and stop are handled",
+        ),
+        Contender(
+            name="twisted",
+            package="twisted",
+            server=peers.twisted_server,
+            client=peers.twisted_client,
+            work="Int32StringReceiver: no type; to its method, one sendString per message",
+            guarantees="backpressure by a producer",
+        ),
+        Contender(
+            name="pyzmq",
+            package="pyzmq",
+            server=peers.zmq_server,
+            client=peers.zmq_client,
+            work="PUSH and PULL, blocking: no type; one send and one recv per message",
+            guarantees="backpressure at 1,000 messages, reconnects; its I/O has threads of its own",
+        ),
+        Contender(
+            name="asyncio streams",
+            server=peers.streams_server,
+            client=peers.streams_client,
+            work=f"{FRAMES}; one write and drain, two readexactly per message",
+            guarantees="backpressure",
+        ),
+        Contender(
+            name="gestalt 20.1.1",
+            package="gestalt",
+            environment="bench-predecessor",
+            server=peers.predecessor_server,
+            client=peers.predecessor_client,
+            work=f"{FRAMES}; to a plain handler, one send per message",
+            guarantees="none: what the peer does not take grows in memory",
         ),
     ],
 )

@@ -57,13 +57,28 @@ class Receiver(asyncio.BufferedProtocol):
 
 
 class Sender(asyncio.Protocol):
-    """Tells whether the transport takes more."""
+    """Gathers the frames of a turn of the event loop; tells whether the transport takes more."""
 
     def __init__(self) -> None:
         self.resumed: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._frames: list[bytes] = []
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def send(self, payload: bytes, type_id: int) -> None:
+        """Queue a frame; the caller waits for `resumed` where that is set."""
+        if not self._frames:
+            self._loop.call_soon(self._flush)
+        self._frames.append(HEADER.pack(len(payload), type_id) + payload)
+
+    def _flush(self) -> None:
+        self.transport.write(b"".join(self._frames))
+        self._frames.clear()
 
     def pause_writing(self) -> None:
-        self.resumed = asyncio.get_running_loop().create_future()
+        self.resumed = self._loop.create_future()
 
     def resume_writing(self) -> None:
         if self.resumed is not None:
@@ -90,16 +105,15 @@ async def server(run: Run) -> Measured:
 
 async def client(run: Run) -> None:
     loop = asyncio.get_running_loop()
-    transport: Any
     transport, sender = await loop.create_connection(Sender, "127.0.0.1", run.partner["port"])
-    pack = HEADER.pack
+    send = sender.send
     payload = bytes(run.options["size"])
     per_batch = max(1, BATCH // (len(payload) + 8))
     end = time.perf_counter() + run.seconds
     while time.perf_counter() < end:
-        transport.write(b"".join([pack(len(payload), 7) + payload for _ in range(per_batch)]))
+        for _ in range(per_batch):
+            send(payload, 7)
+        await asyncio.sleep(0)
         if sender.resumed is not None:
             await sender.resumed
-        else:
-            await asyncio.sleep(0)
     transport.close()
