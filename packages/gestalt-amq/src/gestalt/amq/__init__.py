@@ -1,4 +1,4 @@
-"""Topic publish and subscribe, and request and reply, over RabbitMQ."""
+"""Topic publish and subscribe over RabbitMQ."""
 
 from .batch import Batch
 from .bus import Bus, connect
