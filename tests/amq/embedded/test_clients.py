@@ -57,6 +57,8 @@ async def test_aio_pika_calls_remote_functions(connection):
     await rpc.close()
 
 
+# aiormq, in its older versions, leaves the stream of a connection unclosed that was cut.
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*StreamWriter.__del__")
 async def test_aio_pika_reconnects_after_a_cut(amqp_url, amqp_broker):
     connection = await aio_pika.connect_robust(amqp_url, reconnect_interval=0.01)
     async with connection:

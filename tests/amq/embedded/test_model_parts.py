@@ -80,6 +80,15 @@ def entry(position: int, priority: int) -> Entry:
     return Entry(message, position, None)
 
 
+# Not lambdas, whose source older versions of hypothesis look up and parse at every step.
+def has_ready(machine: "ReadyMachine") -> bool:
+    return bool(machine.expected)
+
+
+def has_taken(machine: "ReadyMachine") -> bool:
+    return bool(machine.taken)
+
+
 class ReadyMachine(RuleBasedStateMachine):
     """Random use of the ready messages, against a sorted list."""
 
@@ -97,7 +106,7 @@ class ReadyMachine(RuleBasedStateMachine):
         self.ready.append(new)
         self.expected.append(new)
 
-    @precondition(lambda self: self.expected)
+    @precondition(has_ready)
     @rule()
     def take(self):
         first = self.expected.pop(0)
@@ -105,7 +114,7 @@ class ReadyMachine(RuleBasedStateMachine):
         assert self.ready.take() is first
         self.taken.append(first)
 
-    @precondition(lambda self: self.taken)
+    @precondition(has_taken)
     @rule(data=st.data())
     def put_back(self, data):
         back = self.taken.pop(data.draw(st.integers(0, len(self.taken) - 1)))
