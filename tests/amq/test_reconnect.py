@@ -161,13 +161,13 @@ async def test_a_bus_goes_over_to_another_broker_and_back(unique: str) -> None:
             await until(lambda: got == {0})
             assert second.connection_count() == 0
             lose(first)
-            await until(lambda: len(connected) == 4)
+            await until(lambda: len(connected) == 4 and bus.ready)
             await publisher.publish(1)
             await until(lambda: got == {0, 1})
             assert second.connection_count() == 2
             first.accept_connections()
             lose(second)
-            await until(lambda: len(connected) == 6)
+            await until(lambda: len(connected) == 6 and bus.ready)
             await publisher.publish(2)
             await until(lambda: got == {0, 1, 2})
             assert first.connection_count() == 2
