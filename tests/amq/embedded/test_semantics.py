@@ -227,7 +227,7 @@ def test_a_prefetch_limits_each_consumer(client):
     for number in range(3):
         client.publish(1, "", queue, b"%d" % number)
     assert bodies(client, 2) == [b"0", b"1"]
-    assert client.call(1, m.QueueDeclare(0, queue, True)).message_count == 1
+    wait_until(lambda: client.call(1, m.QueueDeclare(0, queue, True)).message_count == 1)
     client.send(1, m.BasicAck(1))
     assert bodies(client, 1) == [b"2"]
 
