@@ -139,6 +139,8 @@ async def test_a_stream_goes_on_where_it_was(
     assert got == [0, 1, 2, 3, 4, 5]
 
 
+# aiormq, in its older versions, leaves the stream of a connection unclosed that was cut.
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*StreamWriter.__del__")
 async def test_a_bus_goes_over_to_another_broker_and_back(unique: str) -> None:
     # What was handled and not acknowledged in time comes again from the first.
     got: set[int] = set()
