@@ -183,7 +183,8 @@ class Proxy:
             if not link.half_open:
                 writer.write_eof()
                 return
-        except OSError:
+        except (OSError, RuntimeError):
+            # uvloop raises RuntimeError for a transport that is closed.
             if not link.half_open:
                 link.reset(half_open=False)
                 return
