@@ -104,7 +104,7 @@ async def test_two_endpoints_in_one_process_do_not_share_their_types(
     other.add(1, Text)
     got: asyncio.Queue[Any] = asyncio.Queue()
     for table, value in ((types, Position(1.0, 2.0)), (other, Text("one"))):
-        wire = Wire(Mti(), Codec("msgpack", types=table))
+        wire = Wire(Mti(), Codec("json", types=table))
         client = await connect(await serve(got.put_nowait, wire=wire))
         await client.send(value)
         message = await within(got.get())
