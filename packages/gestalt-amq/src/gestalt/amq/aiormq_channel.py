@@ -32,8 +32,10 @@ class AiormqChannel(Channel):
         frame_limit: int,
         on_delivery: Callable[[Delivery], None] | None,
         on_cancelled: Callable[[], None] | None,
+        on_returned: Callable[[Delivery], None] | None,
     ) -> None:
-        self.closed: asyncio.Future[AmqError] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[AmqError] = self._loop.create_future()
         self.content: frames.PartialContent | None = None
         self._link = link
         self._channel = channel
@@ -41,6 +43,7 @@ class AiormqChannel(Channel):
         self._frame_limit = frame_limit
         self._deliver = on_delivery
         self._cancelled = on_cancelled
+        self._returned = on_returned
         self._sequence = 0
         # In the order of their numbers, as the broker counts them.
         self._unconfirmed: dict[int, Confirm] = {}
@@ -58,24 +61,35 @@ class AiormqChannel(Channel):
         *,
         mandatory: bool = False,
     ) -> Confirm:
-        if self.closed.done():
-            raise LinkLost(str(self.closed.result()))
         number = self._sequence + 1
         if mandatory:
             headers = {**(properties.headers or {}), SEQUENCE_HEADER: number}
-            encoded = frames.encode_properties(replace(properties, headers=headers))
-        elif properties is self._encoded[0]:
+            properties = replace(properties, headers=headers)
+        self.send(exchange, routing_key, properties, body, mandatory=mandatory)
+        # Whatever could not be encoded has been refused by now: the number is used up.
+        self._sequence = number
+        confirm = self._unconfirmed[number] = self._loop.create_future()
+        return confirm
+
+    def send(
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: Properties,
+        body: bytes,
+        *,
+        mandatory: bool = False,
+    ) -> None:
+        if self.closed.done():
+            raise LinkLost(str(self.closed.result()))
+        if properties is self._encoded[0]:
             encoded = self._encoded[1]
         else:
             encoded = frames.encode_properties(properties)
             self._encoded = (properties, encoded)
         method = frames.publish_method(self._number, exchange, routing_key, mandatory)
         parts = frames.content(self._number, encoded, body, self._frame_limit)
-        # Whatever could not be encoded has been refused by now: the number is used up.
-        self._sequence = number
-        confirm = self._unconfirmed[number] = Confirm()
         self._link.write([method, *parts], len(body) + 128)
-        return confirm
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         if not self.closed.done():
@@ -110,6 +124,9 @@ class AiormqChannel(Channel):
             self._settle(unconfirmed.pop(first), accepted)
 
     def on_returned(self, code: int, text: str, delivery: Delivery) -> None:
+        if self._returned is not None:
+            self._returned(delivery)
+            return
         number = (delivery.properties.headers or {}).get(SEQUENCE_HEADER)
         # The acknowledgement that follows finds it settled.
         confirm = self._unconfirmed.get(number) if isinstance(number, int) else None
@@ -208,7 +225,12 @@ class AiormqChannel(Channel):
         await self._ask(partial(self._channel.basic_qos, prefetch_count=prefetch))
 
     async def consume(
-        self, queue: str, *, exclusive: bool = False, arguments: Mapping[str, Any] | None = None
+        self,
+        queue: str,
+        *,
+        exclusive: bool = False,
+        no_ack: bool = False,
+        arguments: Mapping[str, Any] | None = None,
     ) -> str:
         consuming = await self._ask(
             partial(
@@ -216,6 +238,7 @@ class AiormqChannel(Channel):
                 queue,
                 _not_called,
                 exclusive=exclusive,
+                no_ack=no_ack,
                 arguments=dict(arguments or {}),
             )
         )

@@ -286,12 +286,13 @@ class AiormqLink(Link):
         confirms: bool = False,
         on_delivery: Callable[[Delivery], None] | None = None,
         on_cancelled: Callable[[], None] | None = None,
+        on_returned: Callable[[Delivery], None] | None = None,
     ) -> Channel:
         if self.lost.done():
             raise LinkLost(str(self.lost.result()))
         channel = await self.ask(partial(self._connection.channel, publisher_confirms=confirms))
         limit = self._connection.connection_tune.frame_max - FRAME_OVERHEAD
-        opened = AiormqChannel(self, channel, limit, on_delivery, on_cancelled)
+        opened = AiormqChannel(self, channel, limit, on_delivery, on_cancelled, on_returned)
         self._channels.add(opened)
         self.inlet.sinks[channel.number] = opened
         return opened

@@ -62,7 +62,8 @@ def short_string(text: str) -> bytes:
     Raises:
         ValueError: it has more than 255 bytes.
     """
-    data = text.encode()
+    # What was read with surrogates, not being UTF-8, is written as it was.
+    data = text.encode("utf-8", "surrogateescape")
     if len(data) > 255:
         raise ValueError(f"AMQP takes at most 255 bytes here, got {len(data)}: {text[:60]!r}...")
     return bytes((len(data),)) + data

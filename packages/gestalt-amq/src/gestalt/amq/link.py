@@ -9,20 +9,14 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from .errors import AmqError
 from .properties import Delivery, Properties
 
 
-class Confirm(asyncio.Future[None]):
-    """The broker's answer to one publish: None, or Unroutable, Rejected or LinkLost.
-
-    Attributes:
-        deadline: when its publisher gives up waiting, by the loop's clock.
-    """
-
-    deadline: float = 0.0
+Confirm: TypeAlias = asyncio.Future[None]
+"""The broker's answer to one publish: None, or Unroutable, Rejected or LinkLost."""
 
 
 class Channel(ABC):
@@ -48,6 +42,24 @@ class Channel(ABC):
         mandatory: bool = False,
     ) -> Confirm:
         """Send a message, with whatever else is sent in this turn of the loop.
+
+        Raises:
+            LinkLost: the channel has ended; nothing was sent.
+        """
+
+    @abstractmethod
+    def send(
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: Properties,
+        body: bytes,
+        *,
+        mandatory: bool = False,
+    ) -> None:
+        """Send a message as `publish` does, on a channel without confirmations.
+
+        A mandatory one that no queue takes goes to the channel's `on_returned`.
 
         Raises:
             LinkLost: the channel has ended; nothing was sent.
@@ -118,9 +130,18 @@ class Channel(ABC):
 
     @abstractmethod
     async def consume(
-        self, queue: str, *, exclusive: bool = False, arguments: Mapping[str, Any] | None = None
+        self,
+        queue: str,
+        *,
+        exclusive: bool = False,
+        no_ack: bool = False,
+        arguments: Mapping[str, Any] | None = None,
     ) -> str:
-        """Begin to consume and return the consumer's tag."""
+        """Begin to consume and return the consumer's tag; with `no_ack` nothing is to be settled.
+
+        Raises:
+            TopologyError: the broker refused it; the channel has ended by that.
+        """
 
     @abstractmethod
     async def cancel(self, consumer_tag: str) -> None:
@@ -157,6 +178,7 @@ class Link(ABC):
         confirms: bool = False,
         on_delivery: Callable[[Delivery], None] | None = None,
         on_cancelled: Callable[[], None] | None = None,
+        on_returned: Callable[[Delivery], None] | None = None,
     ) -> Channel:
         """Open a channel.
 
@@ -164,6 +186,7 @@ class Link(ABC):
             confirms: the broker confirms each publish.
             on_delivery: takes each delivery of the channel's consumers.
             on_cancelled: the broker cancelled the consumer, as when its queue was deleted.
+            on_returned: takes each mandatory message of `Channel.send` that no queue took.
 
         Raises:
             LinkLost: the connection has ended.

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from typing import Any, Unpack, cast
+from typing import Any, Unpack
 
 from gestalt.codecs import Codec
-from gestalt.core import Backoff, StateError
+from gestalt.core import Backoff
 
 from .batch import Batch, lost_after_sending
 from .declare import declare_exchange
-from .errors import (
-    AmqError,
-    Blocked,
-    LinkLost,
-    NotSent,
-    OutcomeUnknown,
-    Rejected,
-    TopologyError,
-)
+from .errors import LinkLost, OutcomeUnknown, Rejected
 from .link import Channel, Confirm, Link
 from .outgoing import MessageOptions, make_properties
+from .outlet import Outlet
 from .properties import PERSISTENT, TRANSIENT, Properties
 from .supervisor import Supervisor
 from .topology import Exchange
@@ -31,7 +23,7 @@ from .tracing import Tracing
 MIN_CHANNEL_AGE = 1.0
 
 
-class Publisher:
+class Publisher(Outlet):
     """Publishes to one exchange; made by `Bus.publisher`, and shared by any number of tasks.
 
     A publish returns when the broker has confirmed it: it is stored, and replicated, as the
@@ -52,28 +44,16 @@ class Publisher:
         backoff: Backoff,
         tracing: Tracing | None,
     ) -> None:
-        if not timeout > 0:
-            raise ValueError(f"timeout must be above 0, got {timeout}")
         if max_unconfirmed < 1:
             raise ValueError(f"max_unconfirmed must be at least 1, got {max_unconfirmed}")
+        super().__init__(
+            supervisor, timeout=timeout, max_pending=max_unconfirmed, backoff=backoff
+        )
         self.exchange = exchange
         self.codec = codec
-        self._supervisor = supervisor
+        self.tracing = tracing
         self._mandatory = mandatory
         self._delivery_mode = PERSISTENT if persistent else TRANSIENT
-        self._timeout = timeout
-        self._delays = backoff.delays()
-        self.tracing = tracing
-        self._channel: Channel | None = None
-        self._link: Link | None = None
-        self._broken: TopologyError | None = None
-        self._changed = asyncio.Event()
-        self._stopped = False
-        self._window = asyncio.Semaphore(max_unconfirmed)
-        self._unconfirmed: dict[Confirm, None] = {}
-        self._sweep: asyncio.TimerHandle | None = None
-        self._sweep_at = float("inf")
-        self._settled = asyncio.Event()
         self._rejected = asyncio.Event()
         self._common: dict[tuple[str, str | None, str | None, int | None], Properties] = {}
 
@@ -161,14 +141,8 @@ class Publisher:
         """Send as soon as it may be sent, and return what will be the answer."""
         if mandatory is None:
             mandatory = self._mandatory
-        deadline = asyncio.get_running_loop().time() + (
-            self._timeout if timeout is None else timeout
-        )
-        channel = self._usable()
-        if channel is None or channel.congested or self._window.locked():
-            channel = await self._wait_open(deadline)
-        else:
-            await self._window.acquire()
+        deadline = self._deadline(timeout)
+        channel = await self._ready(deadline)
         try:
             confirm = channel.publish(
                 self.exchange.name, routing_key, properties, body, mandatory=mandatory
@@ -176,127 +150,26 @@ class Publisher:
         except BaseException:
             self._window.release()
             raise
-        confirm.deadline = deadline
-        self._unconfirmed[confirm] = None
-        confirm.add_done_callback(self._confirmed)
-        if deadline < self._sweep_at:
-            self._sweep_from(deadline)
+        self._track(confirm, deadline)
         return confirm
 
-    def _confirmed(self, confirm: asyncio.Future[None]) -> None:
-        self._window.release()
-        del self._unconfirmed[cast(Confirm, confirm)]
-        if not confirm.cancelled() and isinstance(confirm.exception(), Rejected):
-            self._rejected.set()
-        if not self._unconfirmed:
-            self._settled.set()
+    async def _open_channel(self, link: Link) -> Channel:
+        channel = await link.open_channel(confirms=True)
+        await declare_exchange(channel, self.exchange)
+        return channel
 
-    @property
-    def _blocked(self) -> str | None:
-        return self._link.blocked if self._link is not None else None
-
-    async def _wait_open(self, deadline: float) -> Channel:
-        """Wait for a place in the window and a channel that takes messages."""
-        acquired = False
-        try:
-            async with asyncio.timeout_at(deadline):
-                acquired = await self._window.acquire()
-                while (channel := self._usable()) is None or channel.congested:
-                    if channel is None:
-                        self._changed.clear()
-                        await self._changed.wait()
-                    else:
-                        await channel.drain()
-                return channel
-        except TimeoutError as error:
-            self._release(acquired)
-            raise self._not_sent(acquired) from error
-        except BaseException:
-            self._release(acquired)
-            raise
-
-    def _usable(self) -> Channel | None:
-        """The channel, when the broker takes messages on it."""
-        if self._stopped:
-            raise StateError("the bus is not running: nothing can be published")
-        if self._broken is not None:
-            raise TopologyError(str(self._broken), self._broken.code)
-        if self._channel is None or self._channel.closed.done() or self._blocked:
-            return None
-        return self._channel
-
-    def _release(self, acquired: bool) -> None:
-        if acquired:
-            self._window.release()
-
-    def _not_sent(self, acquired: bool) -> NotSent:
-        if self._blocked:
-            return Blocked(f"the broker blocks publishers: {self._blocked}; nothing was sent")
-        if self._channel is None:
-            return NotSent("there is no connection to a broker; nothing was sent")
-        if not acquired:
-            return NotSent("too many publishes were unconfirmed before it; nothing was sent")
-        return NotSent("the connection took no more data; nothing was sent")
-
-    # The deadlines of unconfirmed messages: one timer for all of them
-
-    def _sweep_from(self, when: float) -> None:
-        if self._sweep is not None:
-            self._sweep.cancel()
-        self._sweep_at = when
-        self._sweep = asyncio.get_running_loop().call_at(when, self._expire)
-
-    def _expire(self) -> None:
-        now = asyncio.get_running_loop().time()
-        following = float("inf")
+    def _expire(self, pending: asyncio.Future[None]) -> None:
         why = f"the broker blocks publishers: {self._blocked}" if self._blocked else "no answer"
-        for confirm in self._unconfirmed:
-            if confirm.done():
-                continue
-            if confirm.deadline <= now:
-                confirm.set_exception(
-                    OutcomeUnknown(f"the message was sent, and not confirmed in time: {why}")
-                )
-            else:
-                following = min(following, confirm.deadline)
-        self._sweep = None
-        self._sweep_at = float("inf")
-        if following < self._sweep_at:
-            self._sweep_from(following)
+        pending.set_exception(
+            OutcomeUnknown(f"the message was sent, and not confirmed in time: {why}")
+        )
 
-    # What the bus drives
+    def _done(self, pending: asyncio.Future[None]) -> None:
+        super()._done(pending)
+        if not pending.cancelled() and isinstance(pending.exception(), Rejected):
+            self._rejected.set()
 
-    async def run(self) -> None:
-        """Keep a channel open, on every link in turn."""
-        while True:
-            link = await self._supervisor.wait_link()
-            try:
-                channel = await link.open_channel(confirms=True)
-                await declare_exchange(channel, self.exchange)
-            except TopologyError as error:
-                self._broken = error
-                self._changed.set()
-            except AmqError:
-                # The link ended meanwhile: the supervisor brings the next one.
-                pass
-            else:
-                self._delays.connected()
-                self._broken = None
-                self._link = link
-                self._channel = channel
-                self._changed.set()
-                await self._wait_worn(channel)
-                self._channel = None
-                if not channel.closed.done():
-                    await self.drain()
-                    with contextlib.suppress(AmqError):
-                        await channel.close()
-                    continue
-            if not link.lost.done():
-                # The supervisor sees to the waits between links.
-                await asyncio.sleep(self._delays.next())
-
-    async def _wait_worn(self, channel: Channel) -> None:
+    async def _worn(self, channel: Channel) -> None:
         """Wait until the channel has ended, or is to be replaced.
 
         When a quorum queue's leader fails, RabbitMQ (seen with 3.10) rejects what comes by a
@@ -311,25 +184,3 @@ class Publisher:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             rejection.cancel()
-
-    def note_change(self) -> None:
-        """The broker has begun or ceased to block: let waiting publishes look again."""
-        self._changed.set()
-
-    async def drain(self) -> None:
-        """Wait until every message that was sent is settled."""
-        while self._unconfirmed:
-            self._settled.clear()
-            await self._settled.wait()
-
-    def start(self) -> None:
-        """Take messages; what the bus calls when it starts."""
-        self._stopped = False
-
-    def stop(self) -> None:
-        """Refuse further messages, and those that wait to be sent."""
-        self._stopped = True
-        self._channel = None
-        self._changed.set()
-        if self._sweep is not None:
-            self._sweep.cancel()

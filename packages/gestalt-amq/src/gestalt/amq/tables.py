@@ -49,7 +49,7 @@ def encode_table(table: Mapping[str, Any], depth: int = 0) -> bytes:
     for key, value in table.items():
         if not isinstance(key, str):
             raise TypeError(f"the key of a header is a string, got {key!r}")
-        name = key.encode()
+        name = key.encode("utf-8", "surrogateescape")
         if len(name) > 255:
             raise ValueError(f"the key of a header has at most 255 bytes, got {key[:60]!r}...")
         parts += (bytes((len(name),)), name, _encode(value, key, depth))
@@ -61,7 +61,8 @@ def _encode(value: Any, key: str, depth: int) -> bytes:
     # bool is an int, and datetime no number: the order matters.
     match value:
         case str():
-            data = value.encode()
+            # What was read with surrogates, not being UTF-8, is written as it was.
+            data = value.encode("utf-8", "surrogateescape")
             return b"S" + _U32.pack(len(data)) + data
         case bool():
             return b"t\x01" if value else b"t\x00"
