@@ -69,6 +69,11 @@ class Handlers:
         self._default = handler
         return handler
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it has handlers for: names of classes, and type identifiers."""
+        return (*map(_name, self._by_class), *map(_name, self._by_id))
+
     def __call__(self, message: Message[Any]) -> Any:
         """Call the handler for `message` and return what it returns.
 
@@ -94,8 +99,7 @@ class Handlers:
         return next((self._by_class[base] for base in cls.__mro__ if base in self._by_class), None)
 
     def __repr__(self) -> str:
-        names = [*map(_name, self._by_class), *map(_name, self._by_id)]
-        return f"<Handlers for {', '.join(names) or 'nothing'}>"
+        return f"<Handlers for {', '.join(self.names) or 'nothing'}>"
 
 
 def _name(key: type | int) -> str:
