@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gestalt.codecs import Codec, CodecError
-from gestalt.core import Backoff, Component, Handler, HandlerNotFound
+from gestalt.core import Backoff, Handler, HandlerNotFound
 
-from .acks import Acks
+from .consumer import Consumer, Intake, Session
 from .declare import declare_exchange, declare_shared
-from .errors import AmqError, ConnectError, LinkLost, TopologyError
+from .errors import AmqError
 from .failures import Failures
 from .incoming import decode
-from .link import Channel, Link
+from .link import Link
 from .properties import Delivery
 from .supervisor import Supervisor
 from .topology import Exchange, Queue
@@ -70,7 +70,7 @@ class Consuming:
     arguments: Mapping[str, Any]
 
 
-class Subscription(Component):
+class Subscription(Consumer["_Session"]):
     """A handler on a queue; made, started and stopped by `Bus.subscribe`.
 
     Attributes:
@@ -93,21 +93,20 @@ class Subscription(Component):
         tracing: Tracing | None,
     ) -> None:
         super().__init__(
-            name=f"subscription {queue.name if queue else binding.exchange.name}",
+            f"subscription {queue.name if queue else binding.exchange.name}",
+            supervisor,
+            backoff=backoff,
+            start_timeout=start_timeout,
             stop_timeout=stop_timeout,
         )
         self.stats = SubscriptionStats()
         self.binding = binding
-        self._supervisor = supervisor
         self._queue = queue
         self._handler = handler
         self._codec = codec
         self._consuming = consuming
         self._failures = failures
-        self._backoff = backoff
-        self._start_timeout = start_timeout
         self._tracing = tracing
-        self._session: _Session | None = None
         # What was delivered and not begun, each with the session that it came by.
         self._backlog: deque[tuple[_Session, Delivery]] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -116,118 +115,69 @@ class Subscription(Component):
         self._offset: int | None = None
 
     @property
-    def consuming(self) -> bool:
-        """Whether the broker delivers to it now."""
-        return self._session is not None
-
-    @property
     def queue_name(self) -> str | None:
         """The queue's name; that of a private queue changes with each connection."""
         if self._queue is not None:
             return self._queue.name
-        return self._session.queue if self._session is not None else None
+        return self._session.intake.queue if self._session is not None else None
 
     # Its life
 
     async def _open(self) -> None:
         self._backlog.clear()
         self._running = 0
-        try:
-            async with asyncio.timeout(self._start_timeout):
-                while self._session is None:
-                    try:
-                        self._session = await self._establish(await self._supervisor.wait_link())
-                    except LinkLost:
-                        await asyncio.sleep(0.01)
-        except TimeoutError as error:
-            raise ConnectError(
-                f"{self.name}: no connection within {self._start_timeout} s"
-            ) from error
+        await super()._open()
         for number in range(self._consuming.concurrency):
             self._spawn(self._work(), name=f"worker {number}")
-        self._spawn(self._keep(), name="keep")
 
     async def _drain(self) -> None:
         session = self._session
         if session is not None:
             # The connection is gone, and everything that is not acknowledged goes back.
             with contextlib.suppress(AmqError):
-                await session.channel.cancel(session.consumer)
+                await session.intake.channel.cancel(session.intake.consumer)
         self._backlog.clear()
         while self._running:
             self._quiet.clear()
             await self._quiet.wait()
 
     async def _close(self) -> None:
-        session, self._session = self._session, None
         self._backlog.clear()
-        if session is not None:
-            session.acks.flush()
-            # It has ended by itself, which gives everything back just as well.
-            with contextlib.suppress(AmqError):
-                await session.channel.close()
+        await super()._close()
 
-    async def _keep(self) -> None:
-        """Consume again whenever the consumer ends, on every link in turn."""
-        delays = self._backoff.delays()
-        delays.connected()
-        while True:
-            session = self._session
-            if session is not None:
-                reason = await asyncio.shield(session.ended)
-                self._session = None
-                if not session.link.lost.done():
-                    self._report(reason, f"{self!r}: the broker ended the consumer")
-                    await session.abandon()
-                    await asyncio.sleep(delays.next())
-            link = await self._supervisor.wait_link()
-            try:
-                self._session = await self._establish(link)
-                delays.connected()
-            except LinkLost:
-                if not link.lost.done():
-                    await asyncio.sleep(delays.next())
-            except TopologyError as error:
-                self._report(error, f"{self!r} cannot consume")
-                await asyncio.sleep(delays.next())
-
-    async def _establish(self, link: Link) -> _Session:
-        """Declare, bind and consume."""
+    async def _consume(self, link: Link) -> _Session:
         session = _Session(link)
-        channel = await link.open_channel(
-            on_delivery=lambda delivery: self._take(session, delivery),
-            on_cancelled=session.cancelled,
-        )
-        session.opened(channel)
         try:
-            await declare_exchange(channel, self.binding.exchange)
-            if self._queue is None:
-                session.queue = await channel.declare_queue(
-                    "", durable=False, exclusive=True, auto_delete=True
-                )
-            else:
-                session.queue = await declare_shared(channel, self._queue)
-            if self.binding.exchange.name:
-                for pattern in self.binding.patterns:
-                    await channel.bind(
-                        session.queue,
-                        self.binding.exchange.name,
-                        pattern,
-                        self.binding.arguments,
-                    )
-            await channel.qos(self._consuming.prefetch)
-            arguments = dict(self._consuming.arguments)
-            if self._offset is not None:
-                arguments["x-stream-offset"] = self._offset + 1
-            session.consumer = await channel.consume(
-                session.queue, exclusive=self._consuming.exclusive, arguments=arguments
-            )
-        except TopologyError as error:
-            raise TopologyError(f"{self.name}: {error}", error.code) from error
+            await self._consume_in(session)
         except BaseException:
-            await session.abandon()
+            await session.close()
             raise
         return session
+
+    async def _consume_in(self, session: _Session) -> None:
+        intake = session.intake = await session.open(
+            lambda _, delivery: self._take(session, delivery)
+        )
+        channel = intake.channel
+        await declare_exchange(channel, self.binding.exchange)
+        if self._queue is None:
+            intake.queue = await channel.declare_queue(
+                "", durable=False, exclusive=True, auto_delete=True
+            )
+        else:
+            intake.queue = await declare_shared(channel, self._queue)
+        if self.binding.exchange.name:
+            for pattern in self.binding.patterns:
+                await channel.bind(
+                    intake.queue, self.binding.exchange.name, pattern, self.binding.arguments
+                )
+        await channel.qos(self._consuming.prefetch)
+        arguments = dict(self._consuming.arguments)
+        if self._offset is not None:
+            arguments["x-stream-offset"] = self._offset + 1
+        intake.consumer = await channel.consume(
+            intake.queue, exclusive=self._consuming.exclusive, arguments=arguments
+        )
 
     # Deliveries
 
@@ -277,7 +227,7 @@ class Subscription(Component):
                     async with asyncio.timeout(self._consuming.timeout):
                         await result
             else:
-                with self._tracing.handling(message, session.queue):
+                with self._tracing.handling(message, session.intake.queue):
                     result = self._handler(message)
                     if inspect.isawaitable(result):
                         async with asyncio.timeout(self._consuming.timeout):
@@ -294,7 +244,7 @@ class Subscription(Component):
             await self._failed(session, delivery, error, lasting=False)
         else:
             self.stats.handled += 1
-            session.acks.ack(delivery.tag)
+            session.intake.acks.ack(delivery.tag)
             if self._queue is not None and self._queue.type == "stream":
                 self._offset = (delivery.properties.headers or {}).get("x-stream-offset")
 
@@ -305,10 +255,10 @@ class Subscription(Component):
         delay = self._failures.delay(delivery, lasting=lasting)
         try:
             if delay is not None:
-                await self._failures.again(delivery, session.queue, delay, error)
+                await self._failures.again(delivery, session.intake.queue, delay, error)
                 self.stats.retried += 1
                 log.warning("%s: tried again in %.3g s", self.name, delay, exc_info=error)
-            elif await self._failures.park(delivery, session.queue, error):
+            elif await self._failures.park(delivery, session.intake.queue, error):
                 self.stats.parked += 1
                 log.error("%s: message parked", self.name, exc_info=error)
             else:
@@ -317,37 +267,12 @@ class Subscription(Component):
         except AmqError as moving:
             log.warning("%s: message given back, not moved: %s", self.name, moving)
             await asyncio.sleep(GIVE_BACK_DELAY)
-            session.acks.nack(delivery.tag)
+            session.intake.acks.nack(delivery.tag)
         else:
-            session.acks.ack(delivery.tag)
+            session.intake.acks.ack(delivery.tag)
 
 
-class _Session:
-    """A consumer on one channel, from its beginning to its end."""
+class _Session(Session):
+    """A session of one consumer."""
 
-    def __init__(self, link: Link) -> None:
-        self.link = link
-        self.queue = ""
-        self.consumer = ""
-        self.ended: asyncio.Future[AmqError] = asyncio.get_running_loop().create_future()
-        self.channel: Channel
-        self.acks: Acks
-
-    def opened(self, channel: Channel) -> None:
-        self.channel = channel
-        self.acks = Acks(channel)
-        channel.closed.add_done_callback(self._channel_closed)
-
-    def _channel_closed(self, closed: asyncio.Future[AmqError]) -> None:
-        if not self.ended.done():
-            self.ended.set_result(closed.result())
-
-    def cancelled(self) -> None:
-        """The broker cancelled the consumer, and the channel lives on."""
-        if not self.ended.done():
-            self.ended.set_result(TopologyError("the broker cancelled the consumer: no queue"))
-
-    async def abandon(self) -> None:
-        """Close the channel, which may have ended by itself."""
-        with contextlib.suppress(AmqError):
-            await self.channel.close()
+    intake: Intake
