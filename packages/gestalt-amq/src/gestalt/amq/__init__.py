@@ -1,18 +1,24 @@
-"""Topic publish and subscribe over RabbitMQ."""
+"""Topic publish and subscribe, and request and reply, over RabbitMQ."""
 
 from .batch import Batch
-from .bus import Bus, connect
+from .bus import Bus
+from .connect import connect
 from .errors import (
     AccessRefused,
     AmqError,
     BatchError,
     Blocked,
     ConnectError,
+    DeadlineExceeded,
     LinkLost,
+    NoResponder,
     NotSent,
     OutcomeUnknown,
     PublishError,
     Rejected,
+    RemoteError,
+    RequestError,
+    RequestRefused,
     TopologyError,
     Unroutable,
 )
@@ -22,7 +28,11 @@ from .outgoing import MessageOptions
 from .parking import ParkedMessage, Parking
 from .properties import Properties
 from .publisher import Publisher
+from .request import Request
+from .requester import GatheredReply, Requester
+from .responder import Responder
 from .retry import Retry
+from .service import ResponderStats, ServiceInfo
 from .subscription import Subscription, SubscriptionStats
 from .topology import Exchange, Queue
 
@@ -36,11 +46,14 @@ __all__ = [
     "BusMessage",
     "ConnectError",
     "Connected",
+    "DeadlineExceeded",
     "Disconnected",
     "Event",
     "Exchange",
+    "GatheredReply",
     "LinkLost",
     "MessageOptions",
+    "NoResponder",
     "NotSent",
     "OutcomeUnknown",
     "ParkedMessage",
@@ -52,7 +65,15 @@ __all__ = [
     "PublishingUnblocked",
     "Queue",
     "Rejected",
+    "RemoteError",
+    "Request",
+    "RequestError",
+    "RequestRefused",
+    "Requester",
+    "Responder",
+    "ResponderStats",
     "Retry",
+    "ServiceInfo",
     "Subscription",
     "SubscriptionStats",
     "TopologyError",

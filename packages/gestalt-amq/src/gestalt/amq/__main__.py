@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from .bus import connect
+from .connect import connect
 from .errors import AmqError
 from .parking import ParkedMessage
 from .topology import Queue

@@ -1,8 +1,9 @@
-"""The bus: connections to RabbitMQ, and the publishers and subscriptions on them."""
+"""The bus: connections to RabbitMQ, and what publishes, consumes and makes requests on them."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl as ssl_module
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,68 +13,28 @@ from gestalt.codecs import Codec
 from gestalt.core import Backoff, Component, Handler, State, StateError
 
 from . import tracing
+from .consumer import Consumer
+from .errors import ConnectError
 from .events import Event, PublishingUnblocked
 from .failures import Failures
 from .link import Link
+from .outlet import Outlet
 from .parking import Parking
 from .publisher import Publisher
+from .requester import Requester
+from .responder import Responder, Serving
 from .retry import Retry
 from .subscription import Binding, Consuming, Subscription
 from .supervisor import Supervisor
 from .topology import Exchange, Queue
 
+log = logging.getLogger("gestalt.amq")
+
 DEFAULT_RETRY = Retry()
 
 
-def connect(
-    urls: str | Sequence[str],
-    *,
-    codec: Codec | None = None,
-    name: str = "gestalt",
-    ssl: ssl_module.SSLContext | None = None,
-    heartbeat: int = 5,
-    connect_timeout: float = 5.0,
-    start_timeout: float = 30.0,
-    stop_timeout: float = 10.0,
-    backoff: Backoff | None = None,
-    on_event: Callable[[Event], None] | None = None,
-) -> Bus:
-    """A bus on one RabbitMQ, or on the first of several that can be reached.
-
-        async with connect("amqp://localhost") as bus: ...
-
-    Args:
-        urls: amqp:// or amqps://user:password@host:port/vhost, one or several. With
-            ?auth=external the certificate of `ssl` stands for user and password.
-        codec: for all bodies, unless a publisher or subscription has its own; JSON by default.
-        name: how the broker's tools show the connections.
-        ssl: for amqps://; the system's certificates by default.
-        heartbeat: a broker that is silent for twice these seconds is taken for lost; 0 for never.
-        connect_timeout: for one attempt at one broker, in seconds.
-        start_timeout: how long a start tries to reach a broker, in seconds.
-        stop_timeout: how long a stop waits for running handlers and confirmations, in seconds.
-        backoff: the waits between attempts to connect.
-        on_event: is called with Connected, Disconnected, PublishingBlocked, PublishingUnblocked.
-
-    Raises:
-        ValueError: a URL is not one of AMQP, or there is none.
-    """
-    return Bus(
-        [urls] if isinstance(urls, str) else urls,
-        codec=codec or Codec(),
-        name=name,
-        ssl=ssl,
-        heartbeat=heartbeat,
-        connect_timeout=connect_timeout,
-        start_timeout=start_timeout,
-        stop_timeout=stop_timeout,
-        backoff=backoff or Backoff(),
-        on_event=on_event,
-    )
-
-
 class Bus(Component):
-    """Made by `connect`. Publishing and consuming have a connection each.
+    """Made by `connect`. Publishing, consuming and requests have a connection each.
 
     A broker that blocks publishers, or a consumer that lags, thereby holds up only its own kind.
     """
@@ -110,9 +71,12 @@ class Bus(Component):
         self._tracing = tracing.load()
         self._publishing = self._supervisor(list(urls), "publish")
         self._consuming = self._supervisor(list(urls), "consume")
-        self._consuming_lock = asyncio.Lock()
+        self._requesting = self._supervisor(list(urls), "request")
+        self._starting = asyncio.Lock()
         self._publishers: list[Publisher] = []
-        self._subscriptions: list[Subscription] = []
+        self._requesters: list[Requester] = []
+        # Subscriptions and responders.
+        self._consumers: list[Consumer[Any]] = []
         self._mover: Publisher | None = None
 
     def _supervisor(self, urls: list[str], purpose: str) -> Supervisor:
@@ -141,7 +105,7 @@ class Bus(Component):
 
     @property
     def ready(self) -> bool:
-        """Whether everything works now: connected, not blocked, all subscriptions consuming."""
+        """Whether everything works now: connected, not blocked, all that consumes consuming."""
         link = self._publishing.link
         return (
             self.state is State.RUNNING
@@ -149,7 +113,7 @@ class Bus(Component):
             and not link.blocked
             and all(
                 each.consuming
-                for each in self._subscriptions
+                for each in self._consumers
                 if each.state not in (State.STOPPING, State.STOPPED)
             )
         )
@@ -247,10 +211,7 @@ class Bus(Component):
             queue = Queue(queue)
         if self._mover is None:
             self._mover = self.publisher(Exchange(""), mandatory=True)
-        async with self._consuming_lock:
-            if self._consuming.state is not State.RUNNING:
-                await self._consuming.start()
-                self._watch(self._consuming)
+        await self._ensure(self._consuming)
         streams = queue is not None and queue.type == "stream"
         subscription = Subscription(
             self._consuming,
@@ -283,12 +244,97 @@ class Bus(Component):
             stop_timeout=self.stop_timeout if stop_timeout is None else stop_timeout,
             tracing=self._tracing,
         )
-        await subscription.start()
-        self._subscriptions = [
-            each for each in self._subscriptions if each.state is not State.STOPPED
-        ]
-        self._subscriptions.append(subscription)
+        await self._begin(subscription)
         return subscription
+
+    async def respond(
+        self,
+        service: str,
+        handler: Handler,
+        *,
+        codec: Codec | Sequence[Codec] | None = None,
+        version: str = "",
+        description: str = "",
+        concurrency: int = 100,
+        timeout: float = 1500.0,
+        send_traceback: bool = False,
+        stop_timeout: float | None = None,
+    ) -> Responder:
+        """Have a handler called with each request to a service; returns when that has begun.
+
+        What the handler returns is the reply. Instances of a service share its requests.
+
+        Args:
+            service: its name; its requests wait in the queue "<service>.requests".
+            handler: a function, plain or async, an async generator, or Handlers.
+            codec: in place of the bus's own; several, to serve callers that speak differently,
+                each of which is answered in its own.
+            version: what the service says of itself when asked.
+            description: the same.
+            concurrency: how many async handlers run at once; further requests wait.
+            timeout: for an async handler, in seconds, where its caller gives no earlier deadline.
+            send_traceback: callers are sent the tracebacks of handlers that raise.
+            stop_timeout: how long a stop waits for running handlers; that of the bus by default.
+
+        Raises:
+            TopologyError: the broker refuses a declaration.
+            ConnectError: there was no connection within the start's time.
+            StateError: the bus is not running.
+        """
+        if self.state is not State.RUNNING:
+            raise StateError(f"{self!r} is not running: start it before responding")
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, got {concurrency}")
+        if not timeout > 0:
+            raise ValueError(f"timeout must be above 0, got {timeout}")
+        if isinstance(codec, Codec):
+            codec = [codec]
+        await self._ensure(self._requesting)
+        responder = Responder(
+            self._requesting,
+            service,
+            handler,
+            codec or [self._codec],
+            Serving(version, description, concurrency, timeout, send_traceback),
+            backoff=self._backoff,
+            start_timeout=self._start_timeout,
+            stop_timeout=self.stop_timeout if stop_timeout is None else stop_timeout,
+            tracing=self._tracing,
+        )
+        await self._begin(responder)
+        return responder
+
+    def requester(
+        self,
+        service: str,
+        *,
+        codec: Codec | None = None,
+        timeout: float = 10.0,
+        max_pending: int = 1000,
+    ) -> Requester:
+        """Make requests to a service.
+
+        It lives as long as the bus, with a channel of its own: make one and keep it.
+
+        Args:
+            service: its name.
+            codec: in place of the bus's own.
+            timeout: for a request with its reply, in seconds.
+            max_pending: how many may await their reply at once; further ones wait.
+        """
+        requester = Requester(
+            self._requesting,
+            service,
+            codec or self._codec,
+            timeout=timeout,
+            max_pending=max_pending,
+            backoff=self._backoff,
+            tracing=self._tracing,
+        )
+        self._requesters.append(requester)
+        if self.state is State.RUNNING:
+            self._run(requester)
+        return requester
 
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""
@@ -299,34 +345,58 @@ class Bus(Component):
     # Its life
 
     async def _open(self) -> None:
-        await self._publishing.start()
-        self._watch(self._publishing)
-        for publisher in self._publishers:
-            self._run(publisher)
+        await self._ensure(self._publishing)
+        for outlet in self._outlets:
+            self._run(outlet)
 
     async def _drain(self) -> None:
-        await asyncio.gather(*(each.stop() for each in self._subscriptions))
-        await asyncio.gather(*(each.drain() for each in self._publishers))
+        # Handlers may publish and make requests until they are done.
+        await asyncio.gather(*(each.stop() for each in self._consumers))
+        await asyncio.gather(*(each.drain() for each in self._outlets))
 
     async def _close(self) -> None:
-        for publisher in self._publishers:
-            publisher.stop()
-        subscriptions, self._subscriptions = self._subscriptions, []
-        await asyncio.gather(*(each.stop() for each in subscriptions))
-        await asyncio.gather(self._consuming.stop(), self._publishing.stop())
+        for outlet in self._outlets:
+            outlet.stop()
+        consumers, self._consumers = self._consumers, []
+        await asyncio.gather(*(each.stop() for each in consumers))
+        await asyncio.gather(
+            self._requesting.stop(), self._consuming.stop(), self._publishing.stop()
+        )
 
-    def _watch(self, supervisor: Supervisor) -> None:
-        # A supervisor does not fail by what a broker does; if it does, so does the bus.
-        self._spawn(supervisor.wait_stopped(), name=f"watch {supervisor.name}")
+    @property
+    def _outlets(self) -> list[Outlet]:
+        return [*self._publishers, *self._requesters]
 
-    def _run(self, publisher: Publisher) -> None:
-        publisher.start()
-        self._spawn(publisher.run(), name=f"publisher {publisher.exchange.name}")
+    async def _ensure(self, supervisor: Supervisor) -> None:
+        """Start a connection, with its first user."""
+        async with self._starting:
+            if supervisor.state is not State.RUNNING:
+                await supervisor.start()
+                # It does not fail by what a broker does; if it does, so does the bus.
+                self._spawn(supervisor.wait_stopped(), name=f"watch {supervisor.name}")
+
+    async def _begin(self, consumer: Consumer[Any]) -> None:
+        await consumer.start()
+        self._consumers = [each for each in self._consumers if each.state is not State.STOPPED]
+        self._consumers.append(consumer)
+
+    def _run(self, outlet: Outlet) -> None:
+        outlet.start()
+        self._spawn(self._keep(outlet), name=f"{type(outlet).__name__.lower()} {outlet.name}")
+
+    async def _keep(self, outlet: Outlet) -> None:
+        while outlet.supervisor.state is not State.RUNNING:
+            try:
+                await self._ensure(outlet.supervisor)
+            except ConnectError as error:
+                # It has tried for a while; messages wait, up to their deadlines.
+                log.warning("%s: %s", self.name, error)
+        await outlet.run()
 
     def _event(self, event: Event) -> None:
         if isinstance(event, PublishingUnblocked):
-            for publisher in self._publishers:
-                publisher.note_change()
+            for outlet in self._outlets:
+                outlet.note_change()
         if self._on_event is not None:
             try:
                 self._on_event(event)

@@ -12,12 +12,19 @@ AmqError (GestaltError)
     ├── Rejected                          the broker refused it: a queue is full, or failed
     └── OutcomeUnknown (ConnectionError)  it was sent, and no answer came: it may have arrived
 
+RequestError (AmqError)                   a request did not end with a reply
+├── NoResponder (LookupError)             nobody serves: it was not worked on
+├── DeadlineExceeded (TimeoutError)       no reply came by the deadline
+└── RemoteError                           the handler raised
+    └── RequestRefused (ValueError)       the responder cannot decode it, or has no handler for it
+
 BatchError (AmqError, ExceptionGroup)     the PublishErrors of a batch
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gestalt.core import GestaltError
 
@@ -72,6 +79,44 @@ class Rejected(PublishError):  # noqa: N818 - reads as what happened
 
 class OutcomeUnknown(PublishError, ConnectionError):  # noqa: N818 - reads as what happened
     """The message was sent, and no confirmation came: it may have arrived, or not."""
+
+
+class RequestError(AmqError):
+    """A request did not end with a reply."""
+
+
+class NoResponder(RequestError, LookupError):  # noqa: N818 - reads as what happened
+    """Nobody serves the requests of this service; the request was not worked on."""
+
+
+class DeadlineExceeded(RequestError, TimeoutError):  # noqa: N818 - reads as what happened
+    """The request was sent, and no reply came by its deadline: it may have been worked on."""
+
+
+class RemoteError(RequestError):
+    """The handler at the responder raised.
+
+    Attributes:
+        remote_type: the name of the remote exception's class.
+        details: what the remote exception had as its attribute `details`.
+        remote_traceback: the remote traceback, where the responder sends it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        remote_type: str = "",
+        details: Mapping[str, Any] | None = None,
+        remote_traceback: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.remote_type = remote_type
+        self.details = details or {}
+        self.remote_traceback = remote_traceback
+
+
+class RequestRefused(RemoteError, ValueError):  # noqa: N818 - reads as what happened
+    """The responder cannot decode the request, or has no handler for it."""
 
 
 class BatchError(AmqError, ExceptionGroup[PublishError]):

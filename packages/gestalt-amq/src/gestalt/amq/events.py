@@ -12,7 +12,7 @@ class Connected:
     """A connection is up.
 
     Args:
-        connection: which one: "publish" or "consume".
+        connection: which one: "publish", "consume" or "request".
         address: the broker's URL, without the password.
     """
 

@@ -37,7 +37,12 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 def decode(codec: Codec, delivery: Delivery) -> BusMessage[Any]:
-    """Decode a delivery.
+    """Decode a delivery; errors as those of `decode_body`."""
+    return BusMessage(*decode_body(codec, delivery), delivery)
+
+
+def decode_body(codec: Codec, delivery: Delivery) -> tuple[Any, int | None]:
+    """Decode the body of a delivery, and find its type id.
 
     Raises:
         CodecError: it cannot be decoded, or is not allowed to be.
@@ -66,4 +71,4 @@ def decode(codec: Codec, delivery: Delivery) -> BusMessage[Any]:
     )
     if type_id is None and codec.types is not None and properties.type is not None:
         type_id = codec.types.by_name(properties.type).id
-    return BusMessage(body, type_id, delivery)
+    return body, type_id

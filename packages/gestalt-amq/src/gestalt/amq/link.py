@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 from .errors import AmqError
 from .properties import Delivery, Properties
 
-
 Confirm: TypeAlias = asyncio.Future[None]
 """The broker's answer to one publish: None, or Unroutable, Rejected or LinkLost."""
 

@@ -18,6 +18,7 @@ class Outlet(ABC):
     """Sends by a channel of its own, and bounds how much awaits an answer, and for how long.
 
     Args:
+        name: how it is called in messages.
         supervisor: the connection.
         timeout: for a message and its answer, in seconds.
         max_pending: how many may await their answer at once; further ones wait to be sent.
@@ -25,11 +26,18 @@ class Outlet(ABC):
     """
 
     def __init__(
-        self, supervisor: Supervisor, *, timeout: float, max_pending: int, backoff: Backoff
+        self,
+        name: str,
+        supervisor: Supervisor,
+        *,
+        timeout: float,
+        max_pending: int,
+        backoff: Backoff,
     ) -> None:
         if not timeout > 0:
             raise ValueError(f"timeout must be above 0, got {timeout}")
-        self._supervisor = supervisor
+        self.name = name
+        self.supervisor = supervisor
         self._timeout = timeout
         self._delays = backoff.delays()
         self._channel: Channel | None = None
@@ -168,7 +176,7 @@ class Outlet(ABC):
     async def run(self) -> None:
         """Keep a channel open, on every link in turn."""
         while True:
-            link = await self._supervisor.wait_link()
+            link = await self.supervisor.wait_link()
             try:
                 channel = await self._open_channel(link)
             except TopologyError as error:

@@ -47,7 +47,7 @@ class Publisher(Outlet):
         if max_unconfirmed < 1:
             raise ValueError(f"max_unconfirmed must be at least 1, got {max_unconfirmed}")
         super().__init__(
-            supervisor, timeout=timeout, max_pending=max_unconfirmed, backoff=backoff
+            exchange.name, supervisor, timeout=timeout, max_pending=max_unconfirmed, backoff=backoff
         )
         self.exchange = exchange
         self.codec = codec

@@ -1,0 +1,122 @@
+"""What requests and replies say of themselves: queues, headers, and how errors travel.
+
+docs/amq/requests.md specifies it for those who write the other end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import (
+    DeadlineExceeded,
+    NoResponder,
+    OutcomeUnknown,
+    RemoteError,
+    RequestError,
+    RequestRefused,
+)
+from .failures import ERROR_HEADER, MAX_REASON, REASON_HEADER
+from .properties import Delivery
+from .tables import encode_table
+from .topology import Exchange
+
+REPLY_TO = "amq.rabbitmq.reply-to"
+"""Where replies go: straight to the channel that sent the request, by no queue."""
+
+INSTANCES = Exchange("gestalt.instances", type="direct")
+"""Reaches every instance of the service that the routing key names."""
+
+DEADLINE_HEADER = "x-gestalt-deadline"
+"""Of a request: when its caller gives up, in milliseconds since the epoch."""
+IDEMPOTENT_HEADER = "x-gestalt-idempotent"
+"""Of a request: it may be worked on twice."""
+WINDOW_HEADER = "x-gestalt-window"
+"""Of a request: a stream of replies is wanted, and so many before more are asked for."""
+CONTROL_HEADER = "x-gestalt-control"
+"""Of what is no request, but about one, or about the service: PING, INFO, CANCEL or CREDIT."""
+STATUS_HEADER = "x-gestalt-status"
+"""Of a reply that is not simply the one value."""
+ITEM_HEADER = "x-gestalt-item"
+"""Of a reply in a stream: its number, from 1; of the end: how many there were."""
+INSTANCE_HEADER = "x-gestalt-instance"
+"""Of a reply to a request that went to every instance: which one replies."""
+DETAILS_HEADER = "x-gestalt-details"
+TRACEBACK_HEADER = "x-gestalt-traceback"
+
+PING, INFO, CANCEL, CREDIT = "ping", "info", "cancel", "credit"
+
+ITEM, END = "item", "end"
+FAILED, REFUSED, LATE, ABANDONED, UNSERVED = "failed", "refused", "late", "abandoned", "unserved"
+
+# A header frame has at most 128 KiB with RabbitMQ, for all headers together.
+MAX_DETAILS = 32 * 1024
+MAX_TRACEBACK = 32 * 1024
+
+
+def request_queue(service: str) -> str:
+    """The queue of a service's requests, which its instances share."""
+    return f"{service}.requests"
+
+
+def remaining(headers: Mapping[str, Any]) -> float | None:
+    """Seconds until the caller gives up, below 0 when it has; None when it does not say."""
+    deadline = headers.get(DEADLINE_HEADER)
+    # Headers are the sender's to write: nonsense counts as nothing.
+    return deadline / 1000 - time.time() if isinstance(deadline, int) else None
+
+
+def error_headers(status: str, error: BaseException, trace: str | None) -> dict[str, Any]:
+    """The headers of a reply that is an error."""
+    headers: dict[str, Any] = {
+        STATUS_HEADER: status,
+        ERROR_HEADER: type(error).__qualname__,
+        REASON_HEADER: str(error)[:MAX_REASON].encode("utf-8", "replace").decode(),
+    }
+    if trace is not None:
+        # The end of a traceback tells most.
+        headers[TRACEBACK_HEADER] = trace[-MAX_TRACEBACK:].encode("utf-8", "replace").decode()
+    return headers
+
+
+def check_details(details: Any) -> dict[str, Any]:
+    """The details of an error, as a header.
+
+    Raises:
+        TypeError, ValueError: they cannot be carried, or are too large.
+    """
+    if not isinstance(details, Mapping):
+        raise TypeError(f"details are a mapping, got {type(details).__qualname__}")
+    size = len(encode_table(details))
+    if size > MAX_DETAILS:
+        raise ValueError(f"details of {size} bytes are more than {MAX_DETAILS}")
+    return dict(details)
+
+
+def read_error(service: str, delivery: Delivery) -> RequestError | OutcomeUnknown:
+    """The error that a reply means."""
+    headers = delivery.properties.headers or {}
+    status = headers.get(STATUS_HEADER)
+    reason = str(headers.get(REASON_HEADER, "no reason given"))
+    if status == UNSERVED:
+        return NoResponder(f"{service}: the last responder has stopped")
+    if status == LATE:
+        return DeadlineExceeded(
+            f"{service}: the responder gave up at the deadline; where that seems too early, the "
+            "clocks of the two hosts differ"
+        )
+    if status == ABANDONED:
+        return OutcomeUnknown(f"{service}: the responder that had the request did not finish it")
+    if status not in (FAILED, REFUSED):
+        return RequestError(f"{service}: a reply of status {status!r} is not one of its kind")
+    remote_type = str(headers.get(ERROR_HEADER, ""))
+    details = headers.get(DETAILS_HEADER)
+    trace = headers.get(TRACEBACK_HEADER)
+    cls = RequestRefused if status == REFUSED else RemoteError
+    return cls(
+        f"{service}: {remote_type}: {reason}",
+        remote_type,
+        details if isinstance(details, Mapping) else None,
+        trace if isinstance(trace, str) else None,
+    )

@@ -1,0 +1,281 @@
+"""Works on the requests of a service: each gets one outcome, which its caller is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gestalt.codecs import Codec
+from gestalt.core import Backoff, Handler, Handlers
+
+from . import calls
+from .consumer import Consumer, Intake, Session
+from .declare import declare_exchange
+from .errors import AmqError, LinkLost, TopologyError
+from .link import Channel, Link
+from .properties import Delivery
+from .replies import NOTHING, Replies
+from .service import ResponderStats, ServiceInfo, info_codec
+from .supervisor import Supervisor
+from .tracing import Tracing
+from .worker import Worker, worked_on_before
+
+# How long handlers may follow one another without giving way to the event loop, in seconds.
+TURN = 0.005
+# A queue that outlived its responders, with a restart of the broker, vanishes after so long.
+QUEUE_EXPIRES = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How a responder serves; the parameters of `Bus.respond`."""
+
+    version: str
+    description: str
+    concurrency: int
+    timeout: float
+    send_traceback: bool
+
+
+class _Session(Session):
+    """The requests that all instances share, and what is for this instance alone."""
+
+    requests: Intake
+    instance: Intake
+
+
+class Responder(Consumer[_Session]):
+    """A handler for the requests of a service; made, started and stopped by `Bus.respond`.
+
+    Attributes:
+        service: the name of the service.
+        instance: tells this responder from all others.
+        stats: what became of its requests.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        service: str,
+        handler: Handler,
+        codecs: Sequence[Codec],
+        serving: Serving,
+        *,
+        backoff: Backoff,
+        start_timeout: float,
+        stop_timeout: float,
+        tracing: Tracing | None,
+    ) -> None:
+        super().__init__(
+            f"responder {service}",
+            supervisor,
+            backoff=backoff,
+            start_timeout=start_timeout,
+            stop_timeout=stop_timeout,
+        )
+        self.service = service
+        self.instance = uuid.uuid4().hex[:12]
+        self.stats = ResponderStats()
+        self._queue = calls.request_queue(service)
+        self._handler = handler
+        self._serving = serving
+        self._replies = Replies(
+            self.instance,
+            self._channel,
+            send_traceback=serving.send_traceback,
+            report=lambda error, text: self._report(error, f"{self!r}: {text}"),
+        )
+        self._worker = Worker(
+            self.name,
+            handler,
+            codecs,
+            self._replies,
+            self.stats,
+            timeout=serving.timeout,
+            spawn=self._spawn,
+            on_done=self._done,
+            tracing=tracing,
+        )
+        self._started = 0.0
+        self._leaving = False
+        # What was delivered and not begun, each with the channel that it came by.
+        self._backlog: deque[tuple[Intake, Delivery]] = deque()
+        self._scheduled = False
+        self._quiet = asyncio.Event()
+
+    @property
+    def info(self) -> ServiceInfo:
+        """What this instance tells of itself."""
+        handler = self._handler
+        return ServiceInfo(
+            service=self.service,
+            instance=self.instance,
+            version=self._serving.version,
+            description=self._serving.description,
+            handlers=list(handler.names)
+            if isinstance(handler, Handlers)
+            else [getattr(handler, "__qualname__", type(handler).__qualname__)],
+            started=self._started,
+            running=len(self._worker.running),
+            stats=self.stats,
+        )
+
+    # Its life
+
+    async def _open(self) -> None:
+        self._backlog.clear()
+        self._leaving = False
+        self._started = time.time()
+        await super()._open()
+
+    async def _consume(self, link: Link) -> _Session:
+        session = _Session(link)
+        try:
+            await self._consume_instance(session)
+            await self._consume_requests(session)
+        except BaseException:
+            await session.close()
+            raise
+        self._replies.queue = session.instance.queue
+        return session
+
+    async def _consume_instance(self, session: _Session) -> None:
+        """Take what every instance gets, and what is said about requests under way."""
+        intake = session.instance = await session.open(self._take)
+        channel = intake.channel
+        await declare_exchange(channel, calls.INSTANCES)
+        intake.queue = await channel.declare_queue(
+            "", durable=False, exclusive=True, auto_delete=True
+        )
+        await channel.bind(intake.queue, calls.INSTANCES.name, self.service, {})
+        # What is said about requests must get past the requests that are worked on.
+        await channel.qos(self._serving.concurrency + 100)
+        intake.consumer = await channel.consume(intake.queue)
+
+    async def _consume_requests(self, session: _Session) -> None:
+        """Take requests from the queue that all instances share, and that goes with the last."""
+        intake = session.requests = await session.open(self._take, on_returned=self._returned)
+        channel = intake.channel
+        intake.queue = await channel.declare_queue(
+            self._queue,
+            auto_delete=True,
+            arguments={"x-expires": round(QUEUE_EXPIRES * 1000)},
+        )
+        await channel.qos(self._serving.concurrency)
+        try:
+            intake.consumer = await channel.consume(intake.queue)
+        except TopologyError as error:
+            if error.code != 404:
+                raise
+            raise LinkLost("the queue went with the instance that was the last") from error
+
+    async def _drain(self) -> None:
+        self._leaving = True
+        session = self._session
+        if session is not None:
+            # Without a connection everything that is not acknowledged goes to others anyway.
+            with contextlib.suppress(AmqError):
+                await session.requests.channel.cancel(session.requests.consumer)
+                self._give_back(session)
+                # A round trip: what was given back and is returned comes before its end.
+                await session.requests.channel.qos(1)
+        while self._worker.running:
+            self._quiet.clear()
+            await self._quiet.wait()
+
+    async def _close(self) -> None:
+        self._backlog.clear()
+        await super()._close()
+
+    def _give_back(self, session: _Session) -> None:
+        """Leave what was not begun to other instances; where there is none, say so."""
+        while self._backlog:
+            intake, delivery = self._backlog.popleft()
+            if intake is session.instance:
+                self._replies.status(delivery, calls.UNSERVED)
+            elif worked_on_before(delivery):
+                self._worker.abandon(delivery)
+            else:
+                # Not by nack: the next instance would take it for one that was begun here.
+                left = calls.remaining(delivery.properties.headers or {})
+                properties = delivery.properties
+                if left is not None:
+                    properties = replace(properties, expiration=str(max(0, round(left * 1000))))
+                intake.channel.send("", self._queue, properties, delivery.body, mandatory=True)
+            intake.acks.ack(delivery.tag)
+
+    def _returned(self, delivery: Delivery) -> None:
+        self._replies.status(delivery, calls.UNSERVED)
+
+    # Deliveries
+
+    def _take(self, intake: Intake, delivery: Delivery) -> None:
+        control = (delivery.properties.headers or {}).get(calls.CONTROL_HEADER)
+        if control is not None:
+            self._take_control(delivery, control)
+            intake.acks.ack(delivery.tag)
+        elif self._leaving:
+            self._replies.status(delivery, calls.UNSERVED)
+            intake.acks.ack(delivery.tag)
+        else:
+            self._backlog.append((intake, delivery))
+            self._schedule()
+
+    def _take_control(self, delivery: Delivery, control: object) -> None:
+        properties = delivery.properties
+        if control == calls.PING:
+            self._replies.tell(delivery, NOTHING)
+        elif control == calls.INFO:
+            self._replies.tell(delivery, info_codec().encode(self.info))
+        elif control == calls.CREDIT:
+            credit = (properties.headers or {}).get(calls.WINDOW_HEADER)
+            work = self._worker.find(properties.correlation_id)
+            if work is not None and isinstance(credit, int):
+                work.add_credit(credit)
+        elif control == calls.CANCEL and not self._worker.cancel(properties.correlation_id):
+            self._forget(properties.correlation_id)
+
+    def _forget(self, id: str | None) -> None:  # noqa: A002 - the protocol's own word
+        """Drop a request that was cancelled and is not begun."""
+        for entry in self._backlog:
+            intake, delivery = entry
+            if delivery.properties.correlation_id == id:
+                self._backlog.remove(entry)
+                self.stats.cancelled += 1
+                intake.acks.ack(delivery.tag)
+                return
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._work)
+
+    def _work(self) -> None:
+        """Begin what was delivered, as far as it may run at once."""
+        self._scheduled = False
+        now = asyncio.get_running_loop().time
+        until = now() + TURN
+        while self._backlog and len(self._worker.running) < self._serving.concurrency:
+            self._worker.begin(*self._backlog.popleft())
+            if now() > until:
+                self._schedule()
+                return
+
+    def _done(self) -> None:
+        """Note that an asynchronous handler is done."""
+        if self._backlog:
+            self._schedule()
+        if not self._worker.running:
+            self._quiet.set()
+
+    def _channel(self) -> Channel | None:
+        """What replies leave by."""
+        session = self._session
+        if session is None or session.requests.channel.closed.done():
+            return None
+        return session.requests.channel

@@ -1,0 +1,62 @@
+"""What a responder tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+
+from gestalt.codecs import Codec, MessageTypes
+
+
+@dataclass(slots=True)
+class ResponderStats:
+    """What became of a responder's requests.
+
+    Attributes:
+        replied: their handler returned, or its stream came to its end.
+        failed: their handler raised.
+        refused: they could not be decoded, or had no handler.
+        expired: their deadline passed before their handler was called, or before it was done.
+        cancelled: their caller gave up.
+        abandoned: another responder had them before and did not finish; or this one was stopped.
+    """
+
+    replied: int = 0
+    failed: int = 0
+    refused: int = 0
+    expired: int = 0
+    cancelled: int = 0
+    abandoned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInfo:
+    """One instance of a service.
+
+    Args:
+        service: the name of the service.
+        instance: tells this responder from all others.
+        version: of the service, as its author counts.
+        description: what it is for.
+        handlers: what it handles: message types, or the name of its handler.
+        started: when it started, in seconds since the epoch.
+        running: how many requests it works on now.
+        stats: what became of its requests.
+    """
+
+    service: str
+    instance: str
+    version: str
+    description: str
+    handlers: list[str]
+    started: float
+    running: int
+    stats: ResponderStats = field(default_factory=ResponderStats)
+
+
+@cache
+def info_codec() -> Codec:
+    """Everybody's info has this form, whatever codec their requests take."""
+    types = MessageTypes()
+    types.add(1, ServiceInfo)
+    return Codec("json", types=types, max_size=64 * 1024)

@@ -1,0 +1,265 @@
+"""Calls a responder's handler for each request, and sees to it that each has one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+from inspect import isawaitable
+from typing import Any, Protocol
+
+from gestalt.codecs import Codec, CodecError
+from gestalt.core import Handler, HandlerNotFound
+
+from . import calls
+from .consumer import Intake
+from .errors import LinkLost
+from .incoming import decode_body
+from .properties import Delivery
+from .replies import Replies, choose
+from .request import Request
+from .service import ResponderStats
+from .tracing import Tracing
+from .work import Work
+
+log = logging.getLogger("gestalt.amq")
+
+
+class Spawn(Protocol):
+    """Runs a coroutine in a task that the responder owns."""
+
+    def __call__(
+        self, coro: Coroutine[Any, Any, None], *, name: str | None = None
+    ) -> asyncio.Task[None]: ...
+
+
+class Worker:
+    """Calls the handler: plain functions at once, asynchronous ones in a task for each request.
+
+    Args:
+        name: of the responder, for the log.
+        handler: of the requests.
+        codecs: what requests may be written in.
+        replies: sends the replies.
+        stats: counts what becomes of requests.
+        timeout: for an asynchronous handler, where the caller gives no earlier deadline.
+        spawn: runs an asynchronous handler.
+        on_done: is called when one is done.
+
+    Attributes:
+        running: what asynchronous handlers work on.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        handler: Handler,
+        codecs: Sequence[Codec],
+        replies: Replies,
+        stats: ResponderStats,
+        *,
+        timeout: float,
+        spawn: Spawn,
+        on_done: Callable[[], None],
+        tracing: Tracing | None,
+    ) -> None:
+        self._name = name
+        self._handler = handler
+        self._codecs = codecs
+        self._replies = replies
+        self._stats = stats
+        self._timeout = timeout
+        self._spawn = spawn
+        self._on_done = on_done
+        self._tracing = tracing
+        self.running: set[Work] = set()
+
+    def find(self, id: str | None) -> Work | None:  # noqa: A002 - the protocol's own word
+        """What is worked on under a correlation id."""
+        return next((work for work in self.running if work.id == id), None)
+
+    def cancel(self, id: str | None) -> bool:  # noqa: A002 - the protocol's own word
+        """Cancel the handler of a request; False when there is none."""
+        work = self.find(id)
+        if work is None or work.task is None:
+            return False
+        work.cancelled = True
+        work.task.cancel()
+        return True
+
+    def begin(self, intake: Intake, delivery: Delivery) -> None:
+        """Work on a request; it is acknowledged when it has its outcome."""
+        if intake.channel.closed.done():
+            return  # it is delivered again, here or to others
+        if delivery.redelivered and (work := self._same(delivery)) is not None:
+            # The connection was lost, and the handler is still at it.
+            work.intake, work.delivery = intake, delivery
+            return
+        left = calls.remaining(delivery.properties.headers or {})
+        if left is not None and left <= 0:
+            self._stats.expired += 1
+            self._replies.status(delivery, calls.LATE)
+        elif worked_on_before(delivery):
+            self.abandon(delivery)
+        else:
+            self._call(intake, delivery, self._timeout if left is None else left)
+            return
+        intake.acks.ack(delivery.tag)
+
+    def abandon(self, delivery: Delivery) -> None:
+        """Say that the outcome of a request is not known."""
+        self._stats.abandoned += 1
+        self._replies.status(delivery, calls.ABANDONED)
+
+    def _same(self, delivery: Delivery) -> Work | None:
+        work = self.find(delivery.properties.correlation_id)
+        if work is None or work.delivery.properties.reply_to != delivery.properties.reply_to:
+            return None
+        return work
+
+    def _call(self, intake: Intake, delivery: Delivery, left: float) -> None:
+        codec = choose(self._codecs, delivery.properties.content_type)
+        deadline = asyncio.get_running_loop().time() + min(left, self._timeout)
+        work = Work(intake, delivery, deadline, codec)
+        try:
+            body, type_id = decode_body(codec, delivery)
+        except CodecError as error:
+            self._refuse(work, error)
+            return
+        request = Request(body, type_id, delivery, deadline, lambda body: self._reply(work, body))
+        if self._tracing is not None:
+            self._run(work, self._traced(self._tracing, work, request))
+            return
+        try:
+            result = self._handler(request)
+        except HandlerNotFound as error:
+            self._refuse(work, error)
+        except Exception as error:
+            self._failed(work, error)
+        else:
+            if isawaitable(result) or isinstance(result, AsyncIterable):
+                self._run(work, self._finish_with(work, result))
+            else:
+                self._finish(work, result)
+
+    # Asynchronous handlers
+
+    def _run(self, work: Work, coro: Coroutine[Any, Any, None]) -> None:
+        self.running.add(work)
+        work.task = self._spawn(self._guarded(work, coro), name=f"request {work.id}")
+        work.task.add_done_callback(lambda _: self._ended(work, coro))
+
+    def _ended(self, work: Work, coro: Coroutine[Any, Any, None]) -> None:
+        self.running.discard(work)
+        # A task that is cancelled before its first step runs nothing of itself.
+        coro.close()
+        if not work.settled:
+            self._cancelled(work)
+        self._on_done()
+
+    def _cancelled(self, work: Work) -> None:
+        """Give its outcome to a request whose handler was not let to its end."""
+        if work.cancelled:
+            self._stats.cancelled += 1
+        else:
+            self.abandon(work.delivery)
+        self._ack(work)
+
+    async def _guarded(self, work: Work, coro: Coroutine[Any, Any, None]) -> None:
+        """Give the request its outcome, whatever becomes of the handler."""
+        try:
+            async with asyncio.timeout_at(work.deadline) as limit:
+                await coro
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # By its caller; or the responder stops, and waits no longer.
+                self._cancelled(work)
+                raise
+            self._failed(work, error)
+        except HandlerNotFound as error:
+            self._refuse(work, error)
+        except Exception as error:
+            if limit.expired() and isinstance(error, TimeoutError):
+                self._stats.expired += 1
+                log.warning("%s: a handler was cancelled at its deadline", self._name)
+                self._replies.status(work.delivery, calls.LATE)
+                self._ack(work)
+            else:
+                self._failed(work, error)
+
+    async def _traced(self, tracing: Tracing, work: Work, request: Request[Any]) -> None:
+        with tracing.handling(request, work.intake.queue):
+            result = self._handler(request)
+            if isawaitable(result) or isinstance(result, AsyncIterable):
+                await self._finish_with(work, result)
+            else:
+                self._finish(work, result)
+
+    async def _finish_with(self, work: Work, result: Any) -> None:
+        if isawaitable(result):
+            self._finish(work, await result)
+        elif work.streams:
+            await self._stream(work, result)
+        else:
+            raise HandlerNotFound("the handler of this request replies by a stream: use stream()")
+
+    async def _stream(self, work: Work, items: AsyncIterable[Any]) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            if hasattr(items, "aclose"):
+                stack.push_async_callback(items.aclose)
+            async for item in items:
+                await work.spend_credit()
+                channel = self._replies.item(work, item)
+                if channel.congested:
+                    await channel.drain()
+            self._replies.end(work)
+        self._stats.replied += 1
+        self._ack(work)
+
+    # Outcomes
+
+    def _reply(self, work: Work, body: Any) -> bool:
+        if work.replied or work.delivery.properties.reply_to is None:
+            return False
+        self._replies.value(work, body)
+        work.replied = True
+        return True
+
+    def _finish(self, work: Work, result: Any) -> None:
+        if not work.replied:
+            try:
+                self._replies.value(work, result)
+            except LinkLost:
+                # Not acknowledged, it is delivered to another responder, which says so.
+                return
+            except Exception as error:
+                self._failed(work, error)
+                return
+        self._stats.replied += 1
+        self._ack(work)
+
+    def _refuse(self, work: Work, error: Exception) -> None:
+        self._stats.refused += 1
+        log.warning("%s: request refused: %s", self._name, error)
+        self._replies.error(work.delivery, calls.REFUSED, error)
+        self._ack(work)
+
+    def _failed(self, work: Work, error: BaseException) -> None:
+        if isinstance(error, LinkLost) and work.intake.channel.closed.done():
+            return
+        self._stats.failed += 1
+        log.error("%s: handler failed", self._name, exc_info=error)
+        self._replies.error(work.delivery, calls.FAILED, error)
+        self._ack(work)
+
+    def _ack(self, work: Work) -> None:
+        work.settled = True
+        work.intake.acks.ack(work.delivery.tag)
+
+
+def worked_on_before(delivery: Delivery) -> bool:
+    """Whether a request that must not be worked on twice may have been begun by a responder."""
+    headers = delivery.properties.headers or {}
+    return delivery.redelivered and headers.get(calls.IDEMPOTENT_HEADER) is not True
