@@ -5,6 +5,8 @@ import sys
 
 from gestalt.runner import run
 
+from .query import ask, duration
+from .statistics import SUBJECTS
 from .supervised import Supervised
 
 
@@ -28,7 +30,16 @@ def main() -> None:
         help="how samples reach the collector; over udp what is lost is lost (default: tcp)",
     )
     parser.set_defaults(part=demo)
-    parts = parser.add_subparsers(title="one part alone", metavar="PART")
+    parts = parser.add_subparsers(title="one part alone, or a question", metavar="PART")
+    part = parts.add_parser("query", help="ask the collector of a running demo")
+    part.add_argument("what", choices=SUBJECTS)
+    part.add_argument(
+        "--last", type=duration, default=30.0, metavar="TIME", help="30s by default; 60s at most"
+    )
+    part.add_argument(
+        "--amqp", metavar="URL", help="its broker (default: that of the demo on this host)"
+    )
+    part.set_defaults(part=query)
     part = parts.add_parser("agent", help="sample this host")
     part.add_argument("--collector", required=True, metavar="URL", help="where to send to")
     part.add_argument("--interval", type=float, default=0.1, metavar="SECONDS")
@@ -54,6 +65,10 @@ def demo(arguments: argparse.Namespace) -> None:
     # Ctrl-C is the usual end; whether it was a good one, the samples tell.
     run(whole.run, reraise_signals=False)
     sys.exit(0 if whole.complete else 1)
+
+
+def query(arguments: argparse.Namespace) -> None:
+    run(ask(arguments.what, arguments.last, arguments.amqp))
 
 
 def agent(arguments: argparse.Namespace) -> None:

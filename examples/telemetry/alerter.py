@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from gestalt.amq import connect
+from gestalt.amq import AmqError, connect
 from gestalt.core import Component, Handlers, Message
 
 from .count import Count
-from .messages import EXCHANGE, Cpu, Memory, Sample, codec
+from .messages import EXCHANGE, SERVICE, Cpu, Memory, Query, Sample, Statistics, codec
 
 QUEUE = "telemetry.alerter"
 HOLD = 1.0
@@ -42,7 +42,7 @@ class Limit:
 
 
 class Alerter(Component):
-    """Subscribes at the broker `amqp`; knows nothing of agents and collectors."""
+    """Subscribes at the broker `amqp`, and asks the collector what led up to an alert."""
 
     def __init__(self, amqp: str) -> None:
         super().__init__()
@@ -51,6 +51,7 @@ class Alerter(Component):
         self._cpu = Limit("CPU", 90.0)
         self._memory = Limit("memory", 90.0)
         self._bus = connect(amqp, codec=codec)
+        self._collector = self._bus.requester(SERVICE, timeout=2.0)
         self._handlers = Handlers()
         self._handlers.on(Cpu)(self._check_cpu)
         self._handlers.on(Memory)(self._check_memory)
@@ -69,15 +70,28 @@ class Alerter(Component):
     async def _close(self) -> None:
         await self._bus.stop()
 
-    def _check_cpu(self, message: Message[Cpu]) -> None:
-        self._check(message.body, self._cpu, message.body.percent)
+    async def _check_cpu(self, message: Message[Cpu]) -> None:
+        await self._check(message.body, self._cpu, message.body.percent, "cpu")
 
-    def _check_memory(self, message: Message[Memory]) -> None:
-        self._check(message.body, self._memory, 100 * message.body.used / message.body.total)
+    async def _check_memory(self, message: Message[Memory]) -> None:
+        used = 100 * message.body.used / message.body.total
+        await self._check(message.body, self._memory, used, "memory")
 
     def _check_nothing(self, message: Message[Sample]) -> None:
         self.count.add(message.body)
 
-    def _check(self, sample: Sample, limit: Limit, percent: float) -> None:
+    async def _check(self, sample: Sample, limit: Limit, percent: float, what: str) -> None:
         if self.count.add(sample) and (alert := limit.check(sample, percent)):
-            self.alerts.append(alert)
+            self.alerts.append(f"{alert}{await self._context(sample.host, what)}")
+
+    async def _context(self, host: str, what: str) -> str:
+        """What the last half minute was like, as far as the collector can tell."""
+        try:
+            answer: Statistics = await self._collector.request(Query(what, 30.0), idempotent=True)
+        except AmqError as error:
+            return f" ({error})"
+        return "".join(
+            f"; over the last 30 s {each.mean:.0f} {answer.unit}, at most {each.maximum:.0f}"
+            for each in answer.hosts
+            if each.host == host
+        )

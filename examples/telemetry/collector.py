@@ -1,4 +1,4 @@
-"""The collector: takes samples, shows the last minute, and publishes them on a topic."""
+"""The collector: takes samples, publishes them on a topic, and answers about the last minute."""
 
 from typing import Any
 
@@ -7,12 +7,27 @@ from gestalt.core import Component, Handlers, Message
 from gestalt.net import DatagramEndpoint, StreamServer
 
 from .count import Count
-from .messages import EXCHANGE, Ack, Cpu, Disk, Memory, Network, Sample, codec, routing_key, wire
+from .messages import (
+    EXCHANGE,
+    SERVICE,
+    Ack,
+    Cpu,
+    Disk,
+    Memory,
+    Network,
+    Query,
+    Sample,
+    Statistics,
+    codec,
+    routing_key,
+    wire,
+)
+from .statistics import answer
 from .window import Window
 
 
 class Collector(Component):
-    """Listens for agents, and passes on what they send.
+    """Listens for agents, passes on what they send, and answers queries.
 
     A sample is acknowledged when the broker has confirmed it, so that whatever dies, the agent
     has what did not arrive.
@@ -44,6 +59,7 @@ class Collector(Component):
     async def _open(self) -> None:
         if self._bus:
             await self._bus.start()
+            await self._bus.respond(SERVICE, self._answer)
         await self._server.start()
 
     async def _drain(self) -> None:
@@ -53,6 +69,9 @@ class Collector(Component):
         await self._server.stop()
         if self._bus:
             await self._bus.stop()
+
+    def _answer(self, message: Message[Query]) -> Statistics:
+        return answer(self.window, message.body)
 
     async def _take(self, message: Message[Sample]) -> None:
         sample = message.body

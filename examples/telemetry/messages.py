@@ -1,4 +1,4 @@
-"""What agents and collector say to each other."""
+"""What the parts say to each other."""
 
 from dataclasses import dataclass
 
@@ -61,11 +61,49 @@ class Ack:
     sequence: int
 
 
+@types.add(32)
+@dataclass
+class Query:
+    """A question about the last seconds.
+
+    Attributes:
+        what: "cpu", "memory", "received", "sent", "read" or "written".
+        last: how many seconds, up to 60.
+    """
+
+    what: str
+    last: float
+
+
+@dataclass
+class HostStatistics:
+    """What one host's samples came to."""
+
+    host: str
+    count: int
+    minimum: float
+    mean: float
+    maximum: float
+    latest: float
+
+
+@types.add(33)
+@dataclass
+class Statistics:
+    """The answer to a query."""
+
+    unit: str
+    hosts: list[HostStatistics]
+
+
 codec = Codec("msgpack", types=types)
 wire = Wire(Mti(), codec)
 
 EXCHANGE = "telemetry"
 """The topic that samples are published on."""
+
+SERVICE = "telemetry.collector"
+"""The service that answers queries."""
 
 
 def routing_key(sample: Sample) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
+from . import rendezvous
 from .part import Part
 
 INTERVAL = 0.1
@@ -51,6 +52,7 @@ class Demo:
                 self._agent.arguments += ["--collector", url]
                 await parts.enter_async_context(self._agent)
                 started = time.monotonic()
+                parts.enter_context(rendezvous.announced(amqp))
                 await asyncio.sleep(self._seconds or 1e9)
         finally:
             self._summarize(time.monotonic() - started)

@@ -1,7 +1,6 @@
 """The live table of the collector."""
 
-from collections.abc import Sequence
-from itertools import pairwise
+from operator import attrgetter
 
 from rich.console import Console
 from rich.live import Live
@@ -9,7 +8,8 @@ from rich.table import Table
 
 from gestalt.core import Component, Timer
 
-from .messages import Cpu, Disk, Memory, Network, Sample
+from .messages import Cpu, Disk, Memory, Network
+from .statistics import rates
 from .window import Window
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -49,25 +49,17 @@ def render(window: Window) -> Table:
     for host, memory in window.of(Memory).items():
         used = [100 * s.used / s.total for s in memory]
         table.add_row(host, "memory", f"{used[-1]:.0f} %", bars(used, 100), f"{len(memory)}")
-    for kind, what, field in (
-        (Network, "network in", "received"),
-        (Network, "network out", "sent"),
-        (Disk, "disk read", "read"),
-        (Disk, "disk written", "written"),
+    for kind, what, counter in (
+        (Network, "network in", attrgetter("received")),
+        (Network, "network out", attrgetter("sent")),
+        (Disk, "disk read", attrgetter("read")),
+        (Disk, "disk written", attrgetter("written")),
     ):
         for host, samples in window.of(kind).items():
-            speeds = rates(samples, field)
-            now = f"{speeds[-1] / 1024:.0f} KiB/s" if speeds else ""
+            speeds = rates(samples, counter)
+            now = f"{speeds[-1]:.0f} KiB/s" if speeds else ""
             table.add_row(host, what, now, bars(speeds), f"{len(samples)}")
     return table
-
-
-def rates(samples: Sequence[Sample], counter: str) -> list[float]:
-    """How fast a counter grew from sample to sample, per second."""
-    return [
-        (getattr(b, counter) - getattr(a, counter)) / max(b.time - a.time, 1e-3)
-        for a, b in pairwise(samples)
-    ]
 
 
 def bars(values: list[float], top: float | None = None, width: int = 30) -> str:

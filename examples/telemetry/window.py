@@ -32,9 +32,9 @@ class Window:
         while samples[0].time < sample.time - LENGTH:
             samples.popleft()
 
-    def of(self, kind: type[S]) -> dict[str, list[S]]:
-        """The samples of one kind by host, the oldest first; without hosts that fell silent."""
-        oldest = time.time() - LENGTH
+    def of(self, kind: type[S], last: float = LENGTH) -> dict[str, list[S]]:
+        """The samples of one kind in the `last` seconds by host, without hosts that fell silent."""
+        oldest = time.time() - last
         found = {}
         for (host, of_kind), samples in self._samples.items():
             if of_kind is kind and samples[-1].time >= oldest:

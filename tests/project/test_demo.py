@@ -1,5 +1,6 @@
 """The demo runs as the README says, and loses nothing, whatever dies."""
 
+import os
 import re
 import signal
 import subprocess
@@ -19,14 +20,17 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a demo; one that still runs when the test ends is killed, and its parts with it."""
     started: list[subprocess.Popen[str]] = []
+    # A query finds the demo of its own test, whatever else runs on this machine.
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         demo = subprocess.Popen(
             [sys.executable, "-m", "examples.telemetry", *arguments],
             cwd=ROOT,
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -99,6 +103,38 @@ def test_the_demo_ends_by_ctrl_c_with_its_summary(start: Start) -> None:
     status, out = finish(demo)
     assert status == 0, out
     assert counts(out)["lost"] == 0
+
+
+def test_a_query_is_answered_by_the_running_collector(start: Start) -> None:
+    demo = start()
+    part(demo, "agent", connected)
+    end = time.monotonic() + DEADLINE
+    while True:
+        # The demo tells where it is when all of it runs, and the first samples are under way.
+        query = start("query", "cpu", "--last", "30s")
+        out, err = query.communicate(timeout=DEADLINE)
+        if "mean" in out or time.monotonic() > end:
+            break
+    assert (query.returncode, err) == (0, "")
+    (found,) = re.findall(r"cpu over the last 30 s: mean ([\d.]+) %, ([\d.]+) to ([\d.]+)", out)
+    mean, least, most = map(float, found)
+    assert 0 <= least <= mean <= most <= 100
+    demo.send_signal(signal.SIGINT)
+    status, out = finish(demo)
+    assert status == 0, out
+
+
+def test_a_query_without_a_demo_says_so(start: Start) -> None:
+    out, err = (query := start("query", "memory")).communicate(timeout=DEADLINE)
+    assert query.returncode == 1
+    assert "No demo is running" in err
+    assert out == ""
+
+
+def test_a_query_of_no_duration_is_refused(start: Start) -> None:
+    _, err = (query := start("query", "memory", "--last", "soon")).communicate(timeout=DEADLINE)
+    assert query.returncode == 2
+    assert "soon" in err
 
 
 def test_a_collector_that_is_killed_costs_no_sample(start: Start) -> None:
