@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from gestalt.amq import Bus, BusMessage
+from gestalt.amq import Bus, BusMessage, Request
 from gestalt.amq.__main__ import main
 
 
@@ -44,3 +44,31 @@ def test_a_queue_without_parking_is_an_error(
 ) -> None:
     assert main(["parked", "list", unique, "--url", broker_url]) == 1
     assert f"{unique}.parked" in capsys.readouterr().err
+
+
+async def test_a_service_tells_who_serves_it(
+    bus: Bus, broker_url: str, unique: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def locate(request: Request[str]) -> str:
+        return request.body
+
+    async def command(*arguments: str) -> str:
+        assert await asyncio.to_thread(main, [*arguments, "--url", broker_url]) == 0
+        return capsys.readouterr().out
+
+    responder = await bus.respond(unique, locate, version="1.2", description="Finds things.")
+    await bus.requester(unique).request("x")
+    text = await command("info", unique)
+    assert all(each in text for each in (responder.instance, "1.2", "locate", "Finds things."))
+    (line,) = (await command("info", unique, "--json")).splitlines()
+    told = json.loads(line)
+    assert (told["instance"], told["stats"]["replied"]) == (responder.instance, 1)
+    assert f"{unique} answered in" in await command("ping", unique)
+
+
+@pytest.mark.parametrize("question", ["info", "ping"])
+def test_a_service_that_nobody_serves_is_an_error(
+    question: str, broker_url: str, unique: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([question, unique, "--url", broker_url]) == 1
+    assert f"{unique}: nobody serves it" in capsys.readouterr().err
