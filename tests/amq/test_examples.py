@@ -1,0 +1,52 @@
+"""The examples of the documentation run as they stand, on both brokers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
+
+
+@pytest.mark.parametrize(
+    ("example", "output", "said"),
+    [
+        (
+            "publish_subscribe",
+            [
+                "vehicle.42.position: Position(lat=-34.9, lon=138.6)",
+                "nobody is interested in ships",
+            ],
+            "",
+        ),
+        (
+            "request_reply",
+            [
+                "Position(lat=-34.7, lon=138.8)",
+                "then -34.9",
+                "then -34.8",
+                "then -34.7",
+                "refused: KeyError",
+                "tracker 1.0: Locate, Follow",
+                "harbour: nobody serves it",
+            ],
+            "KeyError: '43'",  # the responder's log tells of its handler's failure
+        ),
+    ],
+)
+def test_an_example_prints_what_it_promises(
+    broker_url: str, example: str, output: list[str], said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / f"{example}.py"],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+        env={**os.environ, "GESTALT_AMQP_URL": broker_url},
+    )
+    assert sorted(done.stdout.splitlines()) == sorted(output), done.stderr
+    assert done.stderr.rstrip().endswith(said)
+    assert said or not done.stderr
