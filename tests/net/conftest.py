@@ -1,14 +1,20 @@
-"""Every asynchronous test of this folder runs on asyncio and, where it is installed, on uvloop."""
+"""Every asynchronous test of this folder runs on asyncio and, where it is installed, on uvloop.
+
+What needs gestalt 20.1.1 shares one environment, and one process, that has it.
+"""
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from foreign import ForeignPeer, NoPredecessorError, install_predecessor, running
 from gestalt.net import Mti, StreamClient, StreamServer, Wire
 
 try:
@@ -17,6 +23,8 @@ except ImportError:
     uvloop = None
 
 DEADLINE = 20.0
+
+_reasons = pytest.StashKey[list[str]]()
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], Any]]:
@@ -82,3 +90,48 @@ def within() -> Callable[..., Any]:
             return await awaitable
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def _predecessor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForeignPeer | str]:
+    """The process of gestalt 20.1.1, or why there is none."""
+    try:
+        python = install_predecessor(tmp_path_factory.mktemp("predecessor"))
+    except NoPredecessorError as error:
+        yield str(error)
+        return
+    with running(python, Path(__file__).parent / "interop" / "predecessor_peer.py") as peer:
+        yield peer
+
+
+@pytest.fixture
+def predecessor(request: pytest.FixtureRequest, _predecessor: ForeignPeer | str) -> ForeignPeer:
+    if isinstance(_predecessor, str):
+        _without(request.config, _predecessor)
+    assert isinstance(_predecessor, ForeignPeer)
+    return _predecessor
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_reasons] = []
+
+
+def _without(config: pytest.Config, reason: str) -> None:
+    """Skip the test, to be told at the end of the run; in CI, where nobody reads it, fail."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    config.stash[_reasons].append(reason)
+    pytest.skip(reason)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    reasons = config.stash.get(_reasons, [])
+    if reasons:
+        terminalreporter.write_line(
+            f"!!! {len(reasons)} INTEROPERABILITY TESTS DID NOT RUN: "
+            f"{'; '.join(sorted(set(reasons)))}",
+            red=True,
+            bold=True,
+        )

@@ -1,73 +1,21 @@
 """Datagrams of others: gestalt 20.1.1, and a plain socket."""
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
+from foreign import ForeignPeer
 from gestalt.net import DatagramMessage, Mti, Raw, Wire
 
-PREDECESSOR = "gestalt==20.1.1"
 LITTLE = Wire(Mti("little"))
 
 
-@dataclass(frozen=True)
-class Predecessor:
-    """A process in which gestalt 20.1.1 echoes."""
-
-    port: int
-    commands: IO[str]
-
-    def greet(self, port: int) -> None:
-        """Have it send "hello" to a port, and echo what comes back."""
-        self.commands.write(f"{port}\n")
-        self.commands.flush()
-
-
-@pytest.fixture(scope="module")
-def predecessor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predecessor]:
-    environment = tmp_path_factory.mktemp("predecessor")
-    uv = os.environ.get("HATCH_UV") or shutil.which("uv") or "uv"
-    python = environment / "bin" / "python"
-    # What leads back to another environment, or changes what is installed, stays out.
-    left_out = ("PYTHONPATH", "VIRTUAL_ENV", "UV_RESOLUTION", "UV_CONSTRAINT")
-    variables = {key: value for key, value in os.environ.items() if key not in left_out}
-    for command in (
-        [uv, "venv", "-q", "--python", sys.executable, environment],
-        [uv, "pip", "install", "-q", "--python", python, PREDECESSOR],
-    ):
-        try:
-            subprocess.run(
-                command, check=True, capture_output=True, env=variables, text=True, timeout=50
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            reason = f"{PREDECESSOR} cannot be installed: {getattr(error, 'stderr', '') or error}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(reason, pytrace=False)
-            pytest.skip(reason)
-    script = Path(__file__).parent / "predecessor_peer.py"
-    with subprocess.Popen(
-        [python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            yield Predecessor(int(process.stdout.readline()), process.stdin)
-        finally:
-            process.kill()
-
-
 async def test_the_predecessor_echoes_what_we_send(
-    endpoint: Any, take: Any, predecessor: Predecessor
+    endpoint: Any, take: Any, predecessor: ForeignPeer
 ) -> None:
-    client = await endpoint(None, wire=LITTLE, peer=f"udp://127.0.0.1:{predecessor.port}")
+    port = predecessor.ports["udp-mti"]
+    client = await endpoint(None, wire=LITTLE, peer=f"udp://127.0.0.1:{port}")
     bodies = [b"x", bytes(range(256)), b"y" * 60_000]
     for number, body in enumerate(bodies):
         type_id = 0x01020304 * (number + 1)
@@ -77,7 +25,7 @@ async def test_the_predecessor_echoes_what_we_send(
 
 
 async def test_we_echo_what_the_predecessor_sends(
-    endpoint: Any, within: Any, predecessor: Predecessor
+    endpoint: Any, within: Any, predecessor: ForeignPeer
 ) -> None:
     received: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -87,7 +35,7 @@ async def test_we_echo_what_the_predecessor_sends(
             await message.reply(message.body + b"!", 10)
 
     server = await endpoint(wire=LITTLE, on_message=echo)
-    predecessor.greet(server.address.port)
+    predecessor.connect("udp-mti", server.address.port)
 
     async def four() -> list[Any]:
         while received.qsize() < 4:
