@@ -9,6 +9,7 @@ import pytest
 
 from gestalt.core import State, StateError
 from gestalt.net import (
+    Address,
     AddressError,
     DatagramEndpoint,
     DatagramOptions,
@@ -138,15 +139,22 @@ async def test_what_the_framing_cannot_carry_is_refused(endpoint: Any, how: str)
     assert client.stats.sent == 0
 
 
+def vacant(host: str = "127.0.0.1") -> Address:
+    """An address of this host where nobody receives."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.bind((host, 0))
+        return Address("udp", host, sock.getsockname()[1])
+
+
 @both_ways
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_a_peer_that_is_not_there_is_told_and_the_endpoint_goes_on(
-    endpoint: Any, take: Any, until: Any, how: str
+    endpoint: Any, take: Any, until: Any, how: str, host: str
 ) -> None:
     errors: list[Any] = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as vacant:
-        vacant.bind(("127.0.0.1", 0))
-        port = vacant.getsockname()[1]
-    client = await endpoint(None, wire=RAW, peer=f"udp://127.0.0.1:{port}", on_error=errors.append)
+    address = vacant(host)
+    client = await endpoint(None, wire=RAW, peer=address, on_error=errors.append)
     # A datagram that meets the answer to the one before it is sent all the same.
     for number in range(5):
         await send(client, how, b"%d" % number)
@@ -157,7 +165,7 @@ async def test_a_peer_that_is_not_there_is_told_and_the_endpoint_goes_on(
     assert isinstance(errors[0].__cause__, ConnectionRefusedError)
     assert client.state is State.RUNNING
     # When somebody comes, both directions work.
-    server = await endpoint(f"udp://127.0.0.1:{port}", wire=RAW)
+    server = await endpoint(address, wire=RAW)
     await send(client, how, b"hello")
     (message,) = await take(server)
     await message.reply(b"welcome")
@@ -167,16 +175,39 @@ async def test_a_peer_that_is_not_there_is_told_and_the_endpoint_goes_on(
 async def test_datagrams_in_a_row_to_a_peer_that_is_not_there_are_all_sent(
     endpoint: Any, until: Any
 ) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as vacant:
-        vacant.bind(("127.0.0.1", 0))
-        port = vacant.getsockname()[1]
-    client = await endpoint(
-        None, wire=RAW, peer=f"udp://127.0.0.1:{port}", on_error=lambda error: None
-    )
+    client = await endpoint(None, wire=RAW, peer=vacant(), on_error=lambda error: None)
     for _ in range(300):
         await client.send(b"x")
     assert client.stats.sent == 300
     await until(lambda: client.stats.unreachable > 100)
+
+
+@both_ways
+async def test_without_a_peer_one_that_is_not_there_costs_the_others_nothing(
+    endpoint: Any, take: Any, how: str
+) -> None:
+    server = await endpoint(wire=RAW)
+    client = await endpoint(wire=RAW)
+    nobody = vacant()
+    for number in range(50):
+        await send(client, how, b"lost", to=nobody)
+        await send(client, how, b"%d" % number, to=server.address)
+    assert [m.body for m in await take(server, 50)] == [b"%d" % number for number in range(50)]
+    assert (client.stats.sent, client.stats.unreachable) == (100, 0)
+
+
+@both_ways
+async def test_each_message_goes_to_the_address_that_it_is_given(
+    endpoint: Any, take: Any, how: str
+) -> None:
+    servers = [await endpoint(wire=RAW) for _ in range(3)]
+    client = await endpoint(wire=RAW)
+    for number in range(30):
+        to = servers[number % 3].address
+        await send(client, how, b"%d" % number, to=str(to) if number % 2 else to)
+    for first, server in enumerate(servers):
+        expected = [b"%d" % number for number in range(first, 30, 3)]
+        assert [m.body for m in await take(server, 10)] == expected
 
 
 async def test_what_the_system_refuses_is_an_error_and_the_endpoint_goes_on(
