@@ -45,7 +45,11 @@ async def plain_socket() -> AsyncIterator[socket.socket]:
 
 
 class Namespaces:
-    """Two hosts, made of two network namespaces with a link between their interfaces `wire0`."""
+    """Two hosts, made of two network namespaces.
+
+    There is a link between their interfaces `wire0`, where the default route is, and another one
+    between `wire1`.
+    """
 
     def __init__(self) -> None:
         number = f"{os.getpid()}-{next(_numbers)}"
@@ -55,14 +59,18 @@ class Namespaces:
         a, b = self.names
         for name in self.names:
             _ip("netns", "add", name)
-        peer = ("peer", "name", "wire0", "netns", b)
-        _ip("-n", a, "link", "add", "wire0", "type", "veth", *peer)
+        for wire in ("wire0", "wire1"):
+            peer = ("peer", "name", wire, "netns", b)
+            _ip("-n", a, "link", "add", wire, "type", "veth", *peer)
         for number, name in enumerate(self.names, 1):
             for command in (
                 ("addr", "add", f"10.99.0.{number}/24", "brd", "+", "dev", "wire0"),
                 ("addr", "add", f"fd99::{number}/64", "dev", "wire0", "nodad"),
                 ("addr", "add", f"fe80::{number}/64", "dev", "wire0", "nodad"),
+                ("addr", "add", f"10.98.0.{number}/24", "dev", "wire1"),
+                ("addr", "add", f"fd98::{number}/64", "dev", "wire1", "nodad"),
                 ("link", "set", "wire0", "up"),
+                ("link", "set", "wire1", "up"),
                 ("link", "set", "lo", "up"),
                 ("route", "add", "default", "dev", "wire0"),
             ):
@@ -98,8 +106,8 @@ class Namespaces:
 def _until_there_is_a_route(name: str) -> None:
     """Wait for the system to notice that the link is up: IPv6 has no routes before."""
     deadline = time.monotonic() + 10
-    for group in ("239.0.0.1", "ff15::1"):
-        command = ("ip", "-n", name, "route", "get", group)
+    for group, wire in (("239.0.0.1", "wire0"), ("ff15::1", "wire0"), ("ff15::1", "wire1")):
+        command = ("ip", "-n", name, "route", "get", group, "oif", wire)
         while subprocess.run(command, check=False, capture_output=True).returncode:
             assert time.monotonic() < deadline, f"{name} has no route to {group}"
             time.sleep(0.01)

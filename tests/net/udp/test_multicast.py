@@ -144,6 +144,24 @@ async def test_with_a_ttl_of_0_a_group_stays_on_its_host(on: On, take: Any, grou
     assert [m.body for m in await take(there)] == [b"away"]
 
 
+@pytest.mark.parametrize("group", GROUPS)
+async def test_a_group_is_sent_to_and_joined_at_the_interface_of_the_options(
+    on: On, take: Any, group: str
+) -> None:
+    wire1 = DatagramOptions(multicast_interface="wire1")
+    member = await on(1, EVERYWHERE[group].format(9000), groups=[group], options=wire1)
+    elsewhere = await on(0, EVERYWHERE[group].format(0))
+    here = await on(0, EVERYWHERE[group].format(0), options=wire1)
+    await elsewhere.send(b"by the default route", to=url(group, 9000))
+    own = {"239.42.42.42": "udp://10.99.0.2:9000", "ff15::4242": "udp://[fd99::2]:9000"}[group]
+    await elsewhere.send(b"end", to=own)
+    assert [m.body for m in await take(member)] == [b"end"]
+    await here.send(b"by the other one", to=url(group, 9000))
+    (message,) = await take(member)
+    assert message.body == b"by the other one"
+    assert message.source.host in ("10.98.0.1", "fd98::1")
+
+
 async def test_a_dual_stack_endpoint_takes_groups_of_both_kinds(on: On, take: Any) -> None:
     member = await on(1, "udp://:9000", groups=GROUPS)
     for group in GROUPS:
