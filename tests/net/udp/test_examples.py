@@ -1,12 +1,19 @@
-"""The examples of the documentation run as they stand."""
+"""What the documentation shows is true: its examples run, and its counters are those there are."""
 
+import ast
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[3] / "examples" / "net"
+from gestalt.net import DatagramStats
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples" / "net"
+PAGE = (ROOT / "docs" / "net" / "udp.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -26,3 +33,16 @@ def test_an_example_prints_what_it_promises(example: str, output: list[str]) -> 
         timeout=30,
     )
     assert (done.stdout.splitlines(), done.stderr) == (output, "")
+
+
+@pytest.mark.parametrize("program", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+def test_the_fragments_of_the_page_compile(program: str) -> None:
+    compile(program, "page", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_the_causes_of_the_page_are_those_that_are_counted() -> None:
+    causes = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    names = {field.name for field in dataclasses.fields(DatagramStats)}
+    assert names - {"received", "sent", "unreachable", "handler_errors", "untold"} == set(causes)
+    stats = DatagramStats(**dict.fromkeys(names, 1))
+    assert stats.dropped == len(causes)
