@@ -96,9 +96,12 @@ async def test_sending_before_the_start_and_after_the_end_is_an_error(
     with pytest.raises(StateError, match="not running"):
         await send(never, how, b"x")
     stopped = await endpoint(None, wire=RAW, peer="udp://127.0.0.1:9")
+    await send(stopped, how, b"x", to="udp://127.0.0.1:9")
     await stopped.stop()
-    with pytest.raises(StateError, match="not running"):
-        await send(stopped, how, b"x")
+    for to in (None, "udp://127.0.0.1:9", Address("udp", "127.0.0.1", 9)):
+        for each in (never, stopped):
+            with pytest.raises(StateError, match="not running"):
+                await send(each, how, b"x", to=to)
 
 
 @both_ways
@@ -258,7 +261,7 @@ async def test_where_the_network_is_slower_send_waits_and_send_nowait_raises(
         with pytest.raises(SendBufferFull, match="1000 bytes"):
             fill()
         sent = client.stats.sent
-        waiting = [asyncio.create_task(client.send(b"y" * 1000)) for _ in range(3)]
+        waiting = [asyncio.ensure_future(client.send(b"y" * 1000)) for _ in range(3)]
         for _ in range(10):
             await asyncio.sleep(0)
         assert [task.done() for task in waiting] == [False] * 3
@@ -267,7 +270,7 @@ async def test_where_the_network_is_slower_send_waits_and_send_nowait_raises(
         await within(asyncio.gather(*waiting[1:]))
         assert waiting[0].cancelled()
         assert client.stats.sent == sent + 2
-        last = [asyncio.create_task(client.send(b"z" * 1000)) for _ in range(50)]
+        last = [asyncio.ensure_future(client.send(b"z" * 1000)) for _ in range(50)]
         await asyncio.sleep(0)
         await client.stop()
         results = await within(asyncio.gather(*last, return_exceptions=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from gestalt.core import StateError
 
 from .address import Address
-from .datagram_socket import SocketAddress, is_name, numeric
+from .datagram_socket import SocketAddress, is_name, largest_datagram, numeric
 from .errors import (
     AddressError,
     DatagramTooLarge,
@@ -43,10 +43,12 @@ class DatagramSender:
         "_sock",
         "_stats",
         "_targets",
-        "_to_address",
-        "_to_peer",
         "_waiters",
+        "last",
         "pause_at",
+        "target",
+        "to_address",
+        "to_peer",
     )
 
     def __init__(self, endpoint: "DatagramEndpoint") -> None:
@@ -54,12 +56,15 @@ class DatagramSender:
         self._stats = endpoint.stats
         self._loop: asyncio.AbstractEventLoop
         self._sock: socket.socket | None = None
-        # What sends on the socket; with it closed, nothing is small enough to get that far.
-        self._to_peer: Callable[[bytes], int]
-        self._to_address: Callable[[bytes, SocketAddress], int]
-        self._max_size = -1
+        # What sends on the socket, or raises.
+        self.to_peer: Callable[[bytes], int] = self._not_running
+        self.to_address: Callable[[bytes, SocketAddress], int] = self._not_running
+        self._max_size = 0
         self._family: int
         self._targets: dict[Address | str, SocketAddress] = {}
+        # Whom was sent to at last, and what the system calls it: a hash of an Address takes longer.
+        self.last: Address | str | None = None
+        self.target: SocketAddress = ()
         self._waiters: set[asyncio.Future[None]] = set()
         # At how many datagrams in all it is others' turn.
         self.pause_at = BURST
@@ -76,32 +81,61 @@ class DatagramSender:
         self._sock = sock
         self._max_size = max_size
         self._family = sock.family
-        self._to_address = sock.sendto
+        self.to_address = sock.sendto
         if target is None:
-            self._to_peer = self._to_nobody
+            self.to_peer = self._to_nobody
         elif _is_connected(sock):
-            self._to_peer = sock.send
+            self.to_peer = sock.send
         else:
-            self._to_peer = lambda frame: sock.sendto(frame, target)
+            self.to_peer = lambda frame: sock.sendto(frame, target)
+        # The largest that there can be is left for the system to check.
+        if max_size < largest_datagram(sock.family):
+            self.to_address = self._limited(self.to_address)
+            if target is not None:
+                self.to_peer = self._limited(self.to_peer)
 
     def close(self) -> None:
         """Send nothing any more; whoever waits to send is told so."""
         if self._sock is not None:
             self._loop.remove_writer(self._sock)
         self._sock = None
-        self._max_size = -1
+        self.to_peer = self.to_address = self._not_running
         self._targets.clear()
+        self.last = None
         self._wake()
 
     def transmit(self, frame: bytes, to: Address | str | None) -> None:
         """Send a frame now, or raise what the system, or `DatagramEndpoint.send`, raises."""
-        if len(frame) > self._max_size:
-            raise self._not_sendable(len(frame))
         if to is None:
-            self._to_peer(frame)
+            self.to_peer(frame)
         else:
-            self._to_address(frame, self._targets.get(to) or self._new_target(to))
+            self.to_address(frame, self.target if to is self.last else self.find(to))
         self._stats.sent += 1
+
+    def find(self, to: Address | str) -> SocketAddress:
+        """What the system calls an address.
+
+        Raises:
+            AddressError: its host is a name, is missing, or is not of the socket's family.
+            StateError: the endpoint is not running.
+        """
+        if self._sock is None:
+            raise StateError(f"{self._endpoint!r} is not running")
+        self.target = self._targets.get(to) or self._new_target(to)
+        self.last = to
+        return self.target
+
+    async def send_after_others(self, frame: bytes, to: Address | str | None) -> None:
+        """Let others run, then send a frame.
+
+        A sender that never has to wait would keep the event loop to itself.
+        """
+        self.pause_at = self._stats.sent + BURST
+        await asyncio.sleep(0)
+        try:
+            self.transmit(frame, to)
+        except Exception as error:
+            await self.transmit_later(frame, to, error)
 
     async def transmit_later(
         self, frame: bytes, to: Address | str | None, error: Exception
@@ -121,7 +155,7 @@ class DatagramSender:
                     raise error
                 to = await self._endpoint.resolve(address)
             else:
-                raise_failure(error, len(frame))
+                self._raise_failure(error, len(frame))
             try:
                 self.transmit(frame, to)
             except Exception as another:
@@ -141,12 +175,7 @@ class DatagramSender:
                 error = another
             else:
                 return
-        raise_failure(error, len(frame))
-
-    async def pause(self) -> None:
-        """Let others run: a sender that never has to wait would keep the event loop to itself."""
-        self.pause_at = self._stats.sent + BURST
-        await asyncio.sleep(0)
+        self._raise_failure(error, len(frame))
 
     def watch_again(self) -> None:
         """Wait anew for room on the socket, where somebody does."""
@@ -177,9 +206,21 @@ class DatagramSender:
     def _to_nobody(self, frame: bytes) -> NoReturn:  # noqa: ARG002 - in the place of socket.send
         raise NotConnected(f"{self._endpoint!r} has no peer, and `to` was not given")
 
-    def _not_sendable(self, size: int) -> Exception:
-        if self._sock is None:
-            return StateError(f"{self._endpoint!r} is not running")
+    def _not_running(self, *_: object) -> NoReturn:
+        raise StateError(f"{self._endpoint!r} is not running")
+
+    def _limited(self, transmit: Callable[..., int]) -> Callable[..., int]:
+        """What sends as `transmit` does, up to max_size."""
+        max_size = self._max_size
+
+        def transmit_limited(frame: bytes, *target: SocketAddress) -> int:
+            if len(frame) > max_size:
+                raise self._too_large(len(frame))
+            return transmit(frame, *target)
+
+        return transmit_limited
+
+    def _too_large(self, size: int) -> DatagramTooLarge:
         return DatagramTooLarge(
             f"a datagram of {size} bytes is more than max_size, {self._max_size}"
         )
@@ -190,23 +231,24 @@ class DatagramSender:
         target = self._targets[to] = numeric(Address.parse(to, ("udp",)), self._family)
         return target
 
+    def _raise_failure(self, error: Exception, size: int) -> NoReturn:
+        """Raise what `error`, from sending `size` bytes, means to the caller.
 
-def raise_failure(error: Exception, size: int) -> NoReturn:
-    """Raise what `error`, from sending `size` bytes, means to the caller.
-
-    Raises:
-        SendBufferFull, DatagramTooLarge, SendFailed: as it says.
-        Exception: the error itself, where it is not the system's.
-    """
-    if not isinstance(error, OSError) or isinstance(error, NetError):
-        raise error
-    if isinstance(error, BlockingIOError):
-        raise SendBufferFull(f"the system has no room for {size} bytes") from error
-    if error.errno == errno.EMSGSIZE:
-        raise DatagramTooLarge(
-            f"a datagram of {size} bytes is more than the system takes"
-        ) from error
-    raise SendFailed(f"a datagram of {size} bytes was not sent: {error.strerror}") from error
+        Raises:
+            SendBufferFull, DatagramTooLarge, SendFailed: as it says.
+            Exception: the error itself, where it is not the system's.
+        """
+        if not isinstance(error, OSError) or isinstance(error, NetError):
+            raise error
+        if isinstance(error, BlockingIOError):
+            raise SendBufferFull(f"the system has no room for {size} bytes") from error
+        if error.errno == errno.EMSGSIZE:
+            if size > self._max_size:
+                raise self._too_large(size) from error
+            raise DatagramTooLarge(
+                f"a datagram of {size} bytes is more than the system takes"
+            ) from error
+        raise SendFailed(f"a datagram of {size} bytes was not sent: {error.strerror}") from error
 
 
 def _is_connected(sock: socket.socket) -> bool:
