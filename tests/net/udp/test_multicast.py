@@ -101,17 +101,25 @@ async def test_a_group_is_received_from_join_to_leave(
     assert [m.body for m in await take(member, 2)] == [b"again", b"end"]
 
 
+@pytest.mark.parametrize(
+    ("everywhere", "groups"),
+    [
+        ("udp://0.0.0.0:{}", ["239.42.42.1", "239.42.42.2"]),
+        ("udp://[::]:{}", ["ff15::4241", "ff15::4242"]),
+    ],
+)
 async def test_what_another_endpoint_of_the_host_has_joined_is_not_received(
-    on: On, take: Any
+    on: On, take: Any, everywhere: str, groups: list[str]
 ) -> None:
     options = DatagramOptions(reuse_address=True)
-    one = await on(1, "udp://0.0.0.0:9000", groups=["239.42.42.1"], options=options)
-    two = await on(1, "udp://0.0.0.0:9000", groups=["239.42.42.2"], options=options)
-    client = await on(0, "udp://0.0.0.0:0")
-    for group in ("239.42.42.1", "239.42.42.2"):
+    one, two = [
+        await on(1, everywhere.format(9000), groups=[group], options=options) for group in groups
+    ]
+    client = await on(0, everywhere.format(0))
+    for group in groups:
         await client.send(group.encode(), to=url(group, 9000))
-    assert [m.body for m in await take(two)] == [b"239.42.42.2"]
-    assert [m.body for m in await take(one)] == [b"239.42.42.1"]
+    assert [m.body for m in await take(two)] == [groups[1].encode()]
+    assert [m.body for m in await take(one)] == [groups[0].encode()]
     assert (one.stats.received, two.stats.received) == (1, 1)
 
 
