@@ -15,36 +15,11 @@ import trustme
 
 from gestalt.amq import Bus, connect
 from gestalt.core import Backoff
+from missing import without
 from rabbitmq import NoRabbitMQError, RabbitMQNode
 
 URL_VARIABLE = "GESTALT_AMQP_URL"
 QUICK = Backoff(initial=0.02, maximum=0.2)
-
-_reasons = pytest.StashKey[list[str]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_reasons] = []
-
-
-def _without(config: pytest.Config, reason: str) -> None:
-    """Skip the test, to be told at the end of the run; in CI, where nobody reads it, fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    config.stash[_reasons].append(reason)
-    pytest.skip(reason)
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    reasons = config.stash.get(_reasons, [])
-    if reasons:
-        terminalreporter.write_line(
-            f"!!! {len(reasons)} AMQP TESTS DID NOT RUN: {'; '.join(sorted(set(reasons)))}",
-            red=True,
-            bold=True,
-        )
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +73,7 @@ def rabbitmq_node(request: pytest.FixtureRequest) -> RabbitMQNode:
         pytest.skip(f"needs a node of its own to control, and {URL_VARIABLE} is set")
     node = request.getfixturevalue("_node")
     if isinstance(node, NoRabbitMQError):
-        _without(request.config, str(node))
+        without(request.config, str(node))
     assert isinstance(node, RabbitMQNode)
     return node
 

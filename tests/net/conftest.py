@@ -5,7 +5,6 @@ What needs gestalt 20.1.1 shares one environment, and one process, that has it.
 
 import asyncio
 import gc
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest_asyncio
 
 from foreign import ForeignPeer, NoPredecessorError, install_predecessor, running
 from gestalt.net import Mti, StreamClient, StreamServer, Wire
+from missing import without
 
 try:
     import uvloop
@@ -23,8 +23,6 @@ except ImportError:
     uvloop = None
 
 DEADLINE = 20.0
-
-_reasons = pytest.StashKey[list[str]]()
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], Any]]:
@@ -107,31 +105,6 @@ def _predecessor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForeignPe
 @pytest.fixture
 def predecessor(request: pytest.FixtureRequest, _predecessor: ForeignPeer | str) -> ForeignPeer:
     if isinstance(_predecessor, str):
-        _without(request.config, _predecessor)
+        without(request.config, _predecessor)
     assert isinstance(_predecessor, ForeignPeer)
     return _predecessor
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_reasons] = []
-
-
-def _without(config: pytest.Config, reason: str) -> None:
-    """Skip the test, to be told at the end of the run; in CI, where nobody reads it, fail."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    config.stash[_reasons].append(reason)
-    pytest.skip(reason)
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    reasons = config.stash.get(_reasons, [])
-    if reasons:
-        terminalreporter.write_line(
-            f"!!! {len(reasons)} INTEROPERABILITY TESTS DID NOT RUN: "
-            f"{'; '.join(sorted(set(reasons)))}",
-            red=True,
-            bold=True,
-        )
