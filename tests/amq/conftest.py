@@ -5,15 +5,19 @@ GESTALT_AMQP_URL names a running RabbitMQ to take instead of the private one.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
+import aio_pika
 import pytest
 import trustme
 
-from gestalt.amq import Bus, connect
+from callers import Raw
+from gestalt.amq import Bus, connect, tracing
 from gestalt.core import Backoff
 from missing import without
 from rabbitmq import NoRabbitMQError, RabbitMQNode
@@ -122,3 +126,28 @@ def broker_port(broker_url: str) -> int:
     if address.hostname not in ("127.0.0.1", "localhost"):
         pytest.skip(f"needs a broker on this machine, not on {address.hostname}")
     return address.port or 5672
+
+
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where OpenTelemetry is not installed, which is a path of its own through the code."""
+    monkeypatch.setattr(tracing, "load", lambda: None)
+
+
+@pytest.fixture
+async def reported() -> AsyncIterator[list[dict[str, Any]]]:
+    """What reached the event loop's exception handler."""
+    contexts: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: contexts.append(context))
+    yield contexts
+    loop.set_exception_handler(None)
+
+
+@pytest.fixture
+async def raw(broker_url: str, unique: str) -> AsyncIterator[Raw]:
+    """The other end of the service `unique`, of another make."""
+    async with await aio_pika.connect(broker_url) as connection:
+        raw = Raw(await connection.channel(), unique)
+        await raw.open()
+        yield raw

@@ -11,7 +11,7 @@ import kombu
 import pika
 import pytest
 
-from gestalt.amq import Bus, BusMessage, Exchange, Queue
+from gestalt.amq import Bus, BusMessage, Exchange, Queue, Request
 from gestalt.codecs import Codec
 
 COMPRESSED = Codec("json", compress="deflate", min_size=16, accept=["bzip2", "gzip"])
@@ -160,3 +160,86 @@ async def test_a_type_id_in_the_header_of_gestalt_20_is_read(
     async with asyncio.timeout(5):
         message = await got.get()
     assert (message.body, message.type_id) == ("x", 7)
+
+
+async def test_pika_calls_a_responder(bus: Bus, broker_url: str, unique: str) -> None:
+    await bus.respond(unique, lambda request: [request.body, request.headers.get("from")])
+
+    def call() -> tuple[pika.BasicProperties, bytes]:
+        connection = pika.BlockingConnection(pika.URLParameters(broker_url))
+        channel = connection.channel()
+        replies = channel.queue_declare("", exclusive=True).method.queue
+        channel.basic_publish(
+            "",
+            f"{unique}.requests",
+            b'"ask"',
+            pika.BasicProperties(reply_to=replies, correlation_id="7", headers={"from": "pika"}),
+        )
+        for _, properties, body in channel.consume(replies, auto_ack=True, inactivity_timeout=5):
+            connection.close()
+            return properties, body
+        raise AssertionError
+
+    properties, body = await asyncio.to_thread(call)
+    assert json.loads(body) == ["ask", "pika"]
+    assert (properties.correlation_id, properties.content_type) == ("7", "application/json")
+
+
+async def test_aio_pika_calls_a_responder_by_direct_reply_to(
+    bus: Bus, broker_url: str, unique: str
+) -> None:
+    def handle(request: Request[Any]) -> Any:
+        if request.body is None:
+            raise LookupError("nothing asked")
+        return request.body
+
+    await bus.respond(unique, handle, codec=COMPRESSED)
+    async with await aio_pika.connect(broker_url) as connection:
+        channel = await connection.channel()
+        replies: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
+        queue = await channel.get_queue("amq.rabbitmq.reply-to", ensure=False)
+        await queue.consume(replies.put, no_ack=True)
+
+        async def call(body: bytes) -> aio_pika.abc.AbstractIncomingMessage:
+            await channel.default_exchange.publish(
+                aio_pika.Message(
+                    body,
+                    content_type="application/json",
+                    reply_to="amq.rabbitmq.reply-to",
+                    correlation_id="1",
+                ),
+                f"{unique}.requests",
+            )
+            async with asyncio.timeout(5):
+                return await replies.get()
+
+        reply = await call(json.dumps(BODY).encode())
+        assert reply.content_encoding == "deflate"
+        assert json.loads(zlib.decompress(reply.body)) == BODY
+        reply = await call(b"null")
+        assert reply.headers["x-gestalt-status"] == "failed"
+        assert reply.headers["x-gestalt-error"] == "LookupError"
+        assert reply.headers["x-gestalt-reason"] == "nothing asked"
+
+
+async def test_a_requester_calls_a_responder_of_aio_pika(
+    bus: Bus, broker_url: str, unique: str
+) -> None:
+    async with await aio_pika.connect(broker_url) as connection:
+        channel = await connection.channel()
+
+        async def answer(request: aio_pika.abc.AbstractIncomingMessage) -> None:
+            assert request.reply_to is not None
+            await channel.default_exchange.publish(
+                aio_pika.Message(
+                    json.dumps({"you said": json.loads(request.body)}).encode(),
+                    correlation_id=request.correlation_id,
+                ),
+                request.reply_to,
+            )
+
+        queue = await channel.declare_queue(f"{unique}.requests", auto_delete=True)
+        await queue.consume(answer, no_ack=True)
+        requester = bus.requester(unique)
+        replies = await asyncio.gather(*map(requester.request, range(20)))
+        assert replies == [{"you said": number} for number in range(20)]

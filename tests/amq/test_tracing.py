@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from opentelemetry import trace
@@ -7,7 +8,16 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from gestalt.amq import Bus, BusMessage, tracing
+from gestalt.amq import (
+    Bus,
+    BusMessage,
+    RemoteError,
+    Request,
+    RequestRefused,
+    connect,
+    tracing,
+)
+from gestalt.core import Handlers
 
 
 @pytest.fixture
@@ -22,8 +32,6 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 async def test_a_trace_goes_on_through_the_broker(
     spans: InMemorySpanExporter, broker_url: str, unique: str
 ) -> None:
-    from gestalt.amq import connect
-
     handled = asyncio.Event()
     seen: list[dict[str, object]] = []
 
@@ -66,3 +74,68 @@ async def test_without_opentelemetry_there_is_no_tracing(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.trace", None)
     assert tracing.load() is None
+
+
+async def test_a_trace_goes_on_through_requests_of_every_kind(
+    spans: InMemorySpanExporter, broker_url: str, unique: str
+) -> None:
+    async def count(request: Request[int]) -> AsyncIterator[int]:
+        for number in range(request.body):
+            yield number
+
+    async def later(request: Request[int]) -> int:
+        await asyncio.sleep(0)
+        return request.body
+
+    def fail(request: Request[int]) -> None:
+        raise LookupError("no such thing")
+
+    tracer = trace.get_tracer("test")
+    async with connect(broker_url) as bus:
+        for name, handler in (("count", count), ("later", later), ("fail", fail)):
+            await bus.respond(f"{unique}-{name}", handler)
+        with tracer.start_as_current_span("caller") as caller:
+            requester = bus.requester(f"{unique}-later")
+            assert await requester.request(1) == 1
+            (reply,) = await requester.gather(2, count=1)
+            assert reply.body == 2
+            stream = bus.requester(f"{unique}-count").stream(2)
+            assert [number async for number in stream] == [0, 1]
+            with pytest.raises(RemoteError, match="no such thing"):
+                await bus.requester(f"{unique}-fail").request(1)
+        trace_id = caller.get_span_context().trace_id
+    finished = spans.get_finished_spans()
+    handled = [span for span in finished if span.kind is SpanKind.CONSUMER]
+    assert len(handled) == 4
+    assert {span.context.trace_id for span in handled} == {trace_id}
+    failed = [span for span in handled if span.status.status_code is StatusCode.ERROR]
+    assert [span.name for span in failed] == [f"process {unique}-fail.requests"]
+
+
+async def test_a_traced_handler_is_cancelled_and_refuses_as_others_do(
+    spans: InMemorySpanExporter, broker_url: str, unique: str
+) -> None:
+    begun = asyncio.Event()
+    cancelled = asyncio.Event()
+
+    async def hang(request: Request[int]) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    handlers = Handlers()
+    handlers.on(int)(hang)
+    async with connect(broker_url) as bus:
+        responder = await bus.respond(unique, handlers)
+        requester = bus.requester(unique)
+        with pytest.raises(RequestRefused):
+            await requester.request("text")
+        call = asyncio.create_task(requester.request(1))
+        async with asyncio.timeout(5):
+            await begun.wait()
+            call.cancel()
+            await cancelled.wait()
+        assert responder.stats.refused == 1

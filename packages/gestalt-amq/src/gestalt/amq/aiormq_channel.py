@@ -247,6 +247,10 @@ class AiormqChannel(Channel):
     async def cancel(self, consumer_tag: str) -> None:
         await self._ask(partial(self._channel.basic_cancel, consumer_tag))
 
+    async def consumers(self, queue: str) -> int:
+        declared = await self._ask(partial(self._channel.queue_declare, queue, passive=True))
+        return int(declared.consumer_count)
+
     async def get(self, queue: str) -> Delivery | None:
         message = await self._ask(partial(self._channel.basic_get, queue))
         if message.delivery.name == "Basic.GetEmpty":

@@ -294,7 +294,7 @@ class Bus(Component):
             self._requesting,
             service,
             handler,
-            codec or [self._codec],
+            list(codec or [self._codec]),
             Serving(version, description, concurrency, timeout, send_traceback),
             backoff=self._backoff,
             start_timeout=self._start_timeout,

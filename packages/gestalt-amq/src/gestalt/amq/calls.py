@@ -53,6 +53,8 @@ FAILED, REFUSED, LATE, ABANDONED, UNSERVED = "failed", "refused", "late", "aband
 # A header frame has at most 128 KiB with RabbitMQ, for all headers together.
 MAX_DETAILS = 32 * 1024
 MAX_TRACEBACK = 32 * 1024
+# In seconds, as a message's time to live: RabbitMQ ends the channel of whoever sends a longer one.
+MAX_LEFT = 4_000_000.0
 
 
 def request_queue(service: str) -> str:
@@ -62,9 +64,13 @@ def request_queue(service: str) -> str:
 
 def remaining(headers: Mapping[str, Any]) -> float | None:
     """Seconds until the caller gives up, below 0 when it has; None when it does not say."""
-    deadline = headers.get(DEADLINE_HEADER)
-    # Headers are the sender's to write: nonsense counts as nothing.
-    return deadline / 1000 - time.time() if isinstance(deadline, int) else None
+    deadline = number(headers.get(DEADLINE_HEADER))
+    return None if deadline is None else deadline / 1000 - time.time()
+
+
+def number(value: object) -> int | None:
+    """A header that is a number; they are the sender's to write, and nonsense counts as nothing."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def error_headers(status: str, error: BaseException, trace: str | None) -> dict[str, Any]:
@@ -72,26 +78,46 @@ def error_headers(status: str, error: BaseException, trace: str | None) -> dict[
     headers: dict[str, Any] = {
         STATUS_HEADER: status,
         ERROR_HEADER: type(error).__qualname__,
-        REASON_HEADER: str(error)[:MAX_REASON].encode("utf-8", "replace").decode(),
+        REASON_HEADER: _text(error)[:MAX_REASON].encode("utf-8", "replace").decode(),
     }
     if trace is not None:
         # The end of a traceback tells most.
-        headers[TRACEBACK_HEADER] = trace[-MAX_TRACEBACK:].encode("utf-8", "replace").decode()
+        data = trace.encode("utf-8", "replace")[-MAX_TRACEBACK:]
+        headers[TRACEBACK_HEADER] = data.decode("utf-8", "ignore")
     return headers
 
 
-def check_details(details: Any) -> dict[str, Any]:
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as reason:
+        return f"it has no text: {type(reason).__qualname__}"
+
+
+def details_of(error: BaseException) -> Mapping[str, Any] | None:
+    """The details of an error; what others mean by an attribute of that name is left alone."""
+    try:
+        details = getattr(error, "details", None)
+    except Exception:
+        return None
+    return details if isinstance(details, Mapping) and details else None
+
+
+def check_details(details: Mapping[str, Any]) -> dict[str, Any]:
     """The details of an error, as a header.
 
     Raises:
         TypeError, ValueError: they cannot be carried, or are too large.
     """
-    if not isinstance(details, Mapping):
-        raise TypeError(f"details are a mapping, got {type(details).__qualname__}")
     size = len(encode_table(details))
     if size > MAX_DETAILS:
         raise ValueError(f"details of {size} bytes are more than {MAX_DETAILS}")
     return dict(details)
+
+
+def is_abandoned(delivery: Delivery) -> bool:
+    """Whether a reply says that the request was begun, and not finished."""
+    return (delivery.properties.headers or {}).get(STATUS_HEADER) == ABANDONED
 
 
 def read_error(service: str, delivery: Delivery) -> RequestError | OutcomeUnknown:

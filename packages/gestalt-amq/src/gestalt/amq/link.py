@@ -147,6 +147,14 @@ class Channel(ABC):
         """End a consumer: no delivery comes after this returns."""
 
     @abstractmethod
+    async def consumers(self, queue: str) -> int:
+        """How many consumers a queue has.
+
+        Raises:
+            TopologyError: there is no such queue; the channel has ended by that.
+        """
+
+    @abstractmethod
     async def get(self, queue: str) -> Delivery | None:
         """Take one message, None if the queue is empty."""
 

@@ -223,3 +223,5 @@ class Outlet(ABC):
         self._changed.set()
         if self._sweep is not None:
             self._sweep.cancel()
+            self._sweep = None
+        self._sweep_at = float("inf")

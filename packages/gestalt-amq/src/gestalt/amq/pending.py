@@ -1,16 +1,51 @@
-"""Requests that were sent and await their replies: the future of each, and what fills it."""
+"""Requests that are sent, and await their replies: the future of each, and what fills it."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, TypeVar
+
+from gestalt.codecs import Encoded
 
 from . import calls
 from .errors import DeadlineExceeded, OutcomeUnknown, RequestError
-from .properties import Delivery
+from .outgoing import make_properties
+from .properties import TRANSIENT, Delivery, Properties
 
 T = TypeVar("T")
+
+
+class EncodedRequest:
+    """A request that is encoded, and may be sent several times."""
+
+    def __init__(
+        self, encoded: Encoded, deadline: float, headers: Mapping[str, Any] | None
+    ) -> None:
+        self.body = encoded.body
+        self.deadline = deadline
+        self.headers: dict[str, Any] = {**(headers or {})}
+        self._encoded = encoded
+
+    def properties(self, correlation_id: str) -> Properties:
+        """The properties for sending it now."""
+        left = max(0.0, self.deadline - asyncio.get_running_loop().time())
+        left = min(left, calls.MAX_LEFT)
+        return make_properties(
+            self._encoded,
+            TRANSIENT,
+            {
+                "correlation_id": correlation_id,
+                "reply_to": calls.REPLY_TO,
+                "expiration": left,
+                "headers": {
+                    **self.headers,
+                    calls.DEADLINE_HEADER: int((time.time() + left) * 1000),
+                },
+            },
+        )
 
 
 class Call(asyncio.Future[T]):
@@ -19,12 +54,16 @@ class Call(asyncio.Future[T]):
     Args:
         id: its correlation id.
         service: whose request it is.
+
+    Attributes:
+        at_work: it was sent, and no responder has said that it is done with it.
     """
 
     def __init__(self, id: str, service: str) -> None:  # noqa: A002 - the protocol's own word
         super().__init__()
         self.id = id
         self.service = service
+        self.at_work = False
 
     def take(self, delivery: Delivery) -> None:
         """Take a reply."""
@@ -39,6 +78,7 @@ class SingleCall(Call[Delivery]):
     """Awaits one reply."""
 
     def take(self, delivery: Delivery) -> None:
+        self.at_work = False
         self.set_result(delivery)
 
 
@@ -92,11 +132,14 @@ class StreamCall(Call[None]):
                 self._items.append(delivery)
                 self._wake()
         elif status == calls.END:
+            self.at_work = False
             if headers.get(calls.ITEM_HEADER) == self._received:
                 self.set_result(None)
             else:
                 self._lost()
         else:
+            # An instance abandons what another one may still be at.
+            self.at_work = status == calls.ABANDONED
             self.set_exception(calls.read_error(self.service, delivery))
 
     async def next(self) -> Delivery | None:

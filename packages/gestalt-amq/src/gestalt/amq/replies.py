@@ -79,13 +79,14 @@ class Replies:
         if self._send_traceback and status == calls.FAILED:
             trace = "".join(traceback.format_exception(error))
         headers = calls.error_headers(status, error, trace)
-        if details := getattr(error, "details", None):
+        if (details := calls.details_of(error)) is not None:
             try:
                 headers[calls.DETAILS_HEADER] = calls.check_details(details)
             except (TypeError, ValueError) as reason:
                 self._report(reason, f"the details of {error!r} cannot be sent")
         self.tell(delivery, NOTHING, headers)
-        if delivery.properties.reply_to is None:
+        # What is refused is the sender's mistake, and harms nobody here.
+        if delivery.properties.reply_to is None and status == calls.FAILED:
             self._report(error, "a request failed that asks for no reply")
 
     def tell(

@@ -40,6 +40,7 @@ class Request(BusMessage[T]):
         Raises:
             ReplyNotPossible: it was replied to before, or asks for no reply.
             EncodeError: the body cannot be encoded.
+            LinkLost: there is no connection now.
         """
         if not self._reply(body):
             raise ReplyNotPossible(f"{self!r} was replied to before, or asks for no reply")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from gestalt.codecs import Codec, Encoded
+from gestalt.codecs import Codec
 from gestalt.core import Backoff, GestaltError
 
 from . import calls
@@ -25,9 +25,8 @@ from .errors import (
 )
 from .incoming import decode_body
 from .link import Channel, Link
-from .outgoing import make_properties
 from .outlet import Outlet
-from .pending import Call, GatherCall, SingleCall, StreamCall
+from .pending import Call, EncodedRequest, GatherCall, SingleCall, StreamCall
 from .properties import TRANSIENT, Delivery, Properties
 from .replies import NOTHING
 from .service import ServiceInfo, info_codec
@@ -120,7 +119,7 @@ class Requester(Outlet):
                 NotSent: because the broker blocks publishers.
             CodecError: the request cannot be encoded, or the reply not decoded.
         """
-        request = _Request(self.codec.encode(body), self._deadline(timeout), headers)
+        request = EncodedRequest(self.codec.encode(body), self._deadline(timeout), headers)
         if idempotent:
             request.headers[calls.IDEMPOTENT_HEADER] = True
         if self._tracing is None:
@@ -157,8 +156,9 @@ class Requester(Outlet):
         """
         if buffer < 1:
             raise ValueError(f"buffer must be at least 1, got {buffer}")
-        request = _Request(self.codec.encode(body), self._deadline(timeout), headers)
+        request = EncodedRequest(self.codec.encode(body), self._deadline(timeout), headers)
         request.headers[calls.WINDOW_HEADER] = buffer
+        self._trace(request)
         call = StreamCall(self._next_id(), self.service, buffer)
         await self._send(call, request)
         try:
@@ -169,9 +169,8 @@ class Requester(Outlet):
         except LinkLost as error:
             raise self._unknown(error) from error
         finally:
-            if not call.done():
-                call.cancel()
-                self._cancel_remote(call)
+            call.cancel()
+            self._cancel_remote(call)
 
     async def gather(
         self,
@@ -194,7 +193,8 @@ class Requester(Outlet):
             OutcomeUnknown: the connection was lost.
             NotSent, CodecError: as in `request`.
         """
-        request = _Request(self.codec.encode(body), self._deadline(timeout), headers)
+        request = EncodedRequest(self.codec.encode(body), self._deadline(timeout), headers)
+        self._trace(request)
         return [self._gathered(reply) for reply in await self._ask_all(request, count)]
 
     async def ping(self, *, timeout: float | None = None) -> float:
@@ -203,9 +203,11 @@ class Requester(Outlet):
         Raises:
             NoResponder, DeadlineExceeded, OutcomeUnknown, NotSent: as in `request`.
         """
-        request = _Request(NOTHING, self._deadline(timeout), {calls.CONTROL_HEADER: calls.PING})
+        request = EncodedRequest(
+            NOTHING, self._deadline(timeout), {calls.CONTROL_HEADER: calls.PING}
+        )
         begun = time.perf_counter()
-        await self._call(request, idempotent=False)
+        self._check(await self._call(request, idempotent=False))
         return time.perf_counter() - begun
 
     async def info(
@@ -219,30 +221,48 @@ class Requester(Outlet):
 
         Raises:
             NoResponder, OutcomeUnknown, NotSent: as in `gather`.
+            RequestError: an instance has none to give.
             DecodeError: what came is no such information.
         """
-        request = _Request(NOTHING, self._deadline(timeout), {calls.CONTROL_HEADER: calls.INFO})
-        return [info_codec().decode(reply.body) for reply in await self._ask_all(request, count)]
+        request = EncodedRequest(
+            NOTHING, self._deadline(timeout), {calls.CONTROL_HEADER: calls.INFO}
+        )
+        replies = await self._ask_all(request, count)
+        for reply in replies:
+            self._check(reply)
+        return [info_codec().decode(reply.body) for reply in replies]
 
     # Sending
+
+    def _trace(self, request: EncodedRequest) -> None:
+        """Have what is sent belong to the present trace."""
+        if self._tracing is not None:
+            request.headers.update(
+                self._tracing.inject(Properties(headers=request.headers)).headers or {}
+            )
 
     def _next_id(self) -> str:
         self._number += 1
         return f"{self._prefix}{self._number:x}"
 
-    async def _call(self, request: _Request, *, idempotent: bool) -> Delivery:
+    async def _call(self, request: EncodedRequest, *, idempotent: bool) -> Delivery:
         """Send a request that has one reply, again where it may be, and return the reply."""
-        lost: LinkLost | None = None
+        lost: AmqError | None = None
         delays = self._backoff.delays()
         while True:
             call = SingleCall(self._next_id(), self.service)
+            failure: AmqError
             try:
                 await self._send(call, request)
-                return await call
+                reply = await call
+                if not (idempotent and calls.is_abandoned(reply)):
+                    return reply
+                lost = failure = calls.read_error(self.service, reply)
             except LinkLost as error:
                 if not idempotent:
                     raise self._unknown(error) from error
                 lost = error
+                continue
             except NotSent as error:
                 if lost is None:
                     raise
@@ -250,18 +270,20 @@ class Requester(Outlet):
                     f"{self.service}: the connection was lost after the request was sent, and "
                     f"there was none to send it again: {error}"
                 ) from lost
-            except NoResponder:
-                # After a loss, responders come back a little later than we do.
-                pause = delays.next()
-                now = asyncio.get_running_loop().time()
-                if lost is None or now + pause >= request.deadline:
+            except NoResponder as error:
+                if lost is None:
                     raise
-                await asyncio.sleep(pause)
+                failure = error
             except asyncio.CancelledError:
                 self._cancel_remote(call)
                 raise
+            # Responders come back a little later than we do.
+            pause = delays.next()
+            if asyncio.get_running_loop().time() + pause >= request.deadline:
+                raise failure
+            await asyncio.sleep(pause)
 
-    async def _ask_all(self, request: _Request, count: int | None) -> list[Delivery]:
+    async def _ask_all(self, request: EncodedRequest, count: int | None) -> list[Delivery]:
         if count is not None and count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
         call = GatherCall(self._next_id(), self.service, count or MAX_REPLIES)
@@ -275,7 +297,11 @@ class Requester(Outlet):
             raise
 
     async def _send(
-        self, call: Call[Any], request: _Request, exchange: str = "", routing_key: str | None = None
+        self,
+        call: Call[Any],
+        request: EncodedRequest,
+        exchange: str = "",
+        routing_key: str | None = None,
     ) -> None:
         """Send a request, and note that its replies are awaited."""
         channel = await self._ready(request.deadline)
@@ -290,6 +316,7 @@ class Requester(Outlet):
         except BaseException:
             self._window.release()
             raise
+        call.at_work = True
         self._calls[call.id] = call
         self._track(call, request.deadline)
 
@@ -311,8 +338,9 @@ class Requester(Outlet):
             channel.send(exchange, key, properties, b"")
 
     def _cancel_remote(self, call: Call[Any]) -> None:
-        # Which instance has the request is known to none but that one.
-        self._control(call, calls.CANCEL, None, {})
+        if call.at_work:
+            # Which instance has the request is known to none but that one.
+            self._control(call, calls.CANCEL, None, {})
 
     # Replies
 
@@ -327,9 +355,12 @@ class Requester(Outlet):
         if call is not None and not call.done():
             call.set_exception(NoResponder(f"{self.service}: nobody serves it"))
 
-    def _read(self, delivery: Delivery) -> Any:
+    def _check(self, delivery: Delivery) -> None:
         if calls.STATUS_HEADER in (delivery.properties.headers or {}):
             raise calls.read_error(self.service, delivery)
+
+    def _read(self, delivery: Delivery) -> Any:
+        self._check(delivery)
         return decode_body(self.codec, delivery)[0]
 
     def _gathered(self, delivery: Delivery) -> GatheredReply:
@@ -364,32 +395,3 @@ class Requester(Outlet):
     def _done(self, pending: asyncio.Future[Any]) -> None:
         super()._done(pending)
         del self._calls[cast("Call[Any]", pending).id]
-
-
-class _Request:
-    """A request that is encoded, and may be sent several times."""
-
-    def __init__(
-        self, encoded: Encoded, deadline: float, headers: Mapping[str, Any] | None
-    ) -> None:
-        self.body = encoded.body
-        self.deadline = deadline
-        self.headers: dict[str, Any] = {**(headers or {})}
-        self._encoded = encoded
-
-    def properties(self, correlation_id: str) -> Properties:
-        """The properties for sending it now."""
-        left = max(0.0, self.deadline - asyncio.get_running_loop().time())
-        return make_properties(
-            self._encoded,
-            TRANSIENT,
-            {
-                "correlation_id": correlation_id,
-                "reply_to": calls.REPLY_TO,
-                "expiration": left,
-                "headers": {
-                    **self.headers,
-                    calls.DEADLINE_HEADER: int((time.time() + left) * 1000),
-                },
-            },
-        )

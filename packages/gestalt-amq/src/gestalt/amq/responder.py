@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gestalt.codecs import Codec
-from gestalt.core import Backoff, Handler, Handlers
+from gestalt.codecs import Codec, CodecError
+from gestalt.core import Backoff, Handler, Handlers, State
 
 from . import calls
 from .consumer import Consumer, Intake, Session
@@ -29,6 +29,8 @@ from .worker import Worker, worked_on_before
 TURN = 0.005
 # A queue that outlived its responders, with a restart of the broker, vanishes after so long.
 QUEUE_EXPIRES = 30.0
+# How long the last instance takes requests off the queue only to refuse them, in seconds.
+EMPTYING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ class Responder(Consumer[_Session]):
             tracing=tracing,
         )
         self._started = 0.0
-        self._leaving = False
+        # What replies leave by.
+        self._outgoing: Channel | None = None
         # What was delivered and not begun, each with the channel that it came by.
         self._backlog: deque[tuple[Intake, Delivery]] = deque()
         self._scheduled = False
@@ -122,27 +125,41 @@ class Responder(Consumer[_Session]):
             else [getattr(handler, "__qualname__", type(handler).__qualname__)],
             started=self._started,
             running=len(self._worker.running),
-            stats=self.stats,
+            stats=replace(self.stats),
         )
+
+    @property
+    def _leaving(self) -> bool:
+        return self.state is State.STOPPING
 
     # Its life
 
     async def _open(self) -> None:
         self._backlog.clear()
-        self._leaving = False
         self._started = time.time()
         await super()._open()
 
     async def _consume(self, link: Link) -> _Session:
         session = _Session(link)
         try:
+            # Requests may come, and be replied to, before all of this is done.
+            session.requests = await session.open(self._take, on_returned=self._returned)
+            self._outgoing = session.requests.channel
+            self._forget_lost()
             await self._consume_instance(session)
-            await self._consume_requests(session)
+            if not self._leaving:
+                await self._consume_requests(session)
         except BaseException:
             await session.close()
             raise
-        self._replies.queue = session.instance.queue
         return session
+
+    def _forget_lost(self) -> None:
+        """Leave to the broker what came by a connection that was lost."""
+        for entry in list(self._backlog):
+            if entry[0].channel.closed.done():
+                self._backlog.remove(entry)
+        self._worker.end_streams()
 
     async def _consume_instance(self, session: _Session) -> None:
         """Take what every instance gets, and what is said about requests under way."""
@@ -152,6 +169,7 @@ class Responder(Consumer[_Session]):
         intake.queue = await channel.declare_queue(
             "", durable=False, exclusive=True, auto_delete=True
         )
+        self._replies.queue = intake.queue
         await channel.bind(intake.queue, calls.INSTANCES.name, self.service, {})
         # What is said about requests must get past the requests that are worked on.
         await channel.qos(self._serving.concurrency + 100)
@@ -159,7 +177,7 @@ class Responder(Consumer[_Session]):
 
     async def _consume_requests(self, session: _Session) -> None:
         """Take requests from the queue that all instances share, and that goes with the last."""
-        intake = session.requests = await session.open(self._take, on_returned=self._returned)
+        intake = session.requests
         channel = intake.channel
         intake.queue = await channel.declare_queue(
             self._queue,
@@ -173,17 +191,15 @@ class Responder(Consumer[_Session]):
             if error.code != 404:
                 raise
             raise LinkLost("the queue went with the instance that was the last") from error
+        if self._leaving:
+            await self._leave(session)
 
     async def _drain(self) -> None:
-        self._leaving = True
         session = self._session
         if session is not None:
             # Without a connection everything that is not acknowledged goes to others anyway.
             with contextlib.suppress(AmqError):
-                await session.requests.channel.cancel(session.requests.consumer)
-                self._give_back(session)
-                # A round trip: what was given back and is returned comes before its end.
-                await session.requests.channel.qos(1)
+                await self._leave(session)
         while self._worker.running:
             self._quiet.clear()
             await self._quiet.wait()
@@ -192,20 +208,43 @@ class Responder(Consumer[_Session]):
         self._backlog.clear()
         await super()._close()
 
+    async def _leave(self, session: _Session) -> None:
+        """Take no more requests, and leave those that were not begun to other instances."""
+        intake = session.requests
+        if not intake.consumer:
+            return
+        if await intake.channel.consumers(self._queue) == 1:
+            await self._empty(intake)
+        await intake.channel.cancel(intake.consumer)
+        self._give_back(session)
+        # A round trip: what was given back and is returned comes before its end.
+        await intake.channel.qos(1)
+
+    async def _empty(self, intake: Intake) -> None:
+        """Take what waits in the queue, which goes with its last consumer."""
+        now = asyncio.get_running_loop().time
+        until = now() + EMPTYING
+        while now() < until and (delivery := await intake.channel.get(self._queue)) is not None:
+            self._take(intake, delivery)
+
     def _give_back(self, session: _Session) -> None:
         """Leave what was not begun to other instances; where there is none, say so."""
         while self._backlog:
             intake, delivery = self._backlog.popleft()
+            if intake.channel.closed.done():
+                continue
             if intake is session.instance:
                 self._replies.status(delivery, calls.UNSERVED)
             elif worked_on_before(delivery):
                 self._worker.abandon(delivery)
             else:
                 # Not by nack: the next instance would take it for one that was begun here.
-                left = calls.remaining(delivery.properties.headers or {})
-                properties = delivery.properties
+                # Its user is checked by the broker, and is not ours.
+                properties = replace(delivery.properties, user_id=None)
+                left = calls.remaining(properties.headers or {})
                 if left is not None:
-                    properties = replace(properties, expiration=str(max(0, round(left * 1000))))
+                    left = min(max(0.0, left), calls.MAX_LEFT)
+                    properties = replace(properties, expiration=str(round(left * 1000)))
                 intake.channel.send("", self._queue, properties, delivery.body, mandatory=True)
             intake.acks.ack(delivery.tag)
 
@@ -219,7 +258,9 @@ class Responder(Consumer[_Session]):
         if control is not None:
             self._take_control(delivery, control)
             intake.acks.ack(delivery.tag)
-        elif self._leaving:
+        elif delivery.redelivered and self._worker.resume(intake, delivery):
+            pass
+        elif self._leaving and intake.queue != self._queue:
             self._replies.status(delivery, calls.UNSERVED)
             intake.acks.ack(delivery.tag)
         else:
@@ -231,16 +272,28 @@ class Responder(Consumer[_Session]):
         if control == calls.PING:
             self._replies.tell(delivery, NOTHING)
         elif control == calls.INFO:
-            self._replies.tell(delivery, info_codec().encode(self.info))
+            self._tell_info(delivery)
         elif control == calls.CREDIT:
-            credit = (properties.headers or {}).get(calls.WINDOW_HEADER)
+            credit = calls.number((properties.headers or {}).get(calls.WINDOW_HEADER))
             work = self._worker.find(properties.correlation_id)
-            if work is not None and isinstance(credit, int):
+            if work is not None and credit is not None:
                 work.add_credit(credit)
-        elif control == calls.CANCEL and not self._worker.cancel(properties.correlation_id):
-            self._forget(properties.correlation_id)
+        elif (
+            control == calls.CANCEL
+            and (id_ := properties.correlation_id) is not None
+            and not self._worker.cancel(id_)
+        ):
+            self._forget(id_)
 
-    def _forget(self, id: str | None) -> None:  # noqa: A002 - the protocol's own word
+    def _tell_info(self, delivery: Delivery) -> None:
+        try:
+            encoded = info_codec().encode(self.info)
+        except CodecError as error:
+            self._replies.error(delivery, calls.FAILED, error)
+        else:
+            self._replies.tell(delivery, encoded)
+
+    def _forget(self, id: str) -> None:  # noqa: A002 - the protocol's own word
         """Drop a request that was cancelled and is not begun."""
         for entry in self._backlog:
             intake, delivery = entry
@@ -258,6 +311,8 @@ class Responder(Consumer[_Session]):
     def _work(self) -> None:
         """Begin what was delivered, as far as it may run at once."""
         self._scheduled = False
+        if self._leaving:
+            return
         now = asyncio.get_running_loop().time
         until = now() + TURN
         while self._backlog and len(self._worker.running) < self._serving.concurrency:
@@ -275,7 +330,5 @@ class Responder(Consumer[_Session]):
 
     def _channel(self) -> Channel | None:
         """What replies leave by."""
-        session = self._session
-        if session is None or session.requests.channel.closed.done():
-            return None
-        return session.requests.channel
+        channel = self._outgoing
+        return None if channel is None or channel.closed.done() else channel

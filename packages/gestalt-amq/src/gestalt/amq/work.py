@@ -51,9 +51,9 @@ class Work:
         self.replied = False
         self.settled = False
         self.items = 0
-        window = (delivery.properties.headers or {}).get(calls.WINDOW_HEADER)
-        self.streams = isinstance(window, int)
-        self._credit = window if isinstance(window, int) else 0
+        window = calls.number((delivery.properties.headers or {}).get(calls.WINDOW_HEADER))
+        self.streams = window is not None
+        self._credit = window or 0
         self._more: asyncio.Event | None = None
 
     @property
@@ -67,9 +67,12 @@ class Work:
         if self._more is not None:
             self._more.set()
 
-    async def spend_credit(self) -> None:
+    async def wait_credit(self) -> None:
         """Wait until the caller takes a reply more."""
         while self._credit < 1:
             self._more = asyncio.Event()
             await self._more.wait()
+
+    def spend_credit(self) -> None:
+        """A reply more is sent."""
         self._credit -= 1

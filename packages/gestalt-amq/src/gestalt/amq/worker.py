@@ -76,7 +76,9 @@ class Worker:
         self.running: set[Work] = set()
 
     def find(self, id: str | None) -> Work | None:  # noqa: A002 - the protocol's own word
-        """What is worked on under a correlation id."""
+        """What is worked on under a correlation id; nothing is by none."""
+        if id is None:
+            return None
         return next((work for work in self.running if work.id == id), None)
 
     def cancel(self, id: str | None) -> bool:  # noqa: A002 - the protocol's own word
@@ -92,10 +94,6 @@ class Worker:
         """Work on a request; it is acknowledged when it has its outcome."""
         if intake.channel.closed.done():
             return  # it is delivered again, here or to others
-        if delivery.redelivered and (work := self._same(delivery)) is not None:
-            # The connection was lost, and the handler is still at it.
-            work.intake, work.delivery = intake, delivery
-            return
         left = calls.remaining(delivery.properties.headers or {})
         if left is not None and left <= 0:
             self._stats.expired += 1
@@ -112,11 +110,20 @@ class Worker:
         self._stats.abandoned += 1
         self._replies.status(delivery, calls.ABANDONED)
 
-    def _same(self, delivery: Delivery) -> Work | None:
-        work = self.find(delivery.properties.correlation_id)
-        if work is None or work.delivery.properties.reply_to != delivery.properties.reply_to:
-            return None
-        return work
+    def resume(self, intake: Intake, delivery: Delivery) -> bool:
+        """Whether a redelivered request is worked on here, and goes on by its new delivery."""
+        for work in self.running:
+            # Ids are the callers' to choose, and other callers' may be the same, or none.
+            if work.intake.channel.closed.done() and _equal(work.delivery, delivery):
+                work.intake, work.delivery = intake, delivery
+                return True
+        return False
+
+    def end_streams(self) -> None:
+        """Abandon what streams to its caller: with the connection, replies and credit were lost."""
+        for work in self.running:
+            if work.streams and work.task is not None and work.intake.channel.closed.done():
+                work.task.cancel()
 
     def _call(self, intake: Intake, delivery: Delivery, left: float) -> None:
         codec = choose(self._codecs, delivery.properties.content_type)
@@ -139,22 +146,26 @@ class Worker:
             self._failed(work, error)
         else:
             if isawaitable(result) or isinstance(result, AsyncIterable):
-                self._run(work, self._finish_with(work, result))
+                self._run(work, self._finish_with(work, result), result)
             else:
                 self._finish(work, result)
 
     # Asynchronous handlers
 
-    def _run(self, work: Work, coro: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Work, coro: Coroutine[Any, Any, None], result: Any = None) -> None:
         self.running.add(work)
-        work.task = self._spawn(self._guarded(work, coro), name=f"request {work.id}")
-        work.task.add_done_callback(lambda _: self._ended(work, coro))
+        task = work.task = self._spawn(self._guarded(work, coro), name=f"request {work.id}")
+        task.add_done_callback(lambda _: self._ended(work, task, coro, result))
 
-    def _ended(self, work: Work, coro: Coroutine[Any, Any, None]) -> None:
+    def _ended(
+        self, work: Work, task: asyncio.Task[None], coro: Coroutine[Any, Any, None], result: Any
+    ) -> None:
         self.running.discard(work)
-        # A task that is cancelled before its first step runs nothing of itself.
-        coro.close()
-        if not work.settled:
+        if task.cancelled() and not work.settled:
+            # A task that is cancelled before its first step runs nothing of itself.
+            coro.close()
+            if isinstance(result, Coroutine):
+                result.close()
             self._cancelled(work)
         self._on_done()
 
@@ -209,11 +220,13 @@ class Worker:
         async with contextlib.AsyncExitStack() as stack:
             if hasattr(items, "aclose"):
                 stack.push_async_callback(items.aclose)
+            await work.wait_credit()
             async for item in items:
-                await work.spend_credit()
+                work.spend_credit()
                 channel = self._replies.item(work, item)
                 if channel.congested:
                     await channel.drain()
+                await work.wait_credit()
             self._replies.end(work)
         self._stats.replied += 1
         self._ack(work)
@@ -221,7 +234,7 @@ class Worker:
     # Outcomes
 
     def _reply(self, work: Work, body: Any) -> bool:
-        if work.replied or work.delivery.properties.reply_to is None:
+        if work.replied or work.settled or work.delivery.properties.reply_to is None:
             return False
         self._replies.value(work, body)
         work.replied = True
@@ -263,3 +276,11 @@ def worked_on_before(delivery: Delivery) -> bool:
     """Whether a request that must not be worked on twice may have been begun by a responder."""
     headers = delivery.properties.headers or {}
     return delivery.redelivered and headers.get(calls.IDEMPOTENT_HEADER) is not True
+
+
+def _equal(one: Delivery, other: Delivery) -> bool:
+    return (
+        one.properties.correlation_id == other.properties.correlation_id
+        and one.properties.reply_to == other.properties.reply_to
+        and one.body == other.body
+    )

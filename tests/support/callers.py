@@ -1,0 +1,121 @@
+"""Both ends of requests: handlers that wait, and callers and responders of another make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import aio_pika
+import aio_pika.abc
+
+from gestalt.amq import Request
+from gestalt.core import Backoff
+from proxy import Proxy
+
+QUICK = Backoff(initial=0.02, maximum=0.2)
+
+Incoming = aio_pika.abc.AbstractIncomingMessage
+
+
+async def until(condition: Callable[[], object], limit: float = 10) -> None:
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def echo(request: Request[Any]) -> Any:
+    return request.body
+
+
+def through(proxy: Proxy, url: str) -> str:
+    """The broker's URL, by way of the proxy."""
+    credentials = url.partition("://")[2].rpartition("@")[0] or "guest:guest"
+    return f"amqp://{credentials}@127.0.0.1:{proxy.port}/"
+
+
+class Hanging:
+    """A handler that waits until it is told to finish, and notes what became of it."""
+
+    def __init__(self) -> None:
+        self.begun: list[Any] = []
+        self.cancelled: list[Any] = []
+        self.finish = asyncio.Event()
+
+    async def __call__(self, request: Request[Any]) -> Any:
+        self.begun.append(request.body)
+        try:
+            await self.finish.wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(request.body)
+            raise
+        return request.body
+
+
+class Raw:
+    """The other end of a service, written with aio-pika alone: any properties, any reply."""
+
+    def __init__(self, channel: aio_pika.abc.AbstractChannel, service: str) -> None:
+        self.channel = channel
+        self.service = service
+        self.replies: asyncio.Queue[Incoming] = asyncio.Queue()
+        self.controls: asyncio.Queue[Incoming] = asyncio.Queue()
+        self.queue: aio_pika.abc.AbstractQueue
+
+    async def open(self) -> None:
+        self.queue = await self.channel.declare_queue(exclusive=True)
+        await self.queue.consume(self.replies.put, no_ack=True)
+
+    # As a caller
+
+    async def send(self, body: bytes, **properties: Any) -> None:
+        """Send a request; replies come to a queue of ours."""
+        properties.setdefault("reply_to", self.queue.name)
+        message = aio_pika.Message(body, **properties)
+        await self.channel.default_exchange.publish(message, f"{self.service}.requests")
+
+    async def control(self, control: str, **headers: Any) -> None:
+        """Tell every instance something, without a correlation id."""
+        exchange = await self.channel.get_exchange("gestalt.instances")
+        message = aio_pika.Message(b"", headers={"x-gestalt-control": control, **headers})
+        await exchange.publish(message, self.service)
+
+    async def reply(self) -> Incoming:
+        async with asyncio.timeout(5):
+            return await self.replies.get()
+
+    # As a responder
+
+    async def declare_requests(self) -> aio_pika.abc.AbstractQueue:
+        return await self.channel.declare_queue(
+            f"{self.service}.requests",
+            durable=True,
+            auto_delete=True,
+            arguments={"x-expires": 30_000},
+        )
+
+    async def respond(
+        self, reply: Callable[[Incoming], aio_pika.Message | Sequence[aio_pika.Message]]
+    ) -> None:
+        """Answer each request with what `reply` gives."""
+
+        async def answer(request: Incoming) -> None:
+            replies = reply(request)
+            for each in [replies] if isinstance(replies, aio_pika.Message) else replies:
+                assert request.reply_to is not None
+                await self.channel.default_exchange.publish(each, request.reply_to)
+
+        queue = await self.declare_requests()
+        await queue.consume(answer, no_ack=True)
+
+    async def watch_controls(self) -> None:
+        """Take what is told to every instance of the service."""
+        exchange = await self.channel.declare_exchange("gestalt.instances", durable=True)
+        queue = await self.channel.declare_queue(exclusive=True)
+        await queue.bind(exchange, self.service)
+        await queue.consume(self.controls.put, no_ack=True)
+
+    async def next_control(self) -> str:
+        async with asyncio.timeout(5):
+            message = await self.controls.get()
+        return str(message.headers["x-gestalt-control"])
