@@ -61,6 +61,25 @@ async def test_messages_arrive_whole_and_in_order(
     assert [message.body for message in received] == bodies
 
 
+async def test_replies_around_a_plain_handler_that_raises_arrive_in_order(
+    serve: Any, connect: Any, within: Any
+) -> None:
+    errors: list[Exception] = []
+
+    def handle(message: StreamMessage[bytes]) -> None:
+        plain_echo(message)
+        if message.body == b"bad":
+            raise ValueError("bad")
+
+    client = await connect(await serve(handle, on_error=errors.append))
+    bodies = [b"first", b"bad", b"last"]
+    for body in bodies:
+        await client.send(body)
+    received = await within(take(client, len(bodies)))
+    assert [message.body for message in received] == bodies
+    assert [type(error) for error in errors] == [HandlerError]
+
+
 async def test_an_mti_event_without_a_body_keeps_its_type(
     serve: Any, connect: Any, within: Any
 ) -> None:

@@ -84,7 +84,12 @@ class Connection(Sender, asyncio.BaseProtocol):
             frames = error.frames
         if frames:
             self.heard = True
-            self._endpoint.dispatcher.dispatch(self, frames)
+            # What plain handlers send to this peer leaves with this callback, not a turn later.
+            self.gather()
+            try:
+                self._endpoint.dispatcher.dispatch(self, frames)
+            finally:
+                self.flush()
         if fault is not None:
             self.fail(fault)
 

@@ -44,7 +44,8 @@ class Peer:
             PayloadError: the framing cannot carry it.
             CodecError: the codec cannot encode it.
         """
-        frame = self._encode(body, type_id)
+        encode = self._encode
+        frame = encode(body, type_id)
         connection = self._connection
         # What Sender.write does, for all messages of a turn but its first.
         room = connection.room - len(frame)
@@ -63,7 +64,15 @@ class Peer:
             PayloadError: the framing cannot carry it.
             CodecError: the codec cannot encode it.
         """
-        self._connection.write_now(self._encode(body, type_id))
+        encode = self._encode
+        frame = encode(body, type_id)
+        connection = self._connection
+        room = connection.room - len(frame)
+        if room > 0:
+            connection.room = room
+            connection.frames.append(frame)
+        else:
+            connection.write_now(frame)
 
     async def close(self) -> None:
         """Send what was accepted for sending, close, and wait for it, up to `close_timeout`."""

@@ -96,6 +96,11 @@ class Sender:
         self.full = True
         self.room = 0
 
+    def gather(self) -> None:
+        """Let what is written from now on wait for `flush`, which the caller calls in this turn."""
+        if not (self.frames or self.full):
+            self.room = self.high_water
+
     def flush_soon(self) -> None:
         """Flush at the end of this turn of the event loop."""
         self._loop.call_soon(self.flush)
@@ -141,9 +146,12 @@ class Sender:
 
     def flush(self) -> None:
         """Hand what was gathered to the transport, if it has nothing left of what came before."""
-        if self._blocked or not self.frames:
-            return
         frames = self.frames
+        if not frames:
+            self.room = 0
+            return
+        if self._blocked:
+            return
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         self._in_flight = len(frames)
         frames.clear()
