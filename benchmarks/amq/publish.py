@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from benchmarks.amq.bare import BareClient
 from benchmarks.amq.rabbitmq_setup import BODY, EXCHANGE, KEY, broker, empty
 from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
 
@@ -82,6 +83,14 @@ async def faststream(run: Run) -> Measured:
         )
 
 
+async def bare(run: Run) -> Measured:
+    client = await BareClient.connect(str(run.options["url"]), EXCHANGE, KEY, BODY)
+    try:
+        return await tasks(run, client.publish)
+    finally:
+        await client.close()
+
+
 GUARANTEES = "durable queue, persistent, confirmed"
 
 BENCHMARK = Benchmark(
@@ -108,6 +117,12 @@ BENCHMARK = Benchmark(
             work="broker.publish",
             guarantees=GUARANTEES,
             package="faststream",
+        ),
+        Contender(
+            name="bare protocol",
+            run=bare,
+            work="one message, encoded beforehand",
+            guarantees=GUARANTEES,
         ),
     ],
 )
