@@ -6,7 +6,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode
 
 from gestalt.amq import (
     Bus,
@@ -25,7 +25,8 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    # A process sets its provider once; a test puts it in the same place.
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     return exporter
 
 
@@ -67,6 +68,35 @@ async def test_a_trace_goes_on_through_the_broker(
     assert process.attributes["messaging.rabbitmq.destination.routing_key"] == "a.key"
     failed = found[f"process {unique}", StatusCode.ERROR]
     assert failed.events[0].name == "exception"
+
+
+async def test_a_provider_that_is_set_after_connecting_records_publishes(
+    request: pytest.FixtureRequest, bus: Bus, unique: str
+) -> None:
+    publisher = bus.publisher(unique)
+    await publisher.publish(1)
+    spans: InMemorySpanExporter = request.getfixturevalue("spans")
+    await publisher.publish(2)
+    assert [span.name for span in spans.get_finished_spans()] == [f"publish {unique}"]
+
+
+async def test_a_trace_from_elsewhere_is_passed_on_where_no_provider_is_set(
+    bus: Bus, unique: str
+) -> None:
+    headers: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+
+    def handle(message: BusMessage[int]) -> None:
+        headers.put_nowait(dict(message.headers))
+
+    await bus.subscribe(unique, "#", handle)
+    publisher = bus.publisher(unique)
+    await publisher.publish(1)
+    elsewhere = SpanContext(0x12, 0x34, is_remote=True)
+    with trace.use_span(NonRecordingSpan(elsewhere)):
+        await publisher.publish(2)
+    async with asyncio.timeout(5):
+        assert "traceparent" not in await headers.get()
+        assert (await headers.get())["traceparent"] == f"00-{0x12:032x}-{0x34:016x}-00"
 
 
 async def test_without_opentelemetry_there_is_no_tracing(

@@ -85,7 +85,7 @@ class Publisher(Outlet):
             CodecError: the body cannot be encoded.
         """
         encoded, properties = self.encode(body, options)
-        if self.tracing is None:
+        if self.tracing is None or self.tracing.idle():
             await self.publish_encoded(encoded, properties, routing_key, mandatory, timeout)
             return
         with self.tracing.publishing(self.exchange.name, routing_key, properties) as traced:

@@ -35,6 +35,17 @@ class Tracing:
         self._propagator = TraceContextTextMapPropagator()
         self._producer = trace.SpanKind.PRODUCER
         self._consumer = trace.SpanKind.CONSUMER
+        self._provider = trace.get_tracer_provider
+        self._no_provider = trace.ProxyTracerProvider
+        self._current = trace.get_current_span
+        self._no_span = trace.INVALID_SPAN
+
+    def idle(self) -> bool:
+        """Whether a publish has nothing to record, and no trace to pass on.
+
+        So it is while the application has set no tracer provider, which it may do at any time.
+        """
+        return self._current() is self._no_span and isinstance(self._provider(), self._no_provider)
 
     def inject(self, properties: Properties) -> Properties:
         """The properties, with the present context in their headers."""
