@@ -60,12 +60,13 @@ class AiormqChannel(Channel):
         body: bytes,
         *,
         mandatory: bool = False,
+        at_once: bool = False,
     ) -> Confirm:
         number = self._sequence + 1
         if mandatory:
             headers = {**(properties.headers or {}), SEQUENCE_HEADER: number}
             properties = replace(properties, headers=headers)
-        self.send(exchange, routing_key, properties, body, mandatory=mandatory)
+        self.send(exchange, routing_key, properties, body, mandatory=mandatory, at_once=at_once)
         # Whatever could not be encoded has been refused by now: the number is used up.
         self._sequence = number
         confirm = self._unconfirmed[number] = self._loop.create_future()
@@ -79,6 +80,7 @@ class AiormqChannel(Channel):
         body: bytes,
         *,
         mandatory: bool = False,
+        at_once: bool = False,
     ) -> None:
         if self.closed.done():
             raise LinkLost(str(self.closed.result()))
@@ -89,7 +91,7 @@ class AiormqChannel(Channel):
             self._encoded = (properties, encoded)
         method = frames.publish_method(self._number, exchange, routing_key, mandatory)
         parts = frames.content(self._number, encoded, body, self._frame_limit)
-        self._link.write([method, *parts], len(body) + 128)
+        self._link.write([method, *parts], len(body) + 128, at_once=at_once)
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         if not self.closed.done():

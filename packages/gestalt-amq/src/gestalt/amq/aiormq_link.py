@@ -256,11 +256,11 @@ class AiormqLink(Link):
 
     # Output
 
-    def write(self, data: list[bytes], size: int) -> None:
-        """Send with whatever else is sent in this turn of the loop."""
+    def write(self, data: list[bytes], size: int, *, at_once: bool = False) -> None:
+        """Send at once, or with whatever else is sent in this turn of the loop."""
         self._output += data
         self._output_size += size
-        if self._output_size >= WRITE_SIZE:
+        if at_once or self._output_size >= WRITE_SIZE:
             self.flush()
         elif not self._flushing:
             self._flushing = True

@@ -39,8 +39,13 @@ class Channel(ABC):
         body: bytes,
         *,
         mandatory: bool = False,
+        at_once: bool = False,
     ) -> Confirm:
         """Send a message, with whatever else is sent in this turn of the loop.
+
+        Args:
+            mandatory: it is an error when no queue takes it.
+            at_once: nothing else is under way: do not wait for the end of the turn.
 
         Raises:
             LinkLost: the channel has ended; nothing was sent.
@@ -55,6 +60,7 @@ class Channel(ABC):
         body: bytes,
         *,
         mandatory: bool = False,
+        at_once: bool = False,
     ) -> None:
         """Send a message as `publish` does, on a channel without confirmations.
 

@@ -12,6 +12,7 @@ from gestalt.core import Backoff, StateError
 from .errors import AmqError, Blocked, NotSent, TopologyError
 from .link import Channel, Link
 from .supervisor import Supervisor
+from .window import Window
 
 
 class Outlet(ABC):
@@ -45,7 +46,7 @@ class Outlet(ABC):
         self._broken: TopologyError | None = None
         self._changed = asyncio.Event()
         self._stopped = False
-        self._window = asyncio.Semaphore(max_pending)
+        self._window = Window(max_pending)
         # What awaits its answer, and until when, by the loop's clock.
         self._pending: dict[asyncio.Future[Any], float] = {}
         self._settled = asyncio.Event()
@@ -88,14 +89,13 @@ class Outlet(ABC):
             TopologyError: the broker refuses what is declared.
             StateError: the bus is not running.
         """
-        channel = self._usable()
-        if channel is not None and not channel.congested and not self._window.locked():
-            await self._window.acquire()
+        if (channel := self._ready_now()) is not None:
             return channel
         acquired = False
         try:
             async with asyncio.timeout_at(deadline):
-                acquired = await self._window.acquire()
+                await self._window.acquire()
+                acquired = True
                 while (channel := self._usable()) is None or channel.congested:
                     if channel is None:
                         self._changed.clear()
@@ -110,10 +110,21 @@ class Outlet(ABC):
                 raise self._not_sent(acquired) from error
             raise
 
+    def _ready_now(self) -> Channel | None:
+        """As `_ready`, or None where that would have to wait."""
+        channel = self._usable()
+        if channel is None or channel.congested or not self._window.take():
+            return None
+        return channel
+
     def _track(self, pending: asyncio.Future[Any], deadline: float) -> None:
         """Count it as pending until it is done, or its deadline passes."""
-        self._pending[pending] = deadline
+        self._hold(pending, deadline)
         pending.add_done_callback(self._done)
+
+    def _hold(self, pending: asyncio.Future[Any], deadline: float) -> None:
+        """As `_track`, for one who calls `_done` when it is done, without a turn of the loop."""
+        self._pending[pending] = deadline
         if deadline < self._sweep_at:
             self._sweep_from(deadline)
 

@@ -124,11 +124,16 @@ class Publisher(Outlet):
         timeout: float | None = None,
     ) -> None:
         """Publish what is encoded already; the rest is as in `publish`."""
-        confirm = await self.submit(body, properties, routing_key, mandatory, timeout)
+        deadline = self._deadline(timeout)
+        channel = self._ready_now() or await self._ready(deadline)
+        confirm = self._send(channel, body, properties, routing_key, mandatory)
+        self._hold(confirm, deadline)
         try:
             await confirm
         except LinkLost as error:
             raise lost_after_sending(error) from error
+        finally:
+            self._done(confirm)
 
     async def submit(
         self,
@@ -139,19 +144,32 @@ class Publisher(Outlet):
         timeout: float | None,
     ) -> Confirm:
         """Send as soon as it may be sent, and return what will be the answer."""
-        if mandatory is None:
-            mandatory = self._mandatory
         deadline = self._deadline(timeout)
-        channel = await self._ready(deadline)
+        channel = self._ready_now() or await self._ready(deadline)
+        confirm = self._send(channel, body, properties, routing_key, mandatory)
+        self._track(confirm, deadline)
+        return confirm
+
+    def _send(
+        self,
+        channel: Channel,
+        body: bytes,
+        properties: Properties,
+        routing_key: str,
+        mandatory: bool | None,
+    ) -> Confirm:
         try:
-            confirm = channel.publish(
-                self.exchange.name, routing_key, properties, body, mandatory=mandatory
+            return channel.publish(
+                self.exchange.name,
+                routing_key,
+                properties,
+                body,
+                mandatory=self._mandatory if mandatory is None else mandatory,
+                at_once=not self._pending,
             )
         except BaseException:
             self._window.release()
             raise
-        self._track(confirm, deadline)
-        return confirm
 
     async def _open_channel(self, link: Link) -> Channel:
         channel = await link.open_channel(confirms=True)
@@ -166,7 +184,7 @@ class Publisher(Outlet):
 
     def _done(self, pending: asyncio.Future[None]) -> None:
         super()._done(pending)
-        if not pending.cancelled() and isinstance(pending.exception(), Rejected):
+        if pending.done() and not pending.cancelled() and isinstance(pending.exception(), Rejected):
             self._rejected.set()
 
     async def _worn(self, channel: Channel) -> None:
