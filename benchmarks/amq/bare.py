@@ -44,7 +44,8 @@ class BareClient(asyncio.Protocol):
         )
         message += FRAME.pack(3, CHANNEL, len(body)) + body + b"\xce"
         to = urlsplit(url)
-        assert to.hostname is not None and to.port is not None
+        assert to.hostname is not None
+        assert to.port is not None
         _, self = await asyncio.get_running_loop().create_connection(
             lambda: cls(message), to.hostname, to.port
         )
