@@ -1,6 +1,6 @@
 """Three nodes, a quorum queue on all of them, and the end of its leader.
 
-Too slow for every run, and so run by its name: `./dev test tests/amq/cluster.py`.
+Too slow for every run, and so run by its name: `./dev test tests/amq/cluster.py`. CI does that.
 """
 
 import asyncio

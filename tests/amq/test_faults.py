@@ -31,6 +31,8 @@ from gestalt.core import Backoff, StateError
 from proxy import Direction, Proxy
 from rabbitmq import RabbitMQNode
 
+pytestmark = pytest.mark.slow
+
 QUICK = Backoff(initial=0.02, maximum=0.2)
 
 

@@ -28,6 +28,8 @@ from gestalt.amq.embedded import ThreadedBroker
 from proxy import Proxy
 from rabbitmq import RabbitMQNode
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _untraced(untraced: None) -> None:
