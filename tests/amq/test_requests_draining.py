@@ -276,6 +276,7 @@ async def test_stop_ends_while_the_broker_is_away(
             await call
 
 
+@pytest.mark.slow
 async def test_what_is_delivered_before_a_cut_stop_is_not_begun_after_it(
     broker_url: str, broker_port: int, unique: str
 ) -> None:
