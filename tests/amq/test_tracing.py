@@ -99,23 +99,6 @@ async def test_a_trace_from_elsewhere_is_passed_on_where_no_provider_is_set(
         assert (await headers.get())["traceparent"] == f"00-{0x12:032x}-{0x34:016x}-00"
 
 
-async def test_a_handler_goes_on_with_a_trace_that_came_where_no_provider_is_set(
-    bus: Bus, unique: str
-) -> None:
-    seen: asyncio.Queue[SpanContext] = asyncio.Queue()
-
-    def handle(message: BusMessage[int]) -> None:
-        seen.put_nowait(trace.get_current_span().get_span_context())
-
-    await bus.subscribe(unique, "#", handle)
-    publisher = bus.publisher(unique)
-    await publisher.publish(1)
-    await publisher.publish(2, headers={"traceparent": f"00-{0x12:032x}-{0x34:016x}-01"})
-    async with asyncio.timeout(5):
-        assert not (await seen.get()).is_valid
-        assert (await seen.get()).trace_id == 0x12
-
-
 async def test_without_opentelemetry_there_is_no_tracing(
     monkeypatch: pytest.MonkeyPatch, bus: Bus
 ) -> None:

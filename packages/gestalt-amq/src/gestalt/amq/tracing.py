@@ -7,7 +7,7 @@ fields: W3C Trace Context. Needs the extra `otel`; without it no code of this mo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +41,7 @@ class Tracing:
         self._no_span = trace.INVALID_SPAN
 
     def idle(self) -> bool:
-        """Whether there is nothing to record here, and no trace to pass on.
+        """Whether a publish has nothing to record, and no trace to pass on.
 
         So it is while the application has set no tracer provider, which it may do at any time.
         """
@@ -49,26 +49,17 @@ class Tracing:
 
     def inject(self, properties: Properties) -> Properties:
         """The properties, with the present context in their headers."""
-        if self._current() is self._no_span:
-            return properties
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
         if not carrier:
             return properties
         return replace(properties, headers={**(properties.headers or {}), **carrier})
 
+    @contextmanager
     def publishing(
         self, exchange: str, routing_key: str, properties: Properties
-    ) -> AbstractContextManager[Properties]:
-        """A span for one publish; gives the properties that carry its context."""
-        if self.idle():
-            return nullcontext(properties)
-        return self._publishing(exchange, routing_key, properties)
-
-    @contextmanager
-    def _publishing(
-        self, exchange: str, routing_key: str, properties: Properties
     ) -> Iterator[Properties]:
+        """A span for one publish; gives the properties that carry its context."""
         attributes: dict[str, Any] = {
             "messaging.system": "rabbitmq",
             "messaging.operation.name": "publish",
@@ -83,14 +74,9 @@ class Tracing:
         ):
             yield self.inject(properties)
 
-    def handling(self, message: BusMessage[Any], queue: str) -> AbstractContextManager[None]:
-        """A span for one call of a handler, below the span that published the message."""
-        if "traceparent" not in message.headers and self.idle():
-            return nullcontext()
-        return self._handling(message, queue)
-
     @contextmanager
-    def _handling(self, message: BusMessage[Any], queue: str) -> Iterator[None]:
+    def handling(self, message: BusMessage[Any], queue: str) -> Iterator[None]:
+        """A span for one call of a handler, below the span that published the message."""
         carrier = {
             key: value
             for key in ("traceparent", "tracestate")
