@@ -93,9 +93,13 @@ def deliver(tag: int, body: bytes, properties: Properties, channel: int = 1) -> 
     return pamqp.frame.marshal(method, channel) + content(channel, properties, body)
 
 
+def frame(kind: int, channel: int, payload: bytes) -> bytes:
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
+
+
 @given(all_properties)
 def test_properties_survive_the_wire(properties: Properties) -> None:
-    assert frames.decode_properties(frames.encode_properties(properties)) == properties
+    assert frames.decode_properties(frames.encode_properties(properties)) == (properties, None)
 
 
 @given(all_properties, st.binary(max_size=50))
@@ -202,6 +206,51 @@ def test_a_body_without_its_message_is_refused() -> None:
     method = pamqp.frame.marshal(pamqp.commands.Basic.Deliver("c", 1, False, "x", "k"), 1)
     with pytest.raises(ValueError, match="within a message"):
         run([method, method])
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (struct.pack(">BHI", 3, 1, 2**31) + b"x", "2147483648 of 131072 bytes"),
+        (struct.pack(">BHI", 4, 1, 100) + b"x", "a frame of type 4"),
+        (deliver(1, b"four", PLAIN)[:-12] + frame(3, 1, b"fives"), "type 3, 5 bytes"),
+        (frame(1, 1, b"\x00\x3c"), "ends within a value"),
+        (frame(1, 1, b"\x00\x3c\x00\x50\x00\x00\x00\x00"), "ends within a value"),
+        (frame(1, 0, b"\x00\x0a\x00\x3c\x09x"), "ends within a string"),
+    ],
+    ids=["too large", "of no type", "too much body", "no method", "half a number", "half a string"],
+)
+def test_what_is_no_amqp_is_refused_and_told(data: bytes, why: str) -> None:
+    with pytest.raises(frames.FrameError, match=why):
+        run([data + frames.HEARTBEAT * 4])
+
+
+def outcome(pieces: list[bytes]) -> tuple[list[Any], str]:
+    recorder = Recorder()
+    inlet = frames.Inlet(recorder)
+    inlet.sinks[1] = recorder
+    try:
+        for piece in pieces:
+            inlet.feed(piece)
+    except frames.FrameError as error:
+        return recorder.events, str(error)
+    return recorder.events, ""
+
+
+@given(st.integers(0, len(STREAM) - 1), st.integers(0, 255), st.integers(0, len(STREAM)))
+def test_damage_has_one_outcome_however_it_arrives(where: int, byte: int, split: int) -> None:
+    damaged = STREAM[:where] + bytes((byte,)) + STREAM[where + 1 :]
+    assert outcome([damaged]) == outcome([damaged[:split], damaged[split:]])
+
+
+@given(st.binary(max_size=200))
+def test_headers_that_cannot_be_read_cost_no_other_property(junk: bytes) -> None:
+    properties = Properties(content_type="text/plain", priority=3)
+    data = frames.encode_properties(properties)
+    data = bytes((data[0] | 0x20,)) + data[1:-1] + struct.pack(">I", len(junk)) + junk + data[-1:]
+    decoded, unreadable = frames.decode_properties(data)
+    assert (decoded.content_type, decoded.priority) == ("text/plain", 3)
+    assert (decoded.headers is None) == (unreadable is not None)
 
 
 @pytest.mark.parametrize("text", ["x" * 256, "é" * 128])

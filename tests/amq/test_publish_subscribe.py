@@ -2,6 +2,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+import aio_pika
 import pytest
 
 from gestalt.amq import (
@@ -304,6 +305,26 @@ async def test_what_cannot_be_decoded_is_parked_at_once(
     assert await got.wait(1) == ["good"]
     parked = await wait_parked(bus, unique)
     assert parked.attempts == 1
+
+
+async def test_headers_that_cannot_be_read_park_their_message_and_harm_no_other(
+    bus: Bus, broker_url: str, unique: str
+) -> None:
+    got = Collector()
+    await bus.subscribe(unique, "#", got, queue=unique)
+    headers: dict[str, Any] = {}
+    for _ in range(40):
+        headers = {"deeper": headers}
+    async with await aio_pika.connect(broker_url) as connection:
+        exchange = await (await connection.channel()).get_exchange(unique)
+        message = aio_pika.Message(b"1", headers=headers, content_type="application/json")
+        await exchange.publish(message, "a.key")
+    await bus.publisher(unique).publish("good")
+    assert await got.wait(1) == ["good"]
+    parked = await wait_parked(bus, unique)
+    assert parked.error == "DecodeError"
+    assert "headers cannot be read" in parked.reason
+    assert (parked.body, parked.routing_key) == (b"1", "a.key")
 
 
 async def test_parked_messages_are_replayed_as_new(bus: Bus, unique: str) -> None:

@@ -11,6 +11,7 @@ from gestalt.amq import (
     Bus,
     BusMessage,
     Connected,
+    Disconnected,
     Exchange,
     Queue,
     Rejected,
@@ -110,6 +111,37 @@ async def test_a_deleted_queue_is_reported_and_made_again(
     await bus.publisher(unique, mandatory=True).publish(1)
     await until(lambda: got == [1])
     loop.set_exception_handler(None)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x01\x00\x01\xff\xff\xff\xff\x00",
+        b"\x01\x00\x01\x00\x00\x00\x02\x00\x3c\xce",
+        b"\x03\x00\x01\x00\x00\x00\x01x\x00",
+    ],
+    ids=["another protocol", "a frame of 4 GiB", "half a method", "a frame without an end"],
+)
+async def test_what_is_no_amqp_costs_the_connection_and_says_so(
+    broker_url: str, broker_port: int, unique: str, junk: bytes
+) -> None:
+    reasons: list[str] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, Disconnected):
+            reasons.append(str(event.reason))
+
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(through(proxy, broker_url), backoff=QUICK, on_event=note) as bus,
+    ):
+        publisher = bus.publisher(unique)
+        await publisher.publish(1)
+        proxy.inject(junk)
+        await until(lambda: reasons)
+        await publisher.publish(2)
+    assert "is no AMQP 0-9-1: a frame" in reasons[0]
 
 
 # The embedded broker has no streams.

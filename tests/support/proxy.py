@@ -103,6 +103,11 @@ class Proxy:
         """Reset every connection on the server's side; clients hear nothing of it."""
         await self._end_links(half_open=True)
 
+    def inject(self, data: bytes) -> None:
+        """Send bytes to every client, as if they came from the server."""
+        for link in self._links:
+            link.client.write(data)
+
     async def wait_connections(self, count: int) -> None:
         """Wait until exactly `count` connections are open."""
         async with self._changed:

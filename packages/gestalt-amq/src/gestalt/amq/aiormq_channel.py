@@ -257,14 +257,17 @@ class AiormqChannel(Channel):
         message = await self._ask(partial(self._channel.basic_get, queue))
         if message.delivery.name == "Basic.GetEmpty":
             return None
-        return Delivery(
+        properties, unreadable = frames.decode_properties(_marshal(message.header.properties))
+        delivery = Delivery(
             message.delivery.delivery_tag,
             message.delivery.redelivered,
             message.delivery.exchange,
             message.delivery.routing_key,
-            frames.decode_properties(_marshal(message.header.properties)),
+            properties,
             message.body,
         )
+        delivery.unreadable = unreadable
+        return delivery
 
     async def close(self) -> None:
         if not self.closed.done():

@@ -69,6 +69,12 @@ class _Protocol(asyncio.StreamReaderProtocol):
         super().__init__(reader, loop=loop)
         self._link = link
 
+    def data_received(self, data: bytes) -> None:
+        try:
+            super().data_received(data)
+        except frames.FrameError as error:
+            self._link.fail(LinkLost(f"what the broker sent is no AMQP 0-9-1: {error}"))
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._link.writable.clear()
@@ -164,7 +170,8 @@ class AiormqLink(Link):
         self._output: list[bytes] = []
         self._output_size = 0
         self._flushing = False
-        self._closed_by_broker: AmqError | None = None
+        self._cause: AmqError | None = None
+        self._frame_max = self.inlet.limit
 
     async def open(self, timeout: float) -> None:
         """Connect; errors as those of `connect`."""
@@ -187,14 +194,20 @@ class AiormqLink(Link):
             # aiormq cancels its own calls when the connection ends under them.
             if task is not None and task.cancelling() > cancelling:
                 raise
-            raise ConnectError(f"{self.address} ended the connection: {error!r}") from error
-        except (OSError, EOFError, aiormq.exceptions.AMQPError) as error:
-            reason = self._closed_by_broker or error
+            ended = self._cause or error
+            raise ConnectError(f"{self.address} ended the connection: {ended!r}") from error
+        except Exception as error:  # aiormq reads what a broker says about itself unchecked
+            reason = self._cause or error
             cls = AccessRefused if isinstance(reason, AccessRefused) else ConnectError
             raise cls(f"{self.address} cannot be connected to: {reason!s}") from error
         finally:
             if connection.is_closed or not connection.is_opened:
                 self._abort()
+        if agreed := connection.connection_tune.frame_max:
+            self._frame_max = self.inlet.limit = agreed
+        else:
+            # There is no limit. A frame tells its size in 32 bits.
+            self.inlet.limit = 2**32 + FRAME_OVERHEAD
         connection.closing.add_done_callback(self._on_closing)
         self._watch_silence()
 
@@ -207,7 +220,7 @@ class AiormqLink(Link):
 
     def note_closed(self, code: int, text: str) -> None:
         cls = AccessRefused if code in (403, 530) else LinkLost
-        self._closed_by_broker = cls(f"the broker closed the connection: {text} ({code})")
+        self._cause = cls(f"the broker closed the connection: {text} ({code})")
 
     # Ending
 
@@ -215,7 +228,7 @@ class AiormqLink(Link):
         """The connection is over: tell everybody who depends on it, once."""
         if self.lost.done():
             return
-        reason = self._closed_by_broker or reason
+        reason = self._cause or reason
         self.lost.set_result(reason)
         self.writable.set()
         self._output.clear()
@@ -223,6 +236,12 @@ class AiormqLink(Link):
             self._watch.cancel()
         for channel in list(self._channels):
             channel.end(reason)
+
+    def fail(self, reason: AmqError) -> None:
+        """End it now, whatever is under way."""
+        self._cause = reason
+        self.end(reason)
+        self._abort()
 
     def _on_closing(self, closing: asyncio.Future[Any]) -> None:
         error = None if closing.cancelled() else closing.exception()
@@ -276,7 +295,13 @@ class AiormqLink(Link):
             data = b"".join(self._output)
             self._output.clear()
             self._output_size = 0
-            self.transport.write(data)
+            try:
+                self.transport.write(data)
+            except RuntimeError as error:
+                # aiormq has ended the output, and the connection will follow. Whoever sends now
+                # is to have his message counted as sent before he is told.
+                reason = LinkLost(f"the connection is ending: {error}")
+                self._loop.call_soon(self.end, reason)
 
     # Channels
 
@@ -291,7 +316,7 @@ class AiormqLink(Link):
         if self.lost.done():
             raise LinkLost(str(self.lost.result()))
         channel = await self.ask(partial(self._connection.channel, publisher_confirms=confirms))
-        limit = self._connection.connection_tune.frame_max - FRAME_OVERHEAD
+        limit = self._frame_max - FRAME_OVERHEAD
         opened = AiormqChannel(self, channel, limit, on_delivery, on_cancelled, on_returned)
         self._channels.add(opened)
         self.inlet.sinks[channel.number] = opened

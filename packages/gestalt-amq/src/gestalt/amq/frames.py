@@ -24,6 +24,7 @@ _END = b"\xce"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 _METHOD, _HEADER, _BODY = 1, 2, 3
+_KINDS = frozenset({_METHOD, _HEADER, _BODY, HEARTBEAT[0]})
 _BASIC = 60
 _DELIVER = _BASIC << 16 | 60
 _RETURN = _BASIC << 16 | 50
@@ -94,13 +95,17 @@ def encode_properties(properties: Properties) -> bytes:
     return _U16.pack(flags) + b"".join(parts)
 
 
-def decode_properties(data: bytes) -> Properties:
+def decode_properties(data: bytes) -> tuple[Properties, str | None]:
     """Decode flags and values of a content header.
 
+    A message's headers are its sender's to write, and brokers pass on what they can read, however
+    deeply it nests: headers that cannot be read here are left out, and the reason returned.
+
     Raises:
-        ValueError, IndexError, struct.error: it is malformed.
+        ValueError, IndexError, struct.error: it is malformed otherwise.
     """
     values: dict[str, Any] = {}
+    unreadable: str | None = None
     (flags,) = _U16.unpack_from(data)
     if flags & 1:
         raise ValueError("a content header with more properties than AMQP 0-9-1 has")
@@ -108,15 +113,20 @@ def decode_properties(data: bytes) -> Properties:
     for flag, name, kind in _LAYOUT:
         if not flags & flag:
             continue
+        value: Any = None
         if kind is _SHORT:
             start = position + 1
             position = start + data[position]
-            value: Any = data[start:position].decode("utf-8", "surrogateescape")
+            value = data[start:position].decode("utf-8", "surrogateescape")
         elif kind is _OCTET:
             value = data[position]
             position += 1
         elif kind is _TABLE:
-            value, position = decode_table(data, position)
+            try:
+                value, _ = decode_table(data, position)
+            except (ValueError, IndexError, struct.error) as error:
+                unreadable = str(error)
+            position += 4 + _U32.unpack_from(data, position)[0]
         else:
             (value,) = _U64.unpack_from(data, position)
             position += 8
@@ -124,7 +134,7 @@ def decode_properties(data: bytes) -> Properties:
             values[name] = value
     if position > len(data):
         raise ValueError("a content header ends within a property")
-    return Properties(**values)
+    return Properties(**values), unreadable
 
 
 @lru_cache(maxsize=1024)
@@ -169,6 +179,10 @@ def nack(channel: int, tag: int, multiple: bool, requeue: bool) -> bytes:
     return _SETTLE.pack(_METHOD, channel, 13, _BASIC, 120, tag, multiple | requeue << 1, 0xCE)
 
 
+class FrameError(ValueError):
+    """What a broker sent is no AMQP 0-9-1."""
+
+
 class Sink(Protocol):
     """What takes the hot frames of one channel, and is told of its rare events."""
 
@@ -205,17 +219,25 @@ class Inlet:
 
     Args:
         connection: is told of the rare events of the connection.
+
+    Attributes:
+        limit: the largest frame, in bytes; what was negotiated.
     """
 
     def __init__(self, connection: ConnectionSink) -> None:
         self.sinks: dict[int, Sink] = {}
+        self.limit = 131_072
         self._connection = connection
         self._tail = b""
         # Most messages of a consumer share their properties: the last few are kept decoded.
         self._decoded: dict[bytes, Properties] = {}
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next bytes of the connection, and return those that are not for a sink."""
+        """Take the next bytes of the connection, and return those that are not for a sink.
+
+        Raises:
+            FrameError: they are no AMQP.
+        """
         if self._tail:
             data = self._tail + data
         end = len(data)
@@ -227,17 +249,22 @@ class Inlet:
             kind, channel, size = unpack(data, position)
             stop = position + 8 + size
             if stop > end:
+                if size + 8 > self.limit or kind not in _KINDS:
+                    raise FrameError(f"a frame of type {kind}, {size} of {self.limit} bytes")
                 break
+            if data[stop - 1] != 0xCE:
+                raise FrameError("a frame does not end where it says")
             sink = sinks.get(channel)
-            if sink is not None:
-                if data[stop - 1] != 0xCE:
-                    raise ValueError("a frame from the broker does not end where it says")
-                if self._take(sink, kind, data, position + 7, stop - 1):
-                    if position > cold_from:
-                        cold.append(data[cold_from:position])
-                    cold_from = stop
-            elif channel == 0 and kind == _METHOD:
-                self._note_connection(data, position + 7)
+            try:
+                if sink is not None:
+                    if self._take(sink, kind, data, position + 7, stop - 1):
+                        if position > cold_from:
+                            cold.append(data[cold_from:position])
+                        cold_from = stop
+                elif channel == 0 and kind == _METHOD:
+                    self._note_connection(data[position + 7 : stop - 1])
+            except (IndexError, struct.error) as error:
+                raise FrameError("a frame ends within a value") from error
             position = stop
         if position > cold_from:
             cold.append(data[cold_from:position])
@@ -250,15 +277,15 @@ class Inlet:
         if partial is not None:
             if kind == _HEADER and partial.missing < 0:
                 (_, _, partial.missing) = _CONTENT.unpack_from(data, start)
-                partial.delivery.properties = self._properties(data[start + 12 : stop])
-            elif kind == _BODY and partial.missing > 0:
+                self._read_properties(partial.delivery, data[start + 12 : stop])
+            elif kind == _BODY and partial.missing >= stop - start:
                 partial.missing -= stop - start
                 if partial.missing == 0 and not partial.chunks:
                     partial.delivery.body = data[start:stop]
                 else:
                     partial.chunks.append(data[start:stop])
             else:
-                raise ValueError(f"a frame of type {kind} within a message")
+                raise FrameError(f"a frame of type {kind}, {stop - start} bytes, within a message")
             if partial.missing == 0:
                 sink.content = None
                 delivery = partial.delivery
@@ -271,23 +298,24 @@ class Inlet:
             return True
         if kind != _METHOD:
             return False
-        (method,) = _U32.unpack_from(data, start)
-        start += 4
+        data, position = data[start:stop], 4
+        (method,) = _U32.unpack_from(data)
         if method == _DELIVER:
-            start += 1 + data[start]  # the consumer's tag: a channel has one consumer
-            (tag,) = _U64.unpack_from(data, start)
-            exchange, after = _string(data, start + 9)
+            position += 1 + data[position]  # the consumer's tag: a channel has one consumer
+            (tag,) = _U64.unpack_from(data, position)
+            exchange, after = _string(data, position + 9)
             routing_key, _ = _string(data, after)
-            delivery = Delivery(tag, data[start + 8] & 1 == 1, exchange, routing_key, _BLANK, b"")
+            redelivered = data[position + 8] & 1 == 1
+            delivery = Delivery(tag, redelivered, exchange, routing_key, _BLANK, b"")
             sink.content = PartialContent(delivery, None)
             return True
         if method in (_ACK, _NACK):
-            (tag,) = _U64.unpack_from(data, start)
-            sink.on_confirm(tag, data[start + 8] & 1 == 1, method == _ACK)
+            (tag,) = _U64.unpack_from(data, position)
+            sink.on_confirm(tag, data[position + 8] & 1 == 1, method == _ACK)
             return True
         if method == _RETURN:
-            (code,) = _U16.unpack_from(data, start)
-            text, after = _string(data, start + 2)
+            (code,) = _U16.unpack_from(data, position)
+            text, after = _string(data, position + 2)
             exchange, after = _string(data, after)
             routing_key, _ = _string(data, after)
             delivery = Delivery(0, False, exchange, routing_key, _BLANK, b"")
@@ -296,30 +324,32 @@ class Inlet:
         if method == _CANCEL:
             sink.on_cancelled()
         elif method == _CHANNEL_CLOSE:
-            (code,) = _U16.unpack_from(data, start)
-            sink.on_closed(code, _string(data, start + 2)[0])
+            (code,) = _U16.unpack_from(data, position)
+            sink.on_closed(code, _string(data, position + 2)[0])
         return False
 
-    def _note_connection(self, data: bytes, start: int) -> None:
-        (method,) = _U32.unpack_from(data, start)
-        start += 4
+    def _note_connection(self, data: bytes) -> None:
+        (method,) = _U32.unpack_from(data)
         if method == _CONNECTION_CLOSE:
-            (code,) = _U16.unpack_from(data, start)
-            self._connection.note_closed(code, _string(data, start + 2)[0])
+            (code,) = _U16.unpack_from(data, 4)
+            self._connection.note_closed(code, _string(data, 6)[0])
         elif method == _BLOCKED:
-            self._connection.note_blocked(_string(data, start)[0] or "no reason given")
+            self._connection.note_blocked(_string(data, 4)[0] or "no reason given")
         elif method == _UNBLOCKED:
             self._connection.note_blocked(None)
 
-    def _properties(self, data: bytes) -> Properties:
+    def _read_properties(self, delivery: Delivery, data: bytes) -> None:
         properties = self._decoded.get(data)
         if properties is None:
-            properties = decode_properties(data)
+            try:
+                properties, delivery.unreadable = decode_properties(data)
+            except ValueError as error:
+                raise FrameError(str(error)) from error
             if not data[0] & _HAS_HEADERS >> 8:
                 if len(self._decoded) >= 64:
                     self._decoded.clear()
                 self._decoded[data] = properties
-        return properties
+        delivery.properties = properties
 
 
 _BLANK = Properties()
@@ -327,4 +357,6 @@ _BLANK = Properties()
 
 def _string(data: bytes, start: int) -> tuple[str, int]:
     stop = start + 1 + data[start]
+    if stop > len(data):
+        raise FrameError("a frame ends within a string")
     return data[start + 1 : stop].decode("utf-8", "surrogateescape"), stop

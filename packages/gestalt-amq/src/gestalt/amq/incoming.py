@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, DecodeError
 
 from .message import BusMessage
 from .outgoing import TYPE_ID_HEADER
@@ -47,6 +47,8 @@ def decode_body(codec: Codec, delivery: Delivery) -> tuple[Any, int | None]:
     Raises:
         CodecError: it cannot be decoded, or is not allowed to be.
     """
+    if delivery.unreadable is not None:
+        raise DecodeError(f"the headers cannot be read: {delivery.unreadable}")
     properties = delivery.properties
     headers = properties.headers
     content_encoding = properties.content_encoding

@@ -120,7 +120,8 @@ class Parking:
                 await channel.publish(
                     "",
                     self._queue,
-                    replace(delivery.properties, headers=headers),
+                    # The broker checks a user_id against the connection's, not the sender's.
+                    replace(delivery.properties, headers=headers, user_id=None),
                     delivery.body,
                     mandatory=True,
                 )

@@ -42,9 +42,18 @@ class Delivery:
     Attributes:
         tag: its number on its channel, None when the broker expects no acknowledgement.
         redelivered: it was delivered before, and not acknowledged.
+        unreadable: why its headers cannot be read, None if they can.
     """
 
-    __slots__ = ("body", "exchange", "properties", "redelivered", "routing_key", "tag")
+    __slots__ = (
+        "body",
+        "exchange",
+        "properties",
+        "redelivered",
+        "routing_key",
+        "tag",
+        "unreadable",
+    )
 
     def __init__(
         self,
@@ -61,3 +70,4 @@ class Delivery:
         self.routing_key = routing_key
         self.properties = properties
         self.body = body
+        self.unreadable: str | None = None
