@@ -19,11 +19,16 @@ from gestalt.amq import (
     Blocked,
     Bus,
     BusMessage,
+    Connected,
     ConnectError,
     Disconnected,
+    Event,
     NotSent,
     OutcomeUnknown,
+    PublishingBlocked,
+    PublishingUnblocked,
     Queue,
+    aiormq_link,
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
@@ -275,7 +280,8 @@ async def test_a_memory_alarm_blocks_publishers_by_their_deadline_and_harms_no_c
     alarm: Alarm, unique: str
 ) -> None:
     handled: list[int] = []
-    async with connect(alarm.url, backoff=QUICK) as bus:
+    events: list[Event] = []
+    async with connect(alarm.url, backoff=QUICK, on_event=events.append) as bus:
         await bus.subscribe(unique, "#", lambda message: handled.append(message.body))
         publisher = bus.publisher(unique, timeout=0.5)
         await publisher.publish(0)
@@ -287,6 +293,9 @@ async def test_a_memory_alarm_blocks_publishers_by_their_deadline_and_harms_no_c
             assert not bus.ready
             with pytest.raises(Blocked, match="memory"):
                 await publisher.publish(2)
+            # A blocked connection does not answer, either, what a new publisher has to ask.
+            with pytest.raises(NotSent):
+                await bus.publisher(f"{unique}-new", timeout=0.2).publish(2)
             waiting = asyncio.create_task(publisher.publish(3, timeout=20))
             await asyncio.sleep(0)
         finally:
@@ -296,6 +305,39 @@ async def test_a_memory_alarm_blocks_publishers_by_their_deadline_and_harms_no_c
             while handled != [0, 1, 3]:
                 await asyncio.sleep(0.01)
         assert bus.ready
+    told = [event for event in events if not isinstance(event, Connected)]
+    assert [type(event) for event in told] == [PublishingBlocked, PublishingUnblocked]
+    assert {event.connection for event in told} == {"publish"}
+
+
+async def test_subscribing_on_a_dead_link_ends_by_its_deadline(
+    monkeypatch: pytest.MonkeyPatch, broker_url: str, broker_port: int, unique: str
+) -> None:
+    monkeypatch.setattr(aiormq_link, "ANSWER_TIMEOUT", 0.3)
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(
+            through(proxy, broker_url),
+            backoff=QUICK,
+            heartbeat=0,
+            connect_timeout=0.3,
+            start_timeout=1,
+        ) as bus,
+    ):
+        await bus.subscribe(f"{unique}-other", "#", print)
+        proxy.freeze()
+        begun = time.monotonic()
+        with pytest.raises(ConnectError):
+            await bus.subscribe(unique, "#", print)
+        assert time.monotonic() - begun < 3
+        proxy.thaw()
+        handled: asyncio.Queue[int] = asyncio.Queue()
+        async with asyncio.timeout(10):
+            while not bus.ready:
+                await asyncio.sleep(0.01)
+            await bus.subscribe(unique, "#", lambda message: handled.put_nowait(message.body))
+            await bus.publisher(unique).publish(1)
+            assert await handled.get() == 1
 
 
 CONSUMER = """

@@ -1,6 +1,7 @@
 """What is checked before anything is sent."""
 
 import datetime
+import inspect
 
 import pytest
 
@@ -62,3 +63,9 @@ def test_options_become_properties() -> None:
         make_properties(Codec("json").encode(1), 2, {"priority": 256})
     with pytest.raises(ValueError, match="expiration"):
         make_properties(Codec("json").encode(1), 2, {"expiration": -1})
+
+
+def test_a_dead_link_is_noticed_within_15_seconds_by_default() -> None:
+    # After two heartbeats' time: `test_a_dead_link_is_noticed_and_replaced`.
+    heartbeat = inspect.signature(connect).parameters["heartbeat"].default
+    assert 0 < 2 * heartbeat <= 15
