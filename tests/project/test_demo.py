@@ -137,6 +137,7 @@ def test_a_query_of_no_duration_is_refused(start: Start) -> None:
     assert "soon" in err
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_killed_costs_no_sample(start: Start) -> None:
     demo = start("--seconds", "4")
     part(demo, "agent", connected)
@@ -147,6 +148,7 @@ def test_a_collector_that_is_killed_costs_no_sample(start: Start) -> None:
     assert "The collector died 1 times" in out
 
 
+@pytest.mark.slow
 def test_an_alerter_that_is_killed_misses_no_sample(start: Start) -> None:
     demo = start("--seconds", "4")
     part(demo, "agent", connected)
@@ -157,6 +159,7 @@ def test_an_alerter_that_is_killed_misses_no_sample(start: Start) -> None:
     assert "The alerter died 1 times" in out
 
 
+@pytest.mark.slow
 def test_no_part_outlives_a_demo_that_is_killed(start: Start) -> None:
     demo = start()
     agent = psutil.Process(part(demo, "agent", connected))
