@@ -12,7 +12,7 @@ import pamqp.commands
 import pamqp.frame
 import pamqp.header
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gestalt.amq import frames
@@ -238,6 +238,7 @@ def outcome(pieces: list[bytes]) -> tuple[list[Any], str]:
 
 
 @given(st.integers(0, len(STREAM) - 1), st.integers(0, 255), st.integers(0, len(STREAM)))
+@example(0, 0, 8)  # a frame of no type, whole or its header first
 def test_damage_has_one_outcome_however_it_arrives(where: int, byte: int, split: int) -> None:
     damaged = STREAM[:where] + bytes((byte,)) + STREAM[where + 1 :]
     assert outcome([damaged]) == outcome([damaged[:split], damaged[split:]])

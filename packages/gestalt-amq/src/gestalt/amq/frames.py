@@ -247,10 +247,10 @@ class Inlet:
         sinks = self.sinks
         while end - position >= 8:
             kind, channel, size = unpack(data, position)
+            if size + 8 > self.limit or kind not in _KINDS:
+                raise FrameError(f"a frame of type {kind}, {size} of {self.limit} bytes")
             stop = position + 8 + size
             if stop > end:
-                if size + 8 > self.limit or kind not in _KINDS:
-                    raise FrameError(f"a frame of type {kind}, {size} of {self.limit} bytes")
                 break
             if data[stop - 1] != 0xCE:
                 raise FrameError("a frame does not end where it says")
