@@ -75,46 +75,61 @@ def framing() -> Framing:
     (program,) = blocks(DOCS / "framing-of-your-own.md")
     # A module of its own, which dataclasses look up.
     exec(program, names := {"__name__": __name__})
-    made = names["Varint"](max_size=1000)
+    made = names["PostgreSql"](max_size=1000)
     assert isinstance(made, Framing)
     return made
 
 
+def test_a_framing_of_ones_own_takes_about_twenty_lines() -> None:
+    (program,) = blocks(DOCS / "framing-of-your-own.md")
+    (made,) = (node for node in ast.parse(program).body if isinstance(node, ast.ClassDef))
+    assert made.end_lineno is not None
+    assert made.end_lineno - made.lineno <= 22
+
+
 def test_a_framing_of_ones_own_gives_its_frames_at_every_split(framing: Framing) -> None:
-    payloads = [b"", b"a", b"b" * 127, b"c" * 128, b"d" * 1000]
-    stream = b"".join(map(framing.encode, payloads))
+    frames = [(b"", 0), (b"SELECT 1\0", ord("Q")), (b"\xff" * 1000, 255)]
+    stream = b"".join(framing.encode(*frame) for frame in frames)
+    assert stream.startswith(b"\x00\x00\x00\x00\x04Q\x00\x00\x00\x0dSELECT")
     for split in range(len(stream) + 1):
         decoder = framing.decoder()
-        frames = decoder.feed(stream[:split]) + decoder.feed(stream[split:])
-        assert frames == [(payload, None) for payload in payloads]
+        assert [*decoder.feed(stream[:split]), *decoder.feed(stream[split:])] == frames
         decoder.eof()
     decoder = framing.decoder()
-    frames = [frame for byte in stream for frame in decoder.feed(bytes([byte]))]
-    assert frames == [(payload, None) for payload in payloads]
+    assert [frame for byte in stream for frame in decoder.feed(bytes([byte]))] == frames
 
 
 def test_a_framing_of_ones_own_refuses_what_it_does_not_carry(framing: Framing) -> None:
-    with pytest.raises(PayloadError):
-        framing.encode(bytes(1001))
-    with pytest.raises(PayloadError):
-        framing.encode(b"", 1)
-    for stream in (b"\xe9\x07", b"\x80" * 6):
+    for payload, type_id in ((bytes(1001), 1), (b"", None), (b"", 256)):
+        with pytest.raises(PayloadError):
+            framing.encode(payload, type_id)
+    for stream in (b"Q\x00\x00\x03\xed", b"Q\x00\x00\x00\x03"):
         with pytest.raises(FrameTooLarge):
             framing.decoder().feed(stream)
     decoder = framing.decoder()
-    decoder.feed(b"\x02a")
+    decoder.feed(b"Q\x00\x00\x00\x06a")
     with pytest.raises(IncompleteFrame):
         decoder.eof()
+
+
+def test_a_framing_that_appends_no_type_identifiers_is_told(framing: Framing) -> None:
+    class Forgetful(type(framing)):  # type: ignore[misc]
+        def cut(self, data: bytes, payloads: list[bytes], _: list[int]) -> tuple[int, int]:
+            return super().cut(data, payloads, [])  # type: ignore[no-any-return]
+
+    with pytest.raises(ValueError, match="shorter"):
+        list(Forgetful().decoder().feed(framing.encode(b"", 1)))
 
 
 async def test_a_framing_of_ones_own_serves_a_connection(
     serve: Any, connect: Any, within: Any, framing: Framing
 ) -> None:
     async def echo(message: StreamMessage[bytes]) -> None:
-        await message.reply(message.body)
+        await message.reply(message.body, message.type_id)
 
     client = await connect(await serve(echo, wire=Wire(framing)))
     replies = aiter(client)
     for payload in (b"", b"a" * 200, b"b" * 1000):
-        await client.send(payload)
-        assert (await within(anext(replies))).body == payload
+        await client.send(payload, 81)
+        reply = await within(anext(replies))
+        assert (reply.body, reply.type_id) == (payload, 81)

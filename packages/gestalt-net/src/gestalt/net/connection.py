@@ -2,7 +2,7 @@
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from .errors import ConnectionLost, FramingError
@@ -53,7 +53,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         self._endpoint = endpoint
         # Made with the first data: most of many connections may be idle.
         self._decoder: Decoder | None = None
-        self._feed: Callable[[bytes], list[Frame]] = self._first_feed
+        self._feed: Callable[[bytes], Iterable[Frame]] = self._first_feed
         # What the peer did, or failed to do, that ends the connection.
         self.fault: Exception | None = None
         self._closed: asyncio.Future[None] | None = None
@@ -85,7 +85,8 @@ class Connection(Sender, asyncio.BaseProtocol):
         if frames:
             self.heard = True
             # What plain handlers send to this peer leaves with this callback, not a turn later.
-            self.gather()
+            if not (self.frames or self.full):
+                self.room = self.high_water
             try:
                 self._endpoint.dispatcher.dispatch(self, frames)
             finally:
@@ -195,7 +196,7 @@ class Connection(Sender, asyncio.BaseProtocol):
 
     # The mechanism
 
-    def _first_feed(self, data: bytes) -> list[Frame]:
+    def _first_feed(self, data: bytes) -> Iterable[Frame]:
         self._decoder = self._endpoint.wire.framing.decoder()
         self._feed = self._decoder.feed
         return self._feed(data)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Iterator
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator
 from inspect import isawaitable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Dispatcher(Protocol):
     """Takes the frames that a connection has received."""
 
-    def dispatch(self, connection: Connection, frames: list[Frame]) -> None:
+    def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
         """Take frames, in order."""
 
 
@@ -39,7 +39,7 @@ class HandlerDispatcher:
         self._concurrency = concurrency
         self._decode = endpoint.wire.decode
 
-    def dispatch(self, connection: Connection, frames: list[Frame]) -> None:
+    def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
         if connection.worker is not None:
             connection.worker.put(iter(frames))
             return

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .connection import Connection
 from .framings import Frame
@@ -31,7 +31,7 @@ class Inbox:
         if len(self._batches) > 1:
             connection.pause_reading()
 
-    def dispatch(self, connection: Connection, frames: list[Frame]) -> None:
+    def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
         """Take frames, in order."""
         self._batches.append((connection, iter(frames)))
         if len(self._batches) > 1:

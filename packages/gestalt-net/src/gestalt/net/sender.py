@@ -96,11 +96,6 @@ class Sender:
         self.full = True
         self.room = 0
 
-    def gather(self) -> None:
-        """Let what is written from now on wait for `flush`, which the caller calls in this turn."""
-        if not (self.frames or self.full):
-            self.room = self.high_water
-
     def flush_soon(self) -> None:
         """Flush at the end of this turn of the event loop."""
         self._loop.call_soon(self.flush)

@@ -1,6 +1,8 @@
 """What every framing is: an immutable value that encodes frames, and cuts them out of bytes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from itertools import repeat
 from typing import ClassVar, TypeAlias
 
 from gestalt.net.errors import FramingError, IncompleteFrame, PayloadError
@@ -33,8 +35,13 @@ class Framing(ABC):
         """
 
     @abstractmethod
-    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
-        """Append to `frames` every complete frame that `data` starts with.
+    def cut(self, data: bytes, payloads: list[bytes], type_ids: list[int]) -> tuple[int, int]:
+        """Cut every complete frame that `data` starts with.
+
+        Args:
+            data: what has arrived, from the start of a frame on.
+            payloads: where each payload is appended.
+            type_ids: where its type identifier is, by a framing that carries them.
 
         Returns:
             How many bytes of `data` these frames take up, and how many bytes are needed from there
@@ -51,13 +58,14 @@ class Framing(ABC):
             IncompleteFrame: it ends within a frame.
             FramingError: it is not a frame, or something follows the frame.
         """
-        frames: list[Frame] = []
-        used, _ = self.cut(data, frames)
-        if not frames:
+        payloads: list[bytes] = []
+        type_ids: list[int] = []
+        used, _ = self.cut(data, payloads, type_ids)
+        if not payloads:
             raise IncompleteFrame(f"{len(data)} bytes are not a whole frame")
-        if used < len(data) or len(frames) > 1:
+        if used < len(data) or len(payloads) > 1:
             raise FramingError(f"more than one frame is in {len(data)} bytes")
-        return frames[0]
+        return payloads[0], type_ids[0] if self.carries_type_id else None
 
     def decoder(self) -> "Decoder":
         """A decoder for one connection."""
@@ -70,16 +78,17 @@ class Decoder:
     It buffers an incomplete frame only, and joins its pieces once.
     """
 
-    __slots__ = ("_cut", "_error", "_needed", "_pending")
+    __slots__ = ("_carries_type_id", "_cut", "_error", "_needed", "_pending")
 
     def __init__(self, framing: Framing) -> None:
         self._cut = framing.cut
+        self._carries_type_id = framing.carries_type_id
         self._pending = bytearray()
         self._needed = 0
         self._error: FramingError | None = None
 
-    def feed(self, data: BytesLike) -> list[Frame]:
-        """Every frame that `data` completes, in order.
+    def feed(self, data: BytesLike) -> Iterable[Frame]:
+        """Every frame that `data` completes, in order, to be read once; false if there is none.
 
         Raises:
             FramingError: the bytes are not frames. It carries the frames that were good before the
@@ -91,21 +100,27 @@ class Decoder:
         if pending:
             if len(pending) + len(data) < self._needed:
                 pending += data
-                return []
+                return ()
             data = b"".join((pending, data))
             pending.clear()
         elif type(data) is not bytes:
             data = bytes(data)
-        frames: list[Frame] = []
+        payloads: list[bytes] = []
+        type_ids: list[int] = []
         try:
-            used, self._needed = self._cut(data, frames)
+            used, self._needed = self._cut(data, payloads, type_ids)
         except FramingError as error:
-            error.frames = frames
+            error.frames = list(zip(payloads, type_ids or repeat(None), strict=False))
             self._fail(error)
             raise
         if used < len(data):
             pending += data[used:] if used else data
-        return frames
+        if not payloads:
+            return ()
+        # The pairs are made one at a time, as they are read: thousands at once would cost more.
+        if self._carries_type_id:
+            return zip(payloads, type_ids, strict=True)
+        return zip(payloads, repeat(None), strict=False)
 
     @property
     def incomplete(self) -> bool:

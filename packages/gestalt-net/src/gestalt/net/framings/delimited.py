@@ -1,5 +1,6 @@
 """Messages that end with a delimiter, such as lines."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gestalt.net.errors import FrameTooLarge, PayloadError
@@ -45,13 +46,13 @@ class Delimited(Framing):
             raise PayloadError(f"the payload has the delimiter {self.delimiter!r} in it")
         return frame
 
-    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
+    def cut(self, data: bytes, payloads: list[bytes], _: list[int]) -> tuple[int, int]:
         *messages, rest = data.split(self.delimiter)
         max_size = self.max_size
         for message in messages:
             if len(message) > max_size:
                 raise self._too_large()
-            frames.append((message, None))
+            payloads.append(message)
         if len(rest) > max_size and self._exceeds(rest):
             raise self._too_large()
         return len(data) - len(rest), len(rest) + 1
@@ -80,7 +81,7 @@ class DelimitedDecoder(Decoder):
         super().__init__(framing)
         self._framing = framing
 
-    def feed(self, data: BytesLike) -> list[Frame]:
+    def feed(self, data: BytesLike) -> Iterable[Frame]:
         pending = self._pending
         framing = self._framing
         if pending and self._error is None:
@@ -92,7 +93,7 @@ class DelimitedDecoder(Decoder):
                     error = framing._too_large()
                     self._fail(error)
                     raise error
-                return []
+                return ()
             data = bytes(pending)
             pending.clear()
         return super().feed(data)

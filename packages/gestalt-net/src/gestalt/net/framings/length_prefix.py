@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from gestalt.net.errors import FrameTooLarge, PayloadError
 
-from .base import MAX_SIZE, BytesLike, Frame, Framing, as_bytes, check_max_size, refuse_type_id
+from .base import MAX_SIZE, BytesLike, Framing, as_bytes, check_max_size, refuse_type_id
 from .runs import LONGEST, RUN, run_of
 
 CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
@@ -55,14 +55,15 @@ class LengthPrefix(Framing):
             raise PayloadError(f"{size} bytes are more than max_size, {self.max_size}")
         return self._pack(size) + payload
 
-    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
+    def cut(self, data: bytes, payloads: list[bytes], _: list[int]) -> tuple[int, int]:
         unpack = self._unpack
         max_size = self.max_size
         header_size = self.size
-        append = frames.append
+        append = payloads.append
         total = len(data)
         position = 0
         previous = -1
+        tried = False
         while True:
             start = position + header_size
             if start > total:
@@ -73,15 +74,17 @@ class LengthPrefix(Framing):
             end = start + length
             if end > total:
                 return position, end - position
-            append((data[start:end], None))
+            append(data[start:end])
             position = end
             if length != previous:
                 previous = length
-            elif length <= LONGEST and total - end >= RUN * (header_size + length):
-                position = self._cut_runs(data, end, length, frames)
-                previous = -1
+                tried = False
+            elif not tried:
+                tried = True
+                if length <= LONGEST and total - end >= RUN * (header_size + length):
+                    position = self._cut_runs(data, end, length, payloads)
 
-    def _cut_runs(self, data: bytes, position: int, length: int, frames: list[Frame]) -> int:
+    def _cut_runs(self, data: bytes, position: int, length: int, payloads: list[bytes]) -> int:
         """Cut runs of payloads of `length` bytes; return where they end."""
         run = run_of(self._format, length)
         last = len(data) - run.size
@@ -89,6 +92,6 @@ class LengthPrefix(Framing):
             fields = run.unpack_from(data, position)
             if fields[0::2].count(length) != RUN:
                 break
-            frames.extend([(payload, None) for payload in fields[1::2]])
+            payloads += fields[1::2]
             position += run.size
         return position

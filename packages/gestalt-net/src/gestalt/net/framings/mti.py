@@ -59,13 +59,15 @@ class Mti(Framing):
                 f"a type identifier must be an integer of 0 to {LARGEST}, got {type_id!r}"
             ) from None
 
-    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
+    def cut(self, data: bytes, payloads: list[bytes], type_ids: list[int]) -> tuple[int, int]:
         unpack = self._unpack
         max_size = self.max_size
-        append = frames.append
+        add_payload = payloads.append
+        add_type_id = type_ids.append
         total = len(data)
         position = 0
         previous = -1
+        tried = False
         while True:
             start = position + HEADER_SIZE
             if start > total:
@@ -76,13 +78,16 @@ class Mti(Framing):
             end = start + length
             if end > total:
                 return position, end - position
-            append((data[start:end], type_id))
+            add_payload(data[start:end])
+            add_type_id(type_id)
             position = end
             if length != previous:
                 previous = length
-            elif length <= LONGEST and total - end >= RUN * (HEADER_SIZE + length):
-                position = self._cut_runs(data, end, length, frames)
-                previous = -1
+                tried = False
+            elif not tried:
+                tried = True
+                if length <= LONGEST and total - end >= RUN * (HEADER_SIZE + length):
+                    position = self._cut_runs(data, end, length, payloads, type_ids)
 
     def whole(self, data: bytes) -> Frame:
         size = len(data) - HEADER_SIZE
@@ -93,7 +98,14 @@ class Mti(Framing):
         # Framing's, which says what is wrong. A dataclass with slots has no super() without names.
         return Framing.whole(self, data)
 
-    def _cut_runs(self, data: bytes, position: int, length: int, frames: list[Frame]) -> int:
+    def _cut_runs(
+        self,
+        data: bytes,
+        position: int,
+        length: int,
+        payloads: list[bytes],
+        type_ids: list[int],
+    ) -> int:
         """Cut runs of payloads of `length` bytes; return where they end."""
         run = run_of(self._format, length)
         last = len(data) - run.size
@@ -101,6 +113,7 @@ class Mti(Framing):
             fields = run.unpack_from(data, position)
             if fields[0::3].count(length) != RUN:
                 break
-            frames.extend(zip(fields[2::3], fields[1::3], strict=True))
+            payloads += fields[2::3]
+            type_ids += fields[1::3]
             position += run.size
         return position

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from gestalt.net.errors import FrameTooLarge, FramingError, PayloadError
 
-from .base import MAX_SIZE, BytesLike, Frame, Framing, as_bytes, check_max_size, refuse_type_id
+from .base import MAX_SIZE, BytesLike, Framing, as_bytes, check_max_size, refuse_type_id
 
 COMMA = ord(",")
 
@@ -34,7 +34,7 @@ class Netstring(Framing):
             raise PayloadError(f"{len(payload)} bytes are more than max_size, {self.max_size}")
         return b"%d:%b," % (len(payload), payload)
 
-    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
+    def cut(self, data: bytes, payloads: list[bytes], _: list[int]) -> tuple[int, int]:
         max_size = self.max_size
         header_size = self._digits + 1
         total = len(data)
@@ -57,7 +57,7 @@ class Netstring(Framing):
                 raise FramingError(
                     f"a netstring of {length} bytes ends with {data[end : end + 1]!r}, not a comma"
                 )
-            frames.append((data[colon + 1 : end], None))
+            payloads.append(data[colon + 1 : end])
             position = end + 1
 
     def _check_begun(self, header: bytes) -> None:

@@ -17,9 +17,9 @@ class Raw(Framing):
             raise refuse_type_id(self, type_id)
         return as_bytes(payload)
 
-    def cut(self, data: bytes, frames: list[Frame]) -> tuple[int, int]:
+    def cut(self, data: bytes, payloads: list[bytes], _: list[int]) -> tuple[int, int]:
         if data:
-            frames.append((data, None))
+            payloads.append(data)
         return len(data), 1
 
     def whole(self, data: bytes) -> Frame:

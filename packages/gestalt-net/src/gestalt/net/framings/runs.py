@@ -3,7 +3,7 @@
 from functools import lru_cache
 from struct import Struct
 
-RUN = 32
+RUN = 16
 """How many frames make a run. More make long formats, fewer many calls."""
 
 LONGEST = 512
