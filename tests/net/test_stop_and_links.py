@@ -69,7 +69,7 @@ async def test_links_are_probed_while_they_are_idle(serve: Any, connect: Any, wi
     server = await serve(echo, limits=limits, on_connected=connected.put_nowait)
     client = await connect(server, limits=limits)
     for peer in (await within(client.wait_connected()), await within(connected.get())):
-        sock = peer._connection.transport.get_extra_info("socket")
+        sock = peer._link.transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         options = [
             sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
@@ -83,7 +83,7 @@ async def test_probing_can_be_turned_off(serve: Any, connect: Any, within: Any) 
     limits = Limits(keepalive=None)
     client = await connect(await serve(echo, limits=limits), limits=limits)
     peer = await within(client.wait_connected())
-    sock = peer._connection.transport.get_extra_info("socket")
+    sock = peer._link.transport.get_extra_info("socket")
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 0
 
 

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any
+from typing import Any, cast
 
 from gestalt.core import Backoff, Handler, StateError
 
@@ -17,14 +17,18 @@ from .inbox import Inbox
 from .keepalive import keep_alive
 from .limits import Limits
 from .message import StreamMessage
+from .outlet import Outlet
 from .peer import Peer
-from .sender import ACCEPTED
+from .sender import Sender
 from .server import check_tls
 from .tls import Tls
 from .wire import Wire
 
+NOWHERE = Sender(cast("asyncio.AbstractEventLoop", None), 0)
+"""What a client without a connection sends to: there is never room."""
 
-class StreamClient(StreamEndpoint):
+
+class StreamClient(Outlet, StreamEndpoint):
     """Connects to a server, exchanges messages with it, and connects again when the link is lost.
 
         async with StreamClient("tcp://gateway:9000", wire) as client:
@@ -76,9 +80,12 @@ class StreamClient(StreamEndpoint):
         "_connect_timeout",
         "_connection",
         "_encode",
+        "_header",
         "_inbox",
         "_iterated",
         "_last_failure",
+        "_link",
+        "_most",
         "_socket",
         "_tls",
     )
@@ -126,7 +133,8 @@ class StreamClient(StreamEndpoint):
         self._socket: socket.socket | None = None
         self._last_failure: ConnectFailed | None = None
         self._awaiting_link: set[asyncio.Future[None]] = set()
-        self._encode = wire.encode
+        self._link = NOWHERE
+        self._encode, self._header, self._most = wire.encode, wire.header, wire.most
 
     # What an application uses
 
@@ -158,38 +166,9 @@ class StreamClient(StreamEndpoint):
         """
         return (await self._connected(self._connect_timeout if timeout is None else timeout)).peer
 
-    def send(self, body: Any, type_id: int | None = None) -> Awaitable[None]:
-        """Send a message; `await` it, for it waits for a connection and for a server that is slow.
-
-        It returns when the message is accepted, not when it has arrived. Cancelled while it waits,
-        it sends nothing.
-
-        Args:
-            body: what the codec of the wire takes; without a codec, bytes.
-            type_id: the message type identifier, where the framing carries one and the codec has
-                no types of its own.
-
-        Raises:
-            NotConnected: no connection came up within `connect_timeout`.
-            ConnectionLost: the connection was lost while this waited for the server.
-            StateError: the client is not running.
-            PayloadError: the framing cannot carry it.
-            CodecError: the codec cannot encode it.
-            In each case, the message was not sent.
-        """
-        # Read first, then called: CPython 3.11 takes longer for both at once.
-        encode = self._encode
-        frame = encode(body, type_id)
+    def _send_frame(self, frame: bytes) -> Awaitable[None]:
         connection = self._connection
-        if connection is None:
-            return self._send_later(frame)
-        # What Sender.write does, for all messages of a turn but its first.
-        room = connection.room - len(frame)
-        if room > 0:
-            connection.room = room
-            connection.frames.append(frame)
-            return ACCEPTED
-        if connection.full and connection.closing:
+        if connection is None or (connection.full and connection.closing):
             return self._send_later(frame)
         return connection.send(frame)
 
@@ -197,17 +176,7 @@ class StreamClient(StreamEndpoint):
         connection = await self._connected(self._connect_timeout)
         await connection.send(frame)
 
-    def send_nowait(self, body: Any, type_id: int | None = None) -> None:
-        """Send a message now, or raise.
-
-        Raises:
-            NotConnected: there is no connection.
-            SendBufferFull: the server has not taken what it was sent before.
-            PayloadError: the framing cannot carry it.
-            CodecError: the codec cannot encode it.
-            In each case, the message was not sent.
-        """
-        frame = self._encode(body, type_id)
+    def _write_frame(self, frame: bytes) -> None:
         connection = self._connection
         if connection is None or (connection.full and connection.closing):
             raise self._not_connected()
@@ -341,7 +310,7 @@ class StreamClient(StreamEndpoint):
         if not self._serving:
             connection.transport.abort()
             return
-        self._connection = connection
+        self._connection = self._link = connection
         self._last_failure = None
         if self._inbox is not None:
             self._inbox.attach(connection)
@@ -351,4 +320,5 @@ class StreamClient(StreamEndpoint):
     def _connection_lost(self, connection: Connection, error: ConnectionLost | None) -> None:
         if self._connection is connection:
             self._connection = None
+            self._link = NOWHERE
         super()._connection_lost(connection, error)

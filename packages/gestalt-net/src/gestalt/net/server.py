@@ -162,7 +162,7 @@ class StreamServer(StreamEndpoint):
         if to is None:
             connections = list(self._connections.values())
         else:
-            connections = [peer._connection for peer in to]
+            connections = [peer._link for peer in to]
         behind = []
         sent = 0
         for connection in connections:

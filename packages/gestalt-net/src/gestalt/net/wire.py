@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .errors import PayloadError
-from .framings import Framing
+from .framings import Framing, Mti
 
 # Imported where it is used: an endpoint whose messages are bytes needs no codec.
 if TYPE_CHECKING:
@@ -30,23 +30,31 @@ class Wire:
     Attributes:
         encode: `(value, type_id=None) -> bytes`, a whole frame. Raises PayloadError, or what the
             codec raises.
+        header: `(size, type_id) -> bytes`: what makes a payload of up to `most` bytes a frame when
+            it is put before. Raises struct.error where the type identifier does not fit.
+        most: in bytes; -1 where a frame takes more than that.
         decode: `(payload, type_id) -> value`. Raises what the codec raises. None where the payload
             is the value.
     """
 
-    __slots__ = ("codec", "decode", "encode", "framing")
+    __slots__ = ("codec", "decode", "encode", "framing", "header", "most")
 
     encode: Callable[..., bytes]
+    header: Callable[[int, int], bytes]
+    most: int
     decode: Callable[[bytes, int | None], Any] | None
 
     def __init__(self, framing: Framing, codec: "Codec | None" = None) -> None:
         self.framing = framing
         self.codec = codec
+        self.header, self.most = Mti().pack_header, -1
         tagged = codec is not None and (codec.compress is not None or bool(codec.accept))
         if codec is None or (codec.serializer == "bytes" and codec.types is None and not tagged):
             # No function of our own in between: this is the fastest path.
             self.encode = framing.encode
             self.decode = None
+            if type(framing) is Mti:
+                self.header, self.most = framing.pack_header, framing.max_size
             return
         if codec.types is not None and len(codec.types) > 1 and not framing.carries_type_id:
             raise ValueError(

@@ -33,7 +33,7 @@ class Mti(Framing):
     byteorder: Literal["big", "little"] = "big"
     max_size: int = MAX_SIZE
     _format: str = field(init=False, repr=False, compare=False)
-    _pack: Callable[[int, int], bytes] = field(init=False, repr=False, compare=False)
+    pack_header: Callable[[int, int], bytes] = field(init=False, repr=False, compare=False)
     _unpack: Callable[[bytes, int], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class Mti(Framing):
         object.__setattr__(self, "max_size", min(self.max_size, LARGEST))
         object.__setattr__(self, "_format", ORDERS[self.byteorder] + "II")
         header = Struct(self._format)
-        object.__setattr__(self, "_pack", header.pack)
+        object.__setattr__(self, "pack_header", header.pack)
         object.__setattr__(self, "_unpack", header.unpack_from)
 
     def encode(self, payload: BytesLike, type_id: int | None = None) -> bytes:
@@ -53,7 +53,7 @@ class Mti(Framing):
         if size > self.max_size:
             raise PayloadError(f"{size} bytes are more than max_size, {self.max_size}")
         try:
-            return self._pack(size, type_id or 0) + payload
+            return self.pack_header(size, type_id or 0) + payload
         except StructError:
             raise PayloadError(
                 f"a type identifier must be an integer of 0 to {LARGEST}, got {type_id!r}"
