@@ -13,6 +13,7 @@ from gestalt.amq import (
     Connected,
     Disconnected,
     Exchange,
+    OutcomeUnknown,
     Queue,
     Rejected,
     TopologyError,
@@ -20,6 +21,8 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
+from gestalt.amq.embedded.wire import method_frame
+from gestalt.amq.embedded.wire.methods import ConnectionClose
 from gestalt.core import Backoff
 from proxy import Proxy
 
@@ -142,6 +145,40 @@ async def test_what_is_no_amqp_costs_the_connection_and_says_so(
         await until(lambda: reasons)
         await publisher.publish(2)
     assert "is no AMQP 0-9-1: a frame" in reasons[0]
+
+
+# aiormq, in its older versions, leaves the stream of such a connection unclosed.
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*StreamWriter.__del__")
+async def test_what_is_published_while_the_broker_closes_the_connection_has_its_outcome(
+    broker_url: str, broker_port: int, unique: str, reported: list[dict[str, Any]]
+) -> None:
+    """The client library ends its output some turns of the loop before the connection is lost."""
+    lost = asyncio.Event()
+
+    def note(event: object) -> None:
+        if isinstance(event, Disconnected):
+            lost.set()
+
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(through(proxy, broker_url), backoff=QUICK, on_event=note) as bus,
+    ):
+        publisher = bus.publisher(unique, max_unconfirmed=100_000)
+        await publisher.publish(0)
+        # Nothing is confirmed from here on.
+        proxy.freeze()
+        proxy.inject(method_frame(0, ConnectionClose(320, "it was closed", 0, 0)))
+        publishes = []
+        async with asyncio.timeout(10):
+            # In every turn, before and after whatever else there is to do.
+            while not lost.is_set():
+                publishes += [asyncio.create_task(publisher.publish(n)) for n in range(2)]
+                await asyncio.sleep(0)
+            proxy.thaw()
+            results = await asyncio.gather(*publishes, return_exceptions=True)
+        assert {type(result) for result in results} <= {type(None), OutcomeUnknown}
+        assert OutcomeUnknown in map(type, results)
+        assert reported == []
 
 
 # The embedded broker has no streams.
