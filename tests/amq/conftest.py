@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from callers import Raw
 from gestalt.amq import Bus, connect, tracing
 from gestalt.core import Backoff
 from missing import without
-from rabbitmq import NoRabbitMQError, RabbitMQNode
+from rabbitmq import NoRabbitMQError, RabbitMQNode, free_ports
 
 URL_VARIABLE = "GESTALT_AMQP_URL"
 QUICK = Backoff(initial=0.02, maximum=0.2)
@@ -33,8 +33,8 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="session")
-def _tls_port(unused_tcp_port_factory: Callable[[], int]) -> int:
-    return unused_tcp_port_factory()
+def _tls_port() -> int:
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ its port mapper (epmd), not its data. It ends with the process that started it, 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,6 +24,7 @@ CONTROL_TIMEOUT = 60.0
 # Debian's commands on PATH are wrappers that insist on the system's user and service; the
 # scripts that they wrap are here.
 _DEBIAN_SCRIPTS = "/usr/lib/rabbitmq/bin"
+_EPHEMERAL_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class NoRabbitMQError(Exception):
@@ -35,13 +38,26 @@ def _find(script: str) -> str:
     return found
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+def free_ports(count: int) -> list[int]:
+    """Ports that a server finds free now, and again whenever it comes back.
+
+    From those that the system hands out by itself, it could give one away while a node is down,
+    and clients of the node would meet the broker of another test in its place.
+    """
+    found: list[int] = []
+    for port in random.sample(range(10_000, _lowest_ephemeral()), 1000):
+        if len(found) == count:
+            break
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+    return found
+
+
+def _lowest_ephemeral() -> int:
     try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+        return max(11_000, int(_EPHEMERAL_PORTS.read_text().split()[0]))
+    except OSError:
+        return 32_768
 
 
 class PortMapper:
@@ -51,7 +67,7 @@ class PortMapper:
         epmd = shutil.which("epmd")
         if epmd is None:
             raise NoRabbitMQError("epmd (Erlang's port mapper) is not on PATH")
-        (self.port,) = _free_ports(1)
+        (self.port,) = free_ports(1)
         self._process = subprocess.Popen(
             [epmd, "-port", str(self.port), "-address", "127.0.0.1"],
             stdin=subprocess.DEVNULL,
@@ -90,7 +106,7 @@ class RabbitMQNode:
         self._control = _find("rabbitmqctl")
         self.name = f"{name}@localhost"
         self.directory = Path(tempfile.mkdtemp(prefix=f"rabbitmq-{name}-"))
-        self.port, distribution_port = _free_ports(2)
+        self.port, distribution_port = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._own_mapper = PortMapper() if mapper is None else None
