@@ -22,6 +22,7 @@ from gestalt.amq import (
     Disconnected,
     NotSent,
     Request,
+    Responder,
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
@@ -302,6 +303,11 @@ async def test_calls_end_by_their_deadline_on_any_network(
     assert max(ends.begun.values()) == 1
 
 
+def came_again(responder: Responder) -> bool:
+    """Whether all that it works on was delivered again; only the worker itself knows."""
+    return all(work.delivery.redelivered for work in responder._worker.running)
+
+
 async def test_a_handler_outlives_the_connection_and_its_reply_arrives(
     broker_url: str, broker_port: int, unique: str
 ) -> None:
@@ -322,6 +328,7 @@ async def test_a_handler_outlives_the_connection_and_its_reply_arrives(
         accepted = proxy.accepted
         await proxy.cut()
         await until(lambda: proxy.accepted == accepted + 2 and responder.consuming)
+        await until(lambda: came_again(responder))
         # All are busy: what is asked of every instance gets past the requests.
         await requester.info(count=2)
         hanging.finish.set()
@@ -357,6 +364,7 @@ async def test_requests_without_ids_are_told_apart_when_they_come_again(
         accepted = proxy.accepted
         await proxy.cut()
         await until(lambda: proxy.accepted == accepted + 2 and responder.consuming)
+        await until(lambda: came_again(responder))
         # All are busy: what is asked of every instance gets past the requests.
         await requester.info(count=2)
         hanging.finish.set()
