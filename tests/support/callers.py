@@ -1,21 +1,26 @@
-"""Both ends of requests: handlers that wait, and callers and responders of another make."""
+"""Both ends of requests: handlers that wait, many callers, and both ends of another make."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aio_pika
 import aio_pika.abc
 
-from gestalt.amq import Request
+from gestalt.amq import AmqError, Bus, Request
 from gestalt.core import Backoff
 from proxy import Proxy
 
 QUICK = Backoff(initial=0.02, maximum=0.2)
 
 Incoming = aio_pika.abc.AbstractIncomingMessage
+
+UNLIMITED = sys.maxsize
 
 
 async def until(condition: Callable[[], object], limit: float = 10) -> None:
@@ -50,6 +55,65 @@ class Hanging:
             self.cancelled.append(request.body)
             raise
         return request.body
+
+
+class Calls:
+    """Calls from several tasks, and the account of them.
+
+    Args:
+        limit: how many calls to make.
+        pause: after a call that was answered, in seconds.
+    """
+
+    def __init__(
+        self, bus: Bus, service: str, *, limit: int, timeout: float, pause: float = 0.0
+    ) -> None:
+        self.requester = bus.requester(service, timeout=timeout)
+        self.outcomes: Counter[str] = Counter()
+        self.longest = 0.0
+        self._limit = limit
+        self._timeout = timeout
+        self._pause = pause
+        self._number = 0
+        self._stop = False
+
+    async def _call(self) -> None:
+        while self._number < self._limit and not self._stop:
+            number = self._number
+            self._number += 1
+            begun = time.monotonic()
+            try:
+                reply = await self.requester.request(number)
+            except AmqError as error:
+                outcome = type(error).__name__
+            else:
+                assert reply == [number]
+                outcome = "reply"
+            self.longest = max(self.longest, time.monotonic() - begun)
+            self.outcomes[outcome] += 1
+            # Without a responder or a broker, calls would end as fast as they begin.
+            await asyncio.sleep(self._pause if outcome == "reply" else 0.02)
+
+    async def through(self, fault: Callable[[], Awaitable[None]], *, tasks: int = 32) -> None:
+        calling = [asyncio.create_task(self._call()) for _ in range(tasks)]
+        try:
+            await fault()
+            self._stop = self._limit == UNLIMITED
+            await asyncio.gather(*calling)
+        finally:
+            for each in calling:
+                each.cancel()
+        assert sum(self.outcomes.values()) == self._number
+        allowed = {"reply", "NoResponder", "OutcomeUnknown", "DeadlineExceeded", "NotSent"}
+        assert self.outcomes.keys() <= allowed, self.outcomes
+        assert self.longest < self._timeout + 1
+        assert self.requester.pending == 0
+
+    async def until(self, replies: int) -> None:
+        await until(lambda: self.outcomes["reply"] >= replies, 40)
+
+    async def until_ended(self, count: int) -> None:
+        await until(lambda: sum(self.outcomes.values()) >= count, 40)
 
 
 class Raw:

@@ -1,0 +1,188 @@
+"""Deadlines and cancellation: what nobody waits for any more is not worked on."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from callers import QUICK, Hanging, Raw, echo, through, until
+from gestalt.amq import Bus, DeadlineExceeded, NoResponder, RemoteError, Request, connect
+from proxy import Proxy
+
+
+@pytest.fixture(autouse=True)
+def _untraced(untraced: None) -> None:
+    """The usual case; test_tracing.py has the other one."""
+
+
+# Deadlines
+
+
+async def test_a_request_ends_by_its_deadline_and_so_does_its_handler(
+    bus: Bus, unique: str
+) -> None:
+    hanging = Hanging()
+    responder = await bus.respond(unique, hanging)
+    requester = bus.requester(unique, timeout=0.2)
+    begun = time.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        await requester.request(1)
+    assert 0.15 < time.monotonic() - begun < 1.2
+    await until(lambda: hanging.cancelled == [1])
+    await until(lambda: responder.stats.expired == 1)
+    assert requester.pending == 0
+
+
+async def test_a_responder_has_a_time_limit_of_its_own(bus: Bus, unique: str) -> None:
+    hanging = Hanging()
+    responder = await bus.respond(unique, hanging, timeout=0.05)
+    with pytest.raises(DeadlineExceeded, match="responder gave up"):
+        await bus.requester(unique).request(1)
+    assert hanging.cancelled == [1]
+    assert responder.stats.expired == 1
+
+
+async def test_a_timeout_that_a_handler_raises_is_its_own(bus: Bus, unique: str) -> None:
+    async def fail(request: Request[Any]) -> None:
+        raise TimeoutError("of a database")
+
+    await bus.respond(unique, fail)
+    with pytest.raises(RemoteError, match="of a database"):
+        await bus.requester(unique).request(1)
+
+
+async def test_an_expired_request_is_never_worked_on(bus: Bus, unique: str, raw: Raw) -> None:
+    got: list[int] = []
+    responder = await bus.respond(unique, lambda request: got.append(request.body))
+    past = int((time.time() - 1) * 1000)
+    await raw.send(b"1", headers={"x-gestalt-deadline": past}, correlation_id="c")
+    reply = await raw.reply()
+    assert (reply.headers["x-gestalt-status"], reply.correlation_id) == ("late", "c")
+    assert await bus.requester(unique).request(2) is None
+    assert got == [2]
+    assert responder.stats.expired == 1
+
+
+@pytest.mark.parametrize("timeout", [1e10, float("inf")])
+async def test_a_deadline_far_away_harms_nobody(bus: Bus, unique: str, timeout: float) -> None:
+    await bus.respond(unique, echo)
+    requester = bus.requester(unique)
+    assert await requester.request(1, timeout=timeout) == 1
+    assert await requester.request(2) == 2
+
+
+async def test_deadlines_hold_after_the_bus_was_started_again(broker_url: str, raw: Raw) -> None:
+    bus = connect(broker_url, backoff=QUICK)
+    requester = bus.requester(raw.service)
+    async with bus:
+        await bus.respond(raw.service, echo)
+        assert await requester.request(1, timeout=0.5) == 1
+    await raw.respond(lambda request: [])
+    async with bus, asyncio.timeout(3):
+        with pytest.raises(DeadlineExceeded, match="no reply came"):
+            await requester.request(2, timeout=0.7)
+
+
+# Cancellation
+
+
+async def test_a_cancelled_request_cancels_its_handler(bus: Bus, unique: str) -> None:
+    hanging = Hanging()
+    responder = await bus.respond(unique, hanging)
+    requester = bus.requester(unique)
+    calls = [asyncio.create_task(requester.request(number)) for number in range(2)]
+    await until(lambda: len(hanging.begun) == 2)
+    calls[0].cancel()
+    await until(lambda: hanging.cancelled == [0])
+    with pytest.raises(asyncio.CancelledError):
+        await calls[0]
+    assert requester.pending == 1
+    assert responder.stats.cancelled == 1
+    hanging.finish.set()
+    assert await calls[1] == 1
+
+
+async def test_a_cancellation_may_arrive_together_with_its_request(
+    broker_url: str, broker_port: int, unique: str
+) -> None:
+    """The handler's task is cancelled before its first step."""
+    hanging = Hanging()
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(through(proxy, broker_url), backoff=QUICK, heartbeat=0) as theirs,
+        connect(broker_url, backoff=QUICK) as ours,
+    ):
+        responder = await theirs.respond(unique, hanging)
+        requester = ours.requester(unique)
+        hanging.finish.set()
+        assert await requester.request(0) == 0
+        hanging.finish.clear()
+        hanging.begun.clear()
+        proxy.freeze()
+        for number in range(5):
+            call = asyncio.create_task(requester.request(number))
+            await until(lambda: requester.pending)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        with pytest.raises(NoResponder):
+            await ours.requester("nobody").request(1)
+        await asyncio.sleep(0.05)  # until the proxy holds all of it
+        proxy.thaw()
+        await until(lambda: responder.stats.cancelled == 5)
+        assert hanging.begun == hanging.cancelled
+        hanging.finish.set()
+        assert await requester.request(6) == 6
+
+
+async def test_a_cancelled_request_that_waits_is_never_begun(bus: Bus, unique: str) -> None:
+    hanging = Hanging()
+    responder = await bus.respond(unique, hanging, concurrency=1)
+    requester = bus.requester(unique)
+    first = asyncio.create_task(requester.gather(1, count=1))
+    await until(lambda: hanging.begun)
+    second = asyncio.create_task(requester.gather(2, count=1))
+    await until(lambda: requester.pending == 2)
+    second.cancel()
+    await until(lambda: responder.stats.cancelled == 1)
+    hanging.finish.set()
+    assert [reply.body for reply in await first] == [1]
+    assert await requester.request(3) == 3
+    assert hanging.begun == [1, 3]
+
+
+async def test_a_cancellation_that_names_no_request_cancels_none(
+    bus: Bus, unique: str, raw: Raw
+) -> None:
+    hanging = Hanging()
+    responder = await bus.respond(unique, hanging)
+    await raw.send(b"1")
+    await until(lambda: hanging.begun)
+    await raw.control("cancel")
+    await raw.control("nonsense")
+    await bus.requester(unique).info(count=1)
+    assert hanging.cancelled == []
+    hanging.finish.set()
+    assert (await raw.reply()).body == b"1"
+    assert responder.stats.cancelled == 0
+
+
+async def test_a_request_that_was_not_sent_is_not_cancelled_remotely(
+    bus: Bus, unique: str, raw: Raw
+) -> None:
+    hanging = Hanging()
+    await bus.respond(unique, hanging)
+    await raw.watch_controls()
+    requester = bus.requester(unique, max_pending=1)
+    first = asyncio.create_task(requester.request(1))
+    await until(lambda: hanging.begun)
+    second = asyncio.create_task(requester.request(2))
+    await asyncio.sleep(0)
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    first.cancel()
+    assert await raw.next_control() == "cancel"
+    await until(lambda: hanging.cancelled == [1])
+    assert raw.controls.empty()

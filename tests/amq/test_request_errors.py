@@ -1,0 +1,162 @@
+"""Every error reaches whoever is to know of it, as what it is."""
+
+import asyncio
+import time
+from typing import Any
+
+import aio_pika
+import pytest
+
+from callers import Raw, echo
+from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused
+from gestalt.codecs import Codec, DecodeError, EncodeError, MessageTypes
+
+TYPED = Codec("json", types=MessageTypes())
+
+
+@pytest.fixture(autouse=True)
+def _untraced(untraced: None) -> None:
+    """The usual case; test_tracing.py has the other one."""
+
+
+async def test_without_a_responder_that_is_told_at_once(bus: Bus, unique: str) -> None:
+    requester = bus.requester(unique)
+    begun = time.monotonic()
+    for call in (requester.request(1), requester.ping(), requester.gather(1), requester.info()):
+        with pytest.raises(NoResponder, match=unique):
+            await call
+    with pytest.raises(NoResponder):
+        async for _ in requester.stream(1):
+            pass
+    assert time.monotonic() - begun < 5
+    responder = await bus.respond(unique, echo)
+    assert await requester.request(1) == 1
+    await responder.stop()
+    with pytest.raises(NoResponder):
+        await requester.request(1)
+    assert requester.pending == 0
+
+
+class BrokenError(LookupError):
+    def __init__(self, text: str, details: Any = None) -> None:
+        super().__init__(text)
+        self.details = details
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_an_exception_arrives_with_its_type_text_and_details(
+    bus: Bus, unique: str, plain: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(request: Request[Any]) -> None:
+        raise BrokenError("no vehicle é", {"vehicle": 42, "known": ["1"]})
+
+    async def fail_later(request: Request[Any]) -> None:
+        await asyncio.sleep(0)
+        fail(request)
+
+    responder = await bus.respond(unique, fail if plain else fail_later)
+    with pytest.raises(RemoteError, match="BrokenError: no vehicle é") as caught:
+        await bus.requester(unique).request(1)
+    assert not isinstance(caught.value, RequestRefused)
+    assert caught.value.remote_type == "BrokenError"
+    assert caught.value.details == {"vehicle": 42, "known": ["1"]}
+    assert caught.value.remote_traceback is None
+    assert "in fail" in caplog.text
+    assert responder.stats.failed == 1
+
+
+async def test_a_traceback_is_sent_on_demand_and_never_too_large(bus: Bus, unique: str) -> None:
+    def fail(request: Request[str]) -> None:
+        raise ValueError(request.body * 100_000)
+
+    await bus.respond(unique, fail, send_traceback=True)
+    requester = bus.requester(unique)
+    for character in ("", "x", "💥"):
+        with pytest.raises(RemoteError) as caught:
+            await requester.request(character)
+        trace = caught.value.remote_traceback
+        assert trace is not None
+        assert trace.endswith(f"{character}\n" if character else "ValueError\n")
+    with pytest.raises(RemoteError) as caught:
+        await requester.request("")
+    assert "in fail" in (caught.value.remote_traceback or "")
+
+
+class MethodError(Exception):
+    def details(self) -> str:
+        return "not ours to read"
+
+
+class PropertyError(Exception):
+    @property
+    def details(self) -> str:
+        raise RuntimeError("no details")
+
+
+class TextError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("error", [MethodError(), PropertyError(), TextError()], ids=repr)
+async def test_an_exception_of_any_make_reaches_the_caller_and_harms_no_other(
+    bus: Bus, unique: str, error: Exception, reported: list[dict[str, Any]]
+) -> None:
+    async def fail(request: Request[bool]) -> None:
+        if request.body:
+            raise error
+
+    responder = await bus.respond(unique, fail)
+    requester = bus.requester(unique, timeout=3)
+    with pytest.raises(RemoteError) as caught:
+        await requester.request(True)
+    assert caught.value.remote_type == type(error).__name__
+    assert await requester.request(False) is None
+    assert responder.consuming
+    assert reported == []
+
+
+async def test_details_that_cannot_be_sent_are_reported_at_the_responder(
+    bus: Bus, unique: str, reported: list[dict[str, Any]]
+) -> None:
+    def fail(request: Request[int]) -> None:
+        details = {"object": object()} if request.body == 1 else {"much": "x" * 40_000}
+        raise BrokenError("broken", details)
+
+    await bus.respond(unique, fail)
+    requester = bus.requester(unique)
+    for number, reason in ((1, TypeError), (2, ValueError)):
+        with pytest.raises(RemoteError, match="broken") as caught:
+            await requester.request(number)
+        assert caught.value.details == {}
+        assert isinstance(reported.pop()["exception"], reason)
+
+
+async def test_a_cancellation_that_a_handler_makes_up_is_an_error(bus: Bus, unique: str) -> None:
+    async def fail(request: Request[Any]) -> None:
+        raise asyncio.CancelledError
+
+    await bus.respond(unique, fail)
+    with pytest.raises(RemoteError) as caught:
+        await bus.requester(unique).request(1)
+    assert caught.value.remote_type == "CancelledError"
+
+
+async def test_what_cannot_be_decoded_is_told_on_either_side(
+    bus: Bus, unique: str, raw: Raw
+) -> None:
+    responder = await bus.respond(unique, lambda request: "text", codec=TYPED)
+    with pytest.raises(RequestRefused) as caught:
+        await bus.requester(unique).request({"x": 1})
+    assert caught.value.remote_type == "UnknownType"
+    assert responder.stats.refused == 1
+    with pytest.raises(EncodeError):
+        await bus.requester(unique, codec=TYPED).request("not registered")
+    await bus.respond(f"{unique}-2", lambda request: "text", codec=Codec("json"))
+    broken = aio_pika.Message(b"{", reply_to=raw.queue.name)
+    await raw.channel.default_exchange.publish(broken, f"{unique}-2.requests")
+    headers = (await raw.reply()).headers
+    assert (headers["x-gestalt-status"], headers["x-gestalt-error"]) == ("refused", "Truncated")
+    small = Codec("json", max_size=4)
+    with pytest.raises(DecodeError):
+        await bus.requester(f"{unique}-2", codec=small).request(1)
