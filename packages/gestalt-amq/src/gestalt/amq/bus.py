@@ -7,7 +7,6 @@ import logging
 import ssl as ssl_module
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, Component, Handler, State, StateError
@@ -54,13 +53,6 @@ class Bus(Component):
         on_event: Callable[[Event], None] | None,
     ) -> None:
         super().__init__(name=name, stop_timeout=stop_timeout)
-        for url in urls:
-            if urlsplit(url).scheme not in ("amqp", "amqps"):
-                raise ValueError(f"a broker's URL begins with amqp:// or amqps://, got {url!r}")
-        if not urls:
-            raise ValueError("at least one broker's URL is needed")
-        if heartbeat < 0:
-            raise ValueError(f"heartbeat must not be negative, got {heartbeat}")
         self._codec = codec
         self._ssl = ssl
         self._heartbeat = heartbeat

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl as ssl_module
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
@@ -43,10 +44,19 @@ def connect(
         on_event: is called with Connected, Disconnected, PublishingBlocked, PublishingUnblocked.
 
     Raises:
-        ValueError: a URL is not one of AMQP, or there is none.
+        ValueError: a URL is not one of AMQP, or there is none; or `heartbeat` is negative.
     """
+    if isinstance(urls, str):
+        urls = [urls]
+    for url in urls:
+        if urlsplit(url).scheme not in ("amqp", "amqps"):
+            raise ValueError(f"a broker's URL begins with amqp:// or amqps://, got {url!r}")
+    if not urls:
+        raise ValueError("at least one broker's URL is needed")
+    if heartbeat < 0:
+        raise ValueError(f"heartbeat must not be negative, got {heartbeat}")
     return Bus(
-        [urls] if isinstance(urls, str) else urls,
+        urls,
         codec=codec or Codec(),
         name=name,
         ssl=ssl,
