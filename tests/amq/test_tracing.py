@@ -99,6 +99,26 @@ async def test_a_trace_from_elsewhere_is_passed_on_where_no_provider_is_set(
         assert (await headers.get())["traceparent"] == f"00-{0x12:032x}-{0x34:016x}-00"
 
 
+async def test_handlers_go_on_with_a_trace_that_came_where_no_provider_is_set(
+    bus: Bus, unique: str
+) -> None:
+    seen: asyncio.Queue[SpanContext] = asyncio.Queue()
+
+    def handle(message: BusMessage[int]) -> None:
+        seen.put_nowait(trace.get_current_span().get_span_context())
+
+    await bus.subscribe(unique, "#", handle)
+    await bus.respond(unique, handle)
+    publisher, requester = bus.publisher(unique), bus.requester(unique)
+    came = {"traceparent": f"00-{0x12:032x}-{0x34:016x}-01"}
+    async with asyncio.timeout(5):
+        for headers, trace_id in (({}, 0), (came, 0x12), ({}, 0)):
+            await publisher.publish(1, headers=headers)
+            assert (await seen.get()).trace_id == trace_id
+            await requester.request(1, headers=headers)
+            assert (await seen.get()).trace_id == trace_id
+
+
 async def test_without_opentelemetry_there_is_no_tracing(
     monkeypatch: pytest.MonkeyPatch, bus: Bus
 ) -> None:

@@ -221,7 +221,7 @@ class Subscription(Consumer["_Session"]):
             await self._failed(session, delivery, error, lasting=True)
             return
         try:
-            if self._tracing is None:
+            if self._tracing is None or self._tracing.unconcerned(message):
                 result = self._handler(message)
                 if inspect.isawaitable(result):
                     async with asyncio.timeout(self._consuming.timeout):

@@ -39,13 +39,18 @@ class Tracing:
         self._no_provider = trace.ProxyTracerProvider
         self._current = trace.get_current_span
         self._no_span = trace.INVALID_SPAN
+        self._use = trace.use_span
 
     def idle(self) -> bool:
-        """Whether a publish has nothing to record, and no trace to pass on.
+        """Whether there is nothing to record here, and no trace to pass on.
 
         So it is while the application has set no tracer provider, which it may do at any time.
         """
         return self._current() is self._no_span and isinstance(self._provider(), self._no_provider)
+
+    def unconcerned(self, message: BusMessage[Any]) -> bool:
+        """Whether a handler's call has nothing to record, and no trace to go on with."""
+        return self.idle() and "traceparent" not in message.headers
 
     def inject(self, properties: Properties) -> Properties:
         """The properties, with the present context in their headers."""
@@ -82,6 +87,12 @@ class Tracing:
             for key in ("traceparent", "tracestate")
             if isinstance(value := message.headers.get(key), str)
         }
+        context = self._propagator.extract(carrier)
+        if isinstance(self._provider(), self._no_provider):
+            # In older versions its tracer leaves the present context as it is.
+            with self._use(self._current(context)):
+                yield
+            return
         attributes: dict[str, Any] = {
             "messaging.system": "rabbitmq",
             "messaging.operation.name": "process",
@@ -94,7 +105,7 @@ class Tracing:
             attributes["messaging.message.id"] = message.properties.message_id
         with self._tracer.start_as_current_span(
             f"process {queue}",
-            context=self._propagator.extract(carrier),
+            context=context,
             kind=self._consumer,
             attributes=attributes,
         ):

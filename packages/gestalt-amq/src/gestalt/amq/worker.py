@@ -135,7 +135,7 @@ class Worker:
             self._refuse(work, error)
             return
         request = Request(body, type_id, delivery, deadline, lambda body: self._reply(work, body))
-        if self._tracing is not None:
+        if self._tracing is not None and not self._tracing.unconcerned(request):
             self._run(work, self._traced(self._tracing, work, request))
             return
         try:
