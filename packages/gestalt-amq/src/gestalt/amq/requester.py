@@ -122,7 +122,7 @@ class Requester(Outlet):
         request = EncodedRequest(self.codec.encode(body), self._deadline(timeout), headers)
         if idempotent:
             request.headers[calls.IDEMPOTENT_HEADER] = True
-        if self._tracing is None:
+        if self._tracing is None or self._tracing.idle():
             return self._read(await self._call(request, idempotent=idempotent))
         with self._tracing.publishing("", self._queue, Properties(headers=request.headers)) as span:
             request.headers.update(span.headers or {})
