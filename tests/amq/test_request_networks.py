@@ -14,6 +14,7 @@ from gestalt.amq import (
     DeadlineExceeded,
     Disconnected,
     NotSent,
+    RemoteError,
     Request,
     Responder,
     connect,
@@ -144,6 +145,47 @@ async def test_a_handler_outlives_the_connection_and_its_reply_arrives(
         assert await blocking == "x"
         assert await requester.request("y") == "y"
         assert other.stats.abandoned == 0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_is_ready_while_the_responder_has_no_connection_is_sent_when_it_has_one(
+    broker_url: str, broker_port: int, unique: str, fails: bool
+) -> None:
+    hanging = Hanging()
+    done: list[int] = []
+
+    async def handle(request: Request[int]) -> int:
+        await hanging(request)
+        done.append(request.body)
+        if fails:
+            raise LookupError("no such thing")
+        return request.body
+
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(broker_url, backoff=QUICK) as ours,
+        connect(through(proxy, broker_url), backoff=QUICK) as theirs,
+    ):
+        responder = await theirs.respond(unique, handle)
+        requester = ours.requester(unique)
+        calls = [asyncio.create_task(requester.request(1, timeout=t)) for t in (10, 0.5)]
+        await until(lambda: len(hanging.begun) == 2)
+        proxy.refuse()
+        await proxy.cut()
+        await until(lambda: not responder.consuming)
+        hanging.finish.set()
+        await until(lambda: len(done) == 2)
+        with pytest.raises(DeadlineExceeded):
+            await calls[1]
+        # What nobody awaits any more is not kept.
+        await until(lambda: responder.stats.expired == 1)
+        proxy.allow()
+        if fails:
+            with pytest.raises(RemoteError, match="no such thing"):
+                await calls[0]
+        else:
+            assert await calls[0] == 1
+        await until(lambda: responder.consuming)
 
 
 async def test_requests_without_ids_are_told_apart_when_they_come_again(

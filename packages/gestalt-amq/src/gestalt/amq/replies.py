@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import traceback
 from collections.abc import Callable, Sequence
@@ -43,6 +44,17 @@ class Replies:
         self._report = report
         # Where the caller finds this instance, by the default exchange.
         self.queue = ""
+        self._connected = asyncio.Event()
+
+    def note_connected(self) -> None:
+        """There is a channel again."""
+        self._connected.set()
+
+    async def wait_connected(self) -> None:
+        """Wait until there is a channel."""
+        while self._channel() is None:
+            self._connected.clear()
+            await self._connected.wait()
 
     def value(self, work: Work, body: Any) -> None:
         """Send the one reply; in a stream, the one item.

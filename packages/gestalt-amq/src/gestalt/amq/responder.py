@@ -145,6 +145,7 @@ class Responder(Consumer[_Session]):
             # Requests may come, and be replied to, before all of this is done.
             session.requests = await session.open(self._take, on_returned=self._returned)
             self._outgoing = session.requests.channel
+            self._replies.note_connected()
             self._forget_lost()
             await self._consume_instance(session)
             if not self._leaving:

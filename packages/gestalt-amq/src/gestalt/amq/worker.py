@@ -210,7 +210,15 @@ class Worker:
 
     async def _finish_with(self, work: Work, result: Any) -> None:
         if isawaitable(result):
-            self._finish(work, await result)
+            try:
+                value = await result
+            except Exception:
+                await self._replies.wait_connected()
+                raise
+            # A reply that is ready is kept, up to its deadline; an instance keeps no more of them
+            # than it works on requests.
+            await self._replies.wait_connected()
+            self._finish(work, value)
         elif work.streams:
             await self._stream(work, result)
         else:
