@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import ssl
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from gestalt.core import Backoff
 from gestalt.net import Mti, Peer, StreamClient, StreamMessage
@@ -15,6 +17,7 @@ from gestalt.net import Mti, Peer, StreamClient, StreamMessage
 CYCLES = 1000
 DESCRIPTORS = Path("/proc/self/fd")
 WAYS = ("client stops", "peer vanishes", "server closes", "server aborts")
+BEGUN = b"\x16\x03\x01"
 PACKAGES = ("asyncio", "_asyncio", "uvloop", "gestalt", "socket", "_socket", "ssl", "_ssl")
 
 
@@ -124,3 +127,59 @@ async def test_a_thousand_connections_leave_nothing_behind(
     await cycles(CYCLES // len(WAYS))
     assert await leaked(before) == Counter()
     assert server.stats.connected >= CYCLES // len(WAYS)
+
+
+HANDSHAKES = ("it succeeds", "it is no TLS", "the peer leaves", "the server stops")
+
+
+@pytest.mark.skipif(not DESCRIPTORS.exists(), reason="open files are counted in /proc")
+@pytest.mark.parametrize("way", HANDSHAKES)
+async def test_a_thousand_tls_handshakes_leave_nothing_behind(
+    way: str, serve: Any, within: Any, eventually: Any
+) -> None:
+    authority = trustme.CA()
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server_context)
+    client_context = ssl.create_default_context()
+    authority.configure_trust(client_context)
+    server = await serve(
+        echo, url="tls://127.0.0.1:0", tls=server_context, on_error=lambda error: None
+    )
+
+    async def fail(data: bytes) -> None:
+        reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
+        writer.write(data)
+        if data != BEGUN:
+            assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+
+    async def cycle() -> None:
+        match way:
+            case "it succeeds":
+                async with StreamClient(server.address, server.wire, tls=client_context) as client:
+                    await exchange(client)
+            case "it is no TLS":
+                await fail(Mti().encode(b"hello"))
+            case "the peer leaves":
+                await fail(BEGUN)
+            case "the server stops":
+                _, writer = await asyncio.open_connection(server.address.host, server.address.port)
+                writer.write(BEGUN)
+                # The one above has arrived, too, when this has.
+                await fail(Mti().encode(b"hello"))
+                await server.stop()
+                await server.start()
+                writer.close()
+                await writer.wait_closed()
+
+    async def cycles(count: int) -> Census:
+        failed = server.stats.handshakes_failed + count * (way != "it succeeds")
+        for _ in range(count):
+            await within(cycle())
+        await eventually(lambda: server.stats.handshakes_failed == failed and not server.peers)
+        return Census()
+
+    before = await cycles(10)
+    await cycles(CYCLES // len(HANDSHAKES))
+    assert await leaked(before) == Counter()

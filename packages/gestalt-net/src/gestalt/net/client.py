@@ -21,7 +21,7 @@ from .outlet import Outlet
 from .peer import Peer
 from .sender import Sender
 from .server import check_tls
-from .tls import Tls
+from .tls import Tls, reason_of
 from .wire import Wire
 
 NOWHERE = Sender(cast("asyncio.AbstractEventLoop", None), 0)
@@ -270,7 +270,8 @@ class StreamClient(Outlet, StreamEndpoint):
             self._socket = None
 
     def _connect_failed(self, error: OSError) -> None:
-        reason = f"nothing for {self._connect_timeout} s" if not str(error) else str(error)
+        ours = isinstance(error, TimeoutError) and not str(error)
+        reason = f"nothing for {self._connect_timeout} s" if ours else reason_of(error)
         failure = ConnectFailed(f"{self._address} cannot be connected to: {reason}")
         failure.__cause__ = error
         self._last_failure = failure

@@ -33,6 +33,7 @@ class StreamStats:
     Args:
         connected: connections that came up.
         refused: connections closed at once, since there were `max_peers` already.
+        handshakes_failed: connections to a server whose TLS handshake came to nothing.
         faults: connections closed because of what the peer did, or failed to do.
         handler_errors: exceptions raised by handlers and callbacks.
         dropped: messages of a broadcast that slow peers were not sent.
@@ -40,6 +41,7 @@ class StreamStats:
 
     connected: int = 0
     refused: int = 0
+    handshakes_failed: int = 0
     faults: int = 0
     handler_errors: int = 0
     dropped: int = 0

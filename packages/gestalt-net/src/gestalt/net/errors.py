@@ -10,6 +10,7 @@ NetError (GestaltError)
 ├── LimitExceeded (TimeoutError)             a peer was idle, slow or stalled for too long
 ├── NotConnected (ConnectionError)           there is no connection to send over
 ├── ConnectFailed (ConnectionError)          an attempt to connect failed; its cause says why
+├── HandshakeFailed (ConnectionError)        the ends did not agree on TLS; its cause says why
 ├── ConnectionLost (ConnectionError)         a connection ended; its cause says why
 ├── SendBufferFull (BlockingIOError)         a peer reads more slowly than it is sent to
 ├── SendFailed (ConnectionError)             the system refused a datagram; its cause says why
@@ -80,6 +81,18 @@ class NotConnected(NetError, ConnectionError):  # noqa: N818 - reads as what hap
 
 class ConnectFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
     """An attempt to connect failed; another one follows."""
+
+
+class HandshakeFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+    """A TLS handshake with a server's peer failed; the connection did not come up.
+
+    Attributes:
+        address: who was at the other end.
+    """
+
+    def __init__(self, message: str, address: "Address") -> None:
+        super().__init__(message)
+        self.address = address
 
 
 class ConnectionLost(NetError, ConnectionError):  # noqa: N818 - reads as what happened

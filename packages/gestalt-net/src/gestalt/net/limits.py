@@ -11,7 +11,8 @@ class Limits:
     are looked at now and then, so that each may take up to an eighth longer. None means no limit.
 
     Args:
-        max_peers: how many peers a server has at a time; it closes further ones at once.
+        max_peers: how many peers a server has at a time, those in their TLS handshake included;
+            it closes further ones at once.
         send_buffer: how many bytes may wait to be sent to a peer before `send` waits, too.
         idle_timeout: how long a peer may neither send a message nor take one, in seconds.
         message_timeout: how long a message may take from its first byte to its last, in seconds.

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from gestalt.core import Handler, StateError
 
 from .address import Address
-from .connection import Connection, PlainConnection, TlsConnection
+from .connection import Connection, PlainConnection
 from .endpoint import OnConnected, OnDisconnected, OnError, StreamEndpoint
 from .errors import ConnectionLost, SendBufferFull, UnknownPeer
+from .handshakes import Arrival, Handshakes
 from .keepalive import keep_alive
 from .limits import Limits
 from .peer import Peer, PeersView
@@ -22,7 +23,7 @@ BACKLOG = 1024
 """How many connections the system keeps for us until they are accepted."""
 
 CLOSE_TIMEOUT = 0.5
-"""How long to wait, in seconds, until connections that never came up have gone, too."""
+"""How long to wait, in seconds, until connections that were just accepted have gone, too."""
 
 
 class StreamServer(StreamEndpoint):
@@ -38,8 +39,9 @@ class StreamServer(StreamEndpoint):
     An exception of a handler goes to `on_error` as a HandlerError, and the peer stays; but a reply
     to a peer that has left, and the ConnectionLost of it, is no error of the handler. A peer that
     breaks the framing, sends what the codec refuses, or exceeds a limit is disconnected, alone;
-    this goes to `on_error` as a ConnectionLost. Without `on_error`, the former go to the event
-    loop's exception handler, and the latter to the log.
+    this goes to `on_error` as a ConnectionLost, and a TLS handshake that fails as a
+    HandshakeFailed. Without `on_error`, errors of handlers go to the event loop's exception
+    handler, and those of peers to the log.
 
     Stopping accepts nobody and reads nothing any more; what was received is handled, while all
     peers stay connected; then what was accepted for sending is sent, and they are closed. What is
@@ -52,7 +54,7 @@ class StreamServer(StreamEndpoint):
         on_connected: takes each new `Peer`.
         on_disconnected: takes each `Peer` that has gone, after its last message, and a
             ConnectionLost, or None when nothing was wrong and nothing is lost.
-        on_error: takes a HandlerError or a ConnectionLost.
+        on_error: takes a HandlerError, a ConnectionLost or a HandshakeFailed.
         concurrency: how many messages of one peer an asynchronous handler may work on at a time.
         limits: what a peer may cost.
         tls: for `tls://`; a unix socket may have it, too.
@@ -98,6 +100,7 @@ class StreamServer(StreamEndpoint):
         self._ssl: ssl.SSLContext | None = None
         self._reuse_port = reuse_port
         self._server: asyncio.Server | None = None
+        self._handshakes = Handshakes(self)
         self._socket_file: tuple[Path, int | None] | None = None
         self._addresses: tuple[Address, ...] = ()
         self._peers = PeersView(self._connections)
@@ -200,13 +203,9 @@ class StreamServer(StreamEndpoint):
     async def _open(self) -> None:
         self._begin()
         self._ssl = self._tls.server_context() if isinstance(self._tls, Tls) else self._tls
-        options: dict[str, Any] = {"backlog": BACKLOG, "ssl": self._ssl}
-        if self._ssl is not None:
-            options["ssl_handshake_timeout"] = self.limits.handshake_timeout
-            options["ssl_shutdown_timeout"] = self.limits.close_timeout
         if self._address.scheme == "unix":
             path = Path(self._address.path)
-            self._server = await self.loop.create_unix_server(self._accept, path, **options)
+            self._server = await self.loop.create_unix_server(self._accept, path, backlog=BACKLOG)
             self._socket_file = path, _inode(path)
         else:
             self._server = await self.loop.create_server(
@@ -214,7 +213,7 @@ class StreamServer(StreamEndpoint):
                 self._address.host or None,
                 self._address.port,
                 reuse_port=self._reuse_port or None,
-                **options,
+                backlog=BACKLOG,
             )
         for each in self._server.sockets:
             keep_alive(each, self.limits.keepalive)
@@ -232,7 +231,7 @@ class StreamServer(StreamEndpoint):
         await self._abort_connections()
         server, self._server = self._server, None
         if server is not None:
-            # From Python 3.12 on, this waits for connections in their TLS handshake, too.
+            # From Python 3.12 on, this waits for connections that were just accepted, too.
             try:
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     await server.wait_closed()
@@ -242,6 +241,7 @@ class StreamServer(StreamEndpoint):
     def _stop_listening(self) -> None:
         if self._server is not None:
             self._server.close()
+        self._handshakes.abort()
         if self._socket_file is not None:
             path, inode = self._socket_file
             self._socket_file = None
@@ -249,18 +249,25 @@ class StreamServer(StreamEndpoint):
             if _inode(path) == inode:
                 path.unlink()
 
-    def _accept(self) -> Connection:
-        return PlainConnection(self) if self._ssl is None else TlsConnection(self)
+    def _accept(self) -> PlainConnection | Arrival:
+        return PlainConnection(self) if self._ssl is None else Arrival(self, self._ssl)
+
+    def _admits(self) -> bool:
+        """Whether another connection may come up; one too many is counted."""
+        if not self._serving:
+            return False
+        most = self.limits.max_peers
+        if most is not None and len(self._connections) + len(self._handshakes) >= most:
+            self.stats.refused += 1
+            return False
+        return True
 
     def _connection_made(self, connection: Connection) -> None:
-        most = self.limits.max_peers
-        if not self._serving:
-            connection.transport.abort()
-        elif most is not None and len(self._connections) >= most:
-            self.stats.refused += 1
-            connection.transport.abort()
-        else:
+        self._handshakes.done(connection)
+        if self._admits():
             super()._connection_made(connection)
+        else:
+            connection.transport.abort()
 
 
 def _inode(path: Path) -> int | None:

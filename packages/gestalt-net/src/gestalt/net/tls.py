@@ -61,6 +61,25 @@ class Tls:
         context.load_cert_chain(self.certificate, self.key, self.password)
 
 
+# What OpenSSL says less clearly.
+_REASONS = {
+    "HTTP_REQUEST": "it speaks HTTP, not TLS",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it showed no certificate",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS",
+}
+
+
+def reason_of(error: Exception) -> str:
+    """Why a handshake failed, in words; "it" is the other end."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate was refused: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return _REASONS.get(error.reason) or error.reason.lower().replace("_", " ")
+    if isinstance(error, ConnectionResetError) and not str(error):
+        return "it closed the connection"
+    return str(error) or type(error).__name__
+
+
 @dataclass(frozen=True, slots=True)
 class TlsDetails:
     """What a TLS connection has agreed upon.
