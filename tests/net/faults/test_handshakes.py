@@ -2,14 +2,12 @@
 
 import asyncio
 import re
-import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-import trustme
 
 from gestalt.core import Backoff
 from gestalt.net import (
@@ -22,31 +20,12 @@ from gestalt.net import (
     StreamServer,
     Tls,
 )
+from mutual_tls import AUTHORITY, CLIENT, client_context, server_context
 
-AUTHORITY = trustme.CA()
-SERVER = AUTHORITY.issue_cert("127.0.0.1", "::1")
-CLIENT = AUTHORITY.issue_cert("client@example.org")
 # The header of a record of the handshake, which announces more than follows.
 BEGUN = b"\x16\x03\x01\x01\x00"
 LIMITS = Limits(handshake_timeout=1.0)
 QUICKLY = Backoff(initial=0.01, maximum=0.05)
-
-
-def server_context() -> ssl.SSLContext:
-    """Demands a certificate of its clients."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    SERVER.configure_cert(context)
-    AUTHORITY.configure_trust(context)
-    context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def client_context(certificate: trustme.LeafCert | None = CLIENT) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    AUTHORITY.configure_trust(context)
-    if certificate is not None:
-        certificate.configure_cert(context)
-    return context
 
 
 def echo(message: StreamMessage[bytes]) -> None:

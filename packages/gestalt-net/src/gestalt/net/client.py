@@ -9,7 +9,7 @@ from typing import Any, cast
 from gestalt.core import Backoff, Handler, StateError
 
 from .address import Address
-from .connection import Connection, PlainConnection, TlsConnection
+from .connection import Connection, PlainConnection, TlsClientConnection
 from .dial import dial
 from .endpoint import OnConnected, OnDisconnected, OnError, StreamEndpoint
 from .errors import ConnectFailed, ConnectionLost, NotConnected
@@ -238,7 +238,7 @@ class StreamClient(Outlet, StreamEndpoint):
             await asyncio.sleep(delays.next())
 
     async def _connect(self, context: ssl.SSLContext | None) -> Connection:
-        factory = PlainConnection if context is None else TlsConnection
+        factory = PlainConnection if context is None else TlsClientConnection
         sock = await dial(self.loop, self._address)
         keep_alive(sock, self.limits.keepalive)
         options: dict[str, Any] = {"sock": sock}

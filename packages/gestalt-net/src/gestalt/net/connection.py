@@ -1,14 +1,16 @@
 """One connection: from the bytes of a transport to messages, and back."""
 
 import asyncio
+import ssl
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from .errors import ConnectionLost, FramingError
+from .errors import ConnectionLost, FramingError, HandshakeFailed
 from .framings import Decoder, Frame
 from .peer import Peer
 from .sender import Sender
+from .tls import confirmed, reason_of
 
 if TYPE_CHECKING:
     from .dispatch import Worker
@@ -148,6 +150,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         """Send what was accepted for sending, and close; abort when that takes too long."""
         if self.transport.is_closing():
             return
+        self._finishing = True
         self._flush_all()
         self.transport.close()
         self._wake()
@@ -159,6 +162,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         """Close at once; what waits to be sent is lost."""
         if not self.lost:
             self.fault = self.fault or fault
+            self._finishing = True
             self.refuse()
             self.transport.abort()
 
@@ -178,6 +182,10 @@ class Connection(Sender, asyncio.BaseProtocol):
     def closing(self) -> bool:
         """Whether nothing can be sent any more."""
         return self.lost or self.transport.is_closing()
+
+    def socket_name(self, which: str) -> Any:
+        """The "peername" or "sockname" of the socket, also after the connection is lost."""
+        return self.transport.get_extra_info(which)
 
     def check_open(self) -> None:
         if self.closing:
@@ -244,9 +252,45 @@ class PlainConnection(Connection, asyncio.BufferedProtocol):
 class TlsConnection(Connection, asyncio.Protocol):
     """Takes what TLS has decrypted: a BufferedProtocol is slow there (cpython#133112)."""
 
-    __slots__ = ()
+    __slots__ = ("_names",)
 
     can_half_close = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # The transport of TLS forgets them when the connection is lost.
+        self._names = {name: transport.get_extra_info(name) for name in ("peername", "sockname")}
+        super().connection_made(transport)
+
+    def socket_name(self, which: str) -> Any:
+        return self._names[which]
+
+
+class TlsClientConnection(TlsConnection):
+    """Notes when the server never confirmed the handshake.
+
+    In TLS 1.3 a client is done with the handshake before the server has looked at its certificate.
+    """
+
+    __slots__ = ()
+
+    def eof_received(self) -> bool:
+        self._note_refusal(None)
+        return super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._note_refusal(exc)
+        super().connection_lost(exc)
+
+    def _note_refusal(self, exc: Exception | None) -> None:
+        ended_here = self._finishing or self.fault is not None
+        heard = self._decoder is not None
+        if ended_here or heard or confirmed(self.transport.get_extra_info("ssl_object")):
+            return
+        what = "the server did not confirm the TLS handshake"
+        # The event loops of many servers drop the alert that would tell why.
+        why = reason_of(exc) if isinstance(exc, ssl.SSLError) else "it may refuse our certificate"
+        self.fault = HandshakeFailed(f"{what}: {why}", self.peer.address)
+        self.fault.__cause__ = exc
 
 
 def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:

@@ -20,7 +20,7 @@ NetError (GestaltError)
 └── HandlerError (RuntimeError)              a handler raised; its cause is what it raised
 
 A peer's fault ends its own connection: the cause of the ConnectionLost is then a FramingError, a
-LimitExceeded, or what the codec raised.
+LimitExceeded, what the codec raised, or, at a client, the HandshakeFailed of a server's refusal.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ class ConnectFailed(NetError, ConnectionError):  # noqa: N818 - reads as what ha
 
 
 class HandshakeFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
-    """A TLS handshake with a server's peer failed; the connection did not come up.
+    """A TLS handshake failed: at a server, the connection never came up; at a client, it ended.
 
     Attributes:
         address: who was at the other end.

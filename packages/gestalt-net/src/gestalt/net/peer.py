@@ -62,9 +62,9 @@ class Peer(Outlet):
         return None if ssl_object is None else TlsDetails.of(ssl_object)
 
     def _address(self, which: str) -> Address:
-        transport = self._link.transport
-        tls = transport.get_extra_info("ssl_object") is not None
-        return Address.of_socket("tls" if tls else "tcp", transport.get_extra_info(which))
+        link = self._link
+        tls = link.transport.get_extra_info("ssl_object") is not None
+        return Address.of_socket("tls" if tls else "tcp", link.socket_name(which))
 
     def __repr__(self) -> str:
         return f"<Peer {self.id} {self.address}>"

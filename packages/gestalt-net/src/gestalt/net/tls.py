@@ -69,6 +69,16 @@ _REASONS = {
 }
 
 
+def confirmed(client: ssl.SSLObject) -> bool:
+    """Whether the server is known to have completed the handshake with this client, too.
+
+    In TLS 1.3, its session tickets show that (RFC 8446, section 4.6.1); a server may send none.
+    """
+    session = client.session
+    # There is no version any more after a fatal alert.
+    return client.version() not in ("TLSv1.3", None) or (session is not None and session.has_ticket)
+
+
 def reason_of(error: Exception) -> str:
     """Why a handshake failed, in words; "it" is the other end."""
     if isinstance(error, ssl.SSLCertVerificationError):
