@@ -102,8 +102,12 @@ async def gestalt(run: Run) -> Measured:
             end = time.perf_counter() + run.seconds
             watch = Stopwatch()
             while time.perf_counter() < end:
-                for _ in range(1000):
-                    await endpoint.send(PAYLOAD, 7, to=to)
+                if to is None:
+                    for _ in range(1000):
+                        await endpoint.send(PAYLOAD, 7)
+                else:
+                    for _ in range(1000):
+                        await endpoint.send(PAYLOAD, 7, to=to)
                 count += 1000
             return watch.stop(count)
 
@@ -120,8 +124,12 @@ async def gestalt_nowait(run: Run) -> Measured:
             end = time.perf_counter() + run.seconds
             watch = Stopwatch()
             while time.perf_counter() < end:
-                for _ in range(1000):
-                    endpoint.send_nowait(PAYLOAD, 7, to=to)
+                if to is None:
+                    for _ in range(1000):
+                        endpoint.send_nowait(PAYLOAD, 7)
+                else:
+                    for _ in range(1000):
+                        endpoint.send_nowait(PAYLOAD, 7, to=to)
                 count += 1000
                 await asyncio.sleep(0)
             return watch.stop(count)

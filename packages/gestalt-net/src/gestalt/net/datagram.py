@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Iterable
+from struct import error as StructError  # noqa: N812 - the class is named in lower case
 from typing import Any
 
 from gestalt.core import Component, Handler, StateError
@@ -24,11 +25,7 @@ from .datagram_stats import DatagramStats
 from .datagram_teller import DatagramTeller
 from .endpoint import OnError
 from .errors import (
-    DatagramDropped,
-    FrameTooLarge,
-    FramingError,
     HandlerError,
-    IncompleteFrame,
     PeerUnreachable,
 )
 from .multicast import change_membership, interface_index
@@ -90,6 +87,21 @@ class DatagramEndpoint(Component):
         ValueError: an argument is out of its range.
     """
 
+    # Beside the dictionary of the base class: with more than 30 entries, CPython looks up what is
+    # in it, methods included, in a slower way.
+    __slots__ = (
+        "_backlog",
+        "_encode",
+        "_header",
+        "_most",
+        "_reader",
+        "_receiving",
+        "_sender",
+        "_watching_again",
+        "stats",
+        "wire",
+    )
+
     def __init__(
         self,
         address: str | Address | None,
@@ -116,7 +128,7 @@ class DatagramEndpoint(Component):
         if max_size is not None and max_size < 1:
             raise ValueError(f"max_size must be at least 1 byte, got {max_size}")
         self.wire = wire
-        self._encode = wire.encode
+        self._encode, self._header, self._most = wire.encode, wire.header, wire.most
         self.options = options or DatagramOptions()
         self.stats = DatagramStats()
         self._bind_to = None if address is None else Address.parse(address, ("udp",))
@@ -191,10 +203,18 @@ class DatagramEndpoint(Component):
             OSError: the name in `to` is not known.
             In each case, the message was not sent.
         """
-        # What DatagramSender.transmit does, where nothing is in the way. Functions are called as
-        # locals: Python 3.11 is slow to find attributes that are called but are no methods.
+        # What Wire.encode and DatagramSender.transmit do, where nothing is in the way. Functions
+        # are called as locals: Python 3.11 is slow to find attributes that are called but are no
+        # methods.
         encode = self._encode
-        frame = encode(body, type_id)
+        if type(body) is bytes and (size := len(body)) <= self._most:
+            header = self._header
+            try:
+                frame = header(size, type_id or 0) + body
+            except StructError:
+                frame = encode(body, type_id)  # it tells what is wrong
+        else:
+            frame = encode(body, type_id)
         sender = self._sender
         stats = self.stats
         sent = stats.sent
@@ -338,24 +358,8 @@ class DatagramEndpoint(Component):
         try:
             return DatagramMessage(decode(payload, type_id), type_id, source, self)
         except Exception as error:
-            self._dropped(_refusal(error), source, error)
+            self._teller.tell_dropped(source, error)
             return None
-
-    def _dropped_frame(self, source: Address, error: FramingError) -> None:
-        if isinstance(error, IncompleteFrame):
-            cause = "truncated"
-        elif isinstance(error, FrameTooLarge):
-            cause = "too_large"
-        else:
-            cause = "malformed"
-        self._dropped(cause, source, error)
-
-    def _dropped(self, cause: str, source: Address, error: Exception) -> None:
-        """Count a datagram that is no message, and tell of it."""
-        setattr(self.stats, cause, getattr(self.stats, cause) + 1)
-        dropped = DatagramDropped(f"a datagram from {source} was dropped: {error}", source)
-        dropped.__cause__ = error
-        self._teller.tell(dropped)
 
     def _unreachable(self, error: OSError) -> None:
         """The socket has an error: the answer to a datagram that was sent before."""
@@ -389,10 +393,3 @@ class DatagramEndpoint(Component):
         failure.__cause__ = error
         self.stats.handler_errors += 1
         self._teller.tell(failure)
-
-
-def _refusal(error: Exception) -> str:
-    """Why the codec refused a datagram, as `DatagramStats` has it."""
-    from gestalt.codecs import ContentNotAllowed
-
-    return "disallowed" if isinstance(error, ContentNotAllowed) else "undecodable"

@@ -11,7 +11,7 @@ from .datagram_backlog import Backlog
 from .datagram_message import DatagramMessage
 from .datagram_socket import SocketAddress, address_of
 from .datagram_worker import DatagramWorker
-from .errors import FramingError
+from .errors import FrameTooLarge, FramingError
 
 if TYPE_CHECKING:
     from .datagram import DatagramEndpoint
@@ -84,14 +84,14 @@ class DatagramReader:
             stats.received += 1
             source = sources.get(name) or self._new_source(name)
             if len(data) > max_size:
-                endpoint._dropped(
-                    "too_large", source, ValueError(f"it has more than {max_size} bytes")
+                endpoint._teller.tell_dropped(
+                    source, FrameTooLarge(f"it has more than {max_size} bytes")
                 )
                 continue
             try:
                 payload, type_id = whole(data)
             except FramingError as error:
-                endpoint._dropped_frame(source, error)
+                endpoint._teller.tell_dropped(source, error)
                 continue
             if handler is None:
                 if not self._backlog.put((payload, type_id, source)):

@@ -5,8 +5,16 @@ import logging
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from .address import Address
 from .endpoint import OnError
-from .errors import HandlerError, NetError
+from .errors import (
+    DatagramDropped,
+    FrameTooLarge,
+    FramingError,
+    HandlerError,
+    IncompleteFrame,
+    NetError,
+)
 
 if TYPE_CHECKING:
     from .datagram import DatagramEndpoint
@@ -51,6 +59,14 @@ class DatagramTeller:
                     self._telling += 1
                     self._endpoint._spawn(self._finish(result, error), name="on_error")
 
+    def tell_dropped(self, source: Address, error: Exception) -> None:
+        """Count a datagram that is no message because of `error`, and tell of it."""
+        cause = _cause(error)
+        setattr(self._stats, cause, getattr(self._stats, cause) + 1)
+        dropped = DatagramDropped(f"a datagram from {source} was dropped: {error}", source)
+        dropped.__cause__ = error
+        self.tell(dropped)
+
     def _log(self, error: NetError) -> None:
         now = asyncio.get_running_loop().time()
         if now < self._log_again:
@@ -71,3 +87,16 @@ class DatagramTeller:
         self._endpoint._report(
             second, f"{self._endpoint!r}: on_error raised while it was given: {error}"
         )
+
+
+def _cause(error: Exception) -> str:
+    """Why a datagram is no message, as `DatagramStats` has it."""
+    if isinstance(error, IncompleteFrame):
+        return "truncated"
+    if isinstance(error, FrameTooLarge):
+        return "too_large"
+    if isinstance(error, FramingError):
+        return "malformed"
+    from gestalt.codecs import ContentNotAllowed
+
+    return "disallowed" if isinstance(error, ContentNotAllowed) else "undecodable"

@@ -44,8 +44,9 @@ class Outlet:
         """
         link = self._link
         if type(body) is bytes and (size := len(body)) <= self._most and size < link.room:
+            header = self._header
             try:
-                frame = self._header(size, type_id or 0) + body
+                frame = header(size, type_id or 0) + body
             except StructError:
                 pass  # `encode` tells what is wrong
             else:
@@ -74,8 +75,9 @@ class Outlet:
         """
         link = self._link
         if type(body) is bytes and (size := len(body)) <= self._most and size < link.room:
+            header = self._header
             try:
-                frame = self._header(size, type_id or 0) + body
+                frame = header(size, type_id or 0) + body
             except StructError:
                 pass
             else:

@@ -67,6 +67,20 @@ class StreamServer(StreamEndpoint):
         ValueError: an argument is out of its range, or TLS settings are missing or superfluous.
     """
 
+    # Beside the dictionary of the base classes: with more than 30 entries, CPython looks up what is
+    # in it, methods included, in a slower way.
+    __slots__ = (
+        "_address",
+        "_addresses",
+        "_handshakes",
+        "_peers",
+        "_reuse_port",
+        "_server",
+        "_socket_file",
+        "_ssl",
+        "_tls",
+    )
+
     def __init__(
         self,
         address: str | Address,
