@@ -132,8 +132,11 @@ class Publisher(Outlet):
             await confirm
         except LinkLost as error:
             raise lost_after_sending(error) from error
+        except Rejected:
+            self._rejected.set()
+            raise
         finally:
-            self._done(confirm)
+            Outlet._done(self, confirm)
 
     async def submit(
         self,

@@ -6,6 +6,7 @@ fields: W3C Trace Context. Needs the extra `otel`; without it no code of this mo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,6 +38,8 @@ class Tracing:
         self._consumer = trace.SpanKind.CONSUMER
         self._provider = trace.get_tracer_provider
         self._no_provider = trace.ProxyTracerProvider
+        self._looked_in: asyncio.AbstractEventLoop | None = None
+        self._has_provider = False
         self._current = trace.get_current_span
         self._no_span = trace.INVALID_SPAN
         self._use = trace.use_span
@@ -46,7 +49,20 @@ class Tracing:
 
         So it is while the application has set no tracer provider, which it may do at any time.
         """
-        return self._current() is self._no_span and isinstance(self._provider(), self._no_provider)
+        return self._current() is self._no_span and not self._provided()
+
+    def _provided(self) -> bool:
+        """Whether there is a tracer provider; looked up once in a turn of the event loop."""
+        loop = asyncio.get_running_loop()
+        if self._looked_in is not loop:
+            # Each look reads the environment, which takes a tenth of what a publish costs.
+            self._looked_in = loop
+            self._has_provider = not isinstance(self._provider(), self._no_provider)
+            loop.call_soon(self._look_again)
+        return self._has_provider
+
+    def _look_again(self) -> None:
+        self._looked_in = None
 
     def unconcerned(self, message: BusMessage[Any]) -> bool:
         """Whether a handler's call has nothing to record, and no trace to go on with."""
@@ -88,7 +104,7 @@ class Tracing:
             if isinstance(value := message.headers.get(key), str)
         }
         context = self._propagator.extract(carrier)
-        if isinstance(self._provider(), self._no_provider):
+        if not self._provided():
             # In older versions its tracer leaves the present context as it is.
             with self._use(self._current(context)):
                 yield
