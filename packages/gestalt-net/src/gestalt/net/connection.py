@@ -163,7 +163,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         if not self.lost:
             self.fault = self.fault or fault
             self._finishing = True
-            self.refuse()
+            self.hold_back()
             self.transport.abort()
 
     async def wait_closed(self) -> None:

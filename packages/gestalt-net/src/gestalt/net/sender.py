@@ -96,6 +96,13 @@ class Sender:
         self.full = True
         self.room = 0
 
+    def hold_back(self) -> None:
+        """Let nothing leave any more: what was gathered is certainly not sent."""
+        self.refuse()
+        if not self._blocked:
+            self._blocked = True
+            self._in_flight = 0
+
     def flush_soon(self) -> None:
         """Flush at the end of this turn of the event loop."""
         self._loop.call_soon(self.flush)
