@@ -3,7 +3,8 @@
 import gc
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from missing import reasons
 
@@ -14,8 +15,14 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("busy")
 
 
+@given(st.none())
+def begin_hypothesis(_: None) -> None:
+    """Let Hypothesis register its generator, whose referrers its older versions look for."""
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Leave all that is there by now out of collections: many tests ask for one, to show leaks."""
+    begin_hypothesis()
     gc.collect()
     gc.freeze()
 
