@@ -183,8 +183,8 @@ async def test_pika_calls_a_responder(bus: Bus, broker_url: str, unique: str) ->
         channel = connection.channel()
         replies = channel.queue_declare("", exclusive=True).method.queue
         channel.basic_publish(
-            "",
-            f"{unique}.requests",
+            "gestalt.requests",
+            unique,
             b'"ask"',
             pika.BasicProperties(reply_to=replies, correlation_id="7", headers={"from": "pika"}),
         )
@@ -209,19 +209,20 @@ async def test_aio_pika_calls_a_responder_by_direct_reply_to(
     await bus.respond(unique, handle, codec=COMPRESSED)
     async with await aio_pika.connect(broker_url) as connection:
         channel = await connection.channel()
+        exchange = await channel.get_exchange("gestalt.requests")
         replies: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
         queue = await channel.get_queue("amq.rabbitmq.reply-to", ensure=False)
         await queue.consume(replies.put, no_ack=True)
 
         async def call(body: bytes) -> aio_pika.abc.AbstractIncomingMessage:
-            await channel.default_exchange.publish(
+            await exchange.publish(
                 aio_pika.Message(
                     body,
                     content_type="application/json",
                     reply_to="amq.rabbitmq.reply-to",
                     correlation_id="1",
                 ),
-                f"{unique}.requests",
+                unique,
             )
             async with asyncio.timeout(5):
                 return await replies.get()
@@ -251,7 +252,9 @@ async def test_a_requester_calls_a_responder_of_aio_pika(
                 request.reply_to,
             )
 
+        exchange = await channel.declare_exchange("gestalt.requests", durable=True)
         queue = await channel.declare_queue(f"{unique}.requests", auto_delete=True)
+        await queue.bind(exchange, unique)
         await queue.consume(answer, no_ack=True)
         requester = bus.requester(unique)
         replies = await asyncio.gather(*map(requester.request, range(20)))

@@ -154,7 +154,8 @@ async def test_what_cannot_be_decoded_is_told_on_either_side(
         await bus.requester(unique, codec=TYPED).request("not registered")
     await bus.respond(f"{unique}-2", lambda request: "text", codec=Codec("json"))
     broken = aio_pika.Message(b"{", reply_to=raw.queue.name)
-    await raw.channel.default_exchange.publish(broken, f"{unique}-2.requests")
+    exchange = await raw.channel.get_exchange("gestalt.requests")
+    await exchange.publish(broken, f"{unique}-2")
     headers = (await raw.reply()).headers
     assert (headers["x-gestalt-status"], headers["x-gestalt-error"]) == ("refused", "Truncated")
     small = Codec("json", max_size=4)

@@ -161,6 +161,50 @@ async def test_a_stop_amid_traffic_costs_no_request(bus: Bus, broker_url: str, u
     assert worked == Counter(range(3000))
 
 
+@pytest.mark.parametrize("instances", [1, 3])
+async def test_when_all_instances_stop_at_once_every_request_has_its_end(
+    bus: Bus, broker_url: str, unique: str, instances: int
+) -> None:
+    """Also those that the broker routes while the queue ends, and those that wait in it."""
+    requester = bus.requester(unique)
+    outcomes: Counter[str] = Counter()
+
+    async def call() -> None:
+        while True:
+            try:
+                await requester.request("on")
+            except NoResponder:
+                return
+            except Exception as error:
+                outcomes[type(error).__name__] += 1
+                return
+            outcomes["reply"] += 1
+
+    async with connect(broker_url, backoff=QUICK) as theirs:
+        responders = [await theirs.respond(unique, echo, concurrency=2) for _ in range(instances)]
+        for _ in range(20):
+            replies = outcomes["reply"]
+            calling = [asyncio.create_task(call()) for _ in range(20)]
+            await until(lambda replies=replies: outcomes["reply"] > replies)
+            await asyncio.gather(*(each.stop() for each in responders))
+            await asyncio.gather(*calling)
+            for each in responders:
+                await each.start()
+    assert outcomes.keys() == {"reply"}
+
+
+async def test_an_instance_that_starts_while_the_last_one_stops_serves(
+    bus: Bus, broker_url: str, unique: str
+) -> None:
+    async with connect(broker_url, backoff=QUICK) as theirs:
+        old = await theirs.respond(unique, echo)
+        for _ in range(30):
+            new, _ = await asyncio.gather(bus.respond(unique, echo), old.stop())
+            assert await bus.requester(unique).request("on") == "on"
+            await asyncio.gather(old.start(), new.stop())
+            assert await bus.requester(unique).request("on") == "on"
+
+
 async def test_a_connection_lost_while_stopping_takes_no_requests_from_others(
     broker_url: str, broker_port: int, unique: str
 ) -> None:

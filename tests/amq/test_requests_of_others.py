@@ -97,9 +97,10 @@ async def test_what_is_not_utf8_comes_back_as_it_was(
     exchange = Exchange(f"{unique}-replies", type="fanout", durable=False, auto_delete=True)
     subscription = await bus.subscribe(exchange, "", got.put_nowait)
     await bus.respond(unique, echo)
-    await bus.publisher(Exchange("")).publish(
+    requests = bus.publisher(Exchange("gestalt.requests", declare=False))
+    await requests.publish(
         1,
-        f"{unique}.requests",
+        unique,
         reply_to=subscription.queue_name or "",
         correlation_id="\udcff\udc80",
         headers={"\udcff": "x", "x-gestalt-control-\udcff": 1},
@@ -107,7 +108,7 @@ async def test_what_is_not_utf8_comes_back_as_it_was(
     async with asyncio.timeout(5):
         reply = await got.get()
     assert (reply.body, reply.properties.correlation_id) == (1, "\udcff\udc80")
-    await bus.publisher(Exchange("")).publish(1, f"{unique}.requests", reply_to="\udcff")
+    await requests.publish(1, unique, reply_to="\udcff")
     assert await bus.requester(unique).request(2) == 2
 
 

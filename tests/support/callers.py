@@ -136,7 +136,8 @@ class Raw:
         """Send a request; replies come to a queue of ours."""
         properties.setdefault("reply_to", self.queue.name)
         message = aio_pika.Message(body, **properties)
-        await self.channel.default_exchange.publish(message, f"{self.service}.requests")
+        exchange = await self.channel.get_exchange("gestalt.requests")
+        await exchange.publish(message, self.service)
 
     async def control(self, control: str, **headers: Any) -> None:
         """Tell every instance something, without a correlation id."""
@@ -151,12 +152,15 @@ class Raw:
     # As a responder
 
     async def declare_requests(self) -> aio_pika.abc.AbstractQueue:
-        return await self.channel.declare_queue(
+        queue = await self.channel.declare_queue(
             f"{self.service}.requests",
             durable=True,
             auto_delete=True,
             arguments={"x-expires": 30_000},
         )
+        exchange = await self.channel.declare_exchange("gestalt.requests", durable=True)
+        await queue.bind(exchange, self.service)
+        return queue
 
     async def respond(
         self, reply: Callable[[Incoming], aio_pika.Message | Sequence[aio_pika.Message]]

@@ -226,9 +226,8 @@ async def test_what_was_accepted_and_could_not_be_sent_is_counted(
     with pytest.raises(ConnectionLost, match="not connected any more"):
         await within(going_on)
     error = await within(lost.get())
-    assert error.unsent > 0
-    assert f"{error.unsent} messages were not sent" in str(error)
-    assert error.unsent + error.in_doubt <= accepted
+    # All of it is in doubt where the system has just asked for more.
+    assert 0 < error.unsent + error.in_doubt <= accepted
     proxy.thaw()
     await client.send(b"after")
     await within(gone(server, 1))

@@ -223,6 +223,9 @@ class AiormqChannel(Channel):
             )
         )
 
+    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
+        await self._ask(partial(self._channel.queue_unbind, queue, exchange, routing_key))
+
     async def qos(self, prefetch: int) -> None:
         await self._ask(partial(self._channel.basic_qos, prefetch_count=prefetch))
 
@@ -248,10 +251,6 @@ class AiormqChannel(Channel):
 
     async def cancel(self, consumer_tag: str) -> None:
         await self._ask(partial(self._channel.basic_cancel, consumer_tag))
-
-    async def consumers(self, queue: str) -> int:
-        declared = await self._ask(partial(self._channel.queue_declare, queue, passive=True))
-        return int(declared.consumer_count)
 
     async def get(self, queue: str) -> Delivery | None:
         message = await self._ask(partial(self._channel.basic_get, queue))

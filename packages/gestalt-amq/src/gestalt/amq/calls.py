@@ -25,8 +25,12 @@ from .topology import Exchange
 REPLY_TO = "amq.rabbitmq.reply-to"
 """Where replies go: straight to the channel that sent the request, by no queue."""
 
+REQUESTS = Exchange("gestalt.requests", type="direct")
+"""Reaches the queue that the instances of the service share that the routing key names."""
 INSTANCES = Exchange("gestalt.instances", type="direct")
 """Reaches every instance of the service that the routing key names."""
+SERVING = Exchange("gestalt.serving", type="direct")
+"""Reaches every instance of it that is not about to stop."""
 
 DEADLINE_HEADER = "x-gestalt-deadline"
 """Of a request: when its caller gives up, in milliseconds since the epoch."""
@@ -35,7 +39,7 @@ IDEMPOTENT_HEADER = "x-gestalt-idempotent"
 WINDOW_HEADER = "x-gestalt-window"
 """Of a request: a stream of replies is wanted, and so many before more are asked for."""
 CONTROL_HEADER = "x-gestalt-control"
-"""Of what is no request, but about one, or about the service: PING, INFO, CANCEL or CREDIT."""
+"""Of what is no request, but about one, or about the service: one of those below."""
 STATUS_HEADER = "x-gestalt-status"
 """Of a reply that is not simply the one value."""
 ITEM_HEADER = "x-gestalt-item"
@@ -45,7 +49,7 @@ INSTANCE_HEADER = "x-gestalt-instance"
 DETAILS_HEADER = "x-gestalt-details"
 TRACEBACK_HEADER = "x-gestalt-traceback"
 
-PING, INFO, CANCEL, CREDIT = "ping", "info", "cancel", "credit"
+PING, INFO, CANCEL, CREDIT, PROBE = "ping", "info", "cancel", "credit", "probe"
 
 ITEM, END = "item", "end"
 FAILED, REFUSED, LATE, ABANDONED, UNSERVED = "failed", "refused", "late", "abandoned", "unserved"

@@ -130,6 +130,10 @@ class Channel(ABC):
         """Bind a queue to an exchange."""
 
     @abstractmethod
+    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
+        """Take back a binding without arguments; one that is not there does no harm."""
+
+    @abstractmethod
     async def qos(self, prefetch: int) -> None:
         """Bound how many unsettled deliveries the broker sends."""
 
@@ -151,14 +155,6 @@ class Channel(ABC):
     @abstractmethod
     async def cancel(self, consumer_tag: str) -> None:
         """End a consumer: no delivery comes after this returns."""
-
-    @abstractmethod
-    async def consumers(self, queue: str) -> int:
-        """How many consumers a queue has.
-
-        Raises:
-            TopologyError: there is no such queue; the channel has ended by that.
-        """
 
     @abstractmethod
     async def get(self, queue: str) -> Delivery | None:

@@ -31,6 +31,7 @@ from .properties import TRANSIENT, Delivery, Properties
 from .replies import NOTHING
 from .service import ServiceInfo, info_codec
 from .supervisor import Supervisor
+from .topology import Exchange
 from .tracing import Tracing
 
 # Instances are counted in tens: a gather that nobody limits ends here.
@@ -78,7 +79,6 @@ class Requester(Outlet):
         )
         self.service = service
         self.codec = codec
-        self._queue = calls.request_queue(service)
         self._backoff = backoff
         self._tracing = tracing
         # Ids are not to be guessed: whoever knows one can cancel the call.
@@ -124,7 +124,9 @@ class Requester(Outlet):
             request.headers[calls.IDEMPOTENT_HEADER] = True
         if self._tracing is None or self._tracing.idle():
             return self._read(await self._call(request, idempotent=idempotent))
-        with self._tracing.publishing("", self._queue, Properties(headers=request.headers)) as span:
+        with self._tracing.publishing(
+            calls.REQUESTS.name, self.service, Properties(headers=request.headers)
+        ) as span:
             request.headers.update(span.headers or {})
             return self._read(await self._call(request, idempotent=idempotent))
 
@@ -288,7 +290,7 @@ class Requester(Outlet):
             raise ValueError(f"count must be at least 1, got {count}")
         call = GatherCall(self._next_id(), self.service, count or MAX_REPLIES)
         try:
-            await self._send(call, request, calls.INSTANCES.name, self.service)
+            await self._send(call, request, calls.INSTANCES)
             return await call
         except LinkLost as error:
             raise self._unknown(error) from error
@@ -300,15 +302,14 @@ class Requester(Outlet):
         self,
         call: Call[Any],
         request: EncodedRequest,
-        exchange: str = "",
-        routing_key: str | None = None,
+        exchange: Exchange = calls.REQUESTS,
     ) -> None:
         """Send a request, and note that its replies are awaited."""
         channel = await self._ready(request.deadline)
         try:
             channel.send(
-                exchange,
-                self._queue if routing_key is None else routing_key,
+                exchange.name,
+                self.service,
                 request.properties(call.id),
                 request.body,
                 mandatory=True,
@@ -379,6 +380,7 @@ class Requester(Outlet):
 
     async def _open_channel(self, link: Link) -> Channel:
         channel = await link.open_channel(on_delivery=self._take, on_returned=self._returned)
+        await declare_exchange(channel, calls.REQUESTS)
         await declare_exchange(channel, calls.INSTANCES)
         await channel.consume(calls.REPLY_TO, no_ack=True)
         channel.closed.add_done_callback(self._lost)

@@ -18,7 +18,7 @@ from .consumer import Consumer, Intake, Session
 from .declare import declare_exchange
 from .errors import AmqError, LinkLost, TopologyError
 from .link import Channel, Link
-from .properties import Delivery
+from .properties import TRANSIENT, Delivery, Properties
 from .replies import NOTHING, Replies
 from .service import ResponderStats, ServiceInfo, info_codec
 from .supervisor import Supervisor
@@ -109,6 +109,8 @@ class Responder(Consumer[_Session]):
         # What was delivered and not begun, each with the channel that it came by.
         self._backlog: deque[tuple[Intake, Delivery]] = deque()
         self._scheduled = False
+        # Whether a probe was returned.
+        self._unheard = False
         self._quiet = asyncio.Event()
 
     @property
@@ -172,6 +174,7 @@ class Responder(Consumer[_Session]):
         )
         self._replies.queue = intake.queue
         await channel.bind(intake.queue, calls.INSTANCES.name, self.service, {})
+        await declare_exchange(channel, calls.SERVING)
         # What is said about requests must get past the requests that are worked on.
         await channel.qos(self._serving.concurrency + 100)
         intake.consumer = await channel.consume(intake.queue)
@@ -180,6 +183,7 @@ class Responder(Consumer[_Session]):
         """Take requests from the queue that all instances share, and that goes with the last."""
         intake = session.requests
         channel = intake.channel
+        await declare_exchange(channel, calls.REQUESTS)
         intake.queue = await channel.declare_queue(
             self._queue,
             auto_delete=True,
@@ -192,6 +196,10 @@ class Responder(Consumer[_Session]):
             if error.code != 404:
                 raise
             raise LinkLost("the queue went with the instance that was the last") from error
+        # In this order: whoever stops meanwhile, and finds nobody that serves, has not taken the
+        # queue or its binding away from this instance.
+        await channel.bind(session.instance.queue, calls.SERVING.name, self.service, {})
+        await self._bind(channel)
         if self._leaving:
             await self._leave(session)
 
@@ -214,12 +222,31 @@ class Responder(Consumer[_Session]):
         intake = session.requests
         if not intake.consumer:
             return
-        if await intake.channel.consumers(self._queue) == 1:
-            await self._empty(intake)
-        await intake.channel.cancel(intake.consumer)
+        channel = intake.channel
+        await channel.unbind(session.instance.queue, calls.SERVING.name, self.service)
+        if await self._alone(channel):
+            # What the broker routes to a queue while that ends, it loses.
+            await channel.unbind(self._queue, calls.REQUESTS.name, self.service)
+            if await self._alone(channel):
+                await self._empty(intake)
+            else:
+                await self._bind(channel)
+        await channel.cancel(intake.consumer)
         self._give_back(session)
         # A round trip: what was given back and is returned comes before its end.
-        await intake.channel.qos(1)
+        await channel.qos(1)
+
+    async def _bind(self, channel: Channel) -> None:
+        await channel.bind(self._queue, calls.REQUESTS.name, self.service, {})
+
+    async def _alone(self, channel: Channel) -> bool:
+        """Whether no instance serves; however many stop at once, the last finds that none does."""
+        self._unheard = False
+        probe = Properties(headers={calls.CONTROL_HEADER: calls.PROBE}, delivery_mode=TRANSIENT)
+        channel.send(calls.SERVING.name, self.service, probe, b"", mandatory=True)
+        # A round trip: what is returned comes before its end.
+        await channel.qos(self._serving.concurrency)
+        return self._unheard
 
     async def _empty(self, intake: Intake) -> None:
         """Take what waits in the queue, which goes with its last consumer."""
@@ -246,11 +273,16 @@ class Responder(Consumer[_Session]):
                 if left is not None:
                     left = min(max(0.0, left), calls.MAX_LEFT)
                     properties = replace(properties, expiration=str(round(left * 1000)))
-                intake.channel.send("", self._queue, properties, delivery.body, mandatory=True)
+                intake.channel.send(
+                    calls.REQUESTS.name, self.service, properties, delivery.body, mandatory=True
+                )
             intake.acks.ack(delivery.tag)
 
     def _returned(self, delivery: Delivery) -> None:
-        self._replies.status(delivery, calls.UNSERVED)
+        if calls.CONTROL_HEADER in (delivery.properties.headers or {}):
+            self._unheard = True
+        else:
+            self._replies.status(delivery, calls.UNSERVED)
 
     # Deliveries
 
