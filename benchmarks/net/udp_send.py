@@ -135,6 +135,25 @@ async def gestalt_nowait(run: Run) -> Measured:
             return watch.stop(count)
 
 
+async def gestalt_batch(run: Run) -> Measured:
+    from gestalt.net import Address, DatagramEndpoint, Mti, Wire
+
+    with sink() as there:
+        address = Address("udp", *there.getsockname())
+        peer = address if run.options["connected"] else None
+        to = None if run.options["connected"] else address
+        async with DatagramEndpoint("udp://127.0.0.1:0", Wire(Mti()), peer=peer) as endpoint:
+            count = 0
+            end = time.perf_counter() + run.seconds
+            watch = Stopwatch()
+            while time.perf_counter() < end:
+                async with endpoint.batch(to=to) as batch:
+                    for _ in range(1000):
+                        await batch.send(PAYLOAD, 7)
+                count += 1000
+            return watch.stop(count)
+
+
 BENCHMARK = Benchmark(
     title="Sending datagrams of 64 B",
     unit="datagram",
@@ -166,6 +185,13 @@ BENCHMARK = Benchmark(
             run=gestalt_nowait,
             work="an MTI frame, one `send_nowait` per message",
             guarantees="raises where there is no room; errors told",
+        ),
+        Contender(
+            name="gestalt.net, batch",
+            package="gestalt-net",
+            run=gestalt_batch,
+            work="an MTI frame, one `await batch.send` per message, 1,000 in a batch",
+            guarantees="waits where there is no room; leaves the loop to others; errors told",
         ),
         Contender(
             name="DatagramProtocol",

@@ -3,6 +3,7 @@
 from .address import Address
 from .client import StreamClient
 from .datagram import DatagramEndpoint
+from .datagram_batch import DatagramBatch
 from .datagram_message import DatagramMessage
 from .datagram_socket import DatagramOptions
 from .datagram_stats import DatagramStats
@@ -40,6 +41,7 @@ __all__ = [
     "AddressError",
     "ConnectFailed",
     "ConnectionLost",
+    "DatagramBatch",
     "DatagramDropped",
     "DatagramEndpoint",
     "DatagramMessage",

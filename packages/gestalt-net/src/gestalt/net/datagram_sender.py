@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, NoReturn
 from gestalt.core import StateError
 
 from .address import Address
-from .datagram_socket import SocketAddress, is_name, largest_datagram, numeric
+from .datagram_socket import (
+    SEGMENT,
+    SOL_UDP,
+    UDP_SEGMENT,
+    SocketAddress,
+    is_name,
+    largest_datagram,
+    largest_together,
+    numeric,
+)
 from .errors import (
     AddressError,
     DatagramTooLarge,
@@ -31,6 +40,9 @@ ATTEMPTS = 4
 TARGETS = 4096
 """How many addresses are remembered as the system has them."""
 
+NOT_TOGETHER = {errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP}
+"""What the system answers where one datagram may pass: mostly, it is above the network's MTU."""
+
 
 class DatagramSender:
     """Sends frames on a socket, and waits where it has no room."""
@@ -40,6 +52,7 @@ class DatagramSender:
         "_family",
         "_loop",
         "_max_size",
+        "_peer_target",
         "_sock",
         "_stats",
         "_targets",
@@ -49,6 +62,7 @@ class DatagramSender:
         "target",
         "to_address",
         "to_peer",
+        "together",
     )
 
     def __init__(self, endpoint: "DatagramEndpoint") -> None:
@@ -65,6 +79,9 @@ class DatagramSender:
         # Whom was sent to at last, and what the system calls it: a hash of an Address takes longer.
         self.last: Address | str | None = None
         self.target: SocketAddress = ()
+        # Up to which size datagrams can be given to the system together.
+        self.together = 0
+        self._peer_target: SocketAddress | None = None
         self._waiters: set[asyncio.Future[None]] = set()
         # At how many datagrams in all it is others' turn.
         self.pause_at = BURST
@@ -81,11 +98,14 @@ class DatagramSender:
         self._sock = sock
         self._max_size = max_size
         self._family = sock.family
+        self._peer_target = target
+        self.together = largest_together(sock)
         self.to_address = sock.sendto
         if target is None:
             self.to_peer = self._to_nobody
         elif _is_connected(sock):
             self.to_peer = sock.send
+            self._peer_target = None
         else:
             self.to_peer = lambda frame: sock.sendto(frame, target)
         # The largest that there can be is left for the system to check.
@@ -125,13 +145,55 @@ class DatagramSender:
         self.last = to
         return self.target
 
-    async def send_after_others(self, frame: bytes, to: Address | str | None) -> None:
-        """Let others run, then send a frame.
+    def target_of(self, to: Address | str | None) -> SocketAddress | None:
+        """What the system calls an address; the default peer's, None where it is known already.
 
-        A sender that never has to wait would keep the event loop to itself.
+        Raises:
+            NotConnected: there is neither `to` nor a peer.
+            AddressError, StateError: as in `find`.
         """
+        if to is not None:
+            return self.target if to is self.last else self.find(to)
+        if self._sock is None:
+            self._not_running()
+        if self.to_peer == self._to_nobody:
+            self._to_nobody()
+        return self._peer_target
+
+    def transmit_together(self, frames: list[bytes], to: Address | str | None) -> None:
+        """Send frames of one size now, or raise what the system raises, and send none.
+
+        The last one may be smaller.
+        """
+        target = self.target_of(to)
+        if self._sock is None:
+            self._not_running()
+        segment = (SOL_UDP, UDP_SEGMENT, SEGMENT.pack(len(frames[0])))
+        self._sock.sendmsg((b"".join(frames),), (segment,), 0, target)
+        self._stats.sent += len(frames)
+        # They take about an eighth of the time.
+        self.pause_at += len(frames) * 7 // 8
+
+    def note_refused_together(self, error: OSError, size: int) -> None:
+        """Note that the system did not take several datagrams of this size."""
+        if isinstance(error, ConnectionRefusedError):
+            self._endpoint._unreachable(error)
+        elif error.errno in NOT_TOGETHER:
+            self.together = min(self.together, size - 1)
+
+    @property
+    def others_turn(self) -> bool:
+        """Whether it is others' turn: see `let_others`."""
+        return self._stats.sent >= self.pause_at
+
+    async def let_others(self) -> None:
+        """Let others run: a sender that never has to wait would keep the event loop to itself."""
         self.pause_at = self._stats.sent + BURST
         await asyncio.sleep(0)
+
+    async def send_after_others(self, frame: bytes, to: Address | str | None) -> None:
+        """Let others run, then send a frame."""
+        await self.let_others()
         try:
             self.transmit(frame, to)
         except Exception as error:
@@ -144,7 +206,7 @@ class DatagramSender:
         attempts = 1
         while True:
             if isinstance(error, BlockingIOError):
-                await self._room()
+                await self.room()
             elif isinstance(error, ConnectionRefusedError) and attempts < ATTEMPTS:
                 # This is about an earlier datagram: the present one was not tried.
                 attempts += 1
@@ -183,7 +245,7 @@ class DatagramSender:
             self._loop.remove_writer(self._sock)
             self._loop.add_writer(self._sock, self._wake)
 
-    async def _room(self) -> None:
+    async def room(self) -> None:
         """Wait until the system may have room again, or the endpoint has closed."""
         if self._sock is None:
             return
@@ -203,19 +265,22 @@ class DatagramSender:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _to_nobody(self, frame: bytes) -> NoReturn:  # noqa: ARG002 - in the place of socket.send
+    def _to_nobody(self, *_: object) -> NoReturn:
         raise NotConnected(f"{self._endpoint!r} has no peer, and `to` was not given")
 
     def _not_running(self, *_: object) -> NoReturn:
         raise StateError(f"{self._endpoint!r} is not running")
 
+    def check_size(self, size: int) -> None:
+        """Raise DatagramTooLarge where that is known without the system."""
+        if size > self._max_size:
+            raise self._too_large(size)
+
     def _limited(self, transmit: Callable[..., int]) -> Callable[..., int]:
         """What sends as `transmit` does, up to max_size."""
-        max_size = self._max_size
 
         def transmit_limited(frame: bytes, *target: SocketAddress) -> int:
-            if len(frame) > max_size:
-                raise self._too_large(len(frame))
+            self.check_size(len(frame))
             return transmit(frame, *target)
 
         return transmit_limited

@@ -26,6 +26,12 @@ LARGEST_IPV6 = 65_527
 SO_MEMINFO = 55
 MEMINFO = struct.Struct("@9I")
 
+# Linux only, and not in the socket module: how large each datagram is of those that are sent by one
+# call (udp(7)).
+SOL_UDP = 17
+UDP_SEGMENT = 103
+SEGMENT = struct.Struct("@H")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatagramOptions:
@@ -168,6 +174,18 @@ def address_of(name: SocketAddress) -> Address:
 def largest_datagram(family: int) -> int:
     """How many bytes a datagram can have, for sockets of `family`."""
     return LARGEST_IPV6 if family == socket.AF_INET6 else LARGEST_IPV4
+
+
+def largest_together(sock: socket.socket) -> int:
+    """Up to which size datagrams can be sent several by one call; 0 where that cannot be."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        # Where the system does not know it, it would send all of them as one datagram.
+        sock.getsockopt(SOL_UDP, UDP_SEGMENT)
+    except OSError:
+        return 0
+    return LARGEST_IPV4
 
 
 def lost_datagrams(sock: socket.socket) -> int | None:
