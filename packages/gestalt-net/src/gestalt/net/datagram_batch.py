@@ -103,6 +103,7 @@ class DatagramBatch:
             # Its own error goes on.
             with contextlib.suppress(OSError, StateError):
                 self._transmit()
+            self._frames.clear()
             return
         await self._flush()
         self._open = False
@@ -160,6 +161,7 @@ class DatagramBatch:
             while frames:
                 await self._send_alone(frames[0])
                 del frames[0]
+                self._total += 1
         finally:
             self._open = True
 
@@ -175,7 +177,6 @@ class DatagramBatch:
 
     async def _send_alone(self, frame: bytes) -> None:
         sender = self._sender
-        self._total += 1
         try:
             try:
                 sender.transmit(frame, self._to)
