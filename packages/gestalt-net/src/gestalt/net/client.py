@@ -85,7 +85,7 @@ class StreamClient(Outlet, StreamEndpoint):
         "_iterated",
         "_last_failure",
         "_link",
-        "_most",
+        "_plain",
         "_socket",
         "_tls",
     )
@@ -134,7 +134,8 @@ class StreamClient(Outlet, StreamEndpoint):
         self._last_failure: ConnectFailed | None = None
         self._awaiting_link: set[asyncio.Future[None]] = set()
         self._link = NOWHERE
-        self._encode, self._header, self._most = wire.encode, wire.header, wire.most
+        self._encode, self._header = wire.encode, wire.header
+        self._plain = wire.plain(self.limits.send_buffer)
 
     # What an application uses
 

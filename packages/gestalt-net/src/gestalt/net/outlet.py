@@ -21,7 +21,8 @@ class Outlet:
     _link: Sender
     _encode: Callable[..., bytes]
     _header: Callable[[int, int], bytes]
-    _most: int
+    # What the bodies are instances of that need nothing but a header, where there is room for them.
+    _plain: type[bytes]
 
     def send(self, body: Any, type_id: int | None = None) -> Awaitable[None]:
         """Send a message; `await` it, which waits as long as the other end is too slow to take it.
@@ -43,7 +44,7 @@ class Outlet:
             In each case, the message was not sent.
         """
         link = self._link
-        if type(body) is bytes and (size := len(body)) <= self._most and size < link.room:
+        if type(body) is self._plain and (size := len(body)) < (room := link.room):
             header = self._header
             try:
                 frame = header(size, type_id or 0) + body
@@ -51,7 +52,7 @@ class Outlet:
                 pass  # `encode` tells what is wrong
             else:
                 link.frames.append(frame)
-                link.room -= len(frame)
+                link.room = room - size - 8  # the header's
                 return ACCEPTED
         # Read first, then called: CPython 3.11 takes longer for both at once.
         encode = self._encode
@@ -74,7 +75,7 @@ class Outlet:
             In each case, the message was not sent.
         """
         link = self._link
-        if type(body) is bytes and (size := len(body)) <= self._most and size < link.room:
+        if type(body) is self._plain and (size := len(body)) < (room := link.room):
             header = self._header
             try:
                 frame = header(size, type_id or 0) + body
@@ -82,7 +83,7 @@ class Outlet:
                 pass
             else:
                 link.frames.append(frame)
-                link.room -= len(frame)
+                link.room = room - size - 8  # the header's
                 return
         encode = self._encode
         frame = encode(body, type_id)

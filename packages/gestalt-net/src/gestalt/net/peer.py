@@ -20,14 +20,15 @@ class Peer(Outlet):
         state: whatever the application keeps of this peer; None at first.
     """
 
-    __slots__ = ("_encode", "_header", "_link", "_most", "id", "state")
+    __slots__ = ("_encode", "_header", "_link", "_plain", "id", "state")
 
     _link: "Connection"
 
     def __init__(self, connection: "Connection", endpoint: "StreamEndpoint") -> None:
         self._link = connection
         wire = endpoint.wire
-        self._encode, self._header, self._most = wire.encode, wire.header, wire.most
+        self._encode, self._header = wire.encode, wire.header
+        self._plain = wire.plain(endpoint.limits.send_buffer)
         self.id = endpoint._next_peer_id()
         self.state: Any = None
 

@@ -14,6 +14,10 @@ IDENTITY = 0
 """The coding tag of a payload that is not compressed."""
 
 
+class _Nothing(bytes):
+    """What no body is of."""
+
+
 class Wire:
     """How messages cross a socket: immutable, shared by all endpoints that speak alike.
 
@@ -63,6 +67,13 @@ class Wire:
             )
         self.encode = _encoder(framing, codec, tagged=tagged)
         self.decode = _tagged_decoder(codec) if tagged else _decoder(codec)
+
+    def plain(self, size: int) -> type[bytes]:
+        """The class of bodies that are frames with nothing but a header, below this size in bytes.
+
+        One that no body is of, where the framing's own limit is lower, or a frame takes more.
+        """
+        return bytes if size - 1 <= self.most else _Nothing
 
     def __repr__(self) -> str:
         return f"Wire({self.framing!r}, {self.codec!r})"
