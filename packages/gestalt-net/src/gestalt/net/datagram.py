@@ -15,6 +15,7 @@ from .datagram_message import DatagramMessage
 from .datagram_reader import DatagramReader
 from .datagram_sender import DatagramSender
 from .datagram_socket import (
+    LARGEST_IPV6,
     DatagramOptions,
     address_of,
     largest_datagram,
@@ -94,7 +95,7 @@ class DatagramEndpoint(Component):
         "_backlog",
         "_encode",
         "_header",
-        "_most",
+        "_plain",
         "_reader",
         "_receiving",
         "_sender",
@@ -129,7 +130,9 @@ class DatagramEndpoint(Component):
         if max_size is not None and max_size < 1:
             raise ValueError(f"max_size must be at least 1 byte, got {max_size}")
         self.wire = wire
-        self._encode, self._header, self._most = wire.encode, wire.header, wire.most
+        self._encode, self._header = wire.encode, wire.header
+        # What is larger, the system refuses.
+        self._plain = wire.plain(LARGEST_IPV6)
         self.options = options or DatagramOptions()
         self.stats = DatagramStats()
         self._bind_to = None if address is None else Address.parse(address, ("udp",))
@@ -208,10 +211,10 @@ class DatagramEndpoint(Component):
         # are called as locals: Python 3.11 is slow to find attributes that are called but are no
         # methods.
         encode = self._encode
-        if type(body) is bytes and (size := len(body)) <= self._most:
+        if type(body) is self._plain:
             header = self._header
             try:
-                frame = header(size, type_id or 0) + body
+                frame = header(len(body), type_id or 0) + body
             except StructError:
                 frame = encode(body, type_id)  # it tells what is wrong
         else:
