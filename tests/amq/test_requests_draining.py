@@ -198,11 +198,31 @@ async def test_an_instance_that_starts_while_the_last_one_stops_serves(
 ) -> None:
     async with connect(broker_url, backoff=QUICK) as theirs:
         old = await theirs.respond(unique, echo)
-        for _ in range(30):
+        for _ in range(10):
             new, _ = await asyncio.gather(bus.respond(unique, echo), old.stop())
             assert await bus.requester(unique).request("on") == "on"
             await asyncio.gather(old.start(), new.stop())
             assert await bus.requester(unique).request("on") == "on"
+
+
+async def test_an_instance_that_starts_as_the_last_one_takes_the_route_away_gets_it_back(
+    bus: Bus, broker_url: str, broker_port: int, unique: str
+) -> None:
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(through(proxy, broker_url), backoff=QUICK) as theirs,
+    ):
+        old = await theirs.respond(unique, echo)
+        # It has found itself alone when it names the exchange of requests again.
+        proxy.freeze_at = b"gestalt.requests"
+        stopping = asyncio.create_task(old.stop())
+        await until(lambda: proxy.frozen)
+        new = await bus.respond(unique, echo)
+        proxy.thaw()
+        async with asyncio.timeout(5):
+            await stopping
+        assert await bus.requester(unique).request("on") == "on"
+        assert new.stats.replied == 1
 
 
 async def test_a_connection_lost_while_stopping_takes_no_requests_from_others(

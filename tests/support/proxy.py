@@ -24,6 +24,7 @@ class Proxy:
     Attributes:
         delay: how long each piece is held up, in seconds.
         split: whether every byte is passed on by itself.
+        freeze_at: bytes that freeze it, once, before they go up to the server.
         accepted: connections accepted since the start.
     """
 
@@ -31,6 +32,7 @@ class Proxy:
         self.target = port
         self.delay = 0.0
         self.split = False
+        self.freeze_at = b""
         self.accepted = 0
         self.port = 0
         self._lossy: set[Direction] = set()
@@ -64,6 +66,11 @@ class Proxy:
     def connections(self) -> int:
         """How many connections are open."""
         return len(self._links)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether everything is held up."""
+        return not self._flowing.is_set()
 
     # Faults
 
@@ -178,6 +185,9 @@ class Proxy:
             while data := await reader.read(CHUNK):
                 if self.delay:
                     await asyncio.sleep(self.delay)
+                if self.freeze_at and direction == "up" and self.freeze_at in data:
+                    self.freeze_at = b""
+                    self.freeze()
                 await self._flowing.wait()
                 if direction in self._lossy or link.half_open:
                     continue
