@@ -6,8 +6,14 @@ import asyncio
 import socket
 import struct
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
+
+if TYPE_CHECKING:
+    from gestalt.net import Address, DatagramEndpoint
 
 PAYLOAD = bytes(64)
 
@@ -90,68 +96,62 @@ async def protocol(run: Run) -> Measured:
         return result
 
 
-async def gestalt(run: Run) -> Measured:
+@asynccontextmanager
+async def endpoint_of(run: Run) -> AsyncIterator[tuple[DatagramEndpoint, Address | None]]:
+    """An endpoint, and whom to send to; None where that is its peer."""
     from gestalt.net import Address, DatagramEndpoint, Mti, Wire
 
     with sink() as there:
         address = Address("udp", *there.getsockname())
-        peer = address if run.options["connected"] else None
-        to = None if run.options["connected"] else address
+        peer, to = (address, None) if run.options["connected"] else (None, address)
         async with DatagramEndpoint("udp://127.0.0.1:0", Wire(Mti()), peer=peer) as endpoint:
-            count = 0
-            end = time.perf_counter() + run.seconds
-            watch = Stopwatch()
-            while time.perf_counter() < end:
-                if to is None:
-                    for _ in range(1000):
-                        await endpoint.send(PAYLOAD, 7)
-                else:
-                    for _ in range(1000):
-                        await endpoint.send(PAYLOAD, 7, to=to)
-                count += 1000
-            return watch.stop(count)
+            yield endpoint, to
+
+
+async def gestalt(run: Run) -> Measured:
+    async with endpoint_of(run) as (endpoint, to):
+        count = 0
+        end = time.perf_counter() + run.seconds
+        watch = Stopwatch()
+        while time.perf_counter() < end:
+            if to is None:
+                for _ in range(1000):
+                    await endpoint.send(PAYLOAD, 7)
+            else:
+                for _ in range(1000):
+                    await endpoint.send(PAYLOAD, 7, to=to)
+            count += 1000
+        return watch.stop(count)
 
 
 async def gestalt_nowait(run: Run) -> Measured:
-    from gestalt.net import Address, DatagramEndpoint, Mti, Wire
-
-    with sink() as there:
-        address = Address("udp", *there.getsockname())
-        peer = address if run.options["connected"] else None
-        to = None if run.options["connected"] else address
-        async with DatagramEndpoint("udp://127.0.0.1:0", Wire(Mti()), peer=peer) as endpoint:
-            count = 0
-            end = time.perf_counter() + run.seconds
-            watch = Stopwatch()
-            while time.perf_counter() < end:
-                if to is None:
-                    for _ in range(1000):
-                        endpoint.send_nowait(PAYLOAD, 7)
-                else:
-                    for _ in range(1000):
-                        endpoint.send_nowait(PAYLOAD, 7, to=to)
-                count += 1000
-                await asyncio.sleep(0)
-            return watch.stop(count)
+    async with endpoint_of(run) as (endpoint, to):
+        count = 0
+        end = time.perf_counter() + run.seconds
+        watch = Stopwatch()
+        while time.perf_counter() < end:
+            if to is None:
+                for _ in range(1000):
+                    endpoint.send_nowait(PAYLOAD, 7)
+            else:
+                for _ in range(1000):
+                    endpoint.send_nowait(PAYLOAD, 7, to=to)
+            count += 1000
+            await asyncio.sleep(0)
+        return watch.stop(count)
 
 
 async def gestalt_batch(run: Run) -> Measured:
-    from gestalt.net import Address, DatagramEndpoint, Mti, Wire
-
-    with sink() as there:
-        address = Address("udp", *there.getsockname())
-        peer = address if run.options["connected"] else None
-        to = None if run.options["connected"] else address
-        async with DatagramEndpoint("udp://127.0.0.1:0", Wire(Mti()), peer=peer) as endpoint:
-            count = 0
-            end = time.perf_counter() + run.seconds
-            watch = Stopwatch()
-            while time.perf_counter() < end:
-                async with endpoint.batch(to=to) as batch:
-                    for _ in range(1000):
-                        await batch.send(PAYLOAD, 7)
-                count += 1000
-            return watch.stop(count)
+    async with endpoint_of(run) as (endpoint, to):
+        count = 0
+        end = time.perf_counter() + run.seconds
+        watch = Stopwatch()
+        while time.perf_counter() < end:
+            async with endpoint.batch(to=to) as batch:
+                for _ in range(1000):
+                    await batch.send(PAYLOAD, 7)
+            count += 1000
+        return watch.stop(count)
 
 
 BENCHMARK = Benchmark(

@@ -1,6 +1,7 @@
 """Endpoints on loopback, plain sockets, and network namespaces where the machine allows them."""
 
 import asyncio
+import contextlib
 import ctypes
 import itertools
 import os
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from gestalt.net import DatagramEndpoint, Mti, Wire
+from gestalt.net import DatagramEndpoint, DatagramOptions, Mti, Raw, SendBufferFull, Wire
 
 CLONE_NEWNET = 0x40000000
 _numbers = itertools.count()
@@ -135,6 +136,23 @@ def hosts() -> Iterator[Namespaces]:
         yield namespaces
     finally:
         namespaces.remove()
+
+
+@pytest_asyncio.fixture
+async def full(hosts: Namespaces) -> AsyncIterator[DatagramEndpoint]:
+    """A client that has sent all that its slow network has room for, to a host that hears it."""
+    hosts.narrow(0)
+    options = DatagramOptions(send_buffer=4096)
+    with hosts.inside(0):
+        client = DatagramEndpoint(None, Wire(Raw()), peer="udp://10.99.0.2:9000", options=options)
+        await client.start()
+    try:
+        with contextlib.suppress(SendBufferFull):
+            while True:
+                client.send_nowait(b"x" * 1000)
+        yield client
+    finally:
+        await client.stop()
 
 
 async def take(endpoint: DatagramEndpoint, count: int) -> list[Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .datagram import DatagramEndpoint
 
 MOST = 64
-"""How many datagrams Linux takes at once (UDP_MAX_SEGMENTS; 128 since 6.9)."""
+"""How many datagrams every Linux that has it takes at once (UDP_MAX_SEGMENTS)."""
 
 
 class DatagramBatch:
@@ -88,6 +88,8 @@ class DatagramBatch:
             if not is_name(address.host):
                 raise
             self._to = await self._endpoint.resolve(address)
+        self._total = self._refused = 0
+        self._failure = None
         self._open = True
         return self
 
