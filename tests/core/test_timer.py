@@ -406,15 +406,22 @@ class TestErrors:
             assert timer.state is State.FAILED
         assert [str(context["exception"]) for context in reported] == ["one"]
 
-    async def test_continue_reports_and_goes_on(
-        self, clock: ManualClock, kind: str, reported: list[Any]
+    async def test_continue_logs_and_goes_on(
+        self,
+        clock: ManualClock,
+        kind: str,
+        reported: list[Any],
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         func = failing(kind, [ZeroDivisionError("one"), OSError("two")])
         async with Timer.every(1.0, func, times=3, on_error="continue", clock=clock) as timer:
             await advance(clock, 3)
             await timer.wait()
-        assert [str(context["exception"]) for context in reported] == ["one", "two"]
+        logged = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
+        assert logged == ["one", "two"]
+        assert timer.reported == 2
         assert timer.stats.fired == 3
+        assert not reported
 
     async def test_a_function_is_called_with_the_error(
         self, clock: ManualClock, kind: str, reported: list[Any]

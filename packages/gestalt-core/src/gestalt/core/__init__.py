@@ -6,6 +6,7 @@ from .component import Component, State
 from .errors import GestaltError, HandlerNotFound, ReplyNotPossible, StateError
 from .handlers import Handler, Handlers
 from .message import Message
+from .reporting import Reports
 from .timer import Timer, TimerStats
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "ManualClock",
     "Message",
     "ReplyNotPossible",
+    "Reports",
     "State",
     "StateError",
     "Timer",

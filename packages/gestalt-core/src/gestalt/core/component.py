@@ -1,12 +1,16 @@
 """The life of everything that lives long: servers, clients, timers, connections."""
 
 import asyncio
+import contextvars
 import enum
+import inspect
+import logging
 from collections.abc import Coroutine
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from types import MethodType, TracebackType
+from typing import Any, Self, TypeVar, final
 
 from .errors import StateError
+from .reporting import Reports
 
 T = TypeVar("T")
 
@@ -31,32 +35,38 @@ class Component:
         async with component:
             await component.wait_stopped()
 
+    A component that has stopped or failed may be started again.
+
     A subclass fills in `_open` and `_close`, and `_drain` when it has something to finish before
-    it closes. It creates its tasks by `_spawn`, so that every task has an owner: an exception in
-    one of them fails the component, and reaches whoever waits in `wait_stopped`, else the event
-    loop's exception handler. A component that has stopped or failed may be started again.
+    it closes. It uses `_spawn` for its tasks, so that each has an owner: an exception in one of
+    them fails the component, and reaches whoever waits in `wait_stopped`, else the event loop's
+    exception handler. `_fail` does the same for an error that it found by other means, and
+    `_report` tells of one that it survives. No other name is taken: what a component needs for
+    itself is out of its subclasses' way.
 
     Args:
         name: how the component is called in messages; the name of its class by default.
         stop_timeout: how long a stop may drain before it cuts, in seconds.
+
+    Raises:
+        TypeError: on the definition of a subclass that replaces what it is only to use.
     """
+
+    __life: "_Life"
+
+    # Made before any __init__, so that one that does not call this one's changes nothing.
+    def __new__(cls, *_args: Any, **_options: Any) -> Self:
+        self = super().__new__(cls)
+        self.__life = _Life(cls)
+        self.name = cls.__name__
+        self.stop_timeout = 10.0
+        return self
 
     def __init__(self, *, name: str | None = None, stop_timeout: float = 10.0) -> None:
         if not stop_timeout >= 0:
             raise ValueError(f"stop_timeout must not be negative, got {stop_timeout}")
         self.name = name or type(self).__name__
         self.stop_timeout = stop_timeout
-        self._state = State.NEW
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._opening: asyncio.Task[None] | None = None
-        self._draining: asyncio.Task[None] | None = None
-        self._ending: asyncio.Task[None] | None = None
-        # Why it failed, while running or while stopping.
-        self._error: BaseException | None = None
-        # What went wrong in the stop itself: the business of whoever called stop().
-        self._stop_errors: list[BaseException] = []
-        self._stop_error: BaseException | None = None
-        self._waiters: set[asyncio.Future[None]] = set()
 
     # What a subclass fills in
 
@@ -69,14 +79,19 @@ class Component:
         raise NotImplementedError
 
     async def _drain(self) -> None:
-        """Finish what is under way; cancelled when `stop_timeout` is over."""
+        """Finish what is under way; cancelled when the time for it is over."""
 
     # What an owner uses
 
     @property
     def state(self) -> State:
         """Where the component is in its life."""
-        return self._state
+        return self.__life.state
+
+    @property
+    def reported(self) -> int:
+        """How many errors it has survived and told of, since it was made."""
+        return self.__life.reports.count
 
     async def start(self) -> None:
         """Start, and return when the component is running.
@@ -86,59 +101,72 @@ class Component:
         Raises:
             StateError: it is running already, or was stopped while it was starting.
         """
-        if self._state in (State.STARTING, State.RUNNING, State.STOPPING):
-            raise StateError(f"{self!r} cannot be started: it is {self._state.value}")
-        self._begin_start()
+        life = self.__life
+        if life.state in (State.STARTING, State.RUNNING, State.STOPPING):
+            raise StateError(f"{self!r} cannot be started: it is {life.state.value}")
+        life.reset(State.STARTING)
         cancellations = _cancellations()
-        self._opening = asyncio.create_task(self._run_open(), name=f"{self.name} start")
+        life.opening = _make_task(self.__run_open(), f"{self.name} start", _inside(life))
         error: BaseException | None = None
         try:
-            await self._opening
+            await life.opening
         except BaseException as caught:
             error = caught
-        if error is None and self._ending is None:
+        if error is None and life.ending is None:
             return
-        stopped = self._ending is not None
+        stopped = life.ending is not None
         if not (stopped or isinstance(error, asyncio.CancelledError)):
-            self._error = error
+            life.error = error
         try:
-            await self._wait_ended(self._begin_end())
+            await self.__wait_ended(self.__begin_end())
         except asyncio.CancelledError:
-            if self._error is not None and self._error is not self._stop_error:
-                self._report(self._error, f"{self!r} did not start")
+            if life.error is not None and life.error is not life.stop_error:
+                self.__escalate(life.error, f"{self!r} did not start")
             raise
         if error is not None:
             cancelled_here = _cancellations() > cancellations or not stopped
             if cancelled_here or not isinstance(error, asyncio.CancelledError):
-                if self._stop_error is not None and self._error is self._stop_error:
-                    self._report(self._stop_error, f"{self!r} did not stop cleanly")
+                if life.stop_error is not None and life.error is life.stop_error:
+                    self.__escalate(life.stop_error, f"{self!r} did not stop cleanly")
                 raise error
-        if self._error is not None and self._error is not self._stop_error:
-            raise self._error
-        raise StateError(f"{self!r} was stopped while it was starting") from self._stop_error
+        if life.error is not None and life.error is not life.stop_error:
+            raise life.error
+        raise StateError(f"{self!r} was stopped while it was starting") from life.stop_error
 
-    async def stop(self) -> None:
-        """Stop: finish what is under way for up to `stop_timeout` seconds, then cut and release.
+    async def stop(self, *, timeout: float | None = None) -> None:
+        """Stop: finish what is under way, cut what is left when the time is over, and release.
 
         Does nothing when the component is not running. Cancelling this call cuts the drain short;
-        everything is released all the same. Called by a task of the component itself, such as a
-        handler, it begins the stop and returns at once, since waiting would be for itself.
+        everything is released all the same. Called from within the component, such as by one of
+        its handlers or by a task that a handler has made, it begins the stop and returns at once,
+        since waiting would be for itself.
+
+        Args:
+            timeout: how long the stop may drain, in seconds, when that is less than
+                `stop_timeout`; of a stop that is under way, how long it may drain from now on.
 
         Raises:
             Exception: what went wrong while draining or closing; all was released nevertheless.
         """
-        self.request_stop()
-        ending = self._ending
-        if ending is None or ending.done() or self._owns_current_task():
+        self.request_stop(timeout=timeout)
+        life = self.__life
+        if life.ending is None or life.ending.done() or life in _within.get():
             return
-        await self._wait_ended(ending)
-        if self._stop_error is not None:
-            raise self._stop_error
+        await self.__wait_ended(life.ending)
+        if life.stop_error is not None:
+            raise life.stop_error
 
-    def request_stop(self) -> None:
-        """Begin to stop, without waiting for the end of it."""
-        if self._state in (State.STARTING, State.RUNNING):
-            self._begin_end()
+    def request_stop(self, *, timeout: float | None = None) -> None:
+        """Begin to stop, without waiting for the end of it.
+
+        Args:
+            timeout: as `stop` has it.
+        """
+        life = self.__life
+        if life.state in (State.STARTING, State.RUNNING):
+            self.__begin_end(timeout)
+        elif life.state is State.STOPPING and timeout is not None:
+            life.drain_until(asyncio.get_running_loop().time() + timeout)
 
     async def wait_stopped(self) -> None:
         """Wait until the component has stopped, for whatever reason.
@@ -147,12 +175,13 @@ class Component:
             StateError: it was never started.
             Exception: the error that it failed by.
         """
-        if self._state is State.NEW:
+        life = self.__life
+        if life.state is State.NEW:
             raise StateError(f"{self!r} was never started")
-        if self._state not in (State.STOPPED, State.FAILED):
-            await self._waiter()
-        if self._error is not None:
-            raise self._error
+        if life.state not in (State.STOPPED, State.FAILED):
+            await life.wait()
+        if life.error is not None:
+            raise life.error
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -167,147 +196,171 @@ class Component:
         await self.stop()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} {self._state.value}>"
+        return f"<{type(self).__name__} {self.name!r} {self.__life.state.value}>"
 
     # What a subclass uses
 
+    @final
     def _spawn(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
-        """Run `coro` in a task that this component owns.
+        """Run `coro` in a task that this component owns, from the next turn of the event loop on.
 
         It is cancelled before `_close`; an exception that it raises fails the component.
         """
-        task = asyncio.get_running_loop().create_task(
-            coro, name=f"{self.name} {name or getattr(coro, '__name__', 'task')}"
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
+        life = self.__life
+        title = f"{self.name} {name or getattr(coro, '__name__', 'task')}"
+        task = _make_task(coro, title, _inside(life))
+        life.tasks.add(task)
+        task.add_done_callback(self.__task_done)
         return task
 
+    @final
     def _fail(self, error: BaseException) -> None:
         """The component cannot go on: release everything and end as failed by `error`."""
-        if self._state not in (State.STARTING, State.RUNNING):
-            if self._state is State.STOPPING:
-                self._stop_errors.append(error)
+        life = self.__life
+        if life.state not in (State.STARTING, State.RUNNING):
+            if life.state is State.STOPPING:
+                life.stop_errors.append(error)
             else:
-                self._report(error, f"{self!r}: an error after its end")
+                self.__escalate(error, f"{self!r}: an error after its end")
             return
-        self._error = error
-        if self._state is State.RUNNING and not self._waiters:
-            self._report(error, f"{self!r} failed")
-        self._begin_end()
+        life.error = error
+        if life.state is State.RUNNING and not life.waiters:
+            self.__escalate(error, f"{self!r} failed")
+        self.__begin_end()
 
-    def _report(self, error: BaseException, message: str) -> None:
-        """Hand an error that does not end the component to the event loop's exception handler."""
+    @final
+    def _report(self, error: BaseException, message: str, *, level: int = logging.ERROR) -> None:
+        """Tell of an error that the component survives: it is logged and counted.
+
+        Of errors of one kind, a few lines a second are logged. None of them reaches the event
+        loop's exception handler, and so none ends the application.
+
+        Args:
+            error: what was raised; its traceback goes to the log.
+            message: says what happened, and to whom.
+            level: the level of the line, as `logging` has it.
+        """
+        self.__life.reports.log(message, error, level=level)
+
+    # The mechanism
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, value in vars(cls).items():
+            if name in _PROVIDED or name.startswith("_Component__"):
+                raise TypeError(
+                    f"{cls.__qualname__} must not define {name}: a Component has it for its "
+                    "subclasses to use, so take another name"
+                )
+            if name in _FILLED_IN and not inspect.iscoroutinefunction(inspect.unwrap(value)):
+                raise TypeError(f"{cls.__qualname__}.{name} must be an async method")
+
+    def __escalate(self, error: BaseException, message: str) -> None:
+        """Hand an error that nobody else hears of to the event loop's exception handler."""
         asyncio.get_running_loop().call_exception_handler(
             {"message": message, "exception": error, "component": self}
         )
 
-    # The mechanism
-
-    def _begin_start(self) -> None:
-        self._state = State.STARTING
-        self._ending = self._error = self._stop_error = None
-        self._stop_errors = []
-
-    async def _run_open(self) -> None:
+    async def __run_open(self) -> None:
         await self._open()
         # A task of the component may have failed, or a stop begun, in the meantime.
-        if self._state is State.STARTING:
-            self._state = State.RUNNING
+        if self.__life.state is State.STARTING:
+            self.__life.state = State.RUNNING
 
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+    def __task_done(self, task: asyncio.Task[Any]) -> None:
+        self.__life.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(error)
 
-    def _owns_current_task(self) -> bool:
-        current = asyncio.current_task()
-        return current in self._tasks or (
-            current in (self._opening, self._draining, self._ending) and current is not None
-        )
+    def __begin_end(self, timeout: float | None = None) -> asyncio.Task[None]:
+        life = self.__life
+        if life.ending is None:
+            drain = life.state is State.RUNNING and life.error is None
+            life.state = State.STOPPING
+            patience = self.stop_timeout if timeout is None else min(timeout, self.stop_timeout)
+            life.deadline = asyncio.get_running_loop().time() + patience
+            # Within itself alone: it waits for the components inside it, whoever asked for that.
+            context = contextvars.copy_context()
+            context.run(_within.set, (life,))
+            life.ending = _make_task(self.__end(drain), f"{self.name} stop", context)
+        return life.ending
 
-    def _begin_end(self) -> asyncio.Task[None]:
-        if self._ending is None:
-            drain = self._state is State.RUNNING and self._error is None
-            self._state = State.STOPPING
-            self._ending = asyncio.get_running_loop().create_task(
-                self._end(drain), name=f"{self.name} stop"
-            )
-        return self._ending
-
-    async def _wait_ended(self, ending: asyncio.Task[None]) -> None:
+    async def __wait_ended(self, ending: asyncio.Task[None]) -> None:
         """Wait for the end; a cancellation cuts the drain, and is raised when all is released."""
+        life = self.__life
         if ending.done():
             return
         try:
-            await self._waiter()
+            await life.wait()
         except asyncio.CancelledError:
-            if self._draining is not None:
-                self._draining.cancel()
+            if life.draining is not None:
+                life.draining.cancel()
             if not ending.done():
                 await asyncio.wait([ending])
-            if self._stop_error is not None:
-                self._report(self._stop_error, f"{self!r} did not stop cleanly")
+            if life.stop_error is not None:
+                self.__escalate(life.stop_error, f"{self!r} did not stop cleanly")
             raise
 
-    async def _waiter(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
-
-    async def _end(self, drain: bool) -> None:
-        if self._opening is not None and not self._opening.done():
-            self._opening.cancel()
-            await self._settle({self._opening})
+    async def __end(self, drain: bool) -> None:
+        life = self.__life
+        if life.opening is not None and not life.opening.done():
+            life.opening.cancel()
+            await self.__settle({life.opening})
         if drain:
-            await self._run_drain()
-        tasks = {task for task in self._tasks if not task.done()}
+            await self.__run_drain()
+        tasks = {task for task in life.tasks if not task.done()}
         for task in tasks:
             task.cancel()
-        await self._settle(tasks)
+        await self.__settle(tasks)
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT) as limit:
                 await self._close()
         except (Exception, asyncio.CancelledError) as error:
             late = TimeoutError(f"{self!r}: closing took more than {CLOSE_TIMEOUT} s")
-            self._stop_errors.append(late if limit.expired() else error)
-        self._conclude()
+            life.stop_errors.append(late if limit.expired() else error)
+        self.__conclude()
 
-    def _conclude(self) -> None:
-        if self._stop_errors:
-            self._stop_error = self._stop_errors[0]
-            if len(self._stop_errors) > 1:
-                self._stop_error = BaseExceptionGroup(
-                    f"errors while stopping {self!r}", self._stop_errors
+    def __conclude(self) -> None:
+        life = self.__life
+        if life.stop_errors:
+            life.stop_error = life.stop_errors[0]
+            if len(life.stop_errors) > 1:
+                life.stop_error = BaseExceptionGroup(
+                    f"errors while stopping {self!r}", life.stop_errors
                 )
-            if self._error is not None or not self._waiters:
-                self._report(self._stop_error, f"{self!r} did not stop cleanly")
-            if self._error is None:
-                self._error = self._stop_error
-        self._state = State.STOPPED if self._error is None else State.FAILED
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            if life.error is not None or not life.waiters:
+                self.__escalate(life.stop_error, f"{self!r} did not stop cleanly")
+            if life.error is None:
+                life.error = life.stop_error
+        life.end()
 
-    async def _run_drain(self) -> None:
-        draining = self._draining = asyncio.create_task(self._drain(), name=f"{self.name} drain")
+    async def __run_drain(self) -> None:
+        life = self.__life
+        draining = life.draining = _make_task(
+            self._drain(), f"{self.name} drain", contextvars.copy_context()
+        )
         try:
-            await asyncio.wait([draining], timeout=self.stop_timeout)
+            async with asyncio.timeout_at(life.deadline) as life.limit:
+                await asyncio.wait([draining])
+        except TimeoutError:
+            if not draining.done():
+                left = ", ".join(sorted(task.get_name() for task in life.tasks)) or "its drain"
+                life.reports.log(
+                    f"{self!r}: the time to drain is over, it is cut short; still running: {left}",
+                    level=logging.WARNING,
+                )
         except asyncio.CancelledError:
             # The event loop is being closed under us: there is no time to drain, but to close.
             pass
         finally:
-            self._draining = None
+            life.draining = life.limit = None
         if not draining.done():
             draining.cancel()
-            await self._settle({draining})
+            await self.__settle({draining})
         if draining.done() and not draining.cancelled() and (error := draining.exception()):
-            self._stop_errors.append(error)
+            life.stop_errors.append(error)
 
-    async def _settle(self, cancelled: set[asyncio.Task[Any]]) -> None:
+    async def __settle(self, cancelled: set[asyncio.Task[Any]]) -> None:
         """Wait for tasks that were cancelled; one that does not end is named, and left behind."""
         if not cancelled:
             return
@@ -317,9 +370,127 @@ class Component:
             pending = {task for task in cancelled if not task.done()}
         if pending:
             names = ", ".join(sorted(task.get_name() for task in pending))
-            self._stop_errors.append(
+            self.__life.stop_errors.append(
                 TimeoutError(f"{self!r}: still running after being cancelled: {names}")
             )
+
+
+class _Life:
+    """What a component knows of itself. An object of its own, which no subclass's name hits."""
+
+    __slots__ = (
+        "deadline",
+        "draining",
+        "ending",
+        "error",
+        "limit",
+        "opening",
+        "reports",
+        "state",
+        "stop_error",
+        "stop_errors",
+        "tasks",
+        "waiters",
+    )
+
+    def __init__(self, cls: type) -> None:
+        self.state = State.NEW
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.waiters: set[asyncio.Future[None]] = set()
+        self.opening: asyncio.Task[None] | None = None
+        self.reports = Reports(_logger_of(cls))
+        self.reset(State.NEW)
+
+    def reset(self, state: State) -> None:
+        self.state = state
+        self.draining: asyncio.Task[None] | None = None
+        self.ending: asyncio.Task[None] | None = None
+        # When the drain is cut, in the event loop's time, and what cuts it.
+        self.deadline = 0.0
+        self.limit: asyncio.Timeout | None = None
+        # Why it failed, while running or while stopping.
+        self.error: BaseException | None = None
+        # What went wrong in the stop itself: the business of whoever called stop().
+        self.stop_errors: list[BaseException] = []
+        self.stop_error: BaseException | None = None
+
+    def drain_until(self, deadline: float) -> None:
+        """Let the drain of a stop that is under way end by `deadline`, if that is sooner."""
+        if deadline < self.deadline:
+            self.deadline = deadline
+            if self.limit is not None and not self.limit.expired():
+                self.limit.reschedule(deadline)
+
+    async def wait(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self.waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self.waiters.discard(waiter)
+
+    def end(self) -> None:
+        self.reports.flush()
+        self.state = State.STOPPED if self.error is None else State.FAILED
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class _Provided:
+    """A method of Component for subclasses to use, which no attribute of an object replaces."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, component: Component | None, cls: type | None = None) -> Any:
+        return self._function if component is None else MethodType(self._function, component)
+
+    def __set__(self, component: Component, value: object) -> None:
+        raise AttributeError(
+            f"{type(component).__qualname__} must not set {self._function.__name__}: a Component "
+            "has it for its subclasses to use, so take another name"
+        )
+
+
+_PROVIDED = {"_spawn", "_fail", "_report", "state"}
+_FILLED_IN = {"_open", "_drain", "_close", "start", "stop", "wait_stopped"}
+
+for _name in _PROVIDED - {"state"}:
+    setattr(Component, _name, _Provided(vars(Component)[_name]))
+
+# The components within which the present code runs: in a task of theirs, or in what such a task,
+# or a callback that it registered, has begun.
+_within: contextvars.ContextVar[tuple[_Life, ...]] = contextvars.ContextVar(
+    "gestalt.core.within", default=()
+)
+
+
+def _inside(life: _Life) -> contextvars.Context:
+    """The present context, as it is within the component of `life`."""
+    context = contextvars.copy_context()
+    around = _within.get()
+    if life not in around:
+        # Without those that have ended, so that what one component starts in another stays short.
+        alive = [each for each in around if each.ending is None or not each.ending.done()]
+        context.run(_within.set, (*alive, life))
+    return context
+
+
+def _make_task(
+    coro: Coroutine[Any, Any, T], name: str, context: contextvars.Context
+) -> asyncio.Task[T]:
+    # Not by the loop's factory: an eager one runs it before anybody holds the task.
+    return asyncio.Task(coro, loop=asyncio.get_running_loop(), name=name, context=context)
+
+
+def _logger_of(cls: type) -> logging.Logger:
+    """The logger of the distribution that the class, or the nearest of its bases, comes from."""
+    modules = (base.__module__.split(".") for base in cls.__mro__)
+    return logging.getLogger(
+        next(".".join(parts[:2]) for parts in modules if parts[0] == "gestalt")
+    )
 
 
 def _cancellations() -> int:

@@ -72,8 +72,8 @@ class Timer(Component):
         overlap: what happens to a tick that comes due while the last call still runs: "skip" it,
             "queue" it until the call has ended, or "cancel" the call. A plain function cannot be
             cancelled: its ticks are skipped.
-        on_error: what an exception of `func` does: "stop" fails the timer with it; "continue" gives
-            it to the event loop's exception handler and goes on; a function is called with it.
+        on_error: what an exception of `func` does: "stop" fails the timer with it; "continue" logs
+            and counts it, and goes on; a function is called with it.
         clock: where the time comes from, the running event loop by default.
         name: how the timer is called in messages; the name of `func` by default.
         stop_timeout: how long stopping waits for a running call, in seconds.
@@ -197,8 +197,8 @@ class Timer(Component):
             self._schedule()
 
     def _check_running(self, what: str) -> None:
-        if self._state is not State.RUNNING:
-            raise StateError(f"{self!r} cannot be {what}: it is {self._state.value}")
+        if self.state is not State.RUNNING:
+            raise StateError(f"{self!r} cannot be {what}: it is {self.state.value}")
 
     async def _open(self) -> None:
         self.stats = TimerStats()
@@ -250,7 +250,7 @@ class Timer(Component):
             self._call()
             if self._overlap != "queue":
                 self._skip_overdue_ticks()
-        if self._state is State.RUNNING:
+        if self.state is State.RUNNING:
             self._schedule()
 
     def _overlapping_tick(self, running: asyncio.Task[None]) -> None:
@@ -295,7 +295,7 @@ class Timer(Component):
 
     def _call_ended(self, _: asyncio.Task[None]) -> None:
         self._running = None
-        if self._queued and self._state is State.RUNNING:
+        if self._queued and self.state is State.RUNNING:
             self._queued -= 1
             self._call()
         else:

@@ -211,7 +211,7 @@ class StreamEndpoint(Component):
 
     @property
     def _serving(self) -> bool:
-        return self._state is State.RUNNING or self._state is State.STARTING
+        return self.state is State.RUNNING or self.state is State.STARTING
 
 
 async def _finish(awaitable: Any) -> None:
