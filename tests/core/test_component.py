@@ -571,12 +571,12 @@ async def test_a_stop_under_way_takes_a_shorter_deadline() -> None:
 
 async def test_what_a_component_starts_within_another_in_a_chain_stays_short() -> None:
     """A component that each time starts its successor and ends must not grow with each."""
-    import gestalt.core.component as module
+    import gestalt.core.life as module
 
     depths: list[int] = []
 
     async def handler(component: Component) -> None:
-        depths.append(len(module._within.get()))
+        depths.append(len(module.within.get()))
         component.request_stop()
         if len(depths) < 50:
             successors.append(asyncio.create_task(begin_after(component)))

@@ -2,9 +2,10 @@
 
 from .backoff import Backoff, Delays
 from .clock import Clock, ManualClock
-from .component import Component, State
+from .component import Component
 from .errors import GestaltError, HandlerNotFound, ReplyNotPossible, StateError
 from .handlers import Handler, Handlers
+from .life import State
 from .message import Message
 from .reporting import Reports
 from .timer import Timer, TimerStats

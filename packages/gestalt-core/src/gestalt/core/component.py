@@ -2,7 +2,6 @@
 
 import asyncio
 import contextvars
-import enum
 import inspect
 import logging
 from collections.abc import Coroutine
@@ -10,23 +9,12 @@ from types import MethodType, TracebackType
 from typing import Any, Self, TypeVar, final
 
 from .errors import StateError
-from .reporting import Reports
+from .life import Life, State, inside, make_task, within
 
 T = TypeVar("T")
 
 # Releasing is meant to take no time; a close that hangs must not hang the application.
 CLOSE_TIMEOUT = 5.0
-
-
-class State(enum.Enum):
-    """Where a component is in its life."""
-
-    NEW = "new"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    FAILED = "failed"
 
 
 class Component:
@@ -52,12 +40,12 @@ class Component:
         TypeError: on the definition of a subclass that replaces what it is only to use.
     """
 
-    __life: "_Life"
+    __life: Life
 
     # Made before any __init__, so that one that does not call this one's changes nothing.
     def __new__(cls, *_args: Any, **_options: Any) -> Self:
         self = super().__new__(cls)
-        self.__life = _Life(cls)
+        self.__life = Life(cls)
         self.name = cls.__name__
         self.stop_timeout = 10.0
         return self
@@ -106,7 +94,7 @@ class Component:
             raise StateError(f"{self!r} cannot be started: it is {life.state.value}")
         life.reset(State.STARTING)
         cancellations = _cancellations()
-        life.opening = _make_task(self.__run_open(), f"{self.name} start", _inside(life))
+        life.opening = make_task(self.__run_open(), f"{self.name} start", inside(life))
         error: BaseException | None = None
         try:
             await life.opening
@@ -150,7 +138,7 @@ class Component:
         """
         self.request_stop(timeout=timeout)
         life = self.__life
-        if life.ending is None or life.ending.done() or life in _within.get():
+        if life.ending is None or life.ending.done() or life in within.get():
             return
         await self.__wait_ended(life.ending)
         if life.stop_error is not None:
@@ -208,7 +196,7 @@ class Component:
         """
         life = self.__life
         title = f"{self.name} {name or getattr(coro, '__name__', 'task')}"
-        task = _make_task(coro, title, _inside(life))
+        task = make_task(coro, title, inside(life))
         life.tasks.add(task)
         task.add_done_callback(self.__task_done)
         return task
@@ -281,8 +269,8 @@ class Component:
             life.deadline = asyncio.get_running_loop().time() + patience
             # Within itself alone: it waits for the components inside it, whoever asked for that.
             context = contextvars.copy_context()
-            context.run(_within.set, (life,))
-            life.ending = _make_task(self.__end(drain), f"{self.name} stop", context)
+            context.run(within.set, (life,))
+            life.ending = make_task(self.__end(drain), f"{self.name} stop", context)
         return life.ending
 
     async def __wait_ended(self, ending: asyncio.Task[None]) -> None:
@@ -336,7 +324,7 @@ class Component:
 
     async def __run_drain(self) -> None:
         life = self.__life
-        draining = life.draining = _make_task(
+        draining = life.draining = make_task(
             self._drain(), f"{self.name} drain", contextvars.copy_context()
         )
         try:
@@ -375,68 +363,6 @@ class Component:
             )
 
 
-class _Life:
-    """What a component knows of itself. An object of its own, which no subclass's name hits."""
-
-    __slots__ = (
-        "deadline",
-        "draining",
-        "ending",
-        "error",
-        "limit",
-        "opening",
-        "reports",
-        "state",
-        "stop_error",
-        "stop_errors",
-        "tasks",
-        "waiters",
-    )
-
-    def __init__(self, cls: type) -> None:
-        self.state = State.NEW
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self.waiters: set[asyncio.Future[None]] = set()
-        self.opening: asyncio.Task[None] | None = None
-        self.reports = Reports(_logger_of(cls))
-        self.reset(State.NEW)
-
-    def reset(self, state: State) -> None:
-        self.state = state
-        self.draining: asyncio.Task[None] | None = None
-        self.ending: asyncio.Task[None] | None = None
-        # When the drain is cut, in the event loop's time, and what cuts it.
-        self.deadline = 0.0
-        self.limit: asyncio.Timeout | None = None
-        # Why it failed, while running or while stopping.
-        self.error: BaseException | None = None
-        # What went wrong in the stop itself: the business of whoever called stop().
-        self.stop_errors: list[BaseException] = []
-        self.stop_error: BaseException | None = None
-
-    def drain_until(self, deadline: float) -> None:
-        """Let the drain of a stop that is under way end by `deadline`, if that is sooner."""
-        if deadline < self.deadline:
-            self.deadline = deadline
-            if self.limit is not None and not self.limit.expired():
-                self.limit.reschedule(deadline)
-
-    async def wait(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self.waiters.add(waiter)
-        try:
-            await waiter
-        finally:
-            self.waiters.discard(waiter)
-
-    def end(self) -> None:
-        self.reports.flush()
-        self.state = State.STOPPED if self.error is None else State.FAILED
-        for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-
 class _Provided:
     """A method of Component for subclasses to use, which no attribute of an object replaces."""
 
@@ -459,38 +385,6 @@ _FILLED_IN = {"_open", "_drain", "_close", "start", "stop", "wait_stopped"}
 
 for _name in _PROVIDED - {"state"}:
     setattr(Component, _name, _Provided(vars(Component)[_name]))
-
-# The components within which the present code runs: in a task of theirs, or in what such a task,
-# or a callback that it registered, has begun.
-_within: contextvars.ContextVar[tuple[_Life, ...]] = contextvars.ContextVar(
-    "gestalt.core.within", default=()
-)
-
-
-def _inside(life: _Life) -> contextvars.Context:
-    """The present context, as it is within the component of `life`."""
-    context = contextvars.copy_context()
-    around = _within.get()
-    if life not in around:
-        # Without those that have ended, so that what one component starts in another stays short.
-        alive = [each for each in around if each.ending is None or not each.ending.done()]
-        context.run(_within.set, (*alive, life))
-    return context
-
-
-def _make_task(
-    coro: Coroutine[Any, Any, T], name: str, context: contextvars.Context
-) -> asyncio.Task[T]:
-    # Not by the loop's factory: an eager one runs it before anybody holds the task.
-    return asyncio.Task(coro, loop=asyncio.get_running_loop(), name=name, context=context)
-
-
-def _logger_of(cls: type) -> logging.Logger:
-    """The logger of the distribution that the class, or the nearest of its bases, comes from."""
-    modules = (base.__module__.split(".") for base in cls.__mro__)
-    return logging.getLogger(
-        next(".".join(parts[:2]) for parts in modules if parts[0] == "gestalt")
-    )
 
 
 def _cancellations() -> int:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 
 from .clock import Cancellable, Clock
-from .component import Component, State
+from .component import Component
 from .errors import StateError
+from .life import State
 
 Overlap: TypeAlias = Literal["skip", "queue", "cancel"]
 OnError: TypeAlias = Literal["stop", "continue"] | Callable[[BaseException], None]

@@ -1,0 +1,118 @@
+"""What a component knows of its own life, apart from the component itself."""
+
+import asyncio
+import contextvars
+import enum
+import logging
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from .reporting import Reports
+
+T = TypeVar("T")
+
+
+class State(enum.Enum):
+    """Where a component is in its life."""
+
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class Life:
+    """What a component knows of itself. An object of its own, which no name of a subclass hits."""
+
+    __slots__ = (
+        "deadline",
+        "draining",
+        "ending",
+        "error",
+        "limit",
+        "opening",
+        "reports",
+        "state",
+        "stop_error",
+        "stop_errors",
+        "tasks",
+        "waiters",
+    )
+
+    def __init__(self, cls: type) -> None:
+        self.state = State.NEW
+        self.tasks: set[asyncio.Task[Any]] = set()
+        self.waiters: set[asyncio.Future[None]] = set()
+        self.opening: asyncio.Task[None] | None = None
+        self.reports = Reports(_logger_of(cls))
+        self.reset(State.NEW)
+
+    def reset(self, state: State) -> None:
+        self.state = state
+        self.draining: asyncio.Task[None] | None = None
+        self.ending: asyncio.Task[None] | None = None
+        # When the drain is cut, in the event loop's time, and what cuts it.
+        self.deadline = 0.0
+        self.limit: asyncio.Timeout | None = None
+        # Why it failed, while running or while stopping.
+        self.error: BaseException | None = None
+        # What went wrong in the stop itself: the business of whoever called stop().
+        self.stop_errors: list[BaseException] = []
+        self.stop_error: BaseException | None = None
+
+    def drain_until(self, deadline: float) -> None:
+        """Let the drain of a stop that is under way end by `deadline`, if that is sooner."""
+        if deadline < self.deadline:
+            self.deadline = deadline
+            if self.limit is not None and not self.limit.expired():
+                self.limit.reschedule(deadline)
+
+    async def wait(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self.waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self.waiters.discard(waiter)
+
+    def end(self) -> None:
+        self.reports.flush()
+        self.state = State.STOPPED if self.error is None else State.FAILED
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+# The components within which the present code runs: in a task of theirs, or in what such a task,
+# or a callback that it registered, has begun.
+within: contextvars.ContextVar[tuple[Life, ...]] = contextvars.ContextVar(
+    "gestalt.core.within", default=()
+)
+
+
+def inside(life: Life) -> contextvars.Context:
+    """The present context, as it is within the component of `life`."""
+    context = contextvars.copy_context()
+    around = within.get()
+    if life not in around:
+        # Without those that have ended, so that what one component starts in another stays short.
+        alive = [each for each in around if each.ending is None or not each.ending.done()]
+        context.run(within.set, (*alive, life))
+    return context
+
+
+def make_task(
+    coro: Coroutine[Any, Any, T], name: str, context: contextvars.Context
+) -> asyncio.Task[T]:
+    # Not by the loop's factory: an eager one runs it before anybody holds the task.
+    return asyncio.Task(coro, loop=asyncio.get_running_loop(), name=name, context=context)
+
+
+def _logger_of(cls: type) -> logging.Logger:
+    """The logger of the distribution that the class, or the nearest of its bases, comes from."""
+    modules = (base.__module__.split(".") for base in cls.__mro__)
+    return logging.getLogger(
+        next(".".join(parts[:2]) for parts in modules if parts[0] == "gestalt")
+    )
