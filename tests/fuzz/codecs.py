@@ -26,7 +26,8 @@ READER = {
     ],
 }
 
-NAMES = ["json", "msgpack", "yaml", "text", "protobuf", "avro", "avro-evolved", *sorted(CODING_TAGS.keys() - {"identity"})]
+SERIALIZERS = ["json", "msgpack", "yaml", "text", "protobuf", "avro", "avro-evolved"]
+NAMES = [*SERIALIZERS, *sorted(CODING_TAGS.keys() - {"identity"})]
 
 
 def target(name: str) -> Callable[[bytes], None]:
