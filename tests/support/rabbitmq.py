@@ -32,7 +32,10 @@ class NoRabbitMQError(Exception):
 
 
 def _find(script: str) -> str:
-    found = shutil.which(script, path=f"{_DEBIAN_SCRIPTS}{os.pathsep}{os.environ.get('PATH', '')}")
+    folders = [_DEBIAN_SCRIPTS, os.environ.get("PATH", "")]
+    if chosen := os.environ.get("GESTALT_RABBITMQ"):
+        folders.insert(0, f"{chosen}/bin")
+    found = shutil.which(script, path=os.pathsep.join(folders))
     if found is None:
         raise NoRabbitMQError(f"{script} is not on PATH (Debian: apt-get install rabbitmq-server)")
     return found
