@@ -25,6 +25,8 @@ import aiormq.connection
 import aiormq.exceptions
 from yarl import URL
 
+from gestalt.core import keep_from_children
+
 from . import frames
 from .aiormq_channel import AiormqChannel
 from .errors import (
@@ -106,6 +108,7 @@ class _Streams(aiormq.connection.TransportFactory):
         if host is None or port is None:
             raise ConnectError(f"a broker's URL names a host, got {url}")
         transport, _ = await loop.create_connection(lambda: protocol, host, port, ssl=context)
+        keep_from_children(transport.get_extra_info("socket").fileno())
         if hasattr(transport, "max_size"):
             # asyncio would allocate 256 KiB for each read.
             transport.max_size = READ_SIZE

@@ -4,6 +4,7 @@ from .backoff import Backoff, Delays
 from .clock import Clock, ManualClock
 from .component import Component
 from .errors import GestaltError, HandlerNotFound, ReplyNotPossible, StateError
+from .forks import keep_from_children
 from .handlers import Handler, Handlers
 from .life import State
 from .message import Message
@@ -27,4 +28,5 @@ __all__ = [
     "StateError",
     "Timer",
     "TimerStats",
+    "keep_from_children",
 ]

@@ -21,6 +21,7 @@ from .outlet import Outlet
 from .peer import Peer
 from .sender import Sender
 from .server import check_tls
+from .shutdown import shut_down
 from .tls import Tls, reason_of
 from .wire import Wire
 
@@ -323,4 +324,6 @@ class StreamClient(Outlet, StreamEndpoint):
         if self._connection is connection:
             self._connection = None
             self._link = NOWHERE
+        if isinstance(connection, PlainConnection):
+            shut_down(connection.transport.get_extra_info("socket"))
         super()._connection_lost(connection, error)

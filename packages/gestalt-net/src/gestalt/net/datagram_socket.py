@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from gestalt.core import keep_from_children
+
 from .address import Address
 from .errors import AddressError
 from .multicast import change_membership, interface_index, packed_group, set_multicast
@@ -95,6 +97,7 @@ async def open_socket(
     family, local, dual_stack = await _local(address, family, options)
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
+        keep_from_children(sock.fileno())
         sock.setblocking(False)
         _set_options(sock, options, dual_stack=dual_stack)
         try:

@@ -7,6 +7,8 @@ from collections import deque
 from itertools import chain, zip_longest
 from typing import Any
 
+from gestalt.core import keep_from_children
+
 from .address import Address
 
 ATTEMPT_DELAY = 0.25
@@ -53,6 +55,7 @@ async def dial(loop: asyncio.AbstractEventLoop, address: Address) -> socket.sock
 async def _connect(loop: asyncio.AbstractEventLoop, family: int, target: Any) -> socket.socket:
     connecting = socket.socket(family, socket.SOCK_STREAM)
     try:
+        keep_from_children(connecting.fileno())
         connecting.setblocking(False)
         await loop.sock_connect(connecting, target)
     except BaseException as error:

@@ -5,6 +5,8 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, cast
 
+from gestalt.core import keep_from_children
+
 from .address import Address
 from .connection import Connection, TlsConnection
 from .errors import HandshakeFailed
@@ -90,6 +92,7 @@ class Arrival(asyncio.Protocol):
         try:
             if server._admits():
                 sock = accepted.get_extra_info("socket").dup()
+                keep_from_children(sock.fileno())
                 address = Address.of_socket("tls", accepted.get_extra_info("peername"))
                 server._handshakes.begin(sock, address, self._context)
         except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from gestalt.core import Handler, StateError
+from gestalt.core import Handler, StateError, keep_from_children
 
 from .address import Address
 from .connection import Connection, PlainConnection
@@ -16,6 +16,7 @@ from .handshakes import Arrival, Handshakes
 from .keepalive import keep_alive
 from .limits import Limits
 from .peer import Peer, PeersView
+from .shutdown import shut_down
 from .tls import Tls
 from .wire import Wire
 
@@ -230,6 +231,7 @@ class StreamServer(StreamEndpoint):
                 backlog=BACKLOG,
             )
         for each in self._server.sockets:
+            keep_from_children(each.fileno())
             keep_alive(each, self.limits.keepalive)
         self._addresses = tuple(
             Address.of_socket(self._address.scheme, each.getsockname())
@@ -254,6 +256,8 @@ class StreamServer(StreamEndpoint):
 
     def _stop_listening(self) -> None:
         if self._server is not None:
+            for each in self._server.sockets:
+                shut_down(each)
             self._server.close()
         self._handshakes.abort()
         if self._socket_file is not None:
@@ -278,10 +282,16 @@ class StreamServer(StreamEndpoint):
 
     def _connection_made(self, connection: Connection) -> None:
         self._handshakes.done(connection)
+        keep_from_children(connection.transport.get_extra_info("socket").fileno())
         if self._admits():
             super()._connection_made(connection)
         else:
             connection.transport.abort()
+
+    def _connection_lost(self, connection: Connection, error: ConnectionLost | None) -> None:
+        if isinstance(connection, PlainConnection):
+            shut_down(connection.transport.get_extra_info("socket"))
+        super()._connection_lost(connection, error)
 
 
 def _inode(path: Path) -> int | None:
