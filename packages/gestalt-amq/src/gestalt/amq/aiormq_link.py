@@ -25,7 +25,7 @@ import aiormq.connection
 import aiormq.exceptions
 from yarl import URL
 
-from gestalt.core import keep_from_children
+from gestalt.core import check_thread, keep_from_children
 
 from . import frames
 from .aiormq_channel import AiormqChannel
@@ -214,6 +214,9 @@ class AiormqLink(Link):
         connection.closing.add_done_callback(self._on_closing)
         self._watch_silence()
 
+    def __repr__(self) -> str:
+        return f"<connection to {self.address}>"
+
     # What the inlet tells
 
     def note_blocked(self, reason: str | None) -> None:
@@ -279,7 +282,13 @@ class AiormqLink(Link):
     # Output
 
     def write(self, data: list[bytes], size: int, *, at_once: bool = False) -> None:
-        """Send at once, or with whatever else is sent in this turn of the loop."""
+        """Send at once, or with whatever else is sent in this turn of the loop.
+
+        Raises:
+            WrongThread: this is not the thread of the event loop.
+        """
+        if not self._output:
+            check_thread(self._loop, self)
         self._output += data
         self._output_size += size
         if at_once or self._output_size >= WRITE_SIZE:

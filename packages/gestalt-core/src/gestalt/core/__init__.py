@@ -3,12 +3,13 @@
 from .backoff import Backoff, Delays
 from .clock import Clock, ManualClock
 from .component import Component
-from .errors import GestaltError, HandlerNotFound, ReplyNotPossible, StateError
+from .errors import GestaltError, HandlerNotFound, ReplyNotPossible, StateError, WrongThread
 from .forks import keep_from_children
 from .handlers import Handler, Handlers
 from .life import State
 from .message import Message
 from .reporting import Reports
+from .threads import check_thread
 from .timer import Timer, TimerStats
 
 __all__ = [
@@ -28,5 +29,7 @@ __all__ = [
     "StateError",
     "Timer",
     "TimerStats",
+    "WrongThread",
+    "check_thread",
     "keep_from_children",
 ]

@@ -2,6 +2,7 @@
 
 GestaltError
 ├── StateError (RuntimeError)            a component is asked for what its state does not allow
+│   └── WrongThread                      it is used from another thread than its event loop's
 ├── HandlerNotFound (LookupError)        no handler takes the message
 └── ReplyNotPossible (TypeError)         the message came from where nothing can be sent to
 
@@ -16,6 +17,10 @@ class GestaltError(Exception):
 
 class StateError(GestaltError, RuntimeError):
     """A component was asked for something that its present state does not allow."""
+
+
+class WrongThread(StateError):  # noqa: N818 - reads as what happened
+    """Something was used from another thread than that of its event loop; nothing was done."""
 
 
 class HandlerNotFound(GestaltError, LookupError):  # noqa: N818 - reads as what happened

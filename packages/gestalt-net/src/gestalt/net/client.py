@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, cast
 
-from gestalt.core import Backoff, Handler, StateError
+from gestalt.core import Backoff, Handler, StateError, check_thread
 
 from .address import Address
 from .connection import Connection, PlainConnection, TlsClientConnection
@@ -181,6 +181,8 @@ class StreamClient(Outlet, StreamEndpoint):
     def _write_frame(self, frame: bytes) -> None:
         connection = self._connection
         if connection is None or (connection.full and connection.closing):
+            if self._serving:
+                check_thread(self.loop, self)
             raise self._not_connected()
         connection.write_now(frame)
 
@@ -283,6 +285,7 @@ class StreamClient(Outlet, StreamEndpoint):
         """Wait for a connection."""
         if not self._serving:
             raise StateError(f"{self!r} is not running")
+        check_thread(self.loop, self)
         try:
             async with asyncio.timeout(timeout):
                 while (connection := self._connection) is None or connection.closing:

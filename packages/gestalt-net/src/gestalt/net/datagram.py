@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Iterable
 from struct import error as StructError  # noqa: N812 - the class is named in lower case
+from threading import get_ident
 from typing import Any
 
 from gestalt.core import Component, Handler, StateError
@@ -201,7 +202,8 @@ class DatagramEndpoint(Component):
             DatagramTooLarge: it is larger than `max_size`, or than the network takes.
             SendFailed: the system refused it, for want of a route or by a rule.
             AddressError: `to` is no address, or not of the socket's family.
-            StateError: the endpoint is not running.
+            StateError: the endpoint is not running; WrongThread where this is not the thread of
+                its event loop.
             PayloadError: the framing cannot carry it.
             CodecError: the codec cannot encode it.
             OSError: the name in `to` is not known.
@@ -220,6 +222,8 @@ class DatagramEndpoint(Component):
         else:
             frame = encode(body, type_id)
         sender = self._sender
+        if get_ident() != sender.thread:
+            sender.check_thread()
         stats = self.stats
         sent = stats.sent
         if sent >= sender.pause_at:
@@ -266,6 +270,7 @@ class DatagramEndpoint(Component):
             Exception: as `send` does.
             In each case, the message was not sent.
         """
+        self._sender.check_thread()
         frame = self._encode(body, type_id)
         try:
             self._sender.transmit(frame, to)
@@ -363,6 +368,7 @@ class DatagramEndpoint(Component):
     def _open_sock(self) -> socket.socket:
         if self._sock is None:
             raise StateError(f"{self!r} is not running")
+        self._sender.check_thread()
         return self._sock
 
     def _change_membership(self, group: str, interface: str | int | None, *, join: bool) -> None:

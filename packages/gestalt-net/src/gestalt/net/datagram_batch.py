@@ -119,6 +119,7 @@ class DatagramBatch:
         """Send what waits, and have a frame wait that is not like the others."""
         if not self._open:
             raise StateError("a batch sends within its block, for one task at a time")
+        self._sender.check_thread()
         size = len(frame)
         if 0 < size < self._size and len(self._frames) < self._room:
             # The last one may be smaller.

@@ -4,9 +4,10 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING, NoReturn
 
-from gestalt.core import StateError
+from gestalt.core import StateError, check_thread
 
 from .address import Address
 from .datagram_socket import (
@@ -60,6 +61,7 @@ class DatagramSender:
         "last",
         "pause_at",
         "target",
+        "thread",
         "to_address",
         "to_peer",
         "together",
@@ -70,6 +72,8 @@ class DatagramSender:
         self._stats = endpoint.stats
         self._loop: asyncio.AbstractEventLoop
         self._sock: socket.socket | None = None
+        # Which thread's event loop it belongs to.
+        self.thread = 0
         # What sends on the socket, or raises.
         self.to_peer: Callable[[bytes], int] = self._not_running
         self.to_address: Callable[[bytes, SocketAddress], int] = self._not_running
@@ -95,6 +99,7 @@ class DatagramSender:
     ) -> None:
         """Send on this socket from now on, by default to `target`."""
         self._loop = loop
+        self.thread = get_ident()
         self._sock = sock
         self._max_size = max_size
         self._family = sock.family
@@ -113,6 +118,11 @@ class DatagramSender:
             self.to_address = self._limited(self.to_address)
             if target is not None:
                 self.to_peer = self._limited(self.to_peer)
+
+    def check_thread(self) -> None:
+        """Raise WrongThread when this is not the thread of the event loop."""
+        if self._sock is not None:
+            check_thread(self._loop, self._endpoint)
 
     def close(self) -> None:
         """Send nothing any more; whoever waits to send is told so."""

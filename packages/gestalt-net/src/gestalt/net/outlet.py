@@ -38,7 +38,8 @@ class Outlet:
         Raises:
             ConnectionLost: the connection is closed, or was lost while this waited.
             NotConnected: no connection of the client came up within `connect_timeout`.
-            StateError: the client is not running.
+            StateError: the client is not running; WrongThread where this is not the thread of the
+                event loop.
             PayloadError: the framing cannot carry it.
             CodecError: the codec cannot encode it.
             In each case, the message was not sent.
@@ -70,6 +71,7 @@ class Outlet:
             SendBufferFull: the other end has not taken what it was sent before.
             ConnectionLost: the connection is closed.
             NotConnected: the client has no connection.
+            WrongThread: this is not the thread of the event loop.
             PayloadError: the framing cannot carry it.
             CodecError: the codec cannot encode it.
             In each case, the message was not sent.

@@ -33,12 +33,22 @@ class Peer(Outlet):
         self.state: Any = None
 
     async def close(self) -> None:
-        """Send what was accepted for sending, close, and wait for it, up to `close_timeout`."""
+        """Send what was accepted for sending, close, and wait for it, up to `close_timeout`.
+
+        Raises:
+            WrongThread: this is not the thread of the endpoint's event loop.
+        """
+        self._link.check_thread()
         self._link.close()
         await self._link.wait_closed()
 
     def abort(self) -> None:
-        """Close at once; what waits to be sent is lost."""
+        """Close at once; what waits to be sent is lost.
+
+        Raises:
+            WrongThread: this is not the thread of the endpoint's event loop.
+        """
+        self._link.check_thread()
         self._link.abort()
 
     @property

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Generator
 from types import coroutine
 from typing import Any, cast
 
+from gestalt.core import check_thread
+
 from .errors import SendBufferFull
 
 
@@ -104,7 +106,13 @@ class Sender:
             self._in_flight = 0
 
     def flush_soon(self) -> None:
-        """Flush at the end of this turn of the event loop."""
+        """Flush at the end of this turn of the event loop.
+
+        Raises:
+            WrongThread: this is not the thread of the event loop.
+        """
+        # Once per turn: it would be an eighth of the time that a small message takes.
+        self.check_thread()
         self._loop.call_soon(self.flush)
 
     def write_now(self, frame: bytes) -> None:
@@ -115,6 +123,7 @@ class Sender:
             ConnectionLost: the connection is closed.
         """
         if self.full:
+            self.check_thread()
             self.check_open()
             self.flush()
             if self.full:
@@ -131,6 +140,7 @@ class Sender:
             ConnectionLost: the connection is closed, or was lost meanwhile.
         """
         while self.full:
+            self.check_thread()
             self.check_open()
             self.flush()
             if self.full:
@@ -154,10 +164,11 @@ class Sender:
             return
         if self._blocked:
             return
+        # What another thread appends, in spite of all, is in the one list or in the other.
+        self.frames = []
+        self.room = 0
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         self._in_flight = len(frames)
-        frames.clear()
-        self.room = 0
         self.full = False
         self._flushes += 1
         # Not writelines: it ignores flow control on Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1.
@@ -176,6 +187,10 @@ class Sender:
     def progress(self) -> tuple[int, int]:
         """Changes whenever the peer has taken something."""
         return self._flushes, self.transport.get_write_buffer_size()
+
+    def check_thread(self) -> None:
+        """Raise WrongThread when this is not the thread of the event loop."""
+        check_thread(self._loop, self)
 
     def check_open(self) -> None:
         """Raise ConnectionLost when the connection is closing or closed."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from gestalt.core import Handler, StateError, keep_from_children
+from gestalt.core import Handler, StateError, check_thread, keep_from_children
 
 from .address import Address
 from .connection import Connection, PlainConnection
@@ -175,7 +175,10 @@ class StreamServer(StreamEndpoint):
 
         Raises:
             PayloadError, CodecError: the message cannot be sent to anybody.
+            WrongThread: this is not the thread of the server's event loop.
         """
+        if self._serving:
+            check_thread(self.loop, self)
         frame = self.wire.encode(body, type_id)
         if to is None:
             connections = list(self._connections.values())
