@@ -9,7 +9,7 @@ from typing import Any, cast
 from gestalt.core import Backoff, Handler, StateError, check_thread
 
 from .address import Address
-from .connection import Connection, PlainConnection, TlsClientConnection
+from .connection import Connection, PlainConnection
 from .dial import dial
 from .endpoint import OnConnected, OnDisconnected, OnError, StreamEndpoint
 from .errors import ConnectFailed, ConnectionLost, NotConnected
@@ -22,7 +22,8 @@ from .peer import Peer
 from .sender import Sender
 from .server import check_tls
 from .shutdown import shut_down
-from .tls import Tls, reason_of
+from .tls import Tls, half_closing, reason_of
+from .tls_connection import TlsClientConnection
 from .wire import Wire
 
 NOWHERE = Sender(cast("asyncio.AbstractEventLoop", None), 0)
@@ -213,8 +214,9 @@ class StreamClient(Outlet, StreamEndpoint):
         self._begin()
         if self._iterated:
             self._inbox = self.dispatcher = Inbox(self.loop)
-        context = self._tls.client_context() if isinstance(self._tls, Tls) else self._tls
-        self._spawn(self._keep_connected(context), name="connection")
+        # Files that cannot be used fail the start, not only each attempt.
+        await self._client_context()
+        self._spawn(self._keep_connected(), name="connection")
 
     async def _drain(self) -> None:
         self._wake()
@@ -227,12 +229,12 @@ class StreamClient(Outlet, StreamEndpoint):
             self._inbox.close()
         self._wake()
 
-    async def _keep_connected(self, context: ssl.SSLContext | None) -> None:
+    async def _keep_connected(self) -> None:
         delays = self._backoff.delays()
         while self._serving:
             try:
                 async with asyncio.timeout(self._connect_timeout):
-                    connection = await self._connect(context)
+                    connection = await self._connect()
             except OSError as error:
                 self._connect_failed(error)
             else:
@@ -241,7 +243,22 @@ class StreamClient(Outlet, StreamEndpoint):
                 self._forget_socket()
             await asyncio.sleep(delays.next())
 
-    async def _connect(self, context: ssl.SSLContext | None) -> Connection:
+    async def _client_context(self) -> ssl.SSLContext | None:
+        """What TLS is to use now; the files are read in a thread."""
+        if self._tls is None:
+            return None
+        if isinstance(self._tls, Tls):
+            return half_closing(await asyncio.to_thread(self._tls.client_context))
+        return half_closing(self._tls)
+
+    async def _connect(self) -> Connection:
+        try:
+            context = await self._client_context()
+        except (OSError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            # Of a function that gives the password: the next attempt may succeed.
+            raise OSError(f"the key's password was not given: {error!r}") from error
         factory = PlainConnection if context is None else TlsClientConnection
         sock = await dial(self.loop, self._address)
         keep_alive(sock, self.limits.keepalive)

@@ -1,16 +1,14 @@
 """One connection: from the bytes of a transport to messages, and back."""
 
 import asyncio
-import ssl
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from .errors import ConnectionLost, FramingError, HandshakeFailed
+from .errors import ConnectionLost, FramingError
 from .framings import Decoder, Frame
 from .peer import Peer
 from .sender import Sender
-from .tls import confirmed, reason_of
 
 if TYPE_CHECKING:
     from .dispatch import Worker
@@ -47,8 +45,6 @@ class Connection(Sender, asyncio.BaseProtocol):
         "watch",
         "worker",
     )
-
-    can_half_close: ClassVar[bool] = True
 
     def __init__(self, endpoint: "StreamEndpoint") -> None:
         super().__init__(endpoint.loop, endpoint.limits.send_buffer)
@@ -104,7 +100,7 @@ class Connection(Sender, asyncio.BaseProtocol):
                 self.fail(error)
         # The peer may have closed its sending half only, and wait for the replies.
         self.finish()
-        return self.can_half_close
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._abort_timer is not None:
@@ -247,50 +243,6 @@ class PlainConnection(Connection, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         # Frames are cut out of immutable bytes: slicing these is twice as fast as a memoryview.
         self.data_received(bytes(self._buffer[:nbytes]))
-
-
-class TlsConnection(Connection, asyncio.Protocol):
-    """Takes what TLS has decrypted: a BufferedProtocol is slow there (cpython#133112)."""
-
-    __slots__ = ("_names",)
-
-    can_half_close = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # The transport of TLS forgets them when the connection is lost.
-        self._names = {name: transport.get_extra_info(name) for name in ("peername", "sockname")}
-        super().connection_made(transport)
-
-    def socket_name(self, which: str) -> Any:
-        return self._names[which]
-
-
-class TlsClientConnection(TlsConnection):
-    """Notes when the server never confirmed the handshake.
-
-    In TLS 1.3 a client is done with the handshake before the server has looked at its certificate.
-    """
-
-    __slots__ = ()
-
-    def eof_received(self) -> bool:
-        self._note_refusal(None)
-        return super().eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._note_refusal(exc)
-        super().connection_lost(exc)
-
-    def _note_refusal(self, exc: Exception | None) -> None:
-        ended_here = self._finishing or self.fault is not None
-        heard = self._decoder is not None
-        if ended_here or heard or confirmed(self.transport.get_extra_info("ssl_object")):
-            return
-        what = "the server did not confirm the TLS handshake"
-        # The event loops of many servers drop the alert that would tell why.
-        why = reason_of(exc) if isinstance(exc, ssl.SSLError) else "it may refuse our certificate"
-        self.fault = HandshakeFailed(f"{what}: {why}", self.peer.address)
-        self.fault.__cause__ = exc
 
 
 def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:

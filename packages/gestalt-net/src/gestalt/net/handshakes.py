@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 from gestalt.core import keep_from_children
 
 from .address import Address
-from .connection import Connection, TlsConnection
+from .connection import Connection
 from .errors import HandshakeFailed
 from .tls import reason_of
+from .tls_connection import TlsConnection
 
 if TYPE_CHECKING:
     from .server import StreamServer

@@ -17,7 +17,7 @@ from .keepalive import keep_alive
 from .limits import Limits
 from .peer import Peer, PeersView
 from .shutdown import shut_down
-from .tls import Tls
+from .tls import Tls, half_closing
 from .wire import Wire
 
 BACKLOG = 1024
@@ -204,23 +204,24 @@ class StreamServer(StreamEndpoint):
         return sent
 
     def reload_tls(self) -> None:
-        """Read the files of the certificate again, for connections made from now on.
+        """Read all TLS files again, for connections made from now on.
 
         Raises:
             StateError: the server is not running, or was not given its TLS settings by file names.
-            OSError: a file cannot be read, or is no certificate or key; the old ones stay in use.
+            OSError: a file cannot be read, or is no certificate or key; what was in use stays so.
         """
         if self._ssl is None or not isinstance(self._tls, Tls):
             raise StateError(f"{self!r} has no TLS files in use")
-        # Read into another context first: a key that does not fit would break the one in use.
-        self._tls.server_context()
-        self._tls.load_certificate(self._ssl)
+        self._ssl = half_closing(self._tls.server_context())
 
     # The life of the component
 
     async def _open(self) -> None:
         self._begin()
-        self._ssl = self._tls.server_context() if isinstance(self._tls, Tls) else self._tls
+        if isinstance(self._tls, Tls):
+            self._ssl = half_closing(self._tls.server_context())
+        elif self._tls is not None:
+            self._ssl = half_closing(self._tls)
         if self._address.scheme == "unix":
             path = Path(self._address.path)
             self._server = await self.loop.create_unix_server(self._accept, path, backlog=BACKLOG)
