@@ -1,6 +1,8 @@
 """Addresses as URLs."""
 
+import os
 import socket
+import sys
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
@@ -9,6 +11,9 @@ from .errors import AddressError
 
 INTERNET = ("tcp", "tls", "udp")
 
+LONGEST_PATH = 107 if sys.platform == "linux" else 103
+"""How many bytes the path of a unix socket can have: `sun_path`, less the null at its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -16,13 +21,14 @@ class Address:
 
     As a URL: `tcp://host:port`, `tls://host:port`, `udp://host:port`, `unix:///path`. An IPv6
     address stands in brackets. A server takes an empty host for every interface, and port 0 for
-    any port that is free.
+    any port that is free. On Linux, `unix://@name` is a name without a file.
 
     Args:
         scheme: "tcp", "tls", "udp" or "unix".
         host: a name or an IP address; empty for a unix socket.
         port: 0 for a unix socket.
-        path: of a unix socket; empty otherwise, and for the unnamed end of a unix connection.
+        path: of a unix socket; empty otherwise, and for the unnamed end of a unix connection. A
+            name without a file begins with a null character.
     """
 
     scheme: str
@@ -47,12 +53,12 @@ class Address:
             raise AddressError(f"{url!r} is no address: {error}") from None
         if parts.scheme not in schemes:
             raise AddressError(f"{url!r} is no address: it must start with one of {expected}")
-        if parts.query or parts.fragment or parts.username is not None:
-            raise AddressError(f"{url!r} is no address: an address has neither user, query nor tag")
+        if parts.query or parts.fragment:
+            raise AddressError(f"{url!r} is no address: an address has neither query nor tag")
         if parts.scheme == "unix":
-            if parts.netloc or len(parts.path) < 2:
-                raise AddressError(f"{url!r} is no address: unix:///path has three slashes")
-            return cls("unix", path=unquote(parts.path))
+            return cls("unix", path=_unix_path(url, parts.netloc, parts.path))
+        if parts.username is not None:
+            raise AddressError(f"{url!r} is no address: an address has no user")
         if port is None:
             raise AddressError(f"{url!r} is no address: the port is missing")
         if parts.path:
@@ -77,7 +83,30 @@ class Address:
 
     def __str__(self) -> str:
         if self.scheme == "unix":
+            if self.path.startswith("\0"):
+                return f"unix://@{quote(self.path[1:])}"
             return f"unix://{quote(self.path)}"
         # The zone of an IPv6 address follows a percent sign (RFC 6874).
         host = f"[{quote(self.host, safe=':')}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+
+def _unix_path(url: str, netloc: str, path: str) -> str:
+    """The path in the parts of a URL, as the system is to be told."""
+    if netloc.startswith("@") and len(netloc) > 1:
+        if sys.platform != "linux":
+            raise AddressError(f"{url!r} is no address here: only Linux has names without files")
+        name = "\0" + unquote(netloc[1:] + path)
+    elif netloc or len(path) < 2:
+        raise AddressError(f"{url!r} is no address: unix:///path has three slashes")
+    else:
+        name = unquote(path)
+    if "\0" in name[1:]:
+        raise AddressError(f"{url!r} is no address: a path has no null characters")
+    size = len(os.fsencode(name))
+    if size > LONGEST_PATH:
+        raise AddressError(
+            f"{url!r} is no address: its path has {size} bytes, and that of a unix socket "
+            f"{LONGEST_PATH} at most; choose a shorter one"
+        )
+    return name

@@ -1,7 +1,10 @@
 """A server for streams."""
 
 import asyncio
+import os
+import socket
 import ssl
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +21,7 @@ from .limits import Limits
 from .peer import Peer, PeersView
 from .shutdown import shut_down
 from .tls import Tls, half_closing
+from .unix_socket import inode, listen
 from .wire import Wire
 
 BACKLOG = 1024
@@ -116,7 +120,7 @@ class StreamServer(StreamEndpoint):
         self._reuse_port = reuse_port
         self._server: asyncio.Server | None = None
         self._handshakes = Handshakes(self)
-        self._socket_file: tuple[Path, int | None] | None = None
+        self._socket_file: tuple[str, int | None] | None = None
         self._addresses: tuple[Address, ...] = ()
         self._peers = PeersView(self._connections)
 
@@ -223,17 +227,9 @@ class StreamServer(StreamEndpoint):
         elif self._tls is not None:
             self._ssl = half_closing(self._tls)
         if self._address.scheme == "unix":
-            path = Path(self._address.path)
-            self._server = await self.loop.create_unix_server(self._accept, path, backlog=BACKLOG)
-            self._socket_file = path, _inode(path)
+            self._server = await self._listen_locally()
         else:
-            self._server = await self.loop.create_server(
-                self._accept,
-                self._address.host or None,
-                self._address.port,
-                reuse_port=self._reuse_port or None,
-                backlog=BACKLOG,
-            )
+            self._server = await self._listen()
         for each in self._server.sockets:
             keep_from_children(each.fileno())
             keep_alive(each, self.limits.keepalive)
@@ -241,6 +237,36 @@ class StreamServer(StreamEndpoint):
             Address.of_socket(self._address.scheme, each.getsockname())
             for each in self._server.sockets
         )
+
+    async def _listen(self) -> asyncio.Server:
+        try:
+            return await self.loop.create_server(
+                self._accept,
+                self._address.host or None,
+                self._address.port,
+                reuse_port=self._reuse_port or None,
+                backlog=BACKLOG,
+            )
+        except OSError as error:
+            unknown = isinstance(error, socket.gaierror)
+            reason = error.strerror if unknown else os.strerror(error.errno or 0)
+            text = f"{self._address} cannot be listened on: {reason}"
+            raise type(error)(error.errno, text) from error
+
+    async def _listen_locally(self) -> asyncio.Server:
+        sock = await listen(self._address, BACKLOG)
+        path = self._address.path
+        if not path.startswith("\0"):
+            self._socket_file = path, inode(path)
+        # From Python 3.13 on, asyncio would remove the file itself, when it may be another's.
+        keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        try:
+            return await self.loop.create_unix_server(
+                self._accept, sock=sock, backlog=BACKLOG, **keep
+            )
+        except BaseException:
+            sock.close()
+            raise
 
     async def _drain(self) -> None:
         self._stop_listening()
@@ -259,17 +285,20 @@ class StreamServer(StreamEndpoint):
                 pass
 
     def _stop_listening(self) -> None:
+        if self._socket_file is not None:
+            path, ours = self._socket_file
+            self._socket_file = None
+            # While we listen, nobody takes the file's place, unless somebody has removed it.
+            try:
+                if inode(path) == ours:
+                    Path(path).unlink()
+            except OSError as error:
+                self._report(error, f"{self!r} cannot remove its socket's file")
         if self._server is not None:
             for each in self._server.sockets:
                 shut_down(each)
             self._server.close()
         self._handshakes.abort()
-        if self._socket_file is not None:
-            path, inode = self._socket_file
-            self._socket_file = None
-            # Another server may have taken the path meanwhile.
-            if _inode(path) == inode:
-                path.unlink()
 
     def _accept(self) -> PlainConnection | Arrival:
         return PlainConnection(self) if self._ssl is None else Arrival(self, self._ssl)
@@ -296,10 +325,6 @@ class StreamServer(StreamEndpoint):
         if isinstance(connection, PlainConnection):
             shut_down(connection.transport.get_extra_info("socket"))
         super()._connection_lost(connection, error)
-
-
-def _inode(path: Path) -> int | None:
-    return path.stat().st_ino if path.exists() else None
 
 
 async def _write(connection: Connection, frame: bytes) -> bool:
