@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+EXCHANGE_TYPES = ("topic", "direct", "fanout", "headers")
+"""Those that every broker has."""
+
 QueueType = Literal["quorum", "classic", "stream"]
 
 
@@ -21,7 +24,7 @@ class Exchange:
 
     Args:
         name: its name; "" is the default exchange, whose routing keys are names of queues.
-        type: "topic", "direct", "fanout", "headers", or one that a plugin brings.
+        type: "topic", "direct", "fanout", "headers", or one that a plugin brings, "x-...".
         durable: it outlives a restart of the broker.
         auto_delete: it vanishes when its last binding does.
         arguments: further arguments of the declaration, such as an alternate-exchange.
@@ -37,6 +40,11 @@ class Exchange:
 
     def __post_init__(self) -> None:
         _check_name("exchange", self.name)
+        if self.type not in EXCHANGE_TYPES and not str(self.type).startswith("x-"):
+            raise ValueError(
+                'the type of an exchange is "topic", "direct", "fanout" or "headers", or that of a '
+                f'plugin, which begins with "x-"; got {self.type!r}'
+            )
 
     @property
     def predeclared(self) -> bool:

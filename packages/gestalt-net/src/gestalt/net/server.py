@@ -179,8 +179,11 @@ class StreamServer(StreamEndpoint):
 
         Raises:
             PayloadError, CodecError: the message cannot be sent to anybody.
+            ValueError: `slow` is none of these.
             WrongThread: this is not the thread of the server's event loop.
         """
+        if slow not in ("wait", "drop", "disconnect"):
+            raise ValueError(f'slow must be "wait", "drop" or "disconnect", got {slow!r}')
         if self._serving:
             check_thread(self.loop, self)
         frame = self.wire.encode(body, type_id)

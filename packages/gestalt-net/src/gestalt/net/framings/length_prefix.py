@@ -34,9 +34,9 @@ class LengthPrefix(Framing):
     _unpack: Callable[[bytes, int], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.size not in CODES:
+        if self.size not in tuple(CODES):
             raise ValueError(f"size must be 1, 2, 4 or 8 bytes, got {self.size!r}")
-        if self.byteorder not in ORDERS:
+        if self.byteorder not in tuple(ORDERS):
             raise ValueError(f'byteorder must be "big" or "little", got {self.byteorder!r}')
         check_max_size(self.max_size)
         object.__setattr__(self, "max_size", min(self.max_size, (1 << (8 * self.size)) - 1))

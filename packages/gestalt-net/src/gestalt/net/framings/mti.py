@@ -37,7 +37,7 @@ class Mti(Framing):
     _unpack: Callable[[bytes, int], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.byteorder not in ORDERS:
+        if self.byteorder not in tuple(ORDERS):
             raise ValueError(f'byteorder must be "big" or "little", got {self.byteorder!r}')
         check_max_size(self.max_size)
         object.__setattr__(self, "max_size", min(self.max_size, LARGEST))
