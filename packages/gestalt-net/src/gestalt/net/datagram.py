@@ -27,10 +27,7 @@ from .datagram_socket import (
 from .datagram_stats import DatagramStats
 from .datagram_teller import DatagramTeller
 from .endpoint import OnError
-from .errors import (
-    HandlerError,
-    PeerUnreachable,
-)
+from .errors import HandlerError, LoopNotSuitable, PeerUnreachable
 from .multicast import change_membership, interface_index
 from .sender import ACCEPTED
 from .wire import Wire
@@ -330,19 +327,27 @@ class DatagramEndpoint(Component):
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
         sock, target = await open_socket(self._bind_to, self._peer, self.options)
-        self._sock = sock
         largest = largest_datagram(sock.family)
         max_size = largest if self._max_size is None else min(self._max_size, largest)
-        self._address = address_of(sock.getsockname())
-        for group in self._groups:
-            self.join(group)
         self._backlog = Backlog(loop, self._backlog_limit, self._overflow)
         self._reader = DatagramReader(
             self, sock, self._backlog, self._on_message, self._concurrency, max_size
         )
+        try:
+            loop.add_reader(sock, self._reader.read)
+        except NotImplementedError:
+            sock.close()
+            raise LoopNotSuitable(
+                f"{self!r} cannot receive: the event loop, a {type(loop).__name__}, cannot watch "
+                "sockets (add_reader). Run it on asyncio.SelectorEventLoop, which Windows has as "
+                "well: asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)"
+            ) from None
+        self._sock = sock
         self._sender.open(loop, sock, target, max_size)
         self._receiving = True
-        loop.add_reader(sock, self._reader.read)
+        self._address = address_of(sock.getsockname())
+        for group in self._groups:
+            self.join(group)
 
     async def _drain(self) -> None:
         self._stop_reading()

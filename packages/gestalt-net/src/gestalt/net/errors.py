@@ -17,6 +17,7 @@ NetError (GestaltError)
 ├── PeerUnreachable (ConnectionError)        nobody receives there; earlier datagrams are lost
 ├── DatagramDropped (ValueError)             a received datagram is no message; its cause says why
 ├── UnknownPeer (LookupError)                no peer with this identifier is connected
+├── LoopNotSuitable (NotImplementedError)    the event loop lacks what an endpoint needs
 └── HandlerError (RuntimeError)              a handler raised; its cause is what it raised
 
 A peer's fault ends its own connection: the cause of the ConnectionLost is then a FramingError, a
@@ -147,6 +148,10 @@ class DatagramDropped(NetError, ValueError):  # noqa: N818 - reads as what happe
 
 class UnknownPeer(NetError, LookupError):  # noqa: N818 - reads as what happened
     """No peer with this identifier is connected."""
+
+
+class LoopNotSuitable(NetError, NotImplementedError):  # noqa: N818 - reads as what happened
+    """The event loop lacks something that an endpoint needs; the error says what to run it on."""
 
 
 class HandlerError(NetError, RuntimeError):
