@@ -1,4 +1,6 @@
 import asyncio
+import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -434,46 +436,121 @@ class TestErrors:
         assert [type(error) for error in got] == [ZeroDivisionError, asyncio.CancelledError]
         assert not reported
 
-    async def test_an_error_of_the_error_function_fails_the_timer(
-        self, clock: ManualClock, kind: str, reported: list[Any]
+    async def test_an_error_of_the_error_function_is_logged_and_the_timer_goes_on(
+        self,
+        clock: ManualClock,
+        kind: str,
+        reported: list[Any],
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         def broken(error: BaseException) -> None:
             raise LookupError("handler broken") from error
 
         func = failing(kind, [ZeroDivisionError("one")])
-        async with Timer.every(1.0, func, on_error=broken, clock=clock) as timer:
-            waiting = asyncio.create_task(timer.wait())
+        async with Timer.every(1.0, func, times=3, on_error=broken, clock=clock) as timer:
             await advance(clock, 3)
-            with pytest.raises(LookupError, match="handler broken"):
-                await waiting
+            await timer.wait()
+        assert timer.stats.fired == 3
+        assert timer.reported == 1
+        assert "LookupError: handler broken" in caplog.text
+        assert "ZeroDivisionError: one" in caplog.text
+        assert not reported
+
+    async def test_an_error_function_that_turns_out_to_be_async_is_told_of(
+        self, clock: ManualClock, kind: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def handle(error: BaseException) -> None: ...
+
+        func = failing(kind, [ZeroDivisionError("one")])
+        on_error: Any = lambda error: handle(error)  # noqa: E731 - hides that it is async
+        async with Timer.every(1.0, func, times=2, on_error=on_error, clock=clock) as timer:
+            await advance(clock, 3)
+            await timer.wait()
+        assert "on_error must be a plain function, it returned a coroutine" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"interval": 0}, "interval must be positive and finite, got 0"),
-        ({"interval": float("nan")}, "interval must be positive and finite, got nan"),
-        ({"interval": float("inf")}, "interval must be positive and finite, got inf"),
-        ({"interval": 1, "times": 0}, "times must be at least 1, or None for ever, got 0"),
-        ({"interval": 1, "delay": -1}, "delay must be finite and not negative, got -1"),
-        ({"interval": 1, "jitter": -1}, "jitter must be finite and not negative, got -1"),
-        ({"interval": 1, "overlap": "drop"}, 'overlap must be "skip", "queue" or "cancel"'),
-    ],
-)
-def test_values_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Timer.every(func=int, **options)
+async def test_the_shortest_interval_survives_the_longest_wait(clock: ManualClock) -> None:
+    async with Timer.every(1e-6, int, clock=clock) as timer:
+        timer.pause()
+        clock.advance(1e9)
+        timer.resume()
+        timer.reset()
+        clock.advance(2e-6)
+        assert timer.state is State.RUNNING
+        assert timer.stats.fired == 2
 
 
-def test_what_cannot_be_called_is_refused() -> None:
-    async def handler(error: BaseException) -> None: ...
+async def test_the_longest_interval_starts_on_the_event_loop() -> None:
+    async with Timer.every(sys.float_info.max, int, jitter=sys.float_info.max) as timer:
+        await settle()
+        assert timer.state is State.RUNNING
 
-    with pytest.raises(TypeError, match="func must be a function without arguments, got 7"):
-        Timer.every(1.0, 7)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="on_error is"):
-        Timer.every(1.0, int, on_error=handler)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="on_error is"):
-        Timer.every(1.0, int, on_error="ignore")  # type: ignore[arg-type]
+
+@pytest.mark.skipif(sys.gettrace() is not None, reason="tracing takes the time that it measures")
+async def test_100_000_timers_start_and_stop_within_3_seconds() -> None:
+    timers = [Timer.every(60.0, int) for _ in range(100_000)]
+    # The time of this process alone, whatever else the machine is doing.
+    before = time.process_time()
+    for timer in timers:
+        await timer.start()
+    for timer in timers:
+        await timer.stop()
+    assert time.process_time() - before < 3.0
+    assert {timer.state for timer in timers} == {State.STOPPED}
+
+
+async def test_starting_and_stopping_a_timer_takes_no_turn_of_the_event_loop() -> None:
+    timer = Timer.every(60.0, int)
+    turns: list[str] = []
+    asyncio.get_running_loop().call_soon(turns.append, "turn")
+    async with timer:
+        assert timer.state is State.RUNNING
+    assert timer.state is State.STOPPED
+    assert not turns
+
+
+async def test_a_clock_that_fails_at_the_start_fails_the_start(clock: ManualClock) -> None:
+    class Broken(ManualClock):
+        def call_at(self, when: float, callback: Callable[[], object], /) -> Any:
+            raise OSError("no time")
+
+    timer = Timer.every(1.0, int, clock=Broken())
+    with pytest.raises(OSError, match="no time"):
+        await timer.start()
+    assert timer.state is State.FAILED
+
+
+async def test_a_clock_that_fails_at_the_stop_fails_the_stop(reported: list[Any]) -> None:
+    class Handle:
+        def cancel(self) -> None:
+            raise OSError("no time")
+
+    class Broken(ManualClock):
+        def call_at(self, when: float, callback: Callable[[], object], /) -> Any:
+            return Handle()
+
+    timer = Timer.every(1.0, int, clock=Broken())
+    await timer.start()
+    with pytest.raises(OSError, match="no time"):
+        await timer.stop()
+    assert timer.state is State.FAILED
+    with pytest.raises(OSError, match="no time"):
+        await timer.wait()
+    assert not reported
+
+
+async def test_a_timer_stopped_by_a_task_that_its_plain_function_made(clock: ManualClock) -> None:
+    tasks: list[asyncio.Task[None]] = []
+
+    def func() -> None:
+        tasks.append(asyncio.create_task(timer.stop()))
+
+    async with Timer.every(1.0, func, clock=clock) as timer:
+        clock.advance(1)
+        await asyncio.wait_for(timer.wait(), 1.0)
+        await asyncio.gather(*tasks)
+    assert timer.state is State.STOPPED
+    assert timer.stats.fired == 1
 
 
 @given(

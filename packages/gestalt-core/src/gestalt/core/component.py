@@ -9,7 +9,7 @@ from types import MethodType, TracebackType
 from typing import Any, Self, TypeVar, final
 
 from .errors import StateError
-from .life import Life, State, inside, make_task, within
+from .life import Life, State, inside, make_task, run_at_once, within
 
 T = TypeVar("T")
 
@@ -32,6 +32,10 @@ class Component:
     `_report` tells of one that it survives. No other name is taken: what a component needs for
     itself is out of its subclasses' way.
 
+    Where there are many of a kind, whose `_open` and `_close` wait for nothing and whose `_drain`
+    has only its tasks to wait for, `class Kind(Component, at_once=True)` spares the tasks in which
+    these methods run otherwise.
+
     Args:
         name: how the component is called in messages; the name of its class by default.
         stop_timeout: how long a stop may drain before it cuts, in seconds.
@@ -41,6 +45,7 @@ class Component:
     """
 
     __life: Life
+    __at_once = False
 
     # Made before any __init__, so that one that does not call this one's changes nothing.
     def __new__(cls, *_args: Any, **_options: Any) -> Self:
@@ -94,10 +99,13 @@ class Component:
             raise StateError(f"{self!r} cannot be started: it is {life.state.value}")
         life.reset(State.STARTING)
         cancellations = _cancellations()
-        life.opening = make_task(self.__run_open(), f"{self.name} start", inside(life))
         error: BaseException | None = None
         try:
-            await life.opening
+            if self.__at_once:
+                run_at_once(self.__run_open())
+            else:
+                life.opening = make_task(self.__run_open(), f"{self.name} start", inside(life))
+                await life.opening
         except BaseException as caught:
             error = caught
         if error is None and life.ending is None:
@@ -136,11 +144,15 @@ class Component:
         Raises:
             Exception: what went wrong while draining or closing; all was released nevertheless.
         """
-        self.request_stop(timeout=timeout)
         life = self.__life
-        if life.ending is None or life.ending.done() or life in within.get():
-            return
-        await self.__wait_ended(life.ending)
+        from_within = life in within.get()
+        if self.__at_once and life.state is State.RUNNING and not (life.tasks or from_within):
+            self.__end_at_once()
+        else:
+            self.request_stop(timeout=timeout)
+            if life.ending is None or life.ending.done() or from_within:
+                return
+            await self.__wait_ended(life.ending)
         if life.stop_error is not None:
             raise life.stop_error
 
@@ -232,7 +244,7 @@ class Component:
 
     # The mechanism
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, *, at_once: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name, value in vars(cls).items():
             if name in _PROVIDED or name.startswith("_Component__"):
@@ -242,6 +254,8 @@ class Component:
                 )
             if name in _FILLED_IN and not inspect.iscoroutinefunction(inspect.unwrap(value)):
                 raise TypeError(f"{cls.__qualname__}.{name} must be an async method")
+        if at_once or not _FILLED_IN.isdisjoint(vars(cls)):
+            cls.__at_once = at_once
 
     def __escalate(self, error: BaseException, message: str) -> None:
         """Hand an error that nobody else hears of to the event loop's exception handler."""
@@ -320,6 +334,15 @@ class Component:
                 self.__escalate(life.stop_error, f"{self!r} did not stop cleanly")
             if life.error is None:
                 life.error = life.stop_error
+        life.end()
+
+    def __end_at_once(self) -> None:
+        life = self.__life
+        life.state = State.STOPPING
+        try:
+            run_at_once(self._close())
+        except Exception as error:
+            life.error = life.stop_error = error
         life.end()
 
     async def __run_drain(self) -> None:

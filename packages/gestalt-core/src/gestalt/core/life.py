@@ -98,7 +98,7 @@ def inside(life: Life) -> contextvars.Context:
     around = within.get()
     if life not in around:
         # Without those that have ended, so that what one component starts in another stays short.
-        alive = [each for each in around if each.ending is None or not each.ending.done()]
+        alive = [each for each in around if each.state not in (State.STOPPED, State.FAILED)]
         context.run(within.set, (*alive, life))
     return context
 
@@ -108,6 +108,16 @@ def make_task(
 ) -> asyncio.Task[T]:
     # Not by the loop's factory: an eager one runs it before anybody holds the task.
     return asyncio.Task(coro, loop=asyncio.get_running_loop(), name=name, context=context)
+
+
+def run_at_once(coro: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine that waits for nothing, without a task."""
+    try:
+        coro.send(None)
+    except StopIteration:
+        return
+    coro.close()
+    raise RuntimeError("_open or _close waits, though the class is declared with at_once=True")
 
 
 def _logger_of(cls: type) -> logging.Logger:

@@ -13,6 +13,9 @@ from .component import Component
 from .errors import StateError
 from .life import State
 
+# Far below what an event loop can serve; the arithmetic of ticks holds down to here.
+MIN_INTERVAL = 1e-6
+
 Overlap: TypeAlias = Literal["skip", "queue", "cancel"]
 OnError: TypeAlias = Literal["stop", "continue"] | Callable[[BaseException], None]
 
@@ -54,7 +57,7 @@ class TimerStats:
     max_lateness: float = 0.0
 
 
-class Timer(Component):
+class Timer(Component, at_once=True):
     """Calls a function at a fixed rate: `Timer.after(...)` once, `Timer.every(...)` repeatedly.
 
         async with Timer.every(1.0, sample, times=10) as timer:
@@ -74,14 +77,16 @@ class Timer(Component):
             "queue" it until the call has ended, or "cancel" the call. A plain function cannot be
             cancelled: its ticks are skipped.
         on_error: what an exception of `func` does: "stop" fails the timer with it; "continue" logs
-            and counts it, and goes on; a function is called with it.
+            and counts it, and goes on; a function is called with it, and the timer goes on. What
+            that function raises is logged and counted.
         clock: where the time comes from, the running event loop by default.
         name: how the timer is called in messages; the name of `func` by default.
         stop_timeout: how long stopping waits for a running call, in seconds.
 
     Raises:
-        ValueError: a number or a policy is out of its range.
-        TypeError: `func` or `on_error` cannot be called as said above.
+        ValueError: a number or a policy is out of its range; an interval is at least a microsecond.
+        TypeError: `func` or `on_error` cannot be called as said above, or a time is neither an int
+            nor a float.
     """
 
     def __init__(
@@ -99,27 +104,34 @@ class Timer(Component):
         stop_timeout: float = 10.0,
     ) -> None:
         if not callable(func):
-            raise TypeError(f"func must be a function without arguments, got {func!r}")
-        if on_error not in ("stop", "continue") and (
-            not callable(on_error) or inspect.iscoroutinefunction(on_error)
-        ):
-            raise TypeError(f'on_error is "stop", "continue" or a plain function, got {on_error!r}')
+            raise TypeError(f"func must be a function without arguments, got {_kind(func)}")
+        if on_error not in ("stop", "continue") and (not callable(on_error) or _is_async(on_error)):
+            raise TypeError(
+                f'on_error is "stop", "continue" or a plain function, got {_choice(on_error)}'
+            )
         if overlap not in ("skip", "queue", "cancel"):
-            raise ValueError(f'overlap must be "skip", "queue" or "cancel", got {overlap!r}')
+            raise ValueError(f'overlap must be "skip", "queue" or "cancel", got {_choice(overlap)}')
+        interval = _seconds("interval", interval)
         if not 0 < interval < math.inf:
-            raise ValueError(f"interval must be positive and finite, got {interval}")
+            raise ValueError(f"interval must be positive and finite, got {interval:g}")
+        if interval < MIN_INTERVAL:
+            raise ValueError(f"interval must be at least {MIN_INTERVAL} s, got {interval:g}")
+        if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
+            raise TypeError(f"times must be an int, or None for ever, got {_kind(times)}")
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None for ever, got {times}")
-        if not 0 <= (interval if delay is None else delay) < math.inf:
-            raise ValueError(f"delay must be finite and not negative, got {delay}")
+        delay = interval if delay is None else _seconds("delay", delay)
+        if not 0 <= delay < math.inf:
+            raise ValueError(f"delay must be finite and not negative, got {delay:g}")
+        jitter = _seconds("jitter", jitter)
         if not 0 <= jitter < math.inf:
-            raise ValueError(f"jitter must be finite and not negative, got {jitter}")
+            raise ValueError(f"jitter must be finite and not negative, got {jitter:g}")
         super().__init__(name=name or getattr(func, "__name__", None), stop_timeout=stop_timeout)
         self.stats = TimerStats()
         self._interval = interval
         self._func = func
         self._times = times
-        self._delay = interval if delay is None else delay
+        self._delay = delay
         self._jitter = jitter
         self._overlap = overlap
         self._on_error = on_error
@@ -138,7 +150,8 @@ class Timer(Component):
     @classmethod
     def after(cls, delay: float, func: Callable[[], Any], **options: Unpack[TimerOptions]) -> Self:
         """A timer that calls `func` once, `delay` seconds after its start (0 means at once)."""
-        return cls(1.0, func, times=1, delay=delay, **options)
+        # None stands for one interval elsewhere, and a single shot has none.
+        return cls(1.0, func, times=1, delay=_seconds("delay", delay), **options)
 
     @classmethod
     def every(
@@ -309,10 +322,41 @@ class Timer(Component):
             self._report(error, f"{self!r}: a call failed")
         else:
             try:
-                self._on_error(error)
+                result: object = self._on_error(error)
             except Exception as second:
-                self._fail(second)
+                self._report(second, f"{self!r}: on_error failed for {type(error).__name__}")
+                return
+            if inspect.iscoroutine(result):
+                result.close()
+                wrong = TypeError("on_error must be a plain function, it returned a coroutine")
+                wrong.__cause__ = error
+                self._report(wrong, f"{self!r}: on_error failed for {type(error).__name__}")
 
     def _stop_after_last_call(self) -> None:
         if self._times is not None and self.stats.fired >= self._times:
             self.request_stop()
+
+
+def _seconds(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be an int or a float, in seconds, got {_kind(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        # Such a number takes as long to print as it likes.
+        bits = value.bit_length() if isinstance(value, int) else 0
+        raise ValueError(f"{name} must be finite, got an int of {bits} bits") from None
+
+
+def _choice(value: object) -> str:
+    return repr(value) if isinstance(value, str) else _kind(value)
+
+
+def _kind(value: object) -> str:
+    """What a value is, without its contents."""
+    return "None" if value is None else f"an object of type {type(value).__name__}"
+
+
+def _is_async(function: Callable[..., object]) -> bool:
+    call = type(function).__call__
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
