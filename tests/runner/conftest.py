@@ -9,8 +9,9 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,9 @@ DEADLINE = 30.0
 # where the processes are measured too, that is wanted.
 MEASURED = not os.environ.keys().isdisjoint({"COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"})
 PYTHON = [sys.executable] if MEASURED else [sys.executable, "-S"]
+
+# What a process prints is buffered, as it is where nobody has asked for anything else.
+ENVIRONMENT = {name: os.environ[name] for name in os.environ.keys() - {"PYTHONUNBUFFERED"}}
 
 PRELUDE = """
 import asyncio, os, signal, sys, threading, time
@@ -43,14 +47,19 @@ class Draining(Part):
 class Process:
     """A running script: its lines as they come, and what it left behind."""
 
-    def __init__(self, arguments: list[str], cwd: Path) -> None:
+    def __init__(
+        self, arguments: list[str], cwd: Path, *, within: Sequence[str] = (), shell: str = ""
+    ) -> None:
+        command = [*within, *PYTHON, *arguments]
+        if shell:
+            command = ["sh", "-c", f'exec "$@" {shell}', "sh", *command]
         self._process = subprocess.Popen(
-            [*PYTHON, *arguments],
+            command,
             cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         self.lines: list[str] = []
         self.errors = ""
@@ -79,6 +88,10 @@ class Process:
                 return
         self.end()
         pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -114,8 +127,8 @@ class Process:
 def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     processes: list[Process] = []
 
-    def launch(*arguments: str) -> Process:
-        processes.append(Process(list(arguments), tmp_path))
+    def launch(*arguments: str, **options: Any) -> Process:
+        processes.append(Process(list(arguments), tmp_path, **options))
         return processes[-1]
 
     # Where the tests run in a shell's background, SIGINT is ignored, and children inherit that.
@@ -136,12 +149,12 @@ def loop(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def script(loop: str, launch: Callable[..., Process], tmp_path: Path) -> Callable[[str], Process]:
+def script(loop: str, launch: Callable[..., Process], tmp_path: Path) -> Callable[..., Process]:
     """Start a script; LOOP in it is the event loop to take."""
 
-    def script(body: str) -> Process:
+    def script(body: str, **options: Any) -> Process:
         path = tmp_path / "script.py"
         path.write_text(f"{PRELUDE}\nLOOP = {loop!r}\n{textwrap.dedent(body)}")
-        return launch(str(path))
+        return launch(str(path), **options)
 
     return script

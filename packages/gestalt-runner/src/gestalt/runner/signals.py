@@ -1,11 +1,12 @@
 """Signals of the operating system, for as long as the application runs."""
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -15,6 +16,8 @@ class Signals:
 
     The handlers are Python's own, not the event loop's: they work on every platform, and the
     third signal ends the process even while the event loop is blocked.
+
+    A forked child has the handlers that were there before, as if the application did not run.
 
     Off the main thread, where Python allows no handlers, none are installed.
 
@@ -35,13 +38,15 @@ class Signals:
     ) -> None:
         self.received: signal.Signals | None = None
         self._loop = loop
-        self._steps = [stop, cut]
+        # One signal may interrupt the handler of another: each takes its step in one go.
+        self._steps = iter([stop, cut])
         self._reload = reload
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
             return self
+        _installed.append(self)
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._on_stop_signal)
         if self._reload is not None and hasattr(signal, "SIGHUP"):
@@ -58,16 +63,69 @@ class Signals:
             # None is a handler that was not installed from Python, and cannot be put back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous.clear()
+        if self in _installed:
+            _installed.remove(self)
+
+    def leave_to_child(self) -> None:
+        """In a forked child: put back what was there before, but for what was replaced since."""
+        for number, handler in self._previous.items():
+            if signal.getsignal(number) in (self._on_stop_signal, self._on_reload_signal):
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._previous.clear()
 
     def _on_stop_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.received is None:
             self.received = signal.Signals(number)
-        if self._steps:
-            self._loop.call_soon_threadsafe(self._steps.pop(0))
-        else:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+        step = next(self._steps, None)
+        if step is None:
+            die_by(number)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(step)
 
     def _on_reload_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self._reload is not None:
+        if self._reload is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._reload)
+
+
+def die_by(number: int) -> NoReturn:
+    """End the process at once, by the default action of a signal."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    # The kernel spares process 1, the first one of a container, the default action.
+    os._exit(128 + number)
+
+
+# Between its fork and the hook below, a child has the handlers of the application. A signal that
+# comes then, as from the terminate() of a pool, waits until it has its own.
+_installed: list[Signals] = []
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    if _installed:
+        blocked = (*STOP_SIGNALS, signal.SIGHUP)
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+
+
+def _after_fork_in_parent() -> None:
+    mask = _forking.__dict__.pop("mask", None)
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _after_fork_in_child() -> None:
+    if _installed:
+        for signals in _installed:
+            signals.leave_to_child()
+        _installed.clear()
+        # What wakes the event loop of the parent is not for the signals of the child.
+        signal.set_wakeup_fd(-1)
+    _after_fork_in_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
