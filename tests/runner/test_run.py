@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gestalt.core import StateError
+from gestalt.core import Component, StateError
 from gestalt.runner import LoopNotAvailable, run
 
 each_loop = pytest.mark.parametrize("loop", ["asyncio", "uvloop"], indirect=True)
@@ -240,10 +240,19 @@ async def never() -> None:
     ("mains", "options", "error", "sentence"),
     [
         ([], {}, TypeError, "at least one component, coroutine or async function"),
-        ([3], {}, TypeError, "takes components, coroutines and async functions, got 3"),
+        ([3], {}, TypeError, "coroutines and async functions, got an object of type int"),
+        (["amqp://u:secret@h"], {}, TypeError, "async functions, got an object of type str"),
+        ([never, Component], {}, TypeError, "got the class Component: give an instance of it"),
         ([never], {"loop": "trio"}, ValueError, "'auto', 'asyncio' or 'uvloop', got 'trio'"),
         ([never], {"shutdown_timeout": -1}, ValueError, "must be finite and >= 0, got -1"),
+        ([never], {"shutdown_timeout": 10**400}, ValueError, "finite, got an int of 1329 bits"),
+        ([never], {"shutdown_timeout": "5"}, TypeError, "seconds, got an object of type str"),
+        ([never], {"shutdown_timeout": True}, TypeError, "seconds, got an object of type bool"),
         ([never], {"on_exception": "ignore"}, ValueError, "a function, got 'ignore'"),
+        ([never], {"on_exception": [1]}, ValueError, "a function, got an object of type list"),
+        ([never], {"on_reload": 3}, TypeError, "on_reload must be a function, got an object of"),
+        ([never], {"finalize": 3}, TypeError, "finalize must be a function or several, got an"),
+        ([never], {"finalize": [3]}, TypeError, "finalize takes functions, got an object of"),
     ],
 )
 def test_wrong_arguments_are_refused(mains, options, error, sentence):
@@ -271,3 +280,33 @@ def test_auto_runs_without_uvloop(script):
     """)
     assert process.end() == 0
     assert process.lines == ["asyncio"]
+
+
+def test_a_coroutine_among_wrong_arguments_is_closed_without_a_warning(script):
+    process = script("""
+        async def main(): pass
+        for wrong in ({"shutdown_timeout": -1}, {"finalize": [3]}, {"on_exception": 3}):
+            try:
+                run(main(), **wrong)
+            except (TypeError, ValueError) as error:
+                say(type(error).__name__)
+        try:
+            run(main(), 3)
+        except TypeError:
+            say("refused")
+    """)
+    assert process.end() == 0
+    assert process.lines == ["ValueError", "TypeError", "ValueError", "refused"]
+    assert process.errors == ""
+
+
+def test_a_finalizer_with_arguments_of_its_own_is_named_without_them(script):
+    process = script("""
+        import functools
+        def flush(password): raise OSError("full")
+        async def main(): pass
+        run(main, finalize=functools.partial(flush, "secret"), loop=LOOP)
+    """)
+    assert process.end() == 1
+    assert "finalizer flush failed" in process.errors
+    assert "secret" not in process.errors.replace('partial(flush, "secret")', "")

@@ -4,19 +4,25 @@ import asyncio
 import contextlib
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from gestalt.core import Reports
+
+from .contexts import describe_context, is_survived
 from .errors import ShutdownTimeout, UnhandledError
 from .parts import ComponentPart, MainPart, Part
-from .report import describe_tasks, report_error
+from .report import describe_tasks, logger, name_of, report_error
 from .unretrieved import unretrieved_failures
 
-# After the deadline of the stop, all that is left has this long, in seconds, to release what it
-# holds. It is one budget: whoever is waited for may use up half of what the others left, so that
+# After the deadline of the stop, the parts have this long, in seconds, to release what they hold;
+# then the finalizers have it, and at last what the event loop itself has to close. It is one budget
+# for each of the three: whoever is waited for may use up half of what the others left, so that
 # nothing goes without, and the sum is bounded.
 GRACE = 1.0
+
+T = TypeVar("T")
 
 OnException = Literal["stop", "continue"] | Callable[[BaseException, dict[str, Any]], object]
 
@@ -43,25 +49,32 @@ class Application:
         self._on_exception = on_exception
         self._on_reload = on_reload
         self._shutdown_timeout = shutdown_timeout
-        self._deadline = 0.0
+        self._deadline = self._grace_end = 0.0
         # Given up: they were cancelled and named, and still ran when their time was over.
         self.abandoned: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
-        self._cutting = asyncio.Event()
+        self._cutting = False
+        # The part whose turn it is to stop.
+        self._ending: Part | None = None
         self._running = set(parts)
         self._watchers: set[asyncio.Task[None]] = set()
         self._reloading: asyncio.Task[None] | None = None
         self._reload_again = False
+        self._reports = Reports(logger)
 
     def request_stop(self) -> None:
         """Begin the graceful stop."""
         if not self._stopping.is_set():
             self._deadline = self._loop.time() + self._shutdown_timeout
+            self._begin_grace()
             self._stopping.set()
 
     def cut(self) -> None:
         """Cut what drains. Clean-up and finalizers still run."""
-        self._cutting.set()
+        self._cutting = True
+        # A coroutine that was cancelled is cleaning up, which nothing but the deadline cuts.
+        if isinstance(self._ending, ComponentPart):
+            self._ending.request_stop(0.0)
         self.request_stop()
 
     def fail(self, message: str, error: BaseException) -> None:
@@ -78,22 +91,22 @@ class Application:
         if self._reloading is not None:
             self._reload_again = True
         elif self._on_reload is not None and not self._stopping.is_set():
-            self._reloading = self._loop.create_task(self._reload(self._on_reload), name="reload")
+            self._reloading = self._task(self._reload(self._on_reload), "reload")
 
     def handle_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """The event loop's exception handler."""
         if context.get("task") in self.abandoned:
             # It is destroyed now; that it hangs was reported.
             return
-        message = context.get("message") or "Unhandled error"
-        source = context.get("task") or context.get("future") or context.get("component")
-        if isinstance(source, asyncio.Task):
-            message = f"{message} (task {source.get_name()!r})"
+        message = describe_context(context)
         error = context.get("exception") or UnhandledError(message)
-        if self._on_exception == "stop" or not isinstance(error, Exception):
+        if not isinstance(error, Exception):
             self.fail(message, error)
-        elif self._on_exception == "continue":
-            report_error(message, error)
+        elif is_survived(context) or self._on_exception == "continue":
+            told = context.get("exception")
+            self._reports.log(message, told, cause=message if told is None else None)
+        elif self._on_exception == "stop":
+            self.fail(message, error)
         else:
             try:
                 self._on_exception(error, context)
@@ -101,7 +114,7 @@ class Application:
                 self.fail(f"on_exception did not handle: {message}", raised)
 
     async def run(self) -> None:
-        """Run from the first start to the last finalizer; at most `GRACE` beyond the deadline."""
+        """Run from the first start to the last finalizer; at most 3 `GRACE` beyond the deadline."""
         # asyncio's own default executor cannot be waited for with a deadline on Python 3.11.
         executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
         self._loop.set_default_executor(executor)
@@ -113,8 +126,11 @@ class Application:
         for part in reversed([part for part in self._parts if part.started]):
             await self._stop(part)
         await self._end_tasks()
-        for finalizer in self._finalizers:
-            await self._finalize(finalizer)
+        self._begin_grace()
+        for number, finalizer in enumerate(self._finalizers, 1):
+            last = number == len(self._finalizers)
+            await self._finalize(finalizer, share=0.9 if last else 0.5)
+        self._begin_grace()
         await self._end_tasks()
         await self._within(self._loop.shutdown_asyncgens(), "asynchronous generators")
         await self._within(self._join(executor), "threads of the default executor")
@@ -123,10 +139,11 @@ class Application:
             message = "Task exception was never retrieved"
             context = {"message": message, "exception": error, "task": task}
             self.handle_exception(self._loop, context)
+        self._reports.flush()
 
     async def _start(self, part: Part) -> None:
-        starting = self._loop.create_task(part.start(), name=f"{part.name} start")
-        stopping = self._loop.create_task(self._stopping.wait(), name="stop requested")
+        starting = self._task(part.start(), f"{part.name} start")
+        stopping = self._task(self._stopping.wait(), "stop requested")
         await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not starting.done():
@@ -143,7 +160,7 @@ class Application:
             self.fail(f"{part.name} did not start", error)
         else:
             part.started = True
-            watcher = self._loop.create_task(self._watch(part), name=f"{part.name} watch")
+            watcher = self._task(self._watch(part), f"{part.name} watch")
             self._watchers.add(watcher)
             watcher.add_done_callback(self._watchers.discard)
 
@@ -160,64 +177,68 @@ class Application:
             self.request_stop()
 
     async def _stop(self, part: Part) -> None:
-        part.request_stop()
-        stopping = self._loop.create_task(part.stop(), name=f"{part.name} stop")
-        cutting = self._loop.create_task(self._cutting.wait(), name="cut requested")
-        # A coroutine that was cancelled is cleaning up, which nothing but the deadline cuts.
-        waited = [stopping, cutting] if isinstance(part, ComponentPart) else [stopping]
-        # The stop has to be under way before it can be cut.
-        await asyncio.sleep(0)
-        in_time = self._remaining() > 0
-        await asyncio.wait(waited, timeout=self._remaining(), return_when=asyncio.FIRST_COMPLETED)
-        cut = cutting in waited and cutting.done()
-        cutting.cancel()
+        self._ending = part
+        part.request_stop(0.0 if self._cutting else self._remaining())
+        stopping = self._task(part.stop(), f"{part.name} stop")
+        await asyncio.wait([stopping], timeout=self._remaining() or self._patience())
         if not stopping.done():
-            # One whose turn comes after the deadline is not to blame for that.
-            if in_time and not cut:
-                self._fail_late(part.name, self._others() - {stopping, cutting})
-            if isinstance(part, ComponentPart):
-                stopping.cancel()
-            elif in_time:
-                part.request_stop()
+            left = describe_tasks(self._others() - {stopping})
+            part.request_stop(0.0)
             await asyncio.wait([stopping], timeout=self._patience())
-        if stopping.done() and not stopping.cancelled() and (error := stopping.exception()):
+            # A component has told by itself what it cut.
+            if stopping.done() and isinstance(part, MainPart):
+                self._warn_cut(part.name, left)
+        self._ending = None
+        if not stopping.done():
+            self._fail_late(part.name, self._others() - {stopping})
+            stopping.cancel()
+        elif not stopping.cancelled() and (error := stopping.exception()):
             self.fail(f"{part.name} did not stop cleanly", error)
 
     async def _end_tasks(self) -> None:
-        """Cancel what is left, and name what does not end."""
+        """Cancel what is left; at the deadline once more, and give up what does not end then."""
         left = self._others()
-        if not left:
-            return
         for task in left:
             task.cancel()
-        _, pending = await asyncio.wait(left, timeout=self._patience())
+        if left:
+            await asyncio.wait(left, timeout=self._remaining() or self._patience())
+        late = {task: describe_tasks([task]) for task in left if not task.done()}
+        if not late:
+            return
+        for task in late:
+            task.cancel()
+        ended, pending = await asyncio.wait(late, timeout=self._patience())
+        if ended:
+            named = "\n".join(sorted(late[task] for task in ended))
+            self._warn_cut(f"{len(ended)} cancelled task(s)", named)
         if pending:
             self._fail_late(f"{len(pending)} cancelled task(s)", pending)
             self.abandoned |= pending
 
-    async def _finalize(self, finalizer: Callable[[], object]) -> None:
-        name = getattr(finalizer, "__name__", repr(finalizer))
+    async def _finalize(self, finalizer: Callable[[], object], *, share: float) -> None:
+        name = name_of(finalizer)
         try:
             result = finalizer()
         except BaseException as error:
             self.fail(f"finalizer {name} failed", error)
             return
         if inspect.isawaitable(result):
-            await self._within(result, f"finalizer {name}")
+            await self._within(result, f"finalizer {name}", share=share)
 
-    async def _within(self, awaitable: Any, name: str) -> None:
+    async def _within(self, awaitable: Any, name: str, *, share: float = 0.5) -> None:
         """Wait for `awaitable`, as long as there is time, in a task that cannot hurt this one."""
 
         async def wait() -> None:
             await awaitable
 
-        task = self._loop.create_task(wait(), name=name)
-        await asyncio.wait([task], timeout=self._patience())
+        task = self._task(wait(), name)
+        await asyncio.wait([task], timeout=self._patience(share))
         late = not task.done()
         if late:
+            # What it was to do remains undone, which nobody else can know.
             self._fail_late(name, {task})
             task.cancel()
-            await asyncio.wait([task], timeout=self._patience())
+            await asyncio.wait([task], timeout=self._patience(share))
         if not task.done():
             self.abandoned.add(task)
         elif not task.cancelled():
@@ -252,6 +273,19 @@ class Application:
         finally:
             self._reloading = None
 
+    def _task(self, coro: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        # Not by the event loop's factory, which is the application's: an eager one would run the
+        # coroutine before the task is known here.
+        return asyncio.Task(coro, loop=self._loop, name=name)
+
+    def _warn_cut(self, name: str, left: str) -> None:
+        logger.warning(
+            "%s did not end within the %s s for the stop, and was cut short at\n%s",
+            name,
+            self._shutdown_timeout,
+            left,
+        )
+
     def _fail_late(self, name: str, tasks: set[asyncio.Task[Any]]) -> None:
         self.fail(
             f"{name} did not end in time; still running:\n{describe_tasks(tasks)}",
@@ -261,10 +295,13 @@ class Application:
     def _others(self) -> set[asyncio.Task[Any]]:
         return asyncio.all_tasks() - self._watchers - self.abandoned - {asyncio.current_task()}
 
+    def _begin_grace(self) -> None:
+        self._grace_end = max(self._deadline, self._loop.time()) + GRACE
+
     def _remaining(self) -> float:
         return max(self._deadline - self._loop.time(), 0.0)
 
-    def _patience(self) -> float:
+    def _patience(self, share: float = 0.5) -> float:
         """How long to wait for what ends by itself, or was cut, without taking all from others."""
-        grace_left = max(self._deadline + GRACE - self._loop.time(), 0.0) / 2
+        grace_left = max(self._grace_end - self._loop.time(), 0.0) * share
         return max(self._remaining(), grace_left)

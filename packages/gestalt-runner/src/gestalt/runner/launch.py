@@ -2,16 +2,22 @@
 
 import asyncio
 import contextlib
+import inspect
 import math
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 
 from gestalt.core import StateError
 
 from .application import Application, OnException
-from .loops import Loop, loop_factory
-from .parts import Main, MainPart, as_part
+from .loops import Loop, fill_standard_descriptors, loop_factory
+from .parts import Main, as_part
+from .report import describe_choice, describe_kind
 from .signals import Signals
+
+# Kubernetes gives 30 s from SIGTERM to SIGKILL: this, and the grace after it, stay below.
+SHUTDOWN_TIMEOUT = 25.0
 
 
 def run(
@@ -19,7 +25,7 @@ def run(
     finalize: Callable[[], object] | Sequence[Callable[[], object]] = (),
     on_exception: OnException = "stop",
     on_reload: Callable[[], object] | None = None,
-    shutdown_timeout: float = 10.0,
+    shutdown_timeout: float = SHUTDOWN_TIMEOUT,
     loop: Loop = "auto",
     debug: bool | None = None,
     reraise_signals: bool = True,
@@ -31,19 +37,24 @@ def run(
     at once when a part fails, on an unhandled error in any task or callback, and on a signal.
 
     The first SIGINT or SIGTERM stops gracefully, the second cuts what drains, the third ends the
-    process at once. Off the main thread there are no signals.
+    process at once. Off the main thread there are no signals. Forked children have the signal
+    handlers that were there before.
 
     Args:
         mains: components, coroutines and async functions without arguments, in any mixture.
         finalize: plain or async functions, called in this order when all parts have stopped. Each
             is called, whatever the others do.
         on_exception: what an unhandled error does: "stop" (reported, status 1), "continue"
-            (reported), or a function of the exception and the event loop's context, which
-            reports by itself; when it raises, the application stops.
+            (logged), or a function of the exception and the event loop's context, which
+            reports by itself; when it raises, the application stops. What an event loop tells of
+            a single connection, such as an accept that the system refuses, is no such error: it
+            is logged.
         on_reload: a plain or async function, called on SIGHUP.
-        shutdown_timeout: how long the stop may take, finalizers included, in seconds. What is
-            left then is named in the report and cut; for all of that together there is one more
-            second.
+        shutdown_timeout: how long the stop may take, finalizers included, in seconds. It is one
+            deadline for all: a component drains until then, if its own `stop_timeout` is not over
+            sooner. What is left then is named in a warning and cut. What does not end even so, and
+            a finalizer that has not finished, is an error. There is a second more for that, one
+            for the finalizers, and one for what the event loop itself has to close.
         loop: "auto" takes uvloop when it is installed; "asyncio" and "uvloop" insist.
         debug: asyncio's debug mode; by default as PYTHONASYNCIODEBUG says.
         reraise_signals: after a stop by signal, raise it again for the handler that was there
@@ -51,32 +62,31 @@ def run(
 
     Raises:
         SystemExit: 1 after any error, all of which are reported, with the error (or a group of
-            them) as its cause; or as the application itself raised it.
+            them) as its cause; or as the application itself raised it; or 128 and the number of
+            the signal, where the process is the first of a container, which no signal kills.
         KeyboardInterrupt: it was stopped by SIGINT.
         StateError: an event loop is running in this thread.
         LoopNotAvailable: uvloop was insisted on, and is not installed.
     """
-    if not mains:
-        raise TypeError("run() needs at least one component, coroutine or async function")
-    if not 0 <= shutdown_timeout < math.inf:
-        raise ValueError(f"shutdown_timeout must be finite and >= 0, got {shutdown_timeout}")
-    if not (on_exception in ("stop", "continue") or callable(on_exception)):
-        raise ValueError(
-            f"on_exception must be 'stop', 'continue' or a function, got {on_exception!r}"
-        )
-    parts = [as_part(main) for main in mains]
     try:
+        parts = [as_part(main) for main in mains]
+        if not parts:
+            raise TypeError("run() needs at least one component, coroutine or async function")
+        seconds = _seconds(shutdown_timeout)
+        finalizers = _functions(finalize)
+        _check_functions(on_exception, on_reload)
         if _loop_runs():
             raise StateError("run() starts an event loop, and one is running in this thread")
+        fill_standard_descriptors()
         with asyncio.Runner(debug=debug, loop_factory=loop_factory(loop)) as runner:
             event_loop = runner.get_loop()
             application = Application(
                 event_loop,
                 parts,
-                finalizers=[finalize] if callable(finalize) else list(finalize),
+                finalizers=finalizers,
                 on_exception=on_exception,
                 on_reload=on_reload,
-                shutdown_timeout=shutdown_timeout,
+                shutdown_timeout=seconds,
             )
             event_loop.set_exception_handler(application.handle_exception)
             with Signals(
@@ -88,10 +98,48 @@ def run(
                 _run(event_loop, application)
                 _close(runner, application)
     finally:
-        for part in parts:
-            if isinstance(part, MainPart):
-                part.discard()
+        for main in mains:
+            # One that was never run is given up, so that nothing warns of it.
+            if inspect.iscoroutine(main) and inspect.getcoroutinestate(main) == "CORO_CREATED":
+                main.close()
     _leave(application, signals.received if reraise_signals else None)
+
+
+def _seconds(shutdown_timeout: object) -> float:
+    if isinstance(shutdown_timeout, bool) or not isinstance(shutdown_timeout, (int, float)):
+        raise TypeError(
+            f"shutdown_timeout must be a number of seconds, got {describe_kind(shutdown_timeout)}"
+        )
+    try:
+        seconds = float(shutdown_timeout)
+    except OverflowError:
+        bits = int(shutdown_timeout).bit_length()
+        raise ValueError(f"shutdown_timeout must be finite, got an int of {bits} bits") from None
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"shutdown_timeout must be finite and >= 0, got {shutdown_timeout}")
+    return seconds
+
+
+def _functions(finalize: object) -> list[Callable[[], object]]:
+    if callable(finalize):
+        return [finalize]
+    if not isinstance(finalize, Iterable):
+        raise TypeError(f"finalize must be a function or several, got {describe_kind(finalize)}")
+    functions = list(finalize)
+    for function in functions:
+        if not callable(function):
+            raise TypeError(f"finalize takes functions, got {describe_kind(function)}")
+    return functions
+
+
+def _check_functions(on_exception: object, on_reload: object) -> None:
+    if not (on_exception in ("stop", "continue") or callable(on_exception)):
+        raise ValueError(
+            "on_exception must be 'stop', 'continue' or a function, "
+            f"got {describe_choice(on_exception)}"
+        )
+    if not (on_reload is None or callable(on_reload)):
+        raise TypeError(f"on_reload must be a function, got {describe_kind(on_reload)}")
 
 
 def _run(event_loop: asyncio.AbstractEventLoop, application: Application) -> None:
@@ -136,4 +184,11 @@ def _leave(application: Application, received: signal.Signals | None) -> None:
     if application.leaving is not None:
         raise application.leaving
     if received is not None:
+        # Death by a signal does not write what is buffered.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                stream.flush()
         signal.raise_signal(received)
+        if signal.getsignal(received) is signal.SIG_DFL:
+            # The kernel spares process 1, the first one of a container, the default action.
+            raise SystemExit(128 + received)

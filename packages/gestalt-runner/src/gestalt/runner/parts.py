@@ -7,6 +7,10 @@ from typing import Any
 
 from gestalt.core import Component
 
+from .report import describe_kind, name_of
+
+WANTED = "run() takes components, coroutines and async functions"
+
 Main = Component | Coroutine[Any, Any, Any] | Callable[[], Awaitable[Any]]
 
 
@@ -24,8 +28,9 @@ class ComponentPart:
     async def wait(self) -> None:
         await self.component.wait_stopped()
 
-    def request_stop(self) -> None:
-        self.component.request_stop()
+    def request_stop(self, timeout: float) -> None:
+        """Begin to stop; the drain is cut after `timeout` seconds."""
+        self.component.request_stop(timeout=timeout)
 
     async def stop(self) -> None:
         await self.component.stop()
@@ -37,7 +42,7 @@ class MainPart:
     def __init__(self, main: Coroutine[Any, Any, Any] | Callable[[], Awaitable[Any]]) -> None:
         self._main = main
         self.started = False
-        self.name: str = getattr(main, "__name__", None) or type(main).__name__
+        self.name = name_of(main)
         self._task: asyncio.Task[Any] | None = None
 
     async def start(self) -> None:
@@ -52,7 +57,7 @@ class MainPart:
             if not self._task.cancelled():
                 self._task.result()
 
-    def request_stop(self) -> None:
+    def request_stop(self, _timeout: float) -> None:
         if self._task is not None:
             self._task.cancel()
 
@@ -60,15 +65,12 @@ class MainPart:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    def discard(self) -> None:
-        """Give up a coroutine that was never run, so that nothing warns of it."""
-        if self._task is None and inspect.iscoroutine(self._main):
-            self._main.close()
-
     async def _call(self, main: Any) -> Any:
         result = main()
         if not inspect.isawaitable(result):
-            raise TypeError(f"{self.name} must be an async function, it returned {result!r}")
+            raise TypeError(
+                f"{self.name} must be an async function, it returned {describe_kind(result)}"
+            )
         return await result
 
 
@@ -83,6 +85,10 @@ def as_part(main: Main) -> Part:
     """
     if isinstance(main, Component):
         return ComponentPart(main)
+    if inspect.isgeneratorfunction(main) or inspect.isasyncgenfunction(main):
+        raise TypeError(f"{WANTED}, got a generator function: {name_of(main)} yields")
     if inspect.iscoroutine(main) or (callable(main) and not isinstance(main, type)):
         return MainPart(main)
-    raise TypeError(f"run() takes components, coroutines and async functions, got {main!r}")
+    if isinstance(main, type) and issubclass(main, Component):
+        raise TypeError(f"{WANTED}, got {describe_kind(main)}: give an instance of it")
+    raise TypeError(f"{WANTED}, got {describe_kind(main)}")

@@ -1,6 +1,7 @@
 """What the runner tells: errors with their whole traceback, tasks with the place they hang at."""
 
 import asyncio
+import functools
 import logging
 import sys
 import traceback
@@ -12,9 +13,12 @@ logger = logging.getLogger("gestalt.runner")
 
 
 def report_error(message: str, error: BaseException) -> None:
-    """Log an error with its traceback; of an exception group, with that of every leaf."""
-    if not logger.isEnabledFor(logging.ERROR):
-        return
+    """Tell of an error that ends the application, with the traceback of every leaf of a group.
+
+    It is the only answer to why the application ended, so that it always gets out: to the handlers
+    of the logger, whether that is disabled or asked for severer things only, or to stderr when
+    none of them takes it.
+    """
     record = logger.makeRecord(
         logger.name,
         logging.ERROR,
@@ -30,12 +34,54 @@ def report_error(message: str, error: BaseException) -> None:
             error, max_group_width=sys.maxsize, max_group_depth=sys.maxsize
         ).format()
     ).rstrip("\n")
-    logger.handle(record)
+    try:
+        taken = _handle(record)
+    except Exception as failed:
+        why = "".join(traceback.format_exception(failed, chain=False)).rstrip("\n")
+        record.exc_text += f"\n\nA handler of the logger failed:\n{why}"
+        taken = False
+    if not taken:
+        (logging.lastResort or logging.StreamHandler()).emit(record)
+
+
+def _handle(record: logging.LogRecord) -> bool:
+    """Give a record to all handlers, whatever the logger itself thinks of it; does one take it?"""
+    if not logger.filter(record):
+        return False
+    taken = False
+    source: logging.Logger | None = logger
+    while source is not None:
+        for handler in source.handlers:
+            # Handlers that do nothing, of libraries, return None.
+            if record.levelno >= handler.level and handler.handle(record):
+                taken = True
+        source = source.parent if source.propagate else None
+    return taken
 
 
 def describe_tasks(tasks: Iterable[asyncio.Task[Any]]) -> str:
     """The names of tasks, each with the line that it waits at."""
     return "\n".join(sorted(f"  {task.get_name()}: {_place(task)}" for task in tasks))
+
+
+def describe_kind(value: object) -> str:
+    """What a value is, without its contents, which may be secret."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return "None" if value is None else f"an object of type {type(value).__name__}"
+
+
+def describe_choice(value: object) -> str:
+    """What was given where one of some words was wanted."""
+    return repr(value) if isinstance(value, str) else describe_kind(value)
+
+
+def name_of(function: object) -> str:
+    """How a function is called in messages; arguments that it was given in advance stay untold."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", None)
+    return name if isinstance(name, str) else type(function).__name__
 
 
 def _place(task: asyncio.Task[Any]) -> str:
