@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gestalt.core import Component, State
+from gestalt.core import Component, State, Timer
 
 
 class Plain(Component, at_once=True):
@@ -108,3 +108,14 @@ async def test_a_close_that_fails_is_raised_by_the_stop() -> None:
     with pytest.raises(OSError, match="stuck"):
         await plain.stop()
     assert plain.state is State.FAILED
+
+
+async def test_a_stop_by_a_task_that_a_plain_function_made_and_returned_is_from_within() -> None:
+    def tick() -> asyncio.Task[None]:
+        return asyncio.create_task(timer.stop())
+
+    timer = Timer.every(0.001, tick, stop_timeout=30.0)
+    await timer.start()
+    async with asyncio.timeout(10):
+        await timer.wait()
+    assert timer.state is State.STOPPED

@@ -102,7 +102,7 @@ class Component:
         error: BaseException | None = None
         try:
             if self.__at_once:
-                run_at_once(self.__run_open())
+                inside(life).run(run_at_once, self.__run_open())
             else:
                 life.opening = make_task(self.__run_open(), f"{self.name} start", inside(life))
                 await life.opening
