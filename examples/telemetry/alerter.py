@@ -6,7 +6,17 @@ from gestalt.amq import AmqError, connect
 from gestalt.core import Component, Handlers, Message
 
 from .count import Count
-from .messages import EXCHANGE, SERVICE, Cpu, Memory, Query, Sample, Statistics, codec
+from .messages import (
+    BROKER_TIMEOUT,
+    EXCHANGE,
+    SERVICE,
+    Cpu,
+    Memory,
+    Query,
+    Sample,
+    Statistics,
+    codec,
+)
 
 QUEUE = "telemetry.alerter"
 HOLD = 1.0
@@ -50,7 +60,7 @@ class Alerter(Component):
         self.alerts: list[str] = []
         self._cpu = Limit("CPU", 90.0)
         self._memory = Limit("memory", 90.0)
-        self._bus = connect(amqp, codec=codec)
+        self._bus = connect(amqp, codec=codec, start_timeout=BROKER_TIMEOUT)
         self._collector = self._bus.requester(SERVICE, timeout=2.0)
         self._handlers = Handlers()
         self._handlers.on(Cpu)(self._check_cpu)

@@ -8,6 +8,7 @@ from gestalt.net import DatagramEndpoint, StreamServer
 
 from .count import Count
 from .messages import (
+    BROKER_TIMEOUT,
     EXCHANGE,
     SERVICE,
     Ack,
@@ -45,7 +46,7 @@ class Collector(Component):
         self.window = Window(self.count)
         listen = DatagramEndpoint if url.startswith("udp:") else StreamServer
         self._server = listen(url, wire, on_message=handlers)
-        self._bus = connect(amqp, codec=codec) if amqp else None
+        self._bus = connect(amqp, codec=codec, start_timeout=BROKER_TIMEOUT) if amqp else None
         self._publisher = self._bus.publisher(EXCHANGE) if self._bus else None
 
     @property

@@ -102,6 +102,9 @@ wire = Wire(Mti(), codec)
 EXCHANGE = "telemetry"
 """The topic that samples are published on."""
 
+BROKER_TIMEOUT = 5.0
+"""How long a part that starts looks for the broker, in seconds."""
+
 SERVICE = "telemetry.collector"
 """The service that answers queries."""
 

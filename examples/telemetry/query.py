@@ -1,6 +1,5 @@
-"""`hatch run demo query cpu --last 30s`: asks the running collector, and prints its answer."""
+"""`hatch run demo query cpu --last 30s`: asks the running collector."""
 
-import re
 import sys
 
 from gestalt.amq import AmqError, connect
@@ -11,37 +10,40 @@ from .messages import SERVICE, Query, Statistics, codec
 TIMEOUT = 5.0
 """For the connection and for the answer, each in seconds."""
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "": 1.0}
 
+class Question:
+    """What is asked, and what was answered.
 
-def duration(text: str) -> float:
-    """Seconds: `30s`, `1.5m`, `500ms` or `30`.
+    Args:
+        what: about which value; one of SUBJECTS.
+        last: over how many seconds.
+        amqp: the collector's broker; None for that of the demo on this host.
 
-    Raises:
-        ValueError: it is no duration above 0.
+    Attributes:
+        answer: a line for each host.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|)", text)
-    if match is None or not (seconds := float(match[1]) * _UNITS[match[2]]):
-        raise ValueError(f"a duration is written like 30s, 1.5m or 500ms, not {text!r}")
-    return seconds
 
+    def __init__(self, what: str, last: float, amqp: str | None) -> None:
+        self.answer: list[str] = []
+        self._what = what
+        self._last = last
+        self._amqp = amqp
 
-async def ask(what: str, last: float, amqp: str | None) -> None:
-    """Ask, and print the answer; exits with status 1 where there is none."""
-    url = amqp or rendezvous.find()
-    if url is None:
-        sys.exit("No demo is running here: start one with `hatch run demo`, or name its --amqp.")
-    try:
-        async with connect(url, codec=codec, start_timeout=TIMEOUT, name="query") as bus:
-            requester = bus.requester(SERVICE, timeout=TIMEOUT)
-            answer: Statistics = await requester.request(Query(what, last), idempotent=True)
-    except AmqError as error:
-        sys.exit(f"The collector did not answer: {error}")
-    if not answer.hosts:
-        print(f"No {what} samples of the last {last:g} s.")
-    for host in answer.hosts:
-        print(
-            f"{host.host}: {what} over the last {last:g} s: mean {host.mean:.1f} {answer.unit}, "
-            f"{host.minimum:.1f} to {host.maximum:.1f}, now {host.latest:.1f} "
-            f"({host.count} values)"
-        )
+    async def ask(self) -> None:
+        """Ask; exits with a sentence where there is no answer."""
+        url = self._amqp or rendezvous.find()
+        if url is None:
+            sys.exit("No demo is running here: start one with `hatch run demo`, or name its --amqp")
+        query = Query(self._what, self._last)
+        try:
+            async with connect(url, codec=codec, start_timeout=TIMEOUT, name="query") as bus:
+                requester = bus.requester(SERVICE, timeout=TIMEOUT)
+                found: Statistics = await requester.request(query, idempotent=True)
+        except AmqError as error:
+            sys.exit(f"The collector did not answer: {error}")
+        about = f"{self._what} over the last {self._last:g} s"
+        self.answer = [
+            f"{host.host}: {about}: mean {host.mean:.1f} {found.unit}, "
+            f"{host.minimum:.1f} to {host.maximum:.1f}, now {host.latest:.1f} ({host.count} values)"
+            for host in found.hosts
+        ] or [f"No {self._what} samples of the last {self._last:g} s."]

@@ -1,51 +1,151 @@
-"""What a part says to the supervisor that runs it in a process of its own."""
+"""What a part says of itself: to the supervisor that runs it, or to the person who started it."""
 
 import asyncio
+import contextlib
 import json
-import os
-import stat
-import sys
+import socket
 from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Protocol
 
-from gestalt.core import Component
+from gestalt.core import Component, GestaltError, Timer
 
-Told = Callable[[], dict[str, Any]]
+from .screen import Screen
+from .table import Row
+
+ROWS_INTERVAL = 0.5
+"""How often a part with a table shows it, in seconds."""
+
+
+class Listener(Protocol):
+    """Who hears what a part says."""
+
+    async def open(self) -> None: ...
+
+    def tell(self, what: str, content: Any) -> None: ...
+
+    async def gone(self) -> None:
+        """Wait until nobody listens any more."""
+
+    async def close(self) -> None: ...
 
 
 class Supervised(Component):
-    """Starts and stops `parts`, tells the standard output so, and ends with the supervisor.
+    """Starts and stops `parts`, tells the listener so, and ends when it is gone.
 
     Args:
+        name: how the whole of them is called.
         parts: what does the work: started in order, stopped in reverse.
-        ready: what to say once they have started.
-        report: what to say once they have stopped.
+        listener: who is told.
+        ready: what to tell once they have started.
+        report: what to tell once they have stopped.
+        rows: a table to show all the time.
     """
 
-    def __init__(self, *parts: Component, ready: Told, report: Told) -> None:
-        super().__init__(stop_timeout=sum(part.stop_timeout for part in parts))
-        self._parts = parts
+    def __init__(
+        self,
+        name: str,
+        *parts: Component,
+        listener: Listener,
+        ready: Callable[[], dict[str, Any]] = dict,
+        report: Callable[[], dict[str, Any]] = dict,
+        rows: Callable[[], list[Row]] | None = None,
+    ) -> None:
+        super().__init__(name=name, stop_timeout=1 + sum(p.stop_timeout for p in parts))
+        self._parts = list(parts)
+        self._listener = listener
         self._ready = ready
         self._summary = report
+        if rows is not None:
+            show = Timer.every(ROWS_INTERVAL, lambda: listener.tell("rows", rows()), delay=0)
+            self._parts.append(show)
 
     async def _open(self) -> None:
+        await self._listener.open()
         for part in self._parts:
-            await part.start()
-        self._say("ready", self._ready())
-        # The supervisor holds the other end; it closes when the supervisor dies, however it dies.
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
-            asyncio.get_running_loop().add_reader(sys.stdin, self.request_stop)
+            try:
+                await part.start()
+            except (GestaltError, OSError) as error:
+                raise SystemExit(f"The {self.name} did not start: {error}") from None
+        self._listener.tell("ready", self._ready())
+        self._spawn(self._end_with_the_listener())
 
     async def _drain(self) -> None:
         for part in reversed(self._parts):
             await part.stop()
 
     async def _close(self) -> None:
-        asyncio.get_running_loop().remove_reader(sys.stdin)
         for part in reversed(self._parts):
             await part.stop()
-        self._say("report", self._summary())
+        self._listener.tell("report", self._summary())
+        await self._listener.close()
 
-    def _say(self, what: str, content: dict[str, Any]) -> None:
-        print(json.dumps({what: content}), flush=True)
+    async def _end_with_the_listener(self) -> None:
+        await self._listener.gone()
+        self.request_stop()
+
+
+class Supervisor:
+    """The supervisor as a listener: lines of JSON, over a socket that the part has inherited.
+
+    The supervisor holds the other end, which closes when it dies, however it dies.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def open(self) -> None:
+        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._socket)
+
+    def tell(self, what: str, content: Any) -> None:
+        if self._writer is None:
+            return
+        # A supervisor that is suspended reads nothing, and misses no table either.
+        if what == "rows":
+            if self._writer.transport.get_write_buffer_size():
+                return
+            content = [asdict(row) for row in content]
+        self._writer.write(json.dumps({what: content}).encode() + b"\n")
+
+    async def gone(self) -> None:
+        await self._reader.read()
+
+    async def close(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        # One that has died does not hear the last words.
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+
+class Person:
+    """Whoever has started one part alone."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._screen = Screen()
+        self._is_ready = False
+
+    async def open(self) -> None:
+        self._screen.open(f"The {self._name} starts.")
+
+    def tell(self, what: str, content: Any) -> None:
+        if what == "rows":
+            self._screen.show(content)
+        elif what == "ready":
+            self._is_ready = True
+            where = f" at {content['url']}" if "url" in content else ""
+            self._screen.say(f"The {self._name} is ready{where}; Ctrl-C ends it.")
+        elif self._is_ready and content:
+            self._screen.close()
+            values = ", ".join(f"{key} {value}" for key, value in content.items())
+            self._screen.say(f"The {self._name} has ended: {values}.")
+
+    async def gone(self) -> None:
+        await self._screen.gone.wait()
+
+    async def close(self) -> None:
+        self._screen.close()

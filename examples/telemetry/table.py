@@ -1,54 +1,47 @@
-"""The live table of the collector."""
+"""The rows of the table: what the collector has of the last minute."""
 
+from dataclasses import dataclass
 from operator import attrgetter
-
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-
-from gestalt.core import Component, Timer
 
 from .messages import Cpu, Disk, Memory, Network
 from .statistics import rates
 from .window import Window
 
-BARS = "▁▂▃▄▅▆▇█"
+LEVELS = 8
+"""How many heights a bar may have."""
+
+WIDTH = 30
+"""How many bars a row has at most."""
 
 
-class LiveTable(Component):
-    """Shows what the collector has of the last minute, twice a second, if there is a terminal."""
+@dataclass
+class Row:
+    """One line of the table.
 
-    def __init__(self, window: Window) -> None:
-        super().__init__()
-        self._window = window
-        # The standard output is for the report.
-        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
-        self._timer = Timer.every(0.5, self._refresh)
+    Attributes:
+        host: the name of the host.
+        what: how the value is called.
+        now: its latest value, with the unit; empty while there is none.
+        bars: the heights of the bars, from 0 to LEVELS - 1, the oldest first.
+        samples: how many samples of it came in the last minute.
+    """
 
-    async def _open(self) -> None:
-        if self._live.console.is_terminal:
-            self._live.start()
-            await self._timer.start()
-
-    async def _close(self) -> None:
-        await self._timer.stop()
-        self._live.stop()
-
-    def _refresh(self) -> None:
-        self._live.update(render(self._window), refresh=True)
+    host: str
+    what: str
+    now: str
+    bars: list[int]
+    samples: int
 
 
-def render(window: Window) -> Table:
+def rows(window: Window) -> list[Row]:
     """The last minute of every host."""
-    table = Table(title="Host telemetry, the last minute", caption="Ctrl-C ends the demo")
-    for column in ("host", "what", "now", "last minute", "samples"):
-        table.add_column(column, justify="right" if column in ("now", "samples") else "left")
+    found = []
     for host, cpu in window.of(Cpu).items():
-        percent = [s.percent for s in cpu]
-        table.add_row(host, "CPU", f"{percent[-1]:.0f} %", bars(percent, 100), f"{len(cpu)}")
+        percent = [each.percent for each in cpu]
+        found.append(Row(host, "CPU", f"{percent[-1]:.0f} %", bars(percent, 100), len(cpu)))
     for host, memory in window.of(Memory).items():
-        used = [100 * s.used / s.total for s in memory]
-        table.add_row(host, "memory", f"{used[-1]:.0f} %", bars(used, 100), f"{len(memory)}")
+        used = [100 * each.used / each.total for each in memory]
+        found.append(Row(host, "memory", f"{used[-1]:.0f} %", bars(used, 100), len(memory)))
     for kind, what, counter in (
         (Network, "network in", attrgetter("received")),
         (Network, "network out", attrgetter("sent")),
@@ -58,13 +51,17 @@ def render(window: Window) -> Table:
         for host, samples in window.of(kind).items():
             speeds = rates(samples, counter)
             now = f"{speeds[-1]:.0f} KiB/s" if speeds else ""
-            table.add_row(host, what, now, bars(speeds), f"{len(samples)}")
-    return table
+            found.append(Row(host, what, now, bars(speeds), len(samples)))
+    return found
 
 
-def bars(values: list[float], top: float | None = None, width: int = 30) -> str:
-    """A line of bars, each the greatest of the values that it stands for."""
+def bars(values: list[float], top: float | None = None) -> list[int]:
+    """The heights of at most WIDTH bars, each of the greatest of the values it stands for."""
     top = top or max(values, default=0) or 1
-    size = -(-len(values) // width) or 1
-    peaks = [max(values[n : n + size]) for n in range(0, len(values), size)]
-    return "".join(BARS[min(7, int(8 * max(0, peak) / top))] for peak in peaks)
+    return [min(LEVELS - 1, int(LEVELS * max(0, peak) / top)) for peak in peaks(values, WIDTH)]
+
+
+def peaks(values: list[float], count: int) -> list[float]:
+    """The greatest value of each of at most `count` equal stretches."""
+    size = -(-len(values) // count) or 1
+    return [max(values[n : n + size]) for n in range(0, len(values), size)]

@@ -1,47 +1,23 @@
 """The demo runs as the README says, and loses nothing, whatever dies."""
 
-import os
+import getpass
 import re
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-ROOT = Path(__file__).parents[2]
-DEADLINE = 30.0
+from demo import DEADLINE, Demos, connected, demos, part
 
-
-Start = Callable[..., subprocess.Popen[str]]
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a demo; one that still runs when the test ends is killed, and its parts with it."""
-    started: list[subprocess.Popen[str]] = []
-    # A query finds the demo of its own test, whatever else runs on this machine.
-    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
-
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        demo = subprocess.Popen(
-            [sys.executable, "-m", "examples.telemetry", *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(demo)
-        return demo
-
-    yield start
-    for demo in started:
-        demo.kill()
-        demo.communicate()
+def fixture(tmp_path: Path) -> Iterator[Demos]:
+    yield from demos(tmp_path)
 
 
 def finish(demo: subprocess.Popen[str]) -> tuple[int, str]:
@@ -55,31 +31,13 @@ def finish(demo: subprocess.Popen[str]) -> tuple[int, str]:
     return demo.returncode, out
 
 
-def part(demo: subprocess.Popen[str], name: str, done: Callable[[psutil.Process], bool]) -> int:
-    """The process of one part, as soon as it is so far."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        for child in psutil.Process(demo.pid).children():
-            try:
-                if name in child.cmdline() and done(child):
-                    return child.pid
-            except psutil.Error:
-                continue
-        time.sleep(0.01)
-    raise AssertionError(f"there is no {name}")
-
-
-def connected(process: psutil.Process) -> bool:
-    return any(each.status == psutil.CONN_ESTABLISHED for each in process.net_connections())
-
-
 def counts(out: str) -> dict[str, int]:
     (found,) = re.findall(r"sent (\d+), received (\d+), lost (\d+) samples", out)
     return dict(zip(("sent", "received", "lost"), map(int, found), strict=True))
 
 
-def test_the_demo_ends_after_its_time_and_has_lost_nothing(start: Start) -> None:
-    status, out = finish(start("--seconds", "1.5"))
+def test_the_demo_ends_after_its_time_and_has_lost_nothing(fixture: Demos) -> None:
+    status, out = finish(fixture.start("--seconds", "1.5"))
     assert status == 0, out
     seen = counts(out)
     assert seen["sent"] == seen["received"] > 10
@@ -88,32 +46,31 @@ def test_the_demo_ends_after_its_time_and_has_lost_nothing(start: Start) -> None
     assert int(alerted) == seen["sent"]
 
 
-def test_over_udp_losses_are_counted(start: Start) -> None:
-    status, out = finish(start("--seconds", "1.5", "--transport", "udp"))
+def test_over_udp_losses_are_counted(fixture: Demos) -> None:
+    status, out = finish(fixture.start("--seconds", "1.5", "--transport", "udp"))
     seen = counts(out)
     assert seen["sent"] > 10
     assert seen["received"] + seen["lost"] == seen["sent"]
     assert status == (seen["lost"] > 0), out
 
 
-def test_the_demo_ends_by_ctrl_c_with_its_summary(start: Start) -> None:
-    demo = start()
-    part(demo, "agent", connected)
+def test_the_demo_ends_by_ctrl_c_with_its_summary(fixture: Demos) -> None:
+    demo = fixture.start()
+    part(demo.pid, "agent", connected)
     demo.send_signal(signal.SIGINT)
     status, out = finish(demo)
     assert status == 0, out
     assert counts(out)["lost"] == 0
 
 
-def test_a_query_is_answered_by_the_running_collector(start: Start) -> None:
-    demo = start()
-    part(demo, "agent", connected)
-    end = time.monotonic() + DEADLINE
+def test_a_query_is_answered_by_the_running_collector(fixture: Demos) -> None:
+    demo = fixture.start()
+    part(demo.pid, "agent", connected)
     while True:
-        # The demo tells where it is when all of it runs, and the first samples are under way.
-        query = start("query", "cpu", "--last", "30s")
+        # The first samples are still under way when the collector is ready.
+        query = fixture.start("query", "cpu", "--last", "30s")
         out, err = query.communicate(timeout=DEADLINE)
-        if "mean" in out or time.monotonic() > end:
+        if "No cpu samples" not in out:
             break
     assert (query.returncode, err) == (0, "")
     (found,) = re.findall(r"cpu over the last 30 s: mean ([\d.]+) %, ([\d.]+) to ([\d.]+)", out)
@@ -124,24 +81,123 @@ def test_a_query_is_answered_by_the_running_collector(start: Start) -> None:
     assert status == 0, out
 
 
-def test_a_query_without_a_demo_says_so(start: Start) -> None:
-    out, err = (query := start("query", "memory")).communicate(timeout=DEADLINE)
+def test_a_query_without_a_demo_says_so(fixture: Demos) -> None:
+    out, err = (query := fixture.start("query", "memory")).communicate(timeout=DEADLINE)
     assert query.returncode == 1
     assert "No demo is running" in err
     assert out == ""
 
 
-def test_a_query_of_no_duration_is_refused(start: Start) -> None:
-    _, err = (query := start("query", "memory", "--last", "soon")).communicate(timeout=DEADLINE)
-    assert query.returncode == 2
-    assert "soon" in err
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["query", "memory", "--last", "soon"], "like 30s, 1.5m or 500ms, not 'soon'"),
+        (["query", "memory", "--last", "0s"], "like 30s, 1.5m or 500ms, not '0s'"),
+        (["query", "memory", "--last"], "expected one argument"),
+        (["query"], "required: what"),
+        (["query", "weather"], "invalid choice: 'weather'"),
+        (["query", "cpu", "--amqp", "http://me:secret@host"], "like amqp://user:password@host"),
+        (["--seconds", "-1"], "not '-1'"),
+        (["--seconds", "nan"], "not 'nan'"),
+        (["--seconds", "9" * 400], "a duration is written like"),
+        (["--transport", "pigeon"], "invalid choice: 'pigeon'"),
+        (["--amqp", "amqp://me:secret@host:99999"], "like amqp://user:password@host"),
+        (["agent"], "required: --collector"),
+        (["agent", "--collector", "9000"], "'9000' is no address"),
+        (["agent", "--collector", "tcp://127.0.0.1:9000", "--interval", "0"], "not '0'"),
+        (["collector", "--listen", "tcp://127.0.0.1"], "the port is missing"),
+        (["alerter"], "required: --amqp"),
+        (["broker", "--port", "70000"], "a number from 0 to 65535, not '70000'"),
+        (["nonsense"], "invalid choice: 'nonsense'"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_a_wrong_argument_gets_a_sentence_and_status_2(
+    fixture: Demos, arguments: list[str], said: str
+) -> None:
+    out, err = (demo := fixture.start(*arguments)).communicate(timeout=DEADLINE)
+    assert (demo.returncode, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert "secret" not in err
+
+
+def test_output_that_is_piped_is_a_line_for_each_second(fixture: Demos) -> None:
+    status, out = finish(fixture.start("--seconds", "3", FORCE_COLOR="1"))
+    assert status == 0, out
+    lines = [line for line in out.splitlines() if re.match(r"\d\d:\d\d:\d\d .*CPU \d+ %", line)]
+    assert len(lines) >= 2
+    assert "network in" in lines[0]
+    assert "\x1b" not in out
+
+
+def test_a_reader_that_has_seen_enough_ends_the_demo_without_a_traceback(fixture: Demos) -> None:
+    demo = fixture.start()
+    assert demo.stdout is not None
+    assert demo.stderr is not None
+    for _ in range(2):
+        assert demo.stdout.readline()
+    demo.stdout.close()
+    assert demo.wait(DEADLINE) == 1
+    assert demo.stderr.read() == ""
+    demo.stdout = None
+
+
+def test_output_that_cannot_be_written_is_named(fixture: Demos) -> None:
+    with Path("/dev/full").open("w") as full:
+        demo = fixture.start(stdout=full)
+        _, err = demo.communicate(timeout=DEADLINE)
+    assert demo.returncode == 1
+    assert err == "The output cannot be written: No space left on device\n"
+
+
+def test_a_query_that_nobody_reads_ends_without_a_traceback(fixture: Demos) -> None:
+    for arguments in (["query", "cpu"], ["--help"]):
+        query = fixture.start(*arguments)
+        assert query.stdout is not None
+        assert query.stderr is not None
+        query.stdout.close()
+        query.wait(DEADLINE)
+        assert "Traceback" not in query.stderr.read()
+        query.stdout = None
+
+
+def test_of_two_demos_a_query_finds_the_one_that_runs(fixture: Demos) -> None:
+    demos = [fixture.start(), fixture.start()]
+    for demo in demos:
+        part(demo.pid, "agent", connected)
+    for demo in reversed(demos):
+        query = fixture.start("query", "memory")
+        out, err = query.communicate(timeout=DEADLINE)
+        assert (query.returncode, err) == (0, "")
+        assert "memory" in out
+        demo.send_signal(signal.SIGTERM)
+        status, out = finish(demo)
+        assert status == 0, out
+    query = fixture.start("query", "memory")
+    assert "No demo is running" in query.communicate(timeout=DEADLINE)[1]
+
+
+def test_what_a_killed_demo_has_left_is_removed_by_the_next_query(
+    fixture: Demos, tmp_path: Path
+) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    demo = fixture.start("--seconds", "1")
+    finish(demo)
+    (tmp_path / f"gestalt-telemetry-{getpass.getuser()}-{dead.pid}.url").write_text(
+        "amqp://127.0.0.1:1/"
+    )
+    query = fixture.start("query", "memory")
+    assert "No demo is running" in query.communicate(timeout=DEADLINE)[1]
+    assert fixture.files() == []
 
 
 @pytest.mark.slow
-def test_a_collector_that_is_killed_costs_no_sample(start: Start) -> None:
-    demo = start("--seconds", "4")
-    part(demo, "agent", connected)
-    psutil.Process(part(demo, "collector", connected)).kill()
+def test_a_collector_that_is_killed_costs_no_sample(fixture: Demos) -> None:
+    demo = fixture.start("--seconds", "4")
+    part(demo.pid, "agent", connected)
+    psutil.Process(part(demo.pid, "collector", connected)).kill()
     status, out = finish(demo)
     assert status == 0, out
     assert counts(out)["lost"] == 0
@@ -149,10 +205,10 @@ def test_a_collector_that_is_killed_costs_no_sample(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_an_alerter_that_is_killed_misses_no_sample(start: Start) -> None:
-    demo = start("--seconds", "4")
-    part(demo, "agent", connected)
-    psutil.Process(part(demo, "alerter", connected)).kill()
+def test_an_alerter_that_is_killed_misses_no_sample(fixture: Demos) -> None:
+    demo = fixture.start("--seconds", "4")
+    part(demo.pid, "agent", connected)
+    psutil.Process(part(demo.pid, "alerter", connected)).kill()
     status, out = finish(demo)
     assert status == 0, out
     assert counts(out)["lost"] == 0
@@ -160,9 +216,9 @@ def test_an_alerter_that_is_killed_misses_no_sample(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_no_part_outlives_a_demo_that_is_killed(start: Start) -> None:
-    demo = start()
-    agent = psutil.Process(part(demo, "agent", connected))
+def test_no_part_outlives_a_demo_that_is_killed(fixture: Demos) -> None:
+    demo = fixture.start()
+    agent = psutil.Process(part(demo.pid, "agent", connected))
     parts = psutil.Process(demo.pid).children()
     assert agent in parts
     assert len(parts) == 4
