@@ -1,10 +1,12 @@
 """A contender's process: calls one function, once to warm up and once measured.
 
-Commands come as lines of JSON on the standard input, answers leave as lines of JSON on what was the
-standard output. Whatever the contender prints goes to the standard error.
+Commands come as lines of JSON on what was the standard input, answers leave as lines of JSON on
+what was the standard output. The contender itself reads nothing, and whatever it prints goes to the
+standard error.
 
 Commands: `{"call": ...}` runs the function once, `{"finish": ...}` tells a server that its client
-is done. The end of the input ends the process. Answers: `{"ready": ...}`, `{"done": ...}`,
+is done. The end of the input ends the process and what it has started, since the harness is gone.
+Answers: `{"ready": ...}`, `{"done": ...}`,
 `{"unavailable": sentence}`, `{"failed": traceback}`.
 """
 
@@ -19,7 +21,7 @@ import inspect
 import json
 import os
 import queue
-import sys
+import signal
 import threading
 import time
 import traceback
@@ -34,13 +36,15 @@ class Child:
     def __init__(self, commands: TextIO, answers: TextIO) -> None:
         self._answers = answers
         self._commands = commands
-        self._calls: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._pid = os.getpid()
+        self._calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._run: Run | None = None
 
     def serve(self) -> None:
         """Carry out calls, one after the other, until the input ends."""
         threading.Thread(target=self._read, daemon=True).start()
-        while (call := self._calls.get()) is not None:
+        while True:
+            call = self._calls.get()
             answer: dict[str, Any]
             try:
                 answer = {"done": self._call(call)}
@@ -66,9 +70,14 @@ class Child:
                 self._calls.put(call)
             elif self._run is not None:
                 self._run.finish(command["finish"])
-        self._calls.put(None)
+        if os.getpgrp() == self._pid:
+            os.killpg(self._pid, signal.SIGKILL)
+        os._exit(1)
 
     def _answer(self, answer: dict[str, Any]) -> None:
+        if os.getpid() != self._pid:
+            # A contender has forked, and its child has come back in its place.
+            os._exit(0)
         self._answers.write(json.dumps(answer) + "\n")
         self._answers.flush()
 
@@ -119,9 +128,11 @@ def version(package: str | None) -> str | None:
 
 def main() -> None:
     """Serve on this process's pipes."""
+    commands = os.fdopen(os.dup(0), encoding="utf-8")
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    Child(sys.stdin, answers).serve()
+    Child(commands, answers).serve()
 
 
 if __name__ == "__main__":

@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import math
+import os
 import pkgutil
+import shutil
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from benchmarks.harness import floors, report
-from benchmarks.harness.model import Benchmark, Unavailable
-from benchmarks.harness.process import ContenderError
-from benchmarks.harness.rounds import Effort, cases
+from benchmarks.harness.model import Benchmark, Contender, Unavailable
+from benchmarks.harness.process import GRACE
+from benchmarks.harness.rounds import Effort, SetupError, cases
 from benchmarks.harness.summary import Case
 
 HERE = Path(__file__).parents[1]
+INTERRUPTED = 128 + signal.SIGINT
 SUITES = sorted(path.name for path in HERE.iterdir() if path.is_dir() and path.name != "harness")
 SUITES = [suite for suite in SUITES if any((HERE / suite).glob("*.py"))]
 
@@ -39,8 +45,18 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one very short round of each first case: proves that it runs, measures nothing",
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="measure each contender N times")
-    parser.add_argument("--seconds", type=float, metavar="S", help="the length of one measurement")
+    parser.add_argument("--rounds", type=count, metavar="N", help="measure each contender N times")
+    parser.add_argument(
+        "--seconds", type=duration, metavar="S", help="the length of one measurement"
+    )
+    parser.add_argument(
+        "--grace",
+        type=duration,
+        default=GRACE,
+        metavar="S",
+        help="end a contender that takes S seconds more than three times what it was asked for, "
+        "and go on without it (%(default)g)",
+    )
     parser.add_argument(
         "--only",
         action="append",
@@ -48,10 +64,39 @@ def parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         help="only contenders whose name contains TEXT, and the reference; may be repeated",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to FILE")
+    parser.add_argument("--json", type=writable, metavar="FILE", help="write all numbers to FILE")
     parser.add_argument("--check", action="store_true", help="fail below the floors in floors.toml")
     parser.add_argument("--list", action="store_true", help="list what there is to measure")
     return parser
+
+
+def count(text: str) -> int:
+    """How often: a whole number above 0."""
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"a count is a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def duration(text: str) -> float:
+    """How long: a number of seconds above 0."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"a duration is a number above 0, not {text!r}")
+    return seconds
+
+
+def writable(text: str) -> Path:
+    """A file that can be written: what was measured for long is not to be lost in the end."""
+    path = Path(text)
+    try:
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text} cannot be written: {error.strerror}") from None
+    return path
 
 
 def load(suite: str, names: Sequence[str] = ()) -> dict[str, Benchmark]:
@@ -84,55 +129,105 @@ def effort(arguments: argparse.Namespace) -> Effort:
         warmup=warmup,
         quick=arguments.quick,
         first_case=arguments.smoke,
+        grace=arguments.grace,
     )
 
 
 def progress(text: str) -> None:
     """Show on a terminal what runs."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    if not sys.stderr.isatty():
+        return
+    if os.environ.get("TERM") == "dumb":
+        if text:
+            print(text, file=sys.stderr, flush=True)
+        return
+    # A line that is broken could not be taken back.
+    shown = text[: shutil.get_terminal_size().columns - 1]
+    print(f"\r\033[K{shown}", end="", file=sys.stderr, flush=True)
 
 
-async def measure(arguments: argparse.Namespace) -> tuple[list[Case], list[str]]:
-    """Measure all that the command line names and print each table when it is there.
+class Measurement:
+    """What the command line names, measured one after the other.
 
-    Returns:
-        the cases, and a sentence for each benchmark that cannot be measured here.
+    Attributes:
+        cases: what was measured.
+        failures: a sentence for each benchmark and contender that could not be.
     """
-    measured, lacking = [], []
-    for name, benchmark in load(arguments.suite, arguments.names).items():
-        try:
-            async for case in cases(
-                name,
-                benchmark,
-                effort(arguments),
-                chosen=lambda c: not arguments.only or any(t in c.name for t in arguments.only),
-                progress=progress,
-            ):
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.cases: list[Case] = []
+        self.failures: list[str] = []
+        self._effort = effort(arguments)
+        self._only: list[str] = arguments.only
+        self._benchmarks = load(arguments.suite, arguments.names)
+        if self._only and not any(
+            self._is_chosen(contender)
+            for benchmark in self._benchmarks.values()
+            for contender in benchmark.contenders
+        ):
+            raise LookupError(f"no contender has {' or '.join(self._only)} in its name")
+
+    async def run(self) -> None:
+        """Measure, and print each table when it is there."""
+        for name, benchmark in self._benchmarks.items():
+            try:
+                await self._measure(name, benchmark)
+            except (Unavailable, SetupError) as error:
+                self.failures.append(f"{name} was not measured: {error}")
+
+    async def _measure(self, name: str, benchmark: Benchmark) -> None:
+        measured = cases(name, benchmark, self._effort, chosen=self._is_chosen, progress=progress)
+        async with aclosing(measured):
+            async for case in measured:
                 progress("")
                 print(report.markdown(case), flush=True)
-                measured.append(case)
-        except Unavailable as error:
-            lacking.append(f"{name} was not measured: {error}")
-    return measured, lacking
+                self.cases.append(case)
+                where = f"{name}{f' ({case.name})' if case.name else ''}"
+                self.failures += [f"{where}: {error}" for error in case.failed.values()]
+
+    def _is_chosen(self, contender: Contender) -> bool:
+        return not self._only or any(text in contender.name for text in self._only)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = parser().parse_args(argv)
     try:
-        if arguments.list:
-            for name, benchmark in load(arguments.suite, arguments.names).items():
-                print(f"{name}: {', '.join(c.name for c in benchmark.contenders)}")
-            return 0
-        measured, failures = asyncio.run(measure(arguments))
-    except (ContenderError, LookupError) as error:
+        measurement = Measurement(arguments)
+    except LookupError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
+        return 2
+    try:
+        return listed(arguments) if arguments.list else carry_out(measurement, arguments)
+    except BrokenPipeError:
+        # Whoever read the tables has seen enough; what is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def listed(arguments: argparse.Namespace) -> int:
+    """Print what there is to measure."""
+    for name, benchmark in load(arguments.suite, arguments.names).items():
+        print(f"{name}: {', '.join(c.name for c in benchmark.contenders)}")
+    sys.stdout.flush()
+    return 0
+
+
+def carry_out(measurement: Measurement, arguments: argparse.Namespace) -> int:
+    """Measure, and judge what came of it."""
+    status = 0
+    try:
+        asyncio.run(measurement.run())
+    except KeyboardInterrupt:
+        progress("")
+        print("benchmarks: interrupted", file=sys.stderr)
+        status = INTERRUPTED
+    failures = measurement.failures
     if arguments.json:
-        report.write(arguments.json, measured)
-    if arguments.check:
-        failures += floors.check(measured, floors.load(HERE / "floors.toml"))
+        report.write(arguments.json, measurement.cases)
+    if arguments.check and not status:
+        failures += floors.check(measurement.cases, floors.load(HERE / "floors.toml"))
+    progress("")
     for failure in failures:
         print(f"benchmarks: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    return status or (1 if failures else 0)

@@ -12,6 +12,11 @@ from benchmarks.harness.model import Unavailable
 
 ROOT = Path(__file__).parents[2]
 
+TELL = "import sys; print(sys.executable)"
+
+TIMEOUT = 300.0
+"""How long hatch may take to make an environment, in seconds."""
+
 
 @functools.cache
 def interpreter(environment: str) -> str:
@@ -26,17 +31,22 @@ def interpreter(environment: str) -> str:
     # The marks that the outer `hatch run` leaves must not reach the inner one.
     marks = ("HATCH_ENV_ACTIVE", "VIRTUAL_ENV")
     variables = {key: value for key, value in os.environ.items() if key not in marks}
-    found = subprocess.run(
-        [hatch, "-q", "run", f"{environment}:python", "-c", "import sys; print(sys.executable)"],
-        capture_output=True,
-        check=False,
-        cwd=ROOT,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=300,
-    )
+    try:
+        found = subprocess.run(
+            [hatch, "-q", "run", f"{environment}:python", "-c", TELL],
+            capture_output=True,
+            check=False,
+            cwd=ROOT,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=TIMEOUT,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(f"hatch cannot make the environment {environment}: {error}") from None
     if found.returncode:
         reason = found.stderr.strip()
         raise Unavailable(f"hatch cannot make the environment {environment}: {reason}")
-    return found.stdout.splitlines()[-1]
+    if not (lines := found.stdout.splitlines()):
+        raise Unavailable(f"hatch does not tell the Python of the environment {environment}")
+    return lines[-1]

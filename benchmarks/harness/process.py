@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import math
 import os
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from benchmarks.harness.environments import interpreter
-from benchmarks.harness.model import Contender, Function, Options, Unavailable
+from benchmarks.harness.launch import ContenderError, Process, start
+from benchmarks.harness.model import Contender, Function, Options
 
-ROOT = Path(__file__).parents[2]
-LINE = 1 << 20
-"""The longest answer of a child, in bytes; a failed one's traceback is an answer."""
+GRACE = 30.0
+"""How long a call may take beyond three times its length, in seconds."""
 
-
-class ContenderError(Exception):
-    """A contender failed, hung, or gave no result. The sentence names it."""
+CHILD_GRACE = 5.0
+"""How long the harness waits beyond the child's own deadline, in seconds: that one says more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,65 +43,6 @@ class Sample:
         return self.cpu / self.count
 
 
-class Process:
-    """One running child."""
-
-    def __init__(self, label: str, process: asyncio.subprocess.Process, errors: IO[bytes]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._label = label
-        self._stdin = process.stdin
-        self._stdout = process.stdout
-        self._errors = errors
-
-    def send(self, command: Options) -> None:
-        """Write a command; they are far smaller than the pipe's buffer."""
-        self._stdin.write(json.dumps(command).encode() + b"\n")
-
-    async def answer(self, kind: str) -> dict[str, Any]:
-        """Wait for an answer of this kind."""
-        line = await self._stdout.readline()
-        if not line:
-            raise ContenderError(f"{self._label} ended too early\n{self._printed()}")
-        answer = json.loads(line)
-        if "unavailable" in answer:
-            raise Unavailable(answer["unavailable"])
-        if "failed" in answer:
-            raise ContenderError(f"{self._label} failed\n{answer['failed']}{self._printed()}")
-        if kind not in answer:
-            raise ContenderError(f"{self._label}: {', '.join(answer)} came instead of {kind}")
-        found: dict[str, Any] = answer[kind]
-        return found
-
-    def _printed(self) -> str:
-        self._errors.seek(0)
-        return self._errors.read().decode(errors="replace")
-
-
-@asynccontextmanager
-async def start(label: str, python: str) -> AsyncIterator[Process]:
-    """Start a child under an interpreter; it is gone when the context ends."""
-    places = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
-    with tempfile.TemporaryFile() as errors:
-        process = await asyncio.create_subprocess_exec(
-            python,
-            "-m",
-            "benchmarks.harness.child",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
-            limit=LINE,
-        )
-        try:
-            yield Process(label, process, errors)
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-
-
 def cores(count: int, *, pin: bool) -> Sequence[int | None]:
     """Return a core for each of `count` processes, or None where binding makes no sense."""
     allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -120,7 +58,7 @@ async def measure(
     seconds: float,
     warmup: float,
     pin: bool,
-    grace: float = 30.0,
+    grace: float = GRACE,
 ) -> Sample:
     """Run a contender in processes of its own: warm up, then measure.
 
@@ -164,11 +102,13 @@ async def measure(
                 for function, core in zip(functions, bound, strict=True)
             ]
             try:
-                # The child's own deadline comes first: it shows where it hangs.
-                async with asyncio.timeout(deadline + 5):
+                async with asyncio.timeout(deadline + CHILD_GRACE):
                     answers = await call(processes, calls)
             except TimeoutError:
-                raise ContenderError(f"{contender.name} did not end in {deadline} s") from None
+                raise ContenderError(
+                    f"{contender.name} did not end within {deadline:g} s",
+                    "".join(process.printed for process in processes),
+                ) from None
         return sample(contender, answers)
 
 
@@ -202,6 +142,11 @@ def sample(contender: Contender, answers: Sequence[dict[str, Any]]) -> Sample:
     if len(results) != 1:
         raise ContenderError(f"{contender.name}: {len(results)} of its functions gave a Measured")
     result = results[0]
+    measured = {"count": result["count"], "seconds": result["seconds"]}
+    measured |= {f"cpu of process {n}": each["cpu"] for n, each in enumerate(answers, 1)}
+    for name, value in {**measured, **result["extra"]}.items():
+        if not is_number(value):
+            raise ContenderError(f"{contender.name} gave {value!r} as its {name}, not a number")
     if result["count"] <= 0 or result["seconds"] <= 0:
         raise ContenderError(
             f"{contender.name} did {result['count']} in {result['seconds']} s: nothing to compare"
@@ -213,6 +158,11 @@ def sample(contender: Contender, answers: Sequence[dict[str, Any]]) -> Sample:
         extra=result["extra"],
         version=result["version"],
     )
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def path(function: Function) -> str:

@@ -31,6 +31,9 @@ def markdown(case: Case) -> str:
     rows = []
     for contender in case.contenders:
         name = contender.name
+        if name in case.failed:
+            blank = [""] * (len(columns) - 4)
+            rows.append([name, "failed", *blank, contender.work, contender.guarantees])
         if name not in case.rounds:
             continue
         version = case.rounds[name][0].version
@@ -46,6 +49,7 @@ def markdown(case: Case) -> str:
         rows.append([*cells, contender.work, contender.guarantees])
     lines = [heading, "", line(columns), line(["---"] * len(columns)), *map(line, rows)]
     below = [f"{name} was not measured: {why}" for name, why in case.unavailable.items()]
+    below += [f"{name} failed: {error.sentence}" for name, error in case.failed.items()]
     if case.compared():
         below.insert(0, f"Ratios are to {case.reference}, round by round.")
     if case.note:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import traceback
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
+from benchmarks.harness.launch import ContenderError
 from benchmarks.harness.model import Benchmark, Contender, Unavailable
-from benchmarks.harness.process import Sample, measure
+from benchmarks.harness.process import GRACE, Sample, measure
 from benchmarks.harness.summary import Case
+
+
+class SetupError(Exception):
+    """What a benchmark needs around it could not be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,7 @@ class Effort:
         warmup: the length of the call before it.
         quick: whether the benchmark's quick length applies.
         first_case: whether the other cases are left out.
+        grace: how long a call may take beyond three times its length, in seconds.
     """
 
     rounds: int = 5
@@ -27,6 +35,7 @@ class Effort:
     warmup: float = 0.3
     quick: bool = False
     first_case: bool = False
+    grace: float = GRACE
 
     def length(self, benchmark: Benchmark) -> float:
         """The length of a measured call, in seconds."""
@@ -48,7 +57,7 @@ async def cases(
     *,
     chosen: Callable[[Contender], bool] = lambda contender: True,
     progress: Callable[[str], None] = lambda text: None,
-) -> AsyncIterator[Case]:
+) -> AsyncGenerator[Case, None]:
     """Measure a benchmark and give each of its cases when it is done.
 
     Args:
@@ -58,17 +67,27 @@ async def cases(
         chosen: picks contenders; the reference always takes part.
         progress: is told what runs.
 
+    A contender that fails, hangs or gives no result costs its own row of the case.
+
     Raises:
-        ContenderError: a contender failed, hung, or gave no result.
+        Unavailable: the benchmark cannot be measured here.
+        SetupError: what it needs around it could not be made.
     """
     contenders = [c for c in benchmark.contenders if c.name == benchmark.reference or chosen(c)]
-    with benchmark.setup() as given:
+    with ExitStack() as stack:
+        try:
+            given = stack.enter_context(benchmark.setup())
+        except Unavailable:
+            raise
+        except Exception as error:
+            raise SetupError(f"its setup failed\n{traceback.format_exc()}") from error
         for case, options in benchmark.cases.items():
             rounds: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
             unavailable: dict[str, str] = {}
+            failed: dict[str, ContenderError] = {}
             for number in range(effort.rounds):
                 for contender in order(contenders, number):
-                    if contender.name in unavailable:
+                    if contender.name in unavailable or contender.name in failed:
                         continue
                     progress(f"{name} {case} {number + 1}/{effort.rounds}: {contender.name}")
                     try:
@@ -78,9 +97,14 @@ async def cases(
                             seconds=effort.length(benchmark),
                             warmup=effort.warmup,
                             pin=benchmark.pin,
+                            grace=effort.grace,
                         )
                     except Unavailable as error:
                         unavailable[contender.name] = str(error)
+                        del rounds[contender.name]
+                    except ContenderError as error:
+                        failed[contender.name] = error
+                        del rounds[contender.name]
                     else:
                         rounds[contender.name].append(measured)
             yield Case(
@@ -90,8 +114,9 @@ async def cases(
                 title=benchmark.title,
                 reference=benchmark.reference,
                 contenders=contenders,
-                rounds={key: value for key, value in rounds.items() if key not in unavailable},
+                rounds=rounds,
                 unavailable=unavailable,
+                failed=failed,
                 note=benchmark.note,
             )
             if effort.first_case:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
+from benchmarks.harness.launch import ContenderError
 from benchmarks.harness.model import Contender
 from benchmarks.harness.process import Sample
 
@@ -46,6 +47,7 @@ class Case:
     contenders: Sequence[Contender]
     rounds: Rounds
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, ContenderError] = field(default_factory=dict)
     note: str = ""
 
     def rate(self, contender: str) -> Spread:
@@ -107,4 +109,5 @@ class Case:
             "reference": self.reference,
             "contenders": rows,
             "unavailable": dict(self.unavailable),
+            "failed": {name: str(error) for name, error in self.failed.items()},
         }

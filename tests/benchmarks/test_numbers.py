@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from benchmarks.harness import Benchmark, Contender, Run, cli, floors, report
 from benchmarks.harness.floors import Floor
+from benchmarks.harness.launch import ContenderError
 from benchmarks.harness.process import Sample
 from benchmarks.harness.rounds import Effort, order
 from benchmarks.harness.summary import Case, Spread
@@ -170,8 +171,48 @@ def test_the_effort_that_the_command_line_asks_for(
 
 
 def test_a_name_that_no_benchmark_has_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["core", "absent", "--list"]) == 1
+    assert cli.main(["core", "absent", "--list"]) == 2
     assert "no benchmark is named absent" in capsys.readouterr().err
+
+
+def test_a_contender_that_nobody_has_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["core", "--only", "absent", "--list"]) == 2
+    assert "no contender has absent in its name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "required: suite"),
+        (["weather"], "invalid choice: 'weather'"),
+        (["core", "--rounds", "0"], "a whole number above 0, not '0'"),
+        (["core", "--rounds", "-1"], "not '-1'"),
+        (["core", "--seconds", "nan"], "a number above 0, not 'nan'"),
+        (["core", "--seconds", "soon"], "a number above 0, not 'soon'"),
+        (["core", "--grace", "inf"], "a number above 0, not 'inf'"),
+        (["core", "--quick", "--smoke"], "not allowed with"),
+        (["core", "--json", "/nowhere/at/all.json"], "/nowhere/at/all.json cannot be written"),
+    ],
+)
+def test_a_wrong_argument_gets_a_sentence_and_status_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_row_of_a_contender_that_failed_says_so() -> None:
+    failed = {"others": ContenderError("others (process) did not end within 3 s", "the stack")}
+    failing = case(contenders=contenders("ours", "others", "theirs"), failed=failed)
+    shown = report.markdown(failing)
+    rows = [line.split(" | ") for line in shown.splitlines() if line.startswith("|")]
+    assert [len(row) for row in rows] == [9] * 5
+    assert rows[3][:3] == ["| others", "failed", ""]
+    assert "others failed: others (process) did not end within 3 s" in shown
+    assert "the stack" not in shown
+    assert "the stack" in failing.json()["failed"]["others"]
 
 
 def test_a_contender_is_either_alone_or_a_pair() -> None:

@@ -1,12 +1,14 @@
 """Contenders in processes of their own: what comes back, and what happens when nothing does."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.harness import Contender, Unavailable
-from benchmarks.harness.process import ContenderError, Sample, measure
+from benchmarks.harness import Contender, Unavailable, process
+from benchmarks.harness.launch import ContenderError
+from benchmarks.harness.process import Sample, measure
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +79,86 @@ async def test_a_process_that_dies_is_an_error(functions: Any) -> None:
 
 
 async def test_a_contender_that_hangs_is_ended_and_shows_where(functions: Any) -> None:
-    with pytest.raises(ContenderError, match=r"Timeout(.|\n)*in hang"):
+    with pytest.raises(ContenderError, match=r"Timeout(.|\n)*in hang") as raised:
         await run(contender(run=functions.hang), grace=1.0)
+    assert raised.value.sentence == "sample (process) did not end within 1.03 s"
+
+
+async def test_a_contender_that_cannot_end_itself_is_ended(
+    functions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "CHILD_GRACE", 0.5)
+    with pytest.raises(ContenderError, match="sample did not end within"):
+        await run(contender(run=functions.stop_itself), grace=0.5)
+    with pytest.raises(ContenderError, match="did not end within"):
+        await run(contender(run=functions.hang_where_no_signal_helps), grace=0.5)
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        ("crash", "sample (process) ended too early, with status 3"),
+        ("leave", "sample (process) ended too early, with status 1"),
+        ("kill_itself", "sample (process) ended too early, by SIGSEGV"),
+        ("answer_garbage", "sample (process) gave no answer, but b'this is no answer\\n'"),
+        ("answer_without_end", "sample (process) gave no answer"),
+        ("give_words", "sample gave 'many' as its count, not a number"),
+        ("give_no_number", "sample gave nan as its p99 µs, not a number"),
+        ("give_what_is_no_json", "sample (process) ended too early, with status 1"),
+        ("flood", "sample (process) failed"),
+    ],
+)
+async def test_whatever_a_contender_does_is_an_error_of_its_own(
+    functions: Any, function: str, sentence: str
+) -> None:
+    began = time.monotonic()
+    with pytest.raises(ContenderError) as raised:
+        await run(contender(run=getattr(functions, function)))
+    assert raised.value.sentence.startswith(sentence)
+    # None of them waited for a deadline.
+    assert time.monotonic() - began < 20
+    assert len(raised.value.details) < 100_000
+
+
+async def test_of_a_flood_the_end_is_kept(functions: Any) -> None:
+    with pytest.raises(ContenderError) as raised:
+        await run(contender(run=functions.flood), seconds=0.3)
+    assert "the last line" in raised.value.details
+    assert "after a flood" in raised.value.details
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
+@pytest.mark.parametrize(
+    "function",
+    ["leave_a_child", "leave_a_child_in_a_session_of_its_own", "crash_beside_a_child"],
+)
+async def test_what_a_contender_has_started_ends_with_it(
+    functions: Any, tmp_path: Path, function: str
+) -> None:
+    measuring = run(contender(run=getattr(functions, function)), folder=str(tmp_path))
+    if function == "crash_beside_a_child":
+        with pytest.raises(ContenderError, match="ended too early, with status 3"):
+            await measuring
+    else:
+        assert (await measuring).count == 100
+    children = (tmp_path / "children").read_text().split()
+    assert children
+    assert not any(alive(int(pid)) for pid in children)
+
+
+async def test_a_child_that_comes_back_in_its_place_gives_no_answer(functions: Any) -> None:
+    assert (await run(contender(run=functions.fork_and_return_twice))).count == 100
+
+
+async def test_a_contender_finds_nothing_to_read(functions: Any) -> None:
+    assert (await run(contender(run=functions.read_input))).extra == {"read": 0}
 
 
 async def test_a_contender_may_be_unavailable(functions: Any) -> None:
