@@ -5,10 +5,11 @@ GESTALT_AMQP_URL names the broker; without it, the embedded one serves.
 
 import asyncio
 import os
+import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from gestalt.amq import BusMessage, Unroutable, connect
+from gestalt.amq import AmqError, BusMessage, Unroutable, connect
 from gestalt.amq.embedded import EmbeddedBroker
 from gestalt.codecs import Codec, MessageTypes
 
@@ -47,4 +48,9 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except (AmqError, ValueError) as error:
+        sys.exit(f"GESTALT_AMQP_URL: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

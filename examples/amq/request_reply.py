@@ -5,11 +5,12 @@ GESTALT_AMQP_URL names the broker; without it, the embedded one serves.
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from gestalt.amq import NoResponder, RemoteError, Request, connect
+from gestalt.amq import AmqError, NoResponder, RemoteError, Request, connect
 from gestalt.amq.embedded import EmbeddedBroker
 from gestalt.codecs import Codec, MessageTypes
 from gestalt.core import Handlers
@@ -77,4 +78,9 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except (AmqError, ValueError) as error:
+        sys.exit(f"GESTALT_AMQP_URL: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -50,3 +50,17 @@ def test_an_example_prints_what_it_promises(
     assert sorted(done.stdout.splitlines()) == sorted(output), done.stderr
     assert done.stderr.rstrip().endswith(said)
     assert said or not done.stderr
+
+
+@pytest.mark.parametrize("example", ["publish_subscribe", "request_reply"])
+def test_an_example_names_a_wrong_broker(example: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, EXAMPLES / f"{example}.py"],
+        env={**os.environ, "GESTALT_AMQP_URL": "http://localhost"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("GESTALT_AMQP_URL: a broker's URL begins with amqp://")
+    assert len(ran.stderr.splitlines()) == 1

@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .server import EmbeddedBroker, Settings
 
@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command's arguments; those of the process by default.
 
     Returns:
-        The exit status: 0 after a clean end, 1 when the broker could not start or failed.
+        The exit status: 0 after a clean end, 1 when the broker could not start or failed, 130 when
+        it was interrupted before it had started.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         logger.error("cannot listen on %s port %d: %s", options.host, options.port, error)  # noqa: TRY400 - the address is at fault, the traceback tells nothing
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return 0
 
 
@@ -63,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument(
-        "--port", type=int, default=5672, help="port, 0 for any that is free (%(default)s)"
+        "--port",
+        type=_whole("a port", 0, 65535),
+        default=5672,
+        help="port, 0 for any that is free (%(default)s)",
     )
     parser.add_argument(
         "--user",
@@ -73,18 +79,22 @@ def _parser() -> argparse.ArgumentParser:
         help="a user, may be repeated (guest:guest)",
     )
     parser.add_argument(
-        "--vhost", action="append", metavar="NAME", help="a virtual host, may be repeated (/)"
+        "--vhost",
+        action="append",
+        type=_virtual_host,
+        metavar="NAME",
+        help="a virtual host, may be repeated (/)",
     )
     parser.add_argument(
         "--heartbeat",
-        type=int,
+        type=_whole("a heartbeat", 0, 65535),
         default=60,
         metavar="SECONDS",
         help="interval that is proposed to clients, 0 for none (%(default)s)",
     )
     parser.add_argument(
         "--memory-limit",
-        type=int,
+        type=_whole("a memory limit", 1, 1 << 40),
         default=512,
         metavar="MIB",
         help="memory for messages, above which publishers are blocked (%(default)s)",
@@ -98,8 +108,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _whole(what: str, least: int, most: int) -> Callable[[str], int]:
+    def check(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(
+                f"{what} is a whole number from {least} to {most}, not {text!r}"
+            )
+        return number
+
+    return check
+
+
+def _virtual_host(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("a virtual host has a name, such as /")
+    return text
+
+
 def _login(text: str) -> tuple[str, str]:
     name, colon, password = text.partition(":")
     if not colon or not name:
-        raise argparse.ArgumentTypeError(f"a user is NAME:PASSWORD, not {text!r}")
+        # What was given may be a password.
+        raise argparse.ArgumentTypeError("a user is NAME:PASSWORD")
     return name, password
