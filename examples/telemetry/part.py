@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from gestalt.core import Backoff, Component, State
+from gestalt.core import Backoff, Component
 
 from .table import Row
 
@@ -38,6 +38,7 @@ class Part(Component):
         arguments: for the next process.
         ready: what the present process said when it was ready.
         report: what the last process that was stopped has said of itself.
+        was_ready: whether any process ever got ready.
         deaths: how many processes ended without being asked to.
     """
 
@@ -51,20 +52,17 @@ class Part(Component):
         self.arguments = list(arguments)
         self.ready: dict[str, Any] = {}
         self.report: dict[str, Any] = {}
+        self.was_ready = False
         self.deaths = 0
         self._say = say
         self._show = show
         self._is_ready = asyncio.Event()
+        self._is_ending = False
         self._delays = Backoff(initial=0.2, maximum=5.0).delays()
         self._last_print = ""
         self._process: asyncio.subprocess.Process | None = None
         self._channel: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._keeping_alive: asyncio.Task[None]
-
-    @property
-    def was_ready(self) -> bool:
-        """Whether it ever got ready."""
-        return self._is_ready.is_set()
 
     async def _open(self) -> None:
         self._keeping_alive = self._spawn(self._keep_alive())
@@ -77,9 +75,12 @@ class Part(Component):
             ) from None
 
     async def _drain(self) -> None:
+        # One that is starting again has to be there before it can report.
+        await self._is_ready.wait()
+        self._is_ending = True
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
-            await asyncio.wait([self._keeping_alive])
+        await asyncio.wait([self._keeping_alive])
 
     async def _close(self) -> None:
         process = self._process
@@ -98,11 +99,12 @@ class Part(Component):
         while True:
             process = await self._launch()
             await self._listen(process)
-            if self.state is State.STOPPING:
+            self._is_ready.clear()
+            if self._is_ending:
                 return
             ended = f"The {self.name} {ending(process.returncode or 0)}"
             if not self.was_ready:
-                raise PartFailed(self._last_print or f"{ended} before it was ready.")
+                raise PartFailed(self._reason(f"{ended} before it was ready"))
             self.deaths += 1
             self._say(f"{ended}, and is started again.")
             await asyncio.sleep(self._delays.next())
@@ -138,6 +140,12 @@ class Part(Component):
             group.create_task(self._take_printed(process.stdout))
         await process.wait()
 
+    def _reason(self, ended: str) -> str:
+        """Why it did not get ready: in its own words, which Supervised has for what may happen."""
+        if self._last_print.startswith(f"The {self.name} did not start"):
+            return self._last_print
+        return f"{ended}: {self._last_print}" if self._last_print else f"{ended}."
+
     def _hang_up(self) -> None:
         if self._channel is not None:
             self._channel[1].close()
@@ -152,6 +160,7 @@ class Part(Component):
                 self.report = told["report"]
             else:
                 self.ready = told["ready"]
+                self.was_ready = True
                 self._is_ready.set()
                 self._delays.connected()
 

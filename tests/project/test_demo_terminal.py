@@ -198,6 +198,23 @@ def test_a_broker_that_never_answers_is_named_without_a_traceback(fixture: Demos
     assert "Traceback" not in demo.text
 
 
+def test_a_part_that_crashes_at_its_start_is_named_with_its_last_words(
+    fixture: Demos, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("modules")
+    (folder / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if 'alerter' in sys.orig_argv:\n"
+        "    os.write(2, b'It begins.\\nIt has no heart.\\n')\n"
+        "    os._exit(3)\n"
+    )
+    demo = fixture.show(PYTHONPATH=str(folder))
+    assert demo.wait_ended() == 1
+    assert "The alerter ended with status 3 before it was ready: It has no heart." in demo.text
+    assert "It begins" not in demo.text
+    assert "Traceback" not in demo.text
+
+
 def test_a_demo_that_is_suspended_goes_on_later(fixture: Demos) -> None:
     demo = fixture.show()
     demo.wait_until(lambda: samples(demo) > 1)
