@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import struct
 
 import pytest
 from hypothesis import given
@@ -110,6 +111,37 @@ def test_every_flipped_bit_is_an_error_or_gives_bounded_data(codec: Codec, name:
         damaged[bit // 8] ^= 1 << bit % 8
         with contextlib.suppress(DecodeError):
             assert len(small.decode(damaged, content_encoding=name)) <= 4096
+
+
+@pytest.mark.parametrize("kind", range(16))
+@pytest.mark.parametrize("size", [0, 4, 200_000])
+@pytest.mark.parametrize("name", ["zstd", "lz4"])
+def test_skippable_frames_are_refused_by_name(name: str, size: int, kind: int) -> None:
+    if name in LIBRARIES:
+        pytest.importorskip(LIBRARIES[name])
+    codec = Codec("bytes", compress=name, min_size=0)
+    skipped = struct.pack("<II", 0x184D2A50 + kind, size) + bytes(size)
+    body = compress(codec, TEXT)
+    for data in (skipped, skipped + body, skipped * 2, skipped[:-1], skipped[:4]):
+        with pytest.raises(DecompressError, match="skippable frame"):
+            codec.decode(data, content_encoding=name)
+    with pytest.raises(TrailingData):
+        codec.decode(body + skipped, content_encoding=name)
+    with pytest.raises(Truncated):
+        codec.decode(skipped[:3], content_encoding=name)
+
+
+def test_frames_that_are_empty_or_follow_another_are_told_apart(codec: Codec, name: str) -> None:
+    from gestalt.codecs.registry import find_compressor
+
+    empty = find_compressor(name).make(None).compress(b"")
+    body = compress(codec, TEXT)
+    assert codec.decode(empty, content_encoding=name) == b""
+    for several in (empty + empty, empty + body, body + empty, body + body):
+        with pytest.raises(DecompressError if name in VAGUE else TrailingData):
+            codec.decode(several, content_encoding=name)
+    with pytest.raises(DecodeError):
+        codec.decode(b"", content_encoding=name)
 
 
 def test_gzip_reads_the_zlib_format_too() -> None:

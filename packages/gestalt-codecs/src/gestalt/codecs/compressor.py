@@ -12,6 +12,7 @@ from .errors import (
     TooLarge,
     TrailingData,
     Truncated,
+    reason_of,
     short,
 )
 
@@ -81,9 +82,8 @@ class Compressor:
         except DecodeError:
             raise
         except Exception as error:
-            reason = str(error) or type(error).__name__
             raise DecompressError(
-                f"{self.name}: cannot decompress {short(data)}: {reason}"
+                f"{self.name}: cannot decompress {short(data)}: {reason_of(error)}"
             ) from error
 
     def _decompress(self, data: bytes, max_size: int) -> bytes:
@@ -134,3 +134,16 @@ def truncated(name: str, data: bytes) -> Truncated:
 def trailing(name: str, data: bytes) -> TrailingData:
     """Make the error for compressed data that something follows."""
     return TrailingData(f"{name}: something follows the end in {short(data)}")
+
+
+def refuse_skippable(name: str, data: bytes) -> None:
+    """Refuse data that starts with a frame which decoders skip: a body is one frame of content.
+
+    Raises:
+        DecompressError: It does.
+    """
+    if data[1:4] == b"\x2a\x4d\x18" and data[0] & 0xF0 == 0x50:
+        raise DecompressError(
+            f"{name}: {short(data)} starts with a skippable frame, which is refused: it has no "
+            "content"
+        )

@@ -7,7 +7,7 @@ from typing import cast
 
 import lz4.frame
 
-from gestalt.codecs.compressor import Compressor, drain
+from gestalt.codecs.compressor import Compressor, drain, refuse_skippable
 
 
 class Lz4(Compressor):
@@ -21,4 +21,5 @@ class Lz4(Compressor):
         return cast(bytes, frame)
 
     def chunks(self, data: bytes) -> Iterator[bytes]:
+        refuse_skippable(self.name, data)
         return drain(self.name, lz4.frame.LZ4FrameDecompressor(), data)

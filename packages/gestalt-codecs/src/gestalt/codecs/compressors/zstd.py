@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from gestalt.codecs.compressor import Compressor, drain
+from gestalt.codecs.compressor import Compressor, drain, refuse_skippable
 
 if TYPE_CHECKING:
     from backports import zstd
@@ -38,5 +38,6 @@ class Zstd(Compressor):
         return self._compressor.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
 
     def chunks(self, data: bytes) -> Iterator[bytes]:
+        refuse_skippable(self.name, data)
         options: dict[Any, int] = {zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
         return drain(self.name, zstd.ZstdDecompressor(options=options), data)
