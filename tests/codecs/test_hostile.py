@@ -217,6 +217,12 @@ def test_large_honest_msgpack_passes_the_guard() -> None:
         "<<: [{a: 1}, {b: 2}]",
         "%TAG ! tag:x,2000:\n---\n1",
         "%YAML 1.1\n---\n1",
+        "\r%TAG ! tag:x,2000:\r--- 1",
+        "\x85%YAML 1.1\x85--- 1",
+        "\u2028%YAML 1.1\u2028--- 1",
+        "\u2029%FOO\u2029--- 1",
+        "\ufeff%YAML 1.1\n---\n1",
+        "# a comment\r%YAML 1.1\n---\n1",
         "!!python/object/apply:os.system [id]",
         "!!python/name:os.system",
         "!!int '" + "1:" * 5000 + "1'",
@@ -236,6 +242,22 @@ def test_yaml_beyond_plain_values_is_refused(text: str) -> None:
     need("yaml")
     with pytest.raises(DecodeError):
         Codec("yaml").decode(text.encode())
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x85", "\u2028", "\u2029"])
+def test_directives_take_no_quadratic_time_whatever_ends_their_lines(
+    end: str, measured: Measured
+) -> None:
+    need("yaml")
+    [(error, _, seconds)] = measured(f"""
+from gestalt.codecs import Codec
+end = {end!r}
+data = end + "".join(f"%TAG !a{{n}}! a:{{end}}" for n in range(20_000)) + "--- a"
+codec = Codec("yaml")
+measure(lambda: codec.decode(data.encode()))
+""")
+    assert error == "DecodeError"
+    assert seconds < 0.5
 
 
 @pytest.mark.slow

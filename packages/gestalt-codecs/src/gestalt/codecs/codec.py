@@ -6,14 +6,24 @@ from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, NamedTuple
 
-from . import content
-from .errors import CodecError, ContentNotAllowed, DecodeError, EncodeError, TooLarge, short
+from . import content, tagging
+from .errors import (
+    CodecError,
+    ContentNotAllowed,
+    DecodeError,
+    EncodeError,
+    TooLarge,
+    reason_of,
+    short,
+)
 from .registry import essence, find_compressor, find_serializer
 from .serializer import Dumps, Loads, Serializer
 from .types import MessageType, MessageTypes
 
 MiB: Final = 1024 * 1024
 MAX_DEPTH: Final = 128
+MAX_VALUES: Final = 250_000
+"""A value takes a byte or two, and up to half a KB and some microseconds until it is made."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -75,13 +85,18 @@ class Codec:
         max_size: The most bytes that a body may have, before compression and after decompression.
         max_depth: How deep decoded data may be nested; protobuf's own limit of 100 stands beside
             it.
+        max_values: How many values and keys one message may hold, in the formats that have them:
+            JSON, msgpack, YAML and Avro. It bounds the time and the memory that decoding takes.
         accept: Further compressors that decode allows, beside `compress`.
-        types: The message types. Without them values are plain, and type ids are ignored.
+        types: The message types. Without them values are plain, and type ids are ignored. Where
+            they have a tag, it tells the type of a body, and a type id or name that says otherwise
+            is an error.
 
     Raises:
         UnknownCodec: There is no such serializer or compressor.
         CodecNotInstalled: Its library is missing; the error names the command that installs it.
-        SchemaError: The format needs types, and there are none.
+        SchemaError: The format needs types, and there are none; or the types have a tag, which the
+            format has no place for.
         CodecError: A limit or the level makes no sense.
     """
 
@@ -92,11 +107,14 @@ class Codec:
     min_size: int = 512
     max_size: int = 16 * MiB
     max_depth: int = MAX_DEPTH
+    max_values: int = MAX_VALUES
     accept: Collection[str] = ()
     types: MessageTypes | None = None
 
+    _short: int = field(init=False, repr=False)
     _types: MessageTypes = field(init=False, repr=False)
     _plain: _Bound | None = field(init=False, repr=False)
+    _tagged: _Bound | None = field(init=False, repr=False)
     _pack: Callable[[bytes], bytes] | None = field(init=False, repr=False)
     _unpackers: dict[str, Callable[[bytes, int], bytes]] = field(init=False, repr=False)
     _formats: dict[str, tuple[Serializer, tuple[str, ...]]] = field(init=False, repr=False)
@@ -105,20 +123,24 @@ class Codec:
     _declared: dict[str, content.Declared] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for limit, least in (("min_size", 0), ("max_size", 1), ("max_depth", 1)):
+        limits = {"min_size": 0, "max_size": 1, "max_depth": 1, "max_values": 1}
+        for limit, least in limits.items():
             value = getattr(self, limit)
             if type(value) is not int or value < least:
                 raise CodecError(f"{limit} is a number from {least} on, not {short(value)}")
+        self._remember(_short=min(self.max_size, self.max_values))
         if self.compress is None and self.level is not None:
             raise CodecError(f"level={self.level} is that of a compressor, and compress is None")
         if isinstance(self.accept, str):
             raise CodecError(f"accept is a collection of names, not {short(self.accept)}")
-        self._remember(_bound={}, _codings={}, _declared={}, _formats={}, _plain=None)
+        self._remember(_bound={}, _codings={}, _declared={}, _formats={}, _plain=None, _tagged=None)
         self._remember(serializer=self._format(self.serializer).name)
         if self.types is None:
             self._remember(_types=MessageTypes(), _plain=self._bind(None))
         else:
             self._remember(_types=self.types)
+            if self.types.tag is not None:
+                self._remember(_tagged=self._bind_tag(self.types))
         self._bind_compressors()
 
     def encode(self, value: Any) -> Encoded:
@@ -126,7 +148,7 @@ class Codec:
 
         Raises:
             EncodeError: The format cannot carry it, it is not of a registered type
-                (UnregisteredType), or it takes more than `max_size` bytes.
+                (UnregisteredType), or it takes more than `max_size` bytes or `max_values` values.
         """
         bound = self._plain or self._bound_to_class(type(value))
         try:
@@ -135,13 +157,14 @@ class Codec:
             raise
         except Exception as error:
             raise _encode_error(bound.serializer.name, value, error) from error
-        if len(body) > self.max_size:
-            raise EncodeError(
-                f"{short(value)} takes {len(body)} bytes, more than max_size={self.max_size}"
-            )
+        if len(body) > self._short:
+            self._check_long(bound.serializer, value, body)
         coding = None
         if self._pack is not None and len(body) >= self.min_size:
-            packed = self._pack(body)
+            try:
+                packed = self._pack(body)
+            except Exception as error:
+                raise _encode_error(str(self.compress), value, error) from error
             if len(packed) < len(body):
                 body, coding = packed, self.compress
         return _new(Encoded, (body, bound.content_type, coding, bound.type_id, bound.type_name))
@@ -171,7 +194,7 @@ class Codec:
             DecodeError: Whatever is wrong with it; the classes below DecodeError tell what.
         """
         if type(data) is not bytes:
-            data = bytes(data)
+            data = _as_bytes(data)
         if len(data) > self.max_size:
             raise TooLarge(f"{short(data)} is more than max_size={self.max_size}")
         bound = self._plain or self._bound_to_name(type_id, type_name)
@@ -183,6 +206,16 @@ class Codec:
             raise
         except Exception as error:
             raise bound.serializer.explain(error, data) from error
+
+    def _check_long(self, serializer: Serializer, value: Any, body: bytes) -> None:
+        if len(body) > self.max_size:
+            raise EncodeError(
+                f"{short(value)} takes {len(body)} bytes, more than max_size={self.max_size}"
+            )
+        try:
+            serializer.check_values(body)
+        except DecodeError as error:
+            raise _encode_error(serializer.name, value, error) from error
 
     def allows(self, content_type: str) -> bool:
         """Tell whether decode allows a MIME type."""
@@ -200,7 +233,7 @@ class Codec:
     def _format(self, name: str) -> Serializer:
         entry = find_serializer(name)
         if entry.name not in self._formats:
-            serializer = entry.make(self.max_depth)
+            serializer = entry.make(self.max_depth, self.max_values)
             self._formats[entry.name] = serializer, entry.content_types
         return self._formats[entry.name][0]
 
@@ -225,13 +258,17 @@ class Codec:
 
     def _bound_to_name(self, type_id: int | None, type_name: str | None) -> _Bound:
         if type_id is not None:
-            bound = self._bound.get(type_id)
+            try:
+                bound = self._bound.get(type_id)
+            except TypeError:  # it is not even hashable
+                bound = None
             if bound is not None:
                 return bound
-        if type_id is not None:
             kind = self._types.by_id(type_id)
         elif type_name:
             kind = self._types.by_name(type_name)
+        elif self._tagged is not None:
+            return self._tagged
         else:
             kind = self._types.only()
         return self._bound.get(kind.id) or self._bind(kind)
@@ -243,12 +280,22 @@ class Codec:
         if kind is None:
             dumps, loads = serializer.untyped()
             return _Bound(dumps, loads, serializer, content_types[0], content_types, None, None)
-        dumps, loads = serializer.typed(kind)
+        dumps, loads = serializer.functions(kind)
+        if kind.tag is not None:
+            loads = tagging.of_one(kind, serializer, loads)
+            dumps = tagging.refusing(kind, dumps)
         bound = _Bound(
             dumps, loads, serializer, content_types[0], content_types, kind.id, kind.name
         )
         self._bound[kind.id] = bound
         return bound
+
+    def _bind_tag(self, types: MessageTypes) -> _Bound:
+        """Bind what decodes a body that nothing but its tag tells the type of."""
+        serializer, content_types = self._formats[self.serializer]
+        loads = tagging.of_any(types, serializer)
+        written = content_types[0]
+        return _Bound(_told_by_class, loads, serializer, written, content_types, None, None)
 
     def _undo_content(
         self, bound: _Bound, data: bytes, content_type: str | None, content_encoding: str | None
@@ -290,8 +337,18 @@ class Codec:
         return declared
 
 
+def _as_bytes(data: Any) -> bytes:
+    try:
+        return bytes(memoryview(data))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"decode takes bytes or another buffer, not {short(data)}") from error
+
+
+def _told_by_class(value: Any) -> bytes:
+    raise AssertionError(f"{short(value)} is encoded by what its class is bound to")
+
+
 def _encode_error(name: str, value: Any, error: Exception) -> EncodeError:
     if isinstance(error, RecursionError):
         return EncodeError(f"{name}: {short(value)} is nested too deep, or contains itself")
-    reason = str(error) or type(error).__name__
-    return EncodeError(f"{name}: cannot encode {short(value)}: {reason}")
+    return EncodeError(f"{name}: cannot encode {short(value)}: {reason_of(error)}")

@@ -8,11 +8,12 @@ name is the codec's and whose object is a subclass of Serializer or Compressor.
 # ruff: noqa: E501 - one line for each codec, however long
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from . import loading
 from .compressor import Compressor
 from .errors import CodecError, CodecNotInstalled, UnknownCodec, short
 from .serializer import Serializer
@@ -25,13 +26,14 @@ class SerializerEntry(NamedTuple):
     """One line of the serializers: the first content type is written, all are read."""
 
     name: str
-    target: str | type[Serializer]
+    load: Callable[[], type[Serializer]]
     extra: str | None
     content_types: tuple[str, ...]
 
-    def make(self, max_depth: int) -> Serializer:
+    def make(self, max_depth: int, max_values: int) -> Serializer:
         """Make a serializer; the first time imports its library."""
-        return _load(self, Serializer)(name=self.name, max_depth=max_depth)
+        cls = _installed(self, self.load)
+        return cls(name=self.name, max_depth=max_depth, max_values=max_values)
 
 
 class CompressorEntry(NamedTuple):
@@ -42,35 +44,35 @@ class CompressorEntry(NamedTuple):
 
     name: str
     tag: int | None
-    target: str | type[Compressor]
+    load: Callable[[], type[Compressor]]
     extra: str | None
     aliases: tuple[str, ...] = ()
 
     def make(self, level: int | None) -> Compressor:
         """Make a compressor; the first time imports its library."""
-        return _load(self, Compressor)(name=self.name, level=level)
+        return _installed(self, self.load)(name=self.name, level=level)
 
 
 # Aliases beyond the usual ones are what kombu and gestalt 20.1.1 write, misspelt as they are.
 SERIALIZERS: Final = (
-    SerializerEntry("bytes", "bytes:Bytes", None, ("application/octet-stream", "application/data")),
-    SerializerEntry("text", "text:Text", None, ("text/plain",)),
-    SerializerEntry("json", "json:Json", None, ("application/json", "text/json")),
-    SerializerEntry("msgpack", "msgpack:Msgpack", "msgpack", ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")),
-    SerializerEntry("yaml", "yaml:Yaml", "yaml", ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")),
-    SerializerEntry("avro", "avro:AvroSerializer", "avro", ("avro/binary", "application/avro", "application/x-avro")),
-    SerializerEntry("protobuf", "protobuf:Protobuf", "protobuf", ("application/protobuf", "application/x-protobuf", "application/vnd.google.protobuf")),
+    SerializerEntry("bytes", loading.bytes, None, ("application/octet-stream", "application/data")),
+    SerializerEntry("text", loading.text, None, ("text/plain",)),
+    SerializerEntry("json", loading.json, None, ("application/json", "text/json")),
+    SerializerEntry("msgpack", loading.msgpack, "msgpack", ("application/msgpack", "application/vnd.msgpack", "application/x-msgpack")),
+    SerializerEntry("yaml", loading.yaml, "yaml", ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")),
+    SerializerEntry("avro", loading.avro, "avro", ("avro/binary", "application/avro", "application/x-avro")),
+    SerializerEntry("protobuf", loading.protobuf, "protobuf", ("application/protobuf", "application/x-protobuf", "application/vnd.google.protobuf")),
 )  # fmt: skip
 COMPRESSORS: Final = (
-    CompressorEntry("deflate", 1, "deflate:Deflate", None, ("zlib", "application/zlib")),
-    CompressorEntry("raw-deflate", 2, "deflate:RawDeflate", None, ("application/deflate",)),
-    CompressorEntry("gzip", 3, "deflate:Gzip", None, ("x-gzip", "application/gzip", "application/x-gzip", "applications/x-gzip")),
-    CompressorEntry("bzip2", 4, "bzip2:Bzip2", None, ("bz2", "application/x-bzip2", "application/x-bz2", "applications/x-bz2")),
-    CompressorEntry("xz", 5, "xz:Xz", None, ("lzma", "application/x-xz", "application/x-lzma", "applications/x-lzma")),
-    CompressorEntry("br", 6, "brotli:Brotli", "brotli", ("brotli", "application/x-brotli", "applications/x-brotli")),
-    CompressorEntry("snappy", 7, "snappy:Snappy", "snappy", ("application/x-snappy",)),
-    CompressorEntry("zstd", 8, "zstd:Zstd", "zstd", ("zstandard", "application/zstd")),
-    CompressorEntry("lz4", 9, "lz4:Lz4", "lz4", ("application/x-lz4",)),
+    CompressorEntry("deflate", 1, loading.deflate, None, ("zlib", "application/zlib")),
+    CompressorEntry("raw-deflate", 2, loading.raw_deflate, None, ("application/deflate",)),
+    CompressorEntry("gzip", 3, loading.gzip, None, ("x-gzip", "application/gzip", "application/x-gzip", "applications/x-gzip")),
+    CompressorEntry("bzip2", 4, loading.bzip2, None, ("bz2", "application/x-bzip2", "application/x-bz2", "applications/x-bz2")),
+    CompressorEntry("xz", 5, loading.xz, None, ("lzma", "application/x-xz", "application/x-lzma", "applications/x-lzma")),
+    CompressorEntry("br", 6, loading.br, "brotli", ("brotli", "application/x-brotli", "applications/x-brotli")),
+    CompressorEntry("snappy", 7, loading.snappy, "snappy", ("application/x-snappy",)),
+    CompressorEntry("zstd", 8, loading.zstd, "zstd", ("zstandard", "application/zstd")),
+    CompressorEntry("lz4", 9, loading.lz4, "lz4", ("application/x-lz4",)),
 )  # fmt: skip
 
 CODING_TAGS: Final[Mapping[str, int]] = MappingProxyType(
@@ -110,7 +112,7 @@ def find_serializer(name: str) -> SerializerEntry:
                 broken = error  # another's defect, unless the MIME type would have been its own
                 continue
             if point.name == key or key in cls.content_types:
-                return SerializerEntry(point.name, cls, None, cls.content_types)
+                return SerializerEntry(point.name, partial(_same, cls), None, cls.content_types)
         raise UnknownCodec(
             f"no serializer is called {short(name)}; there are {', '.join(entry.name for entry in SERIALIZERS)}"
         ) from broken
@@ -128,7 +130,8 @@ def find_compressor(name: str) -> CompressorEntry:
     if found is None:
         for point in _entry_points("gestalt.codecs.compressors"):
             if point.name == key:
-                return CompressorEntry(point.name, None, _checked(point, Compressor), None)
+                cls = _checked(point, Compressor)
+                return CompressorEntry(point.name, None, partial(_same, cls), None)
         raise UnknownCodec(
             f"no compressor is called {short(name)}; there are {', '.join(entry.name for entry in COMPRESSORS)}"
         )
@@ -136,22 +139,20 @@ def find_compressor(name: str) -> CompressorEntry:
 
 
 Base = TypeVar("Base", Serializer, Compressor)
+Class = TypeVar("Class")
 
 
-def _load(entry: SerializerEntry | CompressorEntry, base: type[Base]) -> type[Base]:
-    if not isinstance(entry.target, str):
-        return entry.target  # type: ignore[return-value]  # _checked has seen to it
-    file, _, attribute = entry.target.partition(":")
-    package = "serializers" if base is Serializer else "compressors"
+def _installed(
+    entry: SerializerEntry | CompressorEntry, load: Callable[[], type[Base]]
+) -> type[Base]:
     try:
-        module = importlib.import_module(f".{package}.{file}", __package__)
+        return load()
     except ImportError as error:
         if entry.extra is None:
             raise
         raise CodecNotInstalled(
             f'{entry.name} needs a library that is not installed: pip install "gestalt-codecs[{entry.extra}]"'
         ) from error
-    return getattr(module, attribute)  # type: ignore[no-any-return]
 
 
 def _entry_points(group: str) -> tuple[EntryPoint, ...]:
@@ -170,6 +171,10 @@ def _checked(point: EntryPoint, base: type[Base]) -> type[Base]:
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         raise CodecError(f"the entry point {point.value} of {point.name} is not a {base.__name__}")
     return loaded
+
+
+def _same(cls: Class) -> Class:
+    return cls
 
 
 def _text(name: Any) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from .errors import DecodeError, SchemaError, TooDeep, TooLarge, short
+from .errors import CodecError, DecodeError, SchemaError, TooDeep, TooLarge, reason_of, short
 
 if TYPE_CHECKING:
     from .types import MessageType
 
 Dumps = Callable[[Any], bytes]
 Loads = Callable[[bytes], Any]
+LoadsOf = Callable[[Any], Loads]
+"""Finds what reads the values of the type that the tag of a body names, or raises DecodeError."""
+
+ABSENT: Final = object()
+"""What stands for a tag that is not there."""
 
 
 class Functions(NamedTuple):
@@ -32,6 +37,7 @@ class Serializer:
     Args:
         name: What the registry, or the entry point, calls it.
         max_depth: How deep decoded data may be nested.
+        max_values: How many values and keys data may hold.
     """
 
     content_types: ClassVar[tuple[str, ...]] = ()
@@ -41,9 +47,10 @@ class Serializer:
     textual: ClassVar[bool] = False
     """Whether the format is text in UTF-8, so that another declared charset can be converted."""
 
-    def __init__(self, *, name: str, max_depth: int) -> None:
+    def __init__(self, *, name: str, max_depth: int, max_values: int) -> None:
         self.name = name
         self.max_depth = max_depth
+        self.max_values = max_values
 
     def untyped(self) -> Functions:
         """Give the functions for plain Python values.
@@ -61,11 +68,50 @@ class Serializer:
         """
         raise SchemaError(f"{self.name} cannot carry {kind.name}, which is {short(kind.type)}")
 
+    def functions(self, kind: MessageType) -> Functions:
+        """Give what `typed` gives, for the codec to call.
+
+        Raises:
+            SchemaError: The format cannot carry such values, whatever was raised about it.
+        """
+        try:
+            return self.typed(kind)
+        except CodecError:
+            raise
+        except Exception as error:
+            raise SchemaError(
+                f"{self.name} cannot carry {kind.name}, which is {short(kind.type)}: "
+                f"{reason_of(error)}"
+            ) from error
+
+    def tagged(self, tag: str, loads_of: LoadsOf) -> Loads:  # noqa: ARG002 - for those that can
+        """Give the function that reads bodies whose types have a tag.
+
+        It looks for the tag, and hands its value, or ABSENT, to `loads_of`; what that gives are the
+        `loads` of a type with a tag, and they may take the body in whatever form it has by then.
+
+        A format that has such a function also puts the tag into what `dumps` of a type makes, where
+        `kind.tag` is not None, unless the values bring their own (`kind.writes_tag`).
+
+        Raises:
+            SchemaError: The format has no place for tags.
+        """
+        raise SchemaError(
+            f"{self.name} has no place for the tag {short(tag)}: json, msgpack and yaml have"
+        )
+
+    def check_values(self, body: bytes) -> None:
+        """See that what was encoded holds no more than `max_values`; the codec asks for bodies of
+        more bytes than that.
+
+        Raises:
+            TooLarge: It holds more, and would not be decoded.
+        """
+
     def explain(self, error: Exception, data: bytes) -> DecodeError:
         """Turn what `loads` raised into an error of the family; the caller chains the cause."""
         if isinstance(error, RecursionError):
             return TooDeep(f"{self.name}: nested too deep: {short(data)}")
         if isinstance(error, MemoryError):
             return TooLarge(f"{self.name}: needs more memory than there is: {short(data)}")
-        reason = str(error) or type(error).__name__
-        return DecodeError(f"{self.name}: cannot decode {short(data)}: {reason}")
+        return DecodeError(f"{self.name}: cannot decode {short(data)}: {reason_of(error)}")

@@ -60,10 +60,11 @@ class Wire:
             if type(framing) is Mti:
                 self.header, self.most = framing.pack_header, framing.max_size
             return
-        if codec.types is not None and len(codec.types) > 1 and not framing.carries_type_id:
+        types = codec.types
+        if types and len(types) > 1 and types.tag is None and not framing.carries_type_id:
             raise ValueError(
-                f"{framing!r} carries no type identifiers, which {len(codec.types)} message types "
-                "need: Mti does"
+                f"{framing!r} carries no type identifiers, which {len(types)} message types need: "
+                'Mti does, and MessageTypes(tag="type") does without'
             )
         self.encode = _encoder(framing, codec, tagged=tagged)
         self.decode = _tagged_decoder(codec) if tagged else _decoder(codec)
@@ -94,7 +95,7 @@ def _encoder(framing: Framing, codec: "Codec", *, tagged: bool) -> Callable[...,
         if typed:
             if type_id is not None:
                 raise PayloadError(f"type_id={type_id} was given, but the codec's types tell it")
-            # A framing without type identifiers goes with a single type, which both ends know.
+            # Without type identifiers both ends know the single type, or the body tells it.
             type_id = encoded.type_id if carries_type_id else None
         body = encoded.body
         if tagged:

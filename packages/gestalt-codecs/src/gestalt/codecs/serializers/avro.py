@@ -26,7 +26,8 @@ from gestalt.codecs.errors import (
     short,
 )
 from gestalt.codecs.serializer import Functions, Serializer
-from gestalt.codecs.serializers.convert import validation_error
+from gestalt.codecs.serializers.avro_guard import Counter
+from gestalt.codecs.serializers.convert import from_plain, to_plain, validation_error
 from gestalt.codecs.types import MessageType
 
 _MARKER: Final = b"\xc3\x01"
@@ -54,7 +55,11 @@ class AvroSerializer(Serializer):
                 }
         except Exception as error:
             raise SchemaError(f"fastavro refuses a schema of {avro.name}: {error}") from error
-        return Functions(_writer(avro, schemas), _reader(avro, schemas))
+        target = next(iter(schemas.values()))
+        counters = {
+            header: Counter(schema, target, self.max_values) for header, schema in schemas.items()
+        }
+        return Functions(_writer(avro, schemas, counters), _reader(avro, schemas, counters))
 
     def explain(self, error: Exception, data: bytes) -> DecodeError:
         if isinstance(error, msgspec.ValidationError):
@@ -115,30 +120,39 @@ LOGICAL_READERS[f"bytes-{_DECIMAL}"] = _read_decimal
 LOGICAL_WRITERS[f"bytes-{_DECIMAL}"] = LOGICAL_WRITERS["bytes-decimal"]
 
 
-def _writer(avro: Avro, schemas: dict[bytes, Any]) -> Callable[[Any], bytes]:
+def _writer(
+    avro: Avro, schemas: dict[bytes, Any], counters: dict[bytes, Counter]
+) -> Callable[[Any], bytes]:
     header, schema = next(iter(schemas.items()))
+    counter, size = counters[header], len(header)
 
     def dumps(value: Any) -> bytes:
         if avro.into is not None:
-            value = msgspec.to_builtins(value, builtin_types=_NATIVE)
+            value = to_plain(value, _NATIVE)
         out = io.BytesIO()
         out.write(header)
         schemaless_writer(out, schema, value)
-        return out.getvalue()
+        body = out.getvalue()
+        counter.check(body, size)
+        return body
 
     return dumps
 
 
-def _reader(avro: Avro, schemas: dict[bytes, Any]) -> Callable[[bytes], Any]:
+def _reader(
+    avro: Avro, schemas: dict[bytes, Any], counters: dict[bytes, Counter]
+) -> Callable[[bytes], Any]:
     header, target = next(iter(schemas.items()))
     # Without schema resolution reading is faster, and the same.
     readers = {each: None if each == header else target for each in schemas}
-    into, size = avro.into, len(header)
+    size = len(header)
+    convert = None if avro.into is None else from_plain("avro", avro.into)
 
     def loads(data: bytes) -> Any:
         written = data[:size]
         if written not in schemas:
             raise _unknown(avro, data)
+        counters[written].check(data, size)
         source = io.BytesIO(data)
         source.seek(size)
         schema, reader = schemas[written], readers[written]
@@ -150,7 +164,7 @@ def _reader(avro: Avro, schemas: dict[bytes, Any]) -> Callable[[bytes], Any]:
         record = schemaless_reader(source, schema, reader)
         if source.tell() != len(data):
             raise TrailingData(f"avro: something follows the record in {short(data)}")
-        return record if into is None else msgspec.convert(record, into)
+        return record if convert is None else convert(record, data)
 
     return loads
 

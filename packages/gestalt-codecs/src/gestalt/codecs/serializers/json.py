@@ -1,26 +1,24 @@
-"""JSON (RFC 8259), by msgspec."""
+"""JSON (RFC 8259), by msgspec; models of pydantic are made by pydantic."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
 
-from gestalt.codecs.errors import DecodeError, TooDeep, TrailingData, Truncated, short
-from gestalt.codecs.serializer import Functions, Serializer
+from gestalt.codecs.classes import is_model, refuses_unknown_fields
+from gestalt.codecs.errors import DecodeError, EncodeError, TrailingData, Truncated, short
+from gestalt.codecs.serializer import ABSENT, Dumps, Functions, Loads, LoadsOf, Serializer
 from gestalt.codecs.types import MessageType
 
-from . import kombu
-from .convert import validation_error
+from . import kombu, models
+from .collisions import checker
+from .convert import SMALL, validation_error
+from .json_guard import NOT_OPENING, check_depth, check_values
 
-_NOT_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
-_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-# The end of the data ends a string, too, so that no byte is looked at twice.
-_STRINGS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z|\\\Z)', re.DOTALL)
+# Integers of more than 64 bits, in keys by escapes as well, can be made to collide.
+_LONG_INTEGERS: Final = re.compile(rb"[0-9]{20}|\\u003")
 
 
 class Json(Serializer):
@@ -29,12 +27,48 @@ class Json(Serializer):
     textual = True
 
     def untyped(self) -> Functions:
-        return Functions(msgspec.json.Encoder().encode, self._guarded(Any))
+        return Functions(_encoder.encode, self._bounded(msgspec.json.Decoder().decode))
 
     def typed(self, kind: MessageType) -> Functions:
         if kind.format is not None:
             return super().typed(kind)
-        return Functions(msgspec.json.Encoder().encode, self._guarded(kind.type))
+        if is_model(kind.type):
+            dumps, parse = models.json_functions(self.name, kind.type)
+            loads = self._bounded(_refusing_collisions(kind.type, parse))
+        else:
+            dumps = _encoder.encode
+            decode = msgspec.json.Decoder(kind.type, dec_hook=models.from_plain).decode
+            loads = self._bounded(_refusing_collisions(kind.type, decode), _kombu_loads(kind.type))
+        if kind.tag is None:
+            return Functions(dumps, loads)
+        if refuses_unknown_fields(kind.type):
+            loads = _without(kind.tag, self._bounded(msgspec.json.Decoder().decode), loads)
+        return Functions(_tagging(kind, kind.tag, dumps), loads)
+
+    def tagged(self, tag: str, loads_of: LoadsOf) -> Loads:
+        # The tag comes first where we have written it, and is found without parsing the rest. Where
+        # its name occurs again, or could in disguise, the last one at the top counts.
+        key = msgspec.json.encode(tag)
+        start = b"{" + key + b':"'
+        size = len(start)
+        skim = self._bounded(_tag_alone(tag))
+        known: dict[bytes, Loads] = {}
+
+        def read(data: bytes) -> Any:
+            if data.startswith(start):
+                loads = known.get(data[size : data.find(b'"', size)])
+                if loads is not None and b"\\" not in data and data.count(key) == 1:
+                    return loads(data)
+            name = skim(data).tag
+            loads = loads_of(name)
+            known[name.encode()] = loads
+            return loads(data)
+
+        return read
+
+    def check_values(self, body: bytes) -> None:
+        if len(body) >= 2 * self.max_values:
+            check_values(body, self.max_depth, self.max_values)
 
     def explain(self, error: Exception, data: bytes) -> DecodeError:
         if isinstance(error, msgspec.ValidationError):
@@ -47,29 +81,92 @@ class Json(Serializer):
                 return TrailingData(f"{self.name}: something follows the value in {short(data)}")
         return super().explain(error, data)
 
-    def _guarded(self, cls: Any) -> Callable[[bytes], Any]:
-        decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(cls)
-        loads = decoder.decode
-        max_depth = self.max_depth
-        # Every level takes an opening and a closing bracket: shorter data cannot be too deep.
-        free = 2 * max_depth
+    def _bounded(self, loads: Loads, otherwise: Loads | None = None) -> Loads:
+        """Bound what `loads` is given; `otherwise` reads what it refuses, and kombu has written."""
+        max_depth, max_values = self.max_depth, self.max_values
+        # Every level takes an opening and a closing bracket, and every value or key a byte and one
+        # that separates it from the next: shorter data cannot be too deep, nor hold too many.
+        most = 2 * max_values
+        free = min(2 * max_depth, most - 1)
 
-        def guarded(data: bytes) -> Any:
-            if len(data) > free and len(data.translate(None, _NOT_OPENING)) > max_depth:
-                deepest = depth(data)
-                if deepest > max_depth:
-                    raise TooDeep(f"json: nested {deepest} deep, more than max_depth={max_depth}")
+        def bounded(data: bytes) -> Any:
+            if len(data) > free:
+                if len(data) >= most:
+                    check_values(data, max_depth, max_values)
+                if len(data.translate(None, NOT_OPENING)) > max_depth:
+                    check_depth(data, max_depth, max_values)
             try:
                 return loads(data)
             except msgspec.ValidationError:
-                if kombu.MARK not in data:
+                if otherwise is None or kombu.MARK not in data:
                     raise
-            return msgspec.convert(kombu.unwrap(msgspec.json.decode(data)), cls)
+            return otherwise(data)
 
-        return guarded
+        return bounded
 
 
-def depth(data: bytes) -> int:
-    """Measure how deep JSON is nested; of malformed JSON, at least as deep as a parser would go."""
-    steps = _STRINGS.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)
-    return max(accumulate(memoryview(steps).cast("b")), default=0)
+_encoder: Final = msgspec.json.Encoder(enc_hook=models.to_json)
+
+
+def _kombu_loads(cls: Any) -> Loads:
+    check = checker(cls, integers=True)
+
+    def loads(data: bytes) -> Any:
+        plain = kombu.unwrap(msgspec.json.decode(data))
+        if check is not None and len(data) > SMALL:
+            check(plain)
+        return msgspec.convert(plain, cls, str_keys=True, dec_hook=models.from_plain)
+
+    return loads
+
+
+def _refusing_collisions(cls: Any, loads: Loads) -> Loads:
+    check_all = checker(cls, integers=True)
+    if check_all is None:
+        return loads
+    without_integers = checker(cls, integers=False) is not None
+    check, parse = check_all, msgspec.json.Decoder().decode
+
+    def guarded(data: bytes) -> Any:
+        if len(data) > SMALL and (without_integers or _LONG_INTEGERS.search(data)):
+            check(parse(data))
+        return loads(data)
+
+    return guarded
+
+
+def _tagging(kind: MessageType, tag: str, dumps: Dumps) -> Dumps:
+    if kind.writes_tag:
+        return dumps
+    head = b"{%b:%b" % (msgspec.json.encode(tag), msgspec.json.encode(kind.name))
+    whole, start = head + b"}", head + b","
+
+    def tagged(value: Any) -> bytes:
+        body = dumps(value)
+        if body[:1] != b"{":
+            raise EncodeError(f"json: {short(value)} is no object, which a tag could be put into")
+        return whole if body == b"{}" else start + body[1:]
+
+    return tagged
+
+
+def _without(tag: str, parse: Loads, loads: Loads) -> Loads:
+    """Make the function that takes the tag away from those who refuse what they do not know."""
+    key = msgspec.json.encode(tag)
+    ours = re.compile(rb'\{%b:"[^"\\]*+"(?:,(?=")|(?=\}))' % re.escape(key)).match
+
+    def without(data: bytes) -> Any:
+        found = ours(data)
+        if found and b"\\" not in data and data.count(key) == 1:
+            return loads(b"{" + data[found.end() :])
+        plain = parse(data)
+        plain.pop(tag)
+        return loads(msgspec.json.encode(plain))
+
+    return without
+
+
+def _tag_alone(tag: str) -> Loads:
+    """Make the function that parses nothing but the tag."""
+    fields = [("tag", Any, ABSENT)]
+    return msgspec.json.Decoder(msgspec.defstruct("Tag", fields, rename={"tag": tag})).decode

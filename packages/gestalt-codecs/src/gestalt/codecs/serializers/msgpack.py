@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -10,11 +9,11 @@ import msgspec
 from msgpack import packb, unpackb
 
 from gestalt.codecs.errors import DecodeError, TooDeep, TrailingData, Truncated, short
-from gestalt.codecs.serializer import Functions, Serializer
+from gestalt.codecs.serializer import Functions, Loads, LoadsOf, Serializer
 from gestalt.codecs.types import MessageType
 
-from .convert import to_plain, validation_error
-from .msgpack_guard import check_claims, check_depth
+from .convert import plain_of, read_tagged, to_plain, typed_loads, validation_error
+from .msgpack_guard import check_claims, check_depth, check_structure
 
 
 class Msgpack(Serializer):
@@ -26,28 +25,36 @@ class Msgpack(Serializer):
     def typed(self, kind: MessageType) -> Functions:
         if kind.format is not None:
             return super().typed(kind)
-        loads, convert, cls = self._loads(), msgspec.convert, kind.type
+        plain = plain_of(kind)
 
         def typed_dumps(value: Any) -> bytes:
-            return packb(to_plain(value))  # type: ignore[no-any-return]
+            return packb(plain(value))  # type: ignore[no-any-return]
 
-        def typed_loads(data: bytes) -> Any:
-            return convert(loads(data), cls)
+        return Functions(typed_dumps, typed_loads(self.name, kind, self._loads()))
 
-        return Functions(typed_dumps, typed_loads)
+    def tagged(self, tag: str, loads_of: LoadsOf) -> Loads:
+        return read_tagged(self._loads(), tag, loads_of)
 
-    def _loads(self) -> Callable[[bytes], Any]:
-        max_depth = self.max_depth
+    def _loads(self) -> Loads:
+        max_depth, max_values = self.max_depth, self.max_values
+        free = min(max_depth, max_values)
 
         def loads(data: bytes) -> Any:
-            if len(data) > max_depth:
-                check_claims(data, max_depth)
+            size = len(data)
+            if size > free:
+                if size > max_values:
+                    check_structure(data, max_depth, max_values)
+                    return unpackb(data, strict_map_key=False, timestamp=3)
+                check_claims(data, max_depth, max_values)
                 value = unpackb(data, strict_map_key=False, timestamp=3)
                 check_depth(data, value, max_depth)
                 return value
             return unpackb(data, strict_map_key=False, timestamp=3)
 
         return loads
+
+    def check_values(self, body: bytes) -> None:
+        check_structure(body, len(body), self.max_values)
 
     def explain(self, error: Exception, data: bytes) -> DecodeError:
         if isinstance(error, msgspec.ValidationError):

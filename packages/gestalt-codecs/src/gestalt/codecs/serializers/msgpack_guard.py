@@ -1,12 +1,13 @@
-"""Bounds for MessagePack that its library does not keep: how deep, and how much memory lengths
-claim."""
+"""Bounds for MessagePack that its library does not keep: how deep, how many values, and how much
+memory lengths claim."""
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any, Final
 
-from gestalt.codecs.errors import DecodeError, TooDeep
+from gestalt.codecs.errors import DecodeError, TooDeep, TooLarge
 
 _NOT_OPENING: Final = bytes(set(range(256)) - set(range(0x80, 0xA0)) - set(range(0xDC, 0xE0)))
 _NOT_LONG_ARRAYS: Final = bytes(set(range(256)) - {0xDC, 0xDD})
@@ -17,10 +18,10 @@ _CLAIM: Final = 8
 _FREE_CLAIMS: Final = 4 * 1024 * 1024
 
 
-def check_claims(data: bytes, max_depth: int) -> None:
+def check_claims(data: bytes, max_depth: int, max_values: int) -> None:
     """Before decoding: raise DecodeError if lengths in the data claim more than it holds."""
     if len(data.translate(None, _NOT_LONG_ARRAYS)) * len(data) * _CLAIM > _FREE_CLAIMS:
-        check_structure(data, max_depth)
+        check_structure(data, max_depth, max_values)
 
 
 def check_depth(data: bytes, value: Any, max_depth: int) -> None:
@@ -53,24 +54,46 @@ _SIZED: Final = {
     0xD9: (">B", 2), 0xDA: (">H", 3), 0xDB: (">I", 5),
 }  # fmt: skip
 _NESTED: Final = {0xDC: (">H", 3, 1), 0xDD: (">I", 5, 1), 0xDE: (">H", 3, 2), 0xDF: (">I", 5, 2)}
+# Numbers and short strings, many at a time.
+_MANY: Final = 64
+_SCALARS: Final = re.compile(
+    rb"(?:[\x00-\x7f\xc0\xc2\xc3\xe0-\xff]|[\xcc\xd0].|[\xcd\xd1].{2}|[\xca\xce\xd2].{4}"
+    rb"|[\xcb\xcf\xd3].{8}|"
+    + b"|".join(b"%c.{%d}" % (0xA0 + n, n) for n in range(32))
+    + b"){%d}" % _MANY,
+    re.DOTALL,
+).match
 
 
-def check_structure(data: bytes, max_depth: int) -> None:
+def check_structure(data: bytes, max_depth: int, max_values: int) -> None:
     """Walk data without decoding it.
 
     Raises:
         DecodeError: The open containers claim more items than bytes follow.
         TooDeep: They are nested deeper than that.
+        TooLarge: There are more values and keys than that.
     """
     position, size = 0, len(data)
     left = [1]  # items still to come in each open container
     claimed = 1  # their sum; each item takes a byte at least
+    values = 0
     while left and position < size:
         if not left[-1]:
             left.pop()
             continue
+        if values >= max_values:
+            raise TooLarge(f"msgpack: more than max_values={max_values} values and keys")
+        if left[-1] % _MANY == 0 and values + _MANY <= max_values:
+            many = _SCALARS(data, position)
+            if many:
+                position = many.end()
+                left[-1] -= _MANY
+                claimed -= _MANY
+                values += _MANY
+                continue
         left[-1] -= 1
         claimed -= 1
+        values += 1
         byte = data[position]
         fixed = _FIXED.get(byte)
         if fixed is not None:

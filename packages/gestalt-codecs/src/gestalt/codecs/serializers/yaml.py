@@ -8,8 +8,14 @@ import msgspec
 import yaml
 
 from gestalt.codecs.errors import DecodeError, TrailingData, short
-from gestalt.codecs.serializer import Functions, Serializer
-from gestalt.codecs.serializers.convert import to_plain, validation_error
+from gestalt.codecs.serializer import Functions, Loads, LoadsOf, Serializer
+from gestalt.codecs.serializers.convert import (
+    plain_of,
+    read_tagged,
+    to_plain,
+    typed_loads,
+    validation_error,
+)
 from gestalt.codecs.serializers.yaml_guard import Guard, NoAliases
 from gestalt.codecs.types import MessageType
 
@@ -20,23 +26,25 @@ class Yaml(Serializer):
     textual = True
 
     def untyped(self) -> Functions:
-        max_depth = self.max_depth
-
-        def loads(data: bytes) -> Any:
-            return Guard(data.decode(), max_depth).get_single_data()
-
-        return Functions(_dumps, loads)
+        return Functions(lambda value: _dumps(to_plain(value)), self._loads())
 
     def typed(self, kind: MessageType) -> Functions:
         if kind.format is not None:
             return super().typed(kind)
-        dumps, loads = self.untyped()
-        convert, cls = msgspec.convert, kind.type
+        plain = plain_of(kind)
+        loads = typed_loads(self.name, kind, self._loads())
+        return Functions(lambda value: _dumps(plain(value)), loads)
 
-        def typed_loads(data: bytes) -> Any:
-            return convert(loads(data), cls)
+    def tagged(self, tag: str, loads_of: LoadsOf) -> Loads:
+        return read_tagged(self._loads(), tag, loads_of)
 
-        return Functions(dumps, typed_loads)
+    def _loads(self) -> Loads:
+        max_depth, max_values = self.max_depth, self.max_values
+
+        def loads(data: bytes) -> Any:
+            return Guard(data.decode(), max_depth, max_values).get_single_data()
+
+        return loads
 
     def explain(self, error: Exception, data: bytes) -> DecodeError:
         if isinstance(error, msgspec.ValidationError):
@@ -46,7 +54,5 @@ class Yaml(Serializer):
         return super().explain(error, data)
 
 
-def _dumps(value: Any) -> bytes:
-    return yaml.dump(
-        to_plain(value), Dumper=NoAliases, encoding="utf-8", allow_unicode=True, sort_keys=False
-    )
+def _dumps(plain: Any) -> bytes:
+    return yaml.dump(plain, Dumper=NoAliases, encoding="utf-8", allow_unicode=True, sort_keys=False)

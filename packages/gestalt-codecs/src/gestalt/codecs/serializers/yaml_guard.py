@@ -13,8 +13,8 @@ from yaml.resolver import Resolver
 
 from gestalt.codecs.errors import DecodeError, TooDeep, TooLarge
 
-# libyaml compares each %TAG with all before it.
-_DIRECTIVE: Final = re.compile(r"^\ufeff?%", re.MULTILINE)
+# libyaml compares each %TAG with all before it. A line of it starts after any of these.
+_DIRECTIVE: Final = re.compile("(?:\\A|[\r\n\x85\u2028\u2029])\ufeff?%")
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _VALUE: Final = "tag:yaml.org,2002:value"
 _STRING: Final = "tag:yaml.org,2002:str"
@@ -24,9 +24,6 @@ _NUMBERS: Final = (_INTEGER, "tag:yaml.org,2002:float")
 _LONGEST_NUMBER: Final = 1000
 # Longer integers could be chosen by the thousand to have one hash value.
 _LONGEST_KEY: Final = 20
-# A value takes two bytes of data, and half a KB and some microseconds until it is made: 16 MiB of
-# them would hold a process for a minute, and take 3 GB.
-_MOST_VALUES: Final = 250_000
 
 
 class Guard(Composer, CParser, SafeConstructor, Resolver):
@@ -35,7 +32,7 @@ class Guard(Composer, CParser, SafeConstructor, Resolver):
     libyaml's own composer recurses on the C stack, and crashes at some ten thousand levels.
     """
 
-    def __init__(self, text: str, max_depth: int) -> None:
+    def __init__(self, text: str, max_depth: int, max_values: int) -> None:
         if _DIRECTIVE.search(text):
             raise DecodeError("yaml: directives (lines that begin with %) are refused")
         CParser.__init__(self, text)
@@ -43,12 +40,13 @@ class Guard(Composer, CParser, SafeConstructor, Resolver):
         SafeConstructor.__init__(self)
         Resolver.__init__(self)
         self._left = max_depth
+        self._max_values = max_values
         self._values = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self._values += 1
-        if self._values > _MOST_VALUES:
-            raise TooLarge(f"yaml: more than {_MOST_VALUES} values and keys")
+        if self._values > self._max_values:
+            raise TooLarge(f"yaml: more than max_values={self._max_values} values and keys")
         if self.check_event(yaml.AliasEvent):
             raise DecodeError("yaml: aliases (*name) are refused")
         return super().compose_node(parent, index)
