@@ -91,7 +91,8 @@ class Handlers:
             handler = self._default
             if handler is None:
                 raise HandlerNotFound(
-                    f"no handler for a {cls.__qualname__} with type id {message.type_id}: {self!r}"
+                    f"no handler for a {cls.__qualname__} with type id {message.type_id}: {self!r}",
+                    message,
                 )
         return handler(message)
 
