@@ -61,7 +61,7 @@ async def main(way: str) -> dict[str, Any]:
             "received": stats.received,
             "overflowed": stats.overflowed,
             "truncated": stats.truncated,
-            "untold": stats.untold,
+            "unreported": stats.unreported,
         }
 
 

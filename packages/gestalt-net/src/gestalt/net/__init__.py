@@ -9,6 +9,7 @@ from .datagram_socket import DatagramOptions
 from .datagram_stats import DatagramStats
 from .endpoint import StreamStats
 from .errors import (
+    AcceptFailed,
     AddressError,
     ConnectFailed,
     ConnectionLost,
@@ -38,6 +39,7 @@ from .tls import Tls, TlsDetails
 from .wire import Wire
 
 __all__ = [
+    "AcceptFailed",
     "Address",
     "AddressError",
     "ConnectFailed",

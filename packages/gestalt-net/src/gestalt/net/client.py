@@ -3,28 +3,33 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, cast
 
 from gestalt.core import Backoff, Handler, StateError, check_thread
 
 from .address import Address
 from .connection import Connection, PlainConnection
-from .dial import dial
-from .endpoint import OnConnected, OnDisconnected, OnError, StreamEndpoint
+from .dial import dial, let_go
+from .endpoint import OnConnected, OnDisconnected, StreamEndpoint
 from .errors import ConnectFailed, ConnectionLost, NotConnected
 from .inbox import Inbox
 from .keepalive import keep_alive
 from .limits import Limits
 from .message import StreamMessage
 from .outlet import Outlet
+from .pace import SEVERAL, Stint
 from .peer import Peer
+from .reporting import OnError
 from .sender import Sender
 from .server import check_tls
 from .shutdown import shut_down
 from .tls import Tls, half_closing, reason_of
 from .tls_connection import TlsClientConnection
 from .wire import Wire
+
+LINGERING = 100
+"""How many connections may have ended of which handlers or callbacks still run, before another."""
 
 NOWHERE = Sender(cast("asyncio.AbstractEventLoop", None), 0)
 """What a client without a connection sends to: there is never room."""
@@ -53,11 +58,11 @@ class StreamClient(Outlet, StreamEndpoint):
         wire: how messages cross the socket.
         on_message: takes each `StreamMessage`; a plain function or an async one.
         on_connected: takes the `Peer`, the server, on each new connection.
-        on_disconnected: takes the `Peer`, after its last message, and a ConnectionLost, or None
-            when nothing was wrong and nothing is lost.
+        on_disconnected: takes the `Peer`, after its last message, or at once where it was cut from
+            here, and a ConnectionLost, or None when nothing was wrong and nothing is lost.
         on_error: takes a HandlerError, a ConnectFailed for each attempt that failed, and a
-            ConnectionLost for each connection that ended by a fault of the server. Without it,
-            HandlerErrors go to the event loop's exception handler, the others to the log.
+            ConnectionLost for each connection that ended by a fault of the server. Without it, they
+            go to the log, a few lines a second of each kind.
         concurrency: how many messages an asynchronous handler may work on at a time.
         backoff: how long to wait before connecting again.
         connect_timeout: how long one attempt may take, and how long `send` waits for a connection,
@@ -169,7 +174,7 @@ class StreamClient(Outlet, StreamEndpoint):
         """
         return (await self._connected(self._connect_timeout if timeout is None else timeout)).peer
 
-    def _send_frame(self, frame: bytes) -> Awaitable[None]:
+    def _send_frame(self, frame: bytes) -> Coroutine[Any, Any, None]:
         connection = self._connection
         if connection is None or (connection.full and connection.closing):
             return self._send_later(frame)
@@ -187,8 +192,11 @@ class StreamClient(Outlet, StreamEndpoint):
             raise self._not_connected()
         connection.write_now(frame)
 
-    async def __aiter__(self) -> AsyncIterator[StreamMessage[Any]]:
+    def __aiter__(self) -> AsyncIterator[StreamMessage[Any]]:
         """The messages as they come, until the client stops.
+
+        Several tasks may iterate: each message goes to one of them. A read that is cancelled, such
+        as by a timeout, loses nothing, and the iteration can go on.
 
         Raises:
             StateError: the client has `on_message`, or was never started.
@@ -197,16 +205,8 @@ class StreamClient(Outlet, StreamEndpoint):
             raise StateError(f"{self!r} gives its messages to on_message")
         if self._inbox is None:
             raise StateError(f"{self!r} has no messages before it is started")
-        decode = self.wire.decode
-        while (taken := await self._inbox.take()) is not None:
-            connection, (payload, type_id) = taken
-            try:
-                body = payload if decode is None else decode(payload, type_id)
-            except Exception as error:
-                self._inbox.discard(connection)
-                connection.fail(error)
-            else:
-                yield StreamMessage(body, type_id, connection.peer)
+        several = 0 if self.wire.tagged else SEVERAL
+        return _Messages(self._inbox, self.wire.decode, Stint(self.pace), several)
 
     # The life of the component
 
@@ -216,7 +216,7 @@ class StreamClient(Outlet, StreamEndpoint):
             self._inbox = self.dispatcher = Inbox(self.loop)
         # Files that cannot be used fail the start, not only each attempt.
         await self._client_context()
-        self._spawn(self._keep_connected(), name="connection")
+        self._begin_connecting()
 
     async def _drain(self) -> None:
         self._wake()
@@ -229,9 +229,23 @@ class StreamClient(Outlet, StreamEndpoint):
             self._inbox.close()
         self._wake()
 
+    def _begin_connecting(self) -> None:
+        def go_on(task: "asyncio.Task[None]") -> None:
+            # Somebody has cancelled it who is not to.
+            if task.cancelled() and self._serving:
+                self._begin_connecting()
+
+        self._spawn(self._keep_connected(), name="connection").add_done_callback(go_on)
+
     async def _keep_connected(self) -> None:
         delays = self._backoff.delays()
         while self._serving:
+            if self._connection is not None:
+                await self._connection.wait_closed()
+            self._forget_socket()
+            # A bound for what a server can make of connections that it ends.
+            while len(self._lingering) >= LINGERING:
+                await self._next_progress()
             try:
                 async with asyncio.timeout(self._connect_timeout):
                     connection = await self._connect()
@@ -240,7 +254,6 @@ class StreamClient(Outlet, StreamEndpoint):
             else:
                 delays.connected()
                 await connection.wait_closed()
-                self._forget_socket()
             await asyncio.sleep(delays.next())
 
     async def _client_context(self) -> ssl.SSLContext | None:
@@ -261,7 +274,6 @@ class StreamClient(Outlet, StreamEndpoint):
             raise OSError(f"the key's password was not given: {error!r}") from error
         factory = PlainConnection if context is None else TlsClientConnection
         sock = await dial(self.loop, self._address)
-        keep_alive(sock, self.limits.keepalive)
         options: dict[str, Any] = {"sock": sock}
         if context is not None:
             server_name = self._tls.server_name if isinstance(self._tls, Tls) else None
@@ -271,11 +283,13 @@ class StreamClient(Outlet, StreamEndpoint):
             options["ssl_shutdown_timeout"] = self.limits.close_timeout
         unix = self._address.scheme == "unix"
         connect: Any = self.loop.create_unix_connection if unix else self.loop.create_connection
-        connection: Connection
+        connection: Connection = factory(self)
         try:
-            _, connection = await connect(lambda: factory(self), **options)
+            keep_alive(sock, self.limits.keepalive)
+            await connect(lambda: connection, **options)
         except BaseException:
-            sock.close()
+            let_go(sock)
+            self._forsake(connection)
             raise
         self._socket = sock
         return connection
@@ -296,7 +310,7 @@ class StreamClient(Outlet, StreamEndpoint):
         failure = ConnectFailed(f"{self._address} cannot be connected to: {reason}")
         failure.__cause__ = error
         self._last_failure = failure
-        self._tell(failure)
+        self.reporting.tell(failure)
 
     async def _connected(self, timeout: float) -> Connection:
         """Wait for a connection."""
@@ -347,3 +361,43 @@ class StreamClient(Outlet, StreamEndpoint):
         if isinstance(connection, PlainConnection):
             shut_down(connection.transport.get_extra_info("socket"))
         super()._connection_lost(connection, error)
+
+
+class _Messages(AsyncIterator[StreamMessage[Any]]):
+    """An iteration over what a client receives."""
+
+    __slots__ = ("_decode", "_inbox", "_several", "_stint", "_unseen")
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        decode: Callable[[bytes, int | None], Any] | None,
+        stint: Stint,
+        several: int,
+    ) -> None:
+        self._inbox = inbox
+        self._decode = decode
+        self._stint = stint
+        self._several = several
+        self._unseen = 0
+
+    async def __anext__(self) -> StreamMessage[Any]:
+        inbox = self._inbox
+        decode = self._decode
+        if self._unseen:
+            self._unseen -= 1
+        else:
+            if self._stint.over():
+                await self._stint.give_way()
+            if self._stint.quick:
+                self._unseen = self._several
+        while (taken := await inbox.take()) is not None:
+            connection, (payload, type_id) = taken
+            try:
+                body = payload if decode is None else decode(payload, type_id)
+            except Exception as error:
+                inbox.discard(connection)
+                connection.fail(error)
+            else:
+                return StreamMessage(body, type_id, connection.peer)
+        raise StopAsyncIteration

@@ -3,7 +3,7 @@
 import asyncio
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .errors import ConnectionLost, FramingError
 from .framings import Decoder, Frame
@@ -37,14 +37,23 @@ class Connection(Sender, asyncio.BaseProtocol):
         "_endpoint",
         "_feed",
         "_finishing",
+        "_has_room",
+        "_paused",
+        "_paused_at",
         "_reading_ended",
+        "_reserved",
+        "callbacks",
+        "cut",
         "fault",
         "heard",
         "lost",
         "peer",
+        "unread",
         "watch",
         "worker",
     )
+
+    scheme: ClassVar[str] = "tcp"
 
     def __init__(self, endpoint: "StreamEndpoint") -> None:
         super().__init__(endpoint.loop, endpoint.limits.send_buffer)
@@ -53,12 +62,24 @@ class Connection(Sender, asyncio.BaseProtocol):
         self._decoder: Decoder | None = None
         self._feed: Callable[[bytes], Iterable[Frame]] = self._first_feed
         # What the peer did, or failed to do, that ends the connection.
-        self.fault: Exception | None = None
+        self.fault: BaseException | None = None
         self._closed: asyncio.Future[None] | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
         self._finishing = False
         self._reading_ended = False
+        # For how long nothing was read, in seconds, and since when, where that goes on.
+        self._paused = 0.0
+        self._paused_at: float | None = None
+        # Whether there is room for the message that has begun, or room was reserved for it.
+        self._has_room = True
+        self._reserved = False
         self.lost = False
+        # Whether it was closed at once, from here: nobody waits for what its handlers do.
+        self.cut = False
+        # How many asynchronous callbacks about the peer are under way.
+        self.callbacks = 0
+        # How many reads wait for `async for`.
+        self.unread = 0
         # Whether a whole message came since the limits were last looked at.
         self.heard = True
         # What the limits remember of this connection.
@@ -74,6 +95,8 @@ class Connection(Sender, asyncio.BaseProtocol):
         self._endpoint._connection_made(self)
 
     def data_received(self, data: bytes) -> None:
+        if self.fault is not None:
+            return
         fault: FramingError | None = None
         try:
             frames = self._feed(data)
@@ -89,6 +112,11 @@ class Connection(Sender, asyncio.BaseProtocol):
                 self._endpoint.dispatcher.dispatch(self, frames)
             finally:
                 self.flush()
+            if self._reserved:
+                self._reserved = False
+                self._endpoint.room.release(self)
+        elif fault is None:
+            self._endpoint.room.reserve(self)
         if fault is not None:
             self.fail(fault)
 
@@ -103,6 +131,8 @@ class Connection(Sender, asyncio.BaseProtocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.lost:
+            return
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         self.lost = True
@@ -111,11 +141,14 @@ class Connection(Sender, asyncio.BaseProtocol):
         self._stop_sending()
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
+        # A Peer may be kept for long.
+        self._decoder = None
+        self._endpoint.room.release(self)
         self._endpoint._connection_lost(self, error)
 
     # Called by the endpoint, the peer and the worker
 
-    def fail(self, fault: Exception) -> None:
+    def fail(self, fault: BaseException) -> None:
         """End the connection by a fault of the peer; what came before it is still handled."""
         if self.fault is None and not self.lost:
             self.fault = fault
@@ -136,11 +169,9 @@ class Connection(Sender, asyncio.BaseProtocol):
 
     def handled(self) -> None:
         """Note that the worker has handled everything that was received."""
-        if self.lost:
-            self._endpoint._peer_gone(self)
-        elif self._finishing:
+        if self._finishing and not self.lost:
             self.close()
-        self._endpoint._progress()
+        self._endpoint._handled(self)
 
     def close(self) -> None:
         """Send what was accepted for sending, and close; abort when that takes too long."""
@@ -158,6 +189,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         """Close at once; what waits to be sent is lost."""
         if not self.lost:
             self.fault = self.fault or fault
+            self.cut = True
             self._finishing = True
             self.hold_back()
             self.transport.abort()
@@ -173,6 +205,20 @@ class Connection(Sender, asyncio.BaseProtocol):
     def message_begun(self) -> bool:
         """Whether a message has begun to arrive and is not complete."""
         return self._decoder is not None and self._decoder.incomplete
+
+    @property
+    def incomplete(self) -> tuple[int, int]:
+        """How many bytes of an incomplete message are here, and how many are needed to go on."""
+        return (0, 0) if self._decoder is None else self._decoder.progress
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that the peer sent is not handled, or not taken, yet."""
+        return bool(self.unread) or (self.worker is not None and not self.worker.idle)
+
+    def reading_time(self, now: float) -> float:
+        """A clock that stands still while nothing is read, in seconds."""
+        return (now if self._paused_at is None else self._paused_at) - self._paused
 
     @property
     def closing(self) -> bool:
@@ -191,12 +237,28 @@ class Connection(Sender, asyncio.BaseProtocol):
         """Read nothing until `resume_reading`, so that the peer has to wait."""
         if not self.closing and self.transport.is_reading():
             self.transport.pause_reading()
+            self._paused_at = self._loop.time()
 
     def resume_reading(self) -> None:
         """Read again, unless the connection is coming to its end."""
         ended = self.closing or self._finishing or self._reading_ended
-        if not (ended or self.transport.is_reading()):
+        if self._has_room and not (ended or self.transport.is_reading()):
             self.transport.resume_reading()
+            if self._paused_at is not None:
+                self._paused += self._loop.time() - self._paused_at
+                self._paused_at = None
+
+    def wait_for_room(self) -> None:
+        """Read nothing until there is room for the message that has begun."""
+        self._has_room = False
+        self.pause_reading()
+
+    def go_on(self) -> None:
+        """Go on with the message that has begun: there is room for it."""
+        self._reserved = True
+        if not self._has_room:
+            self._has_room = True
+            self.resume_reading()
 
     # The mechanism
 

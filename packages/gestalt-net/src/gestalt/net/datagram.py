@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from struct import error as StructError  # noqa: N812 - the class is named in lower case
 from threading import get_ident
 from typing import Any
@@ -12,6 +12,7 @@ from gestalt.core import Component, Handler, StateError
 from .address import Address
 from .datagram_backlog import Backlog, Overflow, Received
 from .datagram_batch import DatagramBatch
+from .datagram_iteration import DatagramIteration
 from .datagram_message import DatagramMessage
 from .datagram_reader import DatagramReader
 from .datagram_sender import DatagramSender
@@ -25,10 +26,10 @@ from .datagram_socket import (
     resolve,
 )
 from .datagram_stats import DatagramStats
-from .datagram_teller import DatagramTeller
-from .endpoint import OnError
-from .errors import HandlerError, LoopNotSuitable, PeerUnreachable
+from .errors import DatagramDropped, HandlerError, LoopNotSuitable, PeerUnreachable
 from .multicast import change_membership, interface_index
+from .pace import Pace, Stint
+from .reporting import OnError, Reporting, is_sender_at_fault
 from .sender import ACCEPTED
 from .wire import Wire
 
@@ -52,11 +53,11 @@ class DatagramEndpoint(Component):
     messages by `async for`. While an asynchronous handler or the application lags, datagrams wait
     in a backlog of bounded length; when it is full, some are dropped.
 
-    A datagram that is not exactly one frame, or that the codec refuses, is dropped, counted, and
-    goes to `on_error` as a DatagramDropped. An exception of a handler goes there as a HandlerError,
-    and an answer that nobody receives at the peer's address as a PeerUnreachable. Without
-    `on_error`, HandlerErrors go to the event loop's exception handler, and the others to the log,
-    one line a second at most. None of them stops the endpoint.
+    A datagram that is not exactly one frame, that the codec refuses or that no handler takes, is
+    dropped, counted, and goes to `on_error` as a DatagramDropped. An exception of a handler goes
+    there as a HandlerError, and an answer that nobody receives at the peer's address as a
+    PeerUnreachable. Without `on_error`, they go to the log, a few lines a second of each kind. None
+    of them stops the endpoint.
 
     Stopping receives nothing any more; what waits in the backlog is handled, for up to
     `stop_timeout`.
@@ -69,7 +70,8 @@ class DatagramEndpoint(Component):
         peer: where `send` sends to by default. Datagrams from elsewhere are then not received,
             unless it is a multicast group, or `broadcast` is among the options.
         on_error: takes a DatagramDropped, a PeerUnreachable or a HandlerError. When it is an async
-            function, 100 calls may be under way; errors beyond that are counted only.
+            function, 100 calls may be under way; errors beyond that are counted as `unreported`,
+            and logged.
         concurrency: how many messages an asynchronous handler may work on at a time; with more than
             one, they are not in order.
         backlog: how many datagrams may wait to be handled.
@@ -91,11 +93,14 @@ class DatagramEndpoint(Component):
     # in it, methods included, in a slower way.
     __slots__ = (
         "_backlog",
+        "_draining",
         "_encode",
         "_header",
+        "_pace",
         "_plain",
         "_reader",
         "_receiving",
+        "_reporting",
         "_sender",
         "_watching_again",
         "stats",
@@ -136,7 +141,7 @@ class DatagramEndpoint(Component):
         self._bind_to = None if address is None else Address.parse(address, ("udp",))
         self._peer = None if peer is None else Address.parse(peer, ("udp",))
         self._on_message = on_message
-        self._teller = DatagramTeller(self, on_error)
+        self._reporting = Reporting(self, on_error, report=self._report, spawn=self._spawn)
         self._concurrency = concurrency
         self._backlog_limit = backlog
         self._overflow: Overflow = overflow
@@ -148,6 +153,7 @@ class DatagramEndpoint(Component):
         self._reader: DatagramReader | None = None
         self._sender = DatagramSender(self)
         self._receiving = False
+        self._draining = False
         self._watching_again = False
 
     # What an application uses
@@ -181,7 +187,7 @@ class DatagramEndpoint(Component):
 
     def send(
         self, body: Any, type_id: int | None = None, *, to: Address | str | None = None
-    ) -> Awaitable[None]:
+    ) -> Coroutine[Any, Any, None]:
         """Send a message; `await` it, which waits as long as the system has no room for it.
 
         It returns when the system has taken it; nobody knows whether it arrives. Cancelled while
@@ -306,8 +312,11 @@ class DatagramEndpoint(Component):
         """Undo a `join` with the same arguments; it raises the same errors."""
         self._change_membership(group, interface, join=False)
 
-    async def __aiter__(self) -> AsyncIterator[DatagramMessage[Any]]:
+    def __aiter__(self) -> AsyncIterator[DatagramMessage[Any]]:
         """The messages as they come, until the endpoint stops.
+
+        Several tasks may iterate: each message goes to one of them. A read that is cancelled, such
+        as by a timeout, loses nothing, and the iteration can go on.
 
         Raises:
             StateError: the endpoint has `on_message`, or was never started.
@@ -316,11 +325,7 @@ class DatagramEndpoint(Component):
             raise StateError(f"{self!r} gives its messages to on_message")
         if self._backlog is None:
             raise StateError(f"{self!r} has no messages before it is started")
-        backlog = self._backlog
-        while (received := await backlog.take()) is not None:
-            message = self._decoded(received)
-            if message is not None:
-                yield message
+        return DatagramIteration(self._backlog, self._decoded, Stint(self._pace))
 
     # The life of the component
 
@@ -329,9 +334,10 @@ class DatagramEndpoint(Component):
         sock, target = await open_socket(self._bind_to, self._peer, self.options)
         largest = largest_datagram(sock.family)
         max_size = largest if self._max_size is None else min(self._max_size, largest)
+        self._pace = Pace(loop)
         self._backlog = Backlog(loop, self._backlog_limit, self._overflow)
         self._reader = DatagramReader(
-            self, sock, self._backlog, self._on_message, self._concurrency, max_size
+            self, sock, self._backlog, self._on_message, self._concurrency, max_size, self._pace
         )
         try:
             loop.add_reader(sock, self._reader.read)
@@ -352,7 +358,11 @@ class DatagramEndpoint(Component):
     async def _drain(self) -> None:
         self._stop_reading()
         if self._reader is not None and self._reader.worker is not None:
-            await self._reader.worker.finish()
+            self._draining = True
+            try:
+                await self._reader.worker.finish()
+            finally:
+                self._draining = False
 
     async def _close(self) -> None:
         self._stop_reading()
@@ -362,6 +372,7 @@ class DatagramEndpoint(Component):
         sock, self._sock = self._sock, None
         if sock is not None:
             sock.close()
+        self._reporting.flush()
 
     def _stop_reading(self) -> None:
         self._receiving = False
@@ -392,8 +403,15 @@ class DatagramEndpoint(Component):
         try:
             return DatagramMessage(decode(payload, type_id), type_id, source, self)
         except Exception as error:
-            self._teller.tell_dropped(source, error)
+            self._drop(source, error)
             return None
+
+    def _drop(self, source: Address, error: BaseException) -> None:
+        """Count a datagram that is no message because of `error`, and tell of it."""
+        self.stats.count_dropped(error)
+        dropped = DatagramDropped(f"a datagram from {source} was dropped: {error}", source)
+        dropped.__cause__ = error
+        self._reporting.tell(dropped)
 
     def _unreachable(self, error: OSError) -> None:
         """The socket has an error: the answer to a datagram that was sent before."""
@@ -401,7 +419,7 @@ class DatagramEndpoint(Component):
         where = self._peer or self.address
         failure = PeerUnreachable(f"{where} does not receive: {error.strerror}", where)
         failure.__cause__ = error
-        self._teller.tell(failure)
+        self._reporting.tell(failure)
         if not self._watching_again:
             self._watching_again = True
             asyncio.get_running_loop().call_soon(self._watch_again)
@@ -420,10 +438,18 @@ class DatagramEndpoint(Component):
             loop.add_reader(self._sock, self._reader.read)
         self._sender.watch_again()
 
+    @property
+    def handles(self) -> bool:
+        """Whether handlers run: until the end of the stop, or until it is cut."""
+        return self._receiving or self._draining
+
     def _handler_failed(self, error: BaseException, message: DatagramMessage[Any]) -> None:
+        if is_sender_at_fault(error, message):
+            self._drop(message.source, error)
+            return
         failure = HandlerError(
             f"the handler of {message!r} raised {error!r}", message.source, message
         )
         failure.__cause__ = error
         self.stats.handler_errors += 1
-        self._teller.tell(failure)
+        self._reporting.tell(failure)

@@ -5,6 +5,7 @@ from collections import deque
 from typing import Literal, TypeAlias
 
 from .address import Address
+from .waiters import Waiters
 
 Overflow: TypeAlias = Literal["drop-oldest", "drop-newest"]
 
@@ -19,14 +20,13 @@ class Backlog:
     decompress to takes no memory.
     """
 
-    __slots__ = ("_closed", "_items", "_limit", "_loop", "_overflow", "_waiters")
+    __slots__ = ("_closed", "_items", "_limit", "_overflow", "_waiters")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int, overflow: Overflow) -> None:
-        self._loop = loop
         self._limit = limit
         self._overflow = overflow
         self._items: deque[Received] = deque()
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters = Waiters(loop)
         self._closed = False
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class Backlog:
                 return False
             items.popleft()
         items.append(received)
-        self._wake()
+        self._waiters.wake_one()
         return room
 
     def take_nowait(self) -> Received:
@@ -62,34 +62,16 @@ class Backlog:
         while not self._items:
             if self._closed:
                 return None
-            waiter = self._loop.create_future()
-            self._waiters.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
-                elif self._items:
-                    # It was to take a datagram; now another one has to.
-                    self._wake()
-                raise
+            await self._waiters.wait()
         return self._items.popleft()
 
     def close(self) -> None:
         """Note that nothing will come any more; what has come can still be taken."""
         self._closed = True
-        while self._waiters:
-            self._wake()
+        self._waiters.wake_all()
 
     def clear(self) -> int:
         """Drop everything; return how many datagrams that were."""
         dropped = len(self._items)
         self._items.clear()
         return dropped
-
-    def _wake(self) -> None:
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return

@@ -1,7 +1,7 @@
 """Many datagrams for one address, which the system is given together."""
 
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -54,7 +54,7 @@ class DatagramBatch:
         self._refused = 0
         self._failure: SendFailed | DatagramTooLarge | None = None
 
-    def send(self, body: Any, type_id: int | None = None) -> Awaitable[None]:
+    def send(self, body: Any, type_id: int | None = None) -> Coroutine[Any, Any, None]:
         """Send a message with others; `await` it, which waits while the system has no room.
 
         Args:
@@ -115,7 +115,7 @@ class DatagramBatch:
                 f"{self._failure}"
             ) from self._failure
 
-    def _send_next(self, frame: bytes) -> Awaitable[None]:
+    def _send_next(self, frame: bytes) -> Coroutine[Any, Any, None]:
         """Send what waits, and have a frame wait that is not like the others."""
         if not self._open:
             raise StateError("a batch sends within its block, for one task at a time")

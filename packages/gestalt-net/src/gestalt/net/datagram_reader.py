@@ -2,6 +2,7 @@
 
 import socket
 from inspect import isawaitable
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from gestalt.core import Handler
@@ -12,12 +13,15 @@ from .datagram_message import DatagramMessage
 from .datagram_socket import SocketAddress, address_of
 from .datagram_worker import DatagramWorker
 from .errors import FrameTooLarge, FramingError
+from .pace import BUDGET, SHORT, Pace, several_of
+from .reporting import RAISED
 
 if TYPE_CHECKING:
     from .datagram import DatagramEndpoint
 
 BATCH = 64
-"""How many datagrams are taken, and handled, at once before it is others' turn."""
+"""How many datagrams are taken, and handled, at once before it is others' turn; fewer, where they
+take more than the budget of time."""
 
 SOURCES = 4096
 """How many senders' addresses are remembered; anybody can make up more."""
@@ -37,6 +41,8 @@ class DatagramReader:
         "_endpoint",
         "_handler",
         "_max_size",
+        "_pace",
+        "_several",
         "_sock",
         "_sources",
         "worker",
@@ -50,6 +56,7 @@ class DatagramReader:
         handler: Handler | None,
         concurrency: int,
         max_size: int,
+        pace: Pace,
     ) -> None:
         self._endpoint = endpoint
         self._sock = sock
@@ -57,6 +64,8 @@ class DatagramReader:
         self._handler = handler
         self._concurrency = concurrency
         self._max_size = max_size
+        self._pace = pace
+        self._several = several_of(endpoint.wire)
         self._sources: dict[SocketAddress, Address] = {}
         # Runs the handlers from the first asynchronous one on.
         self.worker: DatagramWorker | None = None
@@ -73,7 +82,16 @@ class DatagramReader:
         whole = endpoint.wire.framing.whole
         decode = endpoint.wire.decode
         handler = self._handler
+        begun = looked = monotonic()
+        unseen = 1
         for _ in range(BATCH):
+            if not unseen:
+                now = monotonic()
+                if now - begun >= BUDGET:
+                    return
+                unseen = self._several if now - looked < SHORT else 1
+                looked = now
+            unseen -= 1
             try:
                 data, name = recvfrom(size)
             except (BlockingIOError, InterruptedError):
@@ -84,14 +102,12 @@ class DatagramReader:
             stats.received += 1
             source = sources.get(name) or self._new_source(name)
             if len(data) > max_size:
-                endpoint._teller.tell_dropped(
-                    source, FrameTooLarge(f"it has more than {max_size} bytes")
-                )
+                endpoint._drop(source, FrameTooLarge(f"it has more than {max_size} bytes"))
                 continue
             try:
                 payload, type_id = whole(data)
             except FramingError as error:
-                endpoint._teller.tell_dropped(source, error)
+                endpoint._drop(source, error)
                 continue
             if handler is None:
                 if not self._backlog.put((payload, type_id, source)):
@@ -109,12 +125,12 @@ class DatagramReader:
                 message = decoded
             try:
                 result = handler(message)
-            except Exception as error:
+            except RAISED as error:
                 endpoint._handler_failed(error, message)
             else:
                 if result is not None and isawaitable(result):
                     self.worker = DatagramWorker(
-                        endpoint, self._backlog, handler, self._concurrency
+                        endpoint, self._backlog, handler, self._concurrency, self._pace
                     )
                     self.worker.start(result, message)
 

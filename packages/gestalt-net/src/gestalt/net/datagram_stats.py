@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from gestalt.core import HandlerNotFound
+
+from .errors import FrameTooLarge, FramingError, IncompleteFrame
+
 
 @dataclass(slots=True)
 class DatagramStats:
@@ -15,12 +19,12 @@ class DatagramStats:
         too_large: dropped, since they are larger than `max_size`, of the endpoint or the framing.
         undecodable: dropped, since the codec cannot decode them.
         disallowed: dropped, since the codec does not allow their format or compression.
+        unhandled: dropped, since no handler takes such a message.
         overflowed: dropped, since the backlog was full.
         abandoned: dropped, since the endpoint stopped before they were handled.
         unreachable: how often a host has answered that nobody receives there.
         handler_errors: exceptions raised by handlers.
-        untold: errors that `on_error` was not given, since it was too slow, or that were not
-            logged, since there were too many.
+        unreported: errors that `on_error` was not given, since it was too slow.
     """
 
     received: int = 0
@@ -30,11 +34,12 @@ class DatagramStats:
     too_large: int = 0
     undecodable: int = 0
     disallowed: int = 0
+    unhandled: int = 0
     overflowed: int = 0
     abandoned: int = 0
     unreachable: int = 0
     handler_errors: int = 0
-    untold: int = 0
+    unreported: int = 0
 
     @property
     def dropped(self) -> int:
@@ -45,6 +50,26 @@ class DatagramStats:
             + self.too_large
             + self.undecodable
             + self.disallowed
+            + self.unhandled
             + self.overflowed
             + self.abandoned
         )
+
+    def count_dropped(self, error: BaseException) -> None:
+        """Count a datagram that was dropped because of `error`."""
+        cause = _cause(error)
+        setattr(self, cause, getattr(self, cause) + 1)
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, IncompleteFrame):
+        return "truncated"
+    if isinstance(error, FrameTooLarge):
+        return "too_large"
+    if isinstance(error, FramingError):
+        return "malformed"
+    if isinstance(error, HandlerNotFound):
+        return "unhandled"
+    from gestalt.codecs import ContentNotAllowed
+
+    return "disallowed" if isinstance(error, ContentNotAllowed) else "undecodable"

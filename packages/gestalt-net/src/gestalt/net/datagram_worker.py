@@ -10,13 +10,11 @@ from gestalt.core import Handler
 
 from .datagram_backlog import Backlog, Received
 from .datagram_message import DatagramMessage
-from .dispatch import _cancelled
+from .pace import Pace, Stint
+from .reporting import RAISED, is_own_cancellation
 
 if TYPE_CHECKING:
     from .datagram import DatagramEndpoint
-
-TURN = 64
-"""How many messages are handled, by handlers that do not wait, before others have their turn."""
 
 
 class DatagramWorker:
@@ -25,20 +23,37 @@ class DatagramWorker:
     The tasks are made when they are needed, and kept until the endpoint stops.
     """
 
-    __slots__ = ("_backlog", "_concurrency", "_endpoint", "_handler", "_tasks")
+    __slots__ = (
+        "_backlog",
+        "_concurrency",
+        "_endpoint",
+        "_first",
+        "_handler",
+        "_stint",
+        "_tasks",
+    )
 
     def __init__(
-        self, endpoint: "DatagramEndpoint", backlog: Backlog, handler: Handler, concurrency: int
+        self,
+        endpoint: "DatagramEndpoint",
+        backlog: Backlog,
+        handler: Handler,
+        concurrency: int,
+        pace: Pace,
     ) -> None:
         self._endpoint = endpoint
         self._backlog = backlog
         self._handler = handler
         self._concurrency = concurrency
-        self._tasks: list[asyncio.Task[None]] = []
+        self._stint = Stint(pace)
+        # What the handler returned that made this worker, until a task awaits it.
+        self._first: tuple[Awaitable[Any], DatagramMessage[Any]] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, result: Awaitable[Any], message: DatagramMessage[Any]) -> None:
         """Await what the handler returned for `message`, then handle what comes."""
-        self._spawn(result, message)
+        self._first = result, message
+        self._spawn()
 
     def put(self, received: Received) -> None:
         """Take another datagram."""
@@ -49,31 +64,34 @@ class DatagramWorker:
 
     async def finish(self) -> None:
         """Wait until everything in the backlog, which is closed, is handled."""
-        await asyncio.wait(self._tasks)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
-    def _spawn(
-        self,
-        result: Awaitable[Any] | None = None,
-        message: DatagramMessage[Any] | None = None,
-    ) -> None:
-        self._tasks.append(self._endpoint._spawn(self._run(result, message), name="handler"))
+    def _spawn(self) -> None:
+        task = self._endpoint._spawn(self._run(), name="handler")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
-    async def _run(
-        self, result: Awaitable[Any] | None, message: DatagramMessage[Any] | None
-    ) -> None:
-        if result is not None and message is not None:
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        # Whoever cancels one of the tasks costs a message, and does not end the handling; but the
+        # endpoint cancels all of them when it cuts a stop.
+        if task.cancelled() and self._endpoint.handles:
+            self._spawn()
+
+    async def _run(self) -> None:
+        if self._first is not None:
+            (result, message), self._first = self._first, None
             await self._await(result, message)
         backlog = self._backlog
-        left = TURN
+        stint = self._stint
+        stint.begin()
         while True:
-            if not left:
-                left = TURN
-                await asyncio.sleep(0)
+            if stint.over():
+                await stint.give_way()
             if backlog:
-                left -= 1
                 received = backlog.take_nowait()
             elif (taken := await backlog.take()) is not None:
-                left = TURN
                 received = taken
             else:
                 return
@@ -85,18 +103,25 @@ class DatagramWorker:
             return
         try:
             result = self._handler(message)
-        except Exception as error:
-            self._endpoint._handler_failed(error, message)
-        else:
             if type(result) is CoroutineType or isawaitable(result):
-                await self._await(result, message)
+                await result
+        except RAISED as error:
+            self._raised(error, message)
 
     async def _await(self, result: Awaitable[Any], message: DatagramMessage[Any]) -> None:
         try:
             await result
-        except asyncio.CancelledError as error:
-            if _cancelled():
-                raise
+        except RAISED as error:
+            self._raised(error, message)
+
+    def _raised(self, error: BaseException, message: DatagramMessage[Any]) -> None:
+        """Tell of an error of a handler, but not of the end that a stop puts to it.
+
+        Raises:
+            CancelledError: this task was cancelled.
+        """
+        cancelled = isinstance(error, asyncio.CancelledError) and is_own_cancellation()
+        if not cancelled or self._endpoint.handles:
             self._endpoint._handler_failed(error, message)
-        except Exception as error:
-            self._endpoint._handler_failed(error, message)
+        if cancelled:
+            raise error

@@ -52,6 +52,19 @@ async def dial(loop: asyncio.AbstractEventLoop, address: Address) -> socket.sock
     raise OSError(failures[0].errno, "; ".join(failure.strerror or "" for failure in failures))
 
 
+def let_go(sock: socket.socket) -> None:
+    """Close a socket of which no connection came, if that is not done yet.
+
+    uvloop closes the descriptor below it: the number may be another one's in the next turn.
+    """
+    try:
+        os.fstat(sock.fileno())
+    except OSError:
+        sock.detach()
+    else:
+        sock.close()
+
+
 async def _connect(loop: asyncio.AbstractEventLoop, family: int, target: Any) -> socket.socket:
     connecting = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from inspect import isawaitable
+from itertools import islice
+from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +14,8 @@ from gestalt.core import Handler
 from .connection import Connection
 from .framings import Frame
 from .message import StreamMessage
+from .pace import BUDGET, SEVERAL, SHORT, Stint, several_of
+from .reporting import RAISED, is_own_cancellation, is_sender_at_fault
 
 if TYPE_CHECKING:
     from .endpoint import StreamEndpoint
@@ -29,15 +33,17 @@ class HandlerDispatcher:
 
     Plain handlers are called within the read callback, with no task, future or queue in between.
     The first handler of a peer that returns an awaitable makes it a worker, which does the rest.
+    So does a read whose messages take longer than the budget, as long as that goes on.
     """
 
-    __slots__ = ("_concurrency", "_decode", "_endpoint", "_handler")
+    __slots__ = ("_concurrency", "_decode", "_endpoint", "_handler", "_several")
 
     def __init__(self, endpoint: "StreamEndpoint", handler: Handler, concurrency: int) -> None:
         self._endpoint = endpoint
         self._handler = handler
         self._concurrency = concurrency
         self._decode = endpoint.wire.decode
+        self._several = several_of(endpoint.wire)
 
     def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
         if connection.worker is not None:
@@ -48,42 +54,66 @@ class HandlerDispatcher:
         decode = self._decode
         new = object.__new__
         rest = iter(frames)
-        for payload, type_id in rest:
-            # What the constructor does: calling it takes twice as long on Python 3.11.
-            message: StreamMessage[Any] = new(StreamMessage)
-            message.type_id = type_id
-            message.source = peer
-            try:
-                message.body = payload if decode is None else decode(payload, type_id)
-                result = handler(message)
-            except Exception as error:
-                if not hasattr(message, "body"):
-                    # It was the codec.
-                    connection.fail(error)
-                    return
-                self._endpoint._handler_failed(error, peer, message)
-            else:
-                if result is not None and isawaitable(result):
-                    connection.worker = Worker(
-                        self._endpoint, connection, handler, self._concurrency
-                    )
-                    connection.worker.start(result, message, rest)
-                    return
+        if type(frames) is tuple and self._several == SEVERAL:
+            # A single one, which there is nothing after to give way to.
+            begun = looked = 0.0
+            some = rest
+        else:
+            begun = looked = monotonic()
+            some = islice(rest, 1)
+        while True:
+            payload = None
+            for payload, type_id in some:
+                # What the constructor does: calling it takes twice as long on Python 3.11.
+                message: StreamMessage[Any] = new(StreamMessage)
+                message.type_id = type_id
+                message.source = peer
+                try:
+                    message.body = payload if decode is None else decode(payload, type_id)
+                    result = handler(message)
+                except RAISED as error:
+                    if not hasattr(message, "body") or is_sender_at_fault(error, message):
+                        connection.fail(error)
+                        return
+                    self._endpoint._handler_failed(error, peer, message)
+                else:
+                    if result is not None and isawaitable(result):
+                        self._make_worker(connection).start(result, message, rest)
+                        return
+            if payload is None or some is rest:
+                return
+            now = monotonic()
+            if now - begun >= BUDGET:
+                self._make_worker(connection).take_over(rest)
+                return
+            some = islice(rest, self._several if now - looked < SHORT else 1)
+            looked = now
+
+    def _make_worker(self, connection: Connection) -> "Worker":
+        worker = connection.worker = Worker(
+            self._endpoint, connection, self._handler, self._concurrency, self._several
+        )
+        return worker
 
 
 class Worker:
-    """Runs the asynchronous handlers of one peer, in tasks that last as long as its connection.
+    """Runs the handlers of one peer, in tasks that last as long as its connection.
+
+    It ends sooner where no handler is asynchronous, and it is done before its time is up.
 
     Reading pauses while more than one batch waits, so a slow handler slows its own peer only.
     """
 
     __slots__ = (
+        "_asynchronous",
         "_batches",
         "_concurrency",
         "_connection",
         "_endpoint",
+        "_first",
         "_handler",
-        "_running",
+        "_several",
+        "_stint",
         "_tasks",
         "_waiting",
     )
@@ -94,29 +124,39 @@ class Worker:
         connection: Connection,
         handler: Handler,
         concurrency: int,
+        several: int,
     ) -> None:
         self._endpoint = endpoint
         self._connection = connection
         self._handler = handler
         self._concurrency = concurrency
+        self._several = several
+        self._asynchronous = False
         # What one read brought is one batch. Its iterator is shared by the tasks.
         self._batches: deque[Iterator[Frame]] = deque()
+        self._stint = Stint(endpoint.pace)
+        # What the handler returned that made this worker, until a task awaits it.
+        self._first: tuple[Awaitable[Any], StreamMessage[Any]] | None = None
         self._tasks = 0
-        self._running = 0
         self._waiting: list[asyncio.Future[None]] = []
 
     @property
     def idle(self) -> bool:
         """Whether everything that was received is handled."""
-        return not self._running and not self._batches
+        return not self._batches and self._tasks == len(self._waiting)
 
     def start(
         self, result: Awaitable[Any], message: StreamMessage[Any], rest: Iterator[Frame]
     ) -> None:
         """Await what the handler returned for `message`, then handle the rest."""
-        self._batches.append(rest)
-        self._spawn(self._run(result, message))
-        self._add_tasks()
+        self._asynchronous = True
+        self._first = result, message
+        self.put(rest)
+
+    def take_over(self, rest: Iterator[Frame]) -> None:
+        """Handle the rest of a read that has used up its time."""
+        self._stint.overran = True
+        self.put(rest)
 
     def put(self, frames: Iterator[Frame]) -> None:
         """Take another batch."""
@@ -135,32 +175,37 @@ class Worker:
             if not waiter.done():
                 waiter.set_result(None)
         while self._tasks < self._concurrency and self._batches:
-            self._spawn(self._run())
+            self._tasks += 1
+            task = self._endpoint._spawn(self._run(), name=f"handler of {self._connection.peer!r}")
+            task.add_done_callback(self._ended)
 
-    def _spawn(self, coro: Coroutine[Any, Any, None]) -> None:
-        self._tasks += 1
-        self._endpoint._spawn(coro, name=f"handler of {self._connection.peer!r}")
+    def _ended(self, _: "asyncio.Task[None]") -> None:
+        self._tasks -= 1
+        # Whoever cancels one of the tasks costs a message, and does not end the handling; but the
+        # endpoint cancels all of them when it cuts a stop.
+        if self._endpoint.handles:
+            self._add_tasks()
+            if self.idle:
+                self._connection.handled()
 
-    async def _run(
-        self,
-        result: Awaitable[Any] | None = None,
-        message: StreamMessage[Any] | None = None,
-    ) -> None:
+    async def _run(self) -> None:
         connection = self._connection
-        self._running += 1
-        if result is not None and message is not None:
-            await self._await(result, message)
         while True:
             await self._handle_batches()
-            self._running -= 1
-            if self.idle:
-                connection.handled()
-            if connection.lost:
-                return
             waiter = self._endpoint.loop.create_future()
             self._waiting.append(waiter)
-            await waiter
-            self._running += 1
+            try:
+                if self.idle:
+                    if not (self._asynchronous or self._stint.overran):
+                        connection.worker = None
+                        self._add_tasks()
+                    connection.handled()
+                if connection.lost or connection.worker is not self:
+                    return
+                await waiter
+            finally:
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
 
     async def _handle_batches(self) -> None:
         connection = self._connection
@@ -168,10 +213,20 @@ class Worker:
         handler = self._handler
         decode = self._endpoint.wire.decode
         batches = self._batches
+        stint = self._stint
+        several = self._several
+        result = None
         message: StreamMessage[Any] | None
+        if stint.overran:
+            await stint.give_way()
+        if self._first is not None:
+            first, self._first = self._first, None
+            await self._await(*first)
+        stint.begin()
         while batches:
             frames = batches[0]
-            for payload, type_id in frames:
+            payload = None
+            for payload, type_id in islice(frames, several if stint.quick else 1):
                 message = None
                 try:
                     message = StreamMessage(
@@ -180,34 +235,41 @@ class Worker:
                     result = handler(message)
                     if type(result) is CoroutineType or isawaitable(result):
                         await result
-                except asyncio.CancelledError as error:
-                    if message is None or _cancelled():
-                        raise
-                    self._endpoint._handler_failed(error, peer, message)
-                except Exception as error:
-                    if message is None:
-                        batches.clear()
-                        connection.fail(error)
-                        return
-                    self._endpoint._handler_failed(error, peer, message)
+                except RAISED as error:
+                    self._raised(error, message)
+            if type(result) is CoroutineType:
+                self._asynchronous = True
             # Another task of this worker may have removed the batch meanwhile.
-            if batches and batches[0] is frames:
+            if payload is None and batches and batches[0] is frames:
                 batches.popleft()
                 if len(batches) == 1:
                     connection.resume_reading()
+            elif stint.over():
+                await stint.give_way()
 
     async def _await(self, result: Awaitable[Any], message: StreamMessage[Any]) -> None:
         try:
             await result
-        except asyncio.CancelledError as error:
-            if _cancelled():
-                raise
-            self._endpoint._handler_failed(error, self._connection.peer, message)
-        except Exception as error:
-            self._endpoint._handler_failed(error, self._connection.peer, message)
+        except RAISED as error:
+            self._raised(error, message)
 
+    def _raised(
+        self, error: Exception | asyncio.CancelledError, message: StreamMessage[Any] | None
+    ) -> None:
+        """Look whose fault it is: the peer's, the handler's, or of who cancelled this task.
 
-def _cancelled() -> bool:
-    """Whether the current task was cancelled: a handler may also raise what it awaited raised."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+        Raises:
+            CancelledError: this task was cancelled.
+        """
+        connection = self._connection
+        cancelled = isinstance(error, asyncio.CancelledError) and is_own_cancellation()
+        if message is None or is_sender_at_fault(error, message):
+            for batch in self._batches:
+                # Other tasks of this worker have it in their hands, too.
+                deque(batch, maxlen=0)
+            self._batches.clear()
+            connection.fail(error)
+        elif not cancelled or self._endpoint.handles:
+            self._endpoint._handler_failed(error, connection.peer, message)
+        if cancelled:
+            raise error

@@ -10,6 +10,7 @@ NetError (GestaltError)
 ├── LimitExceeded (TimeoutError)             a peer was idle, slow or stalled for too long
 ├── NotConnected (ConnectionError)           there is no connection to send over
 ├── ConnectFailed (ConnectionError)          an attempt to connect failed; its cause says why
+├── AcceptFailed (ConnectionError)           a server had to refuse connections; its cause says why
 ├── HandshakeFailed (ConnectionError)        the ends did not agree on TLS; its cause says why
 ├── ConnectionLost (ConnectionError)         a connection ended; its cause says why
 ├── SendBufferFull (BlockingIOError)         a peer reads more slowly than it is sent to
@@ -82,6 +83,18 @@ class NotConnected(NetError, ConnectionError):  # noqa: N818 - reads as what hap
 
 class ConnectFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
     """An attempt to connect failed; another one follows."""
+
+
+class AcceptFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+    """A server refused connections, since the system had nothing left to take them with.
+
+    Attributes:
+        refused: how many, since this was told last.
+    """
+
+    def __init__(self, message: str, refused: int) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class HandshakeFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened

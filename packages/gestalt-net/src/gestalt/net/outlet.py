@@ -1,6 +1,6 @@
 """What messages of a stream are sent through: a peer, or a client."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from struct import error as StructError  # noqa: N812 - the class is named in lower case
 from typing import Any
 
@@ -24,7 +24,7 @@ class Outlet:
     # What the bodies are instances of that need nothing but a header, where there is room for them.
     _plain: type[bytes]
 
-    def send(self, body: Any, type_id: int | None = None) -> Awaitable[None]:
+    def send(self, body: Any, type_id: int | None = None) -> Coroutine[Any, Any, None]:
         """Send a message; `await` it, which waits as long as the other end is too slow to take it.
 
         It returns when the message is accepted, not when it has arrived. Cancelled while it waits,
@@ -95,7 +95,7 @@ class Outlet:
         else:
             self._write_frame(frame)
 
-    def _send_frame(self, frame: bytes) -> Awaitable[None]:
+    def _send_frame(self, frame: bytes) -> Coroutine[Any, Any, None]:
         """Send the first frame of a turn, or one that there is no room for."""
         return self._link.send(frame)
 

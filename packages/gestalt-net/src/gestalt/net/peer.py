@@ -74,8 +74,7 @@ class Peer(Outlet):
 
     def _address(self, which: str) -> Address:
         link = self._link
-        tls = link.transport.get_extra_info("ssl_object") is not None
-        return Address.of_socket("tls" if tls else "tcp", link.socket_name(which))
+        return Address.of_socket(link.scheme, link.socket_name(which))
 
     def __repr__(self) -> str:
         return f"<Peer {self.id} {self.address}>"

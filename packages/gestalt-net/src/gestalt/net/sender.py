@@ -1,8 +1,7 @@
 """The sending half of a connection: writes are gathered, and what waits is bounded."""
 
 import asyncio
-from collections.abc import Awaitable, Generator
-from types import coroutine
+from collections.abc import Coroutine, Generator
 from typing import Any, cast
 
 from gestalt.core import check_thread
@@ -10,25 +9,40 @@ from gestalt.core import check_thread
 from .errors import SendBufferFull
 
 
-@coroutine
-def _at_once() -> Generator[Any, Any, None]:
-    return
+def _finished() -> Generator[Any, None, None]:
     yield
 
 
-def _completed() -> Awaitable[None]:
-    generator = _at_once()
-    for _ in generator:
+_FINISHED = _finished()
+_FINISHED.close()
+
+
+class _Accepted(Coroutine[Any, Any, None]):
+    """What `send` returns where there is nothing to wait for: any number of awaits end at once.
+
+    It is a coroutine by its methods, so that it can be made a task as well. Awaiting it is done by
+    a generator that has finished, and no function of Python's is called: that takes a third of the
+    time of calling a coroutine function.
+    """
+
+    __slots__ = ()
+
+    __await__ = _FINISHED.__iter__
+
+    def send(self, _: Any) -> Any:
+        raise StopIteration
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
+        return _FINISHED.throw(typ) if val is None else _FINISHED.throw(typ, val, tb)
+
+    def close(self) -> None:
         pass
-    return generator
+
+    def __repr__(self) -> str:
+        return "<sent>"
 
 
-ACCEPTED = _completed()
-"""What `send` returns where there is nothing to wait for: any number of awaits end at once.
-
-A finished generator: awaiting it takes half the time that calling a coroutine function does, and on
-Python 3.12 and later a third of what awaiting a finished future does.
-"""
+ACCEPTED: Coroutine[Any, Any, None] = _Accepted()
 
 
 class Sender:
@@ -78,7 +92,7 @@ class Sender:
         if self.room <= 0:
             self.refuse()
 
-    def send(self, frame: bytes) -> Awaitable[None]:
+    def send(self, frame: bytes) -> Coroutine[Any, Any, None]:
         """Queue a frame now, or when it is awaited, as soon as `full` is cleared.
 
         Raises:

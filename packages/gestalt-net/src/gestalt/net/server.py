@@ -1,10 +1,8 @@
 """A server for streams."""
 
 import asyncio
-import os
 import socket
 import ssl
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,22 +11,18 @@ from gestalt.core import Handler, StateError, check_thread, keep_from_children
 
 from .address import Address
 from .connection import Connection, PlainConnection
-from .endpoint import OnConnected, OnDisconnected, OnError, StreamEndpoint
-from .errors import ConnectionLost, SendBufferFull, UnknownPeer
-from .handshakes import Arrival, Handshakes
+from .endpoint import OnConnected, OnDisconnected, StreamEndpoint
+from .errors import AcceptFailed, ConnectionLost, SendBufferFull, UnknownPeer
+from .handshakes import Handshakes
 from .keepalive import keep_alive
 from .limits import Limits
+from .listening import BACKLOG, Listener, bind
 from .peer import Peer, PeersView
+from .reporting import OnError
 from .shutdown import shut_down
 from .tls import Tls, half_closing
 from .unix_socket import inode, listen
 from .wire import Wire
-
-BACKLOG = 1024
-"""How many connections the system keeps for us until they are accepted."""
-
-CLOSE_TIMEOUT = 0.5
-"""How long to wait, in seconds, until connections that were just accepted have gone, too."""
 
 
 class StreamServer(StreamEndpoint):
@@ -43,10 +37,14 @@ class StreamServer(StreamEndpoint):
 
     An exception of a handler goes to `on_error` as a HandlerError, and the peer stays; but a reply
     to a peer that has left, and the ConnectionLost of it, is no error of the handler. A peer that
-    breaks the framing, sends what the codec refuses, or exceeds a limit is disconnected, alone;
-    this goes to `on_error` as a ConnectionLost, and a TLS handshake that fails as a
-    HandshakeFailed. Without `on_error`, errors of handlers go to the event loop's exception
-    handler, and those of peers to the log.
+    breaks the framing, sends what the codec refuses or what no handler takes (HandlerNotFound), or
+    exceeds a limit is disconnected, alone; this goes to `on_error` as a ConnectionLost, and a TLS
+    handshake that fails as a HandshakeFailed. Without `on_error` they go to the log, with their
+    traceback where the cause is not ours, a few lines a second of each kind. None of them ends the
+    server, nor does what `on_error` and the other callbacks raise.
+
+    Where the system has no descriptors left, connections are refused and counted, and `on_error` is
+    given an AcceptFailed, once a second at most; others are accepted as soon as there are some.
 
     Stopping accepts nobody and reads nothing any more; what was received is handled, while all
     peers stay connected; then what was accepted for sending is sent, and they are closed. What is
@@ -57,9 +55,12 @@ class StreamServer(StreamEndpoint):
         wire: how messages cross the socket.
         on_message: takes each `StreamMessage`.
         on_connected: takes each new `Peer`.
-        on_disconnected: takes each `Peer` that has gone, after its last message, and a
-            ConnectionLost, or None when nothing was wrong and nothing is lost.
-        on_error: takes a HandlerError, a ConnectionLost or a HandshakeFailed.
+        on_disconnected: takes each `Peer` that has gone, and a ConnectionLost, or None when nothing
+            was wrong and nothing is lost. It is called after the peer's last message; at once where
+            the peer was cut from here, by a limit or `abort`.
+        on_error: takes a HandlerError, a ConnectionLost, a HandshakeFailed or an AcceptFailed. When
+            it is an async function, 100 calls may be under way; errors beyond that are counted as
+            `unreported`, and logged.
         concurrency: how many messages of one peer an asynchronous handler may work on at a time.
         limits: what a peer may cost.
         tls: for `tls://`; a unix socket may have it, too.
@@ -78,9 +79,9 @@ class StreamServer(StreamEndpoint):
         "_address",
         "_addresses",
         "_handshakes",
+        "_listener",
         "_peers",
         "_reuse_port",
-        "_server",
         "_socket_file",
         "_ssl",
         "_tls",
@@ -118,7 +119,7 @@ class StreamServer(StreamEndpoint):
         self._tls = tls
         self._ssl: ssl.SSLContext | None = None
         self._reuse_port = reuse_port
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._handshakes = Handshakes(self)
         self._socket_file: tuple[str, int | None] | None = None
         self._addresses: tuple[Address, ...] = ()
@@ -229,47 +230,21 @@ class StreamServer(StreamEndpoint):
             self._ssl = half_closing(self._tls.server_context())
         elif self._tls is not None:
             self._ssl = half_closing(self._tls)
+        listener = self._listener = Listener(self.loop, self)
         if self._address.scheme == "unix":
-            self._server = await self._listen_locally()
+            sock = await listen(self._address, BACKLOG)
+            path = self._address.path
+            if not path.startswith("\0"):
+                self._socket_file = path, inode(path)
+            listener.listen([sock])
         else:
-            self._server = await self._listen()
-        for each in self._server.sockets:
+            listener.listen(await bind(self._address, reuse_port=self._reuse_port))
+        for each in listener.sockets:
             keep_from_children(each.fileno())
             keep_alive(each, self.limits.keepalive)
         self._addresses = tuple(
-            Address.of_socket(self._address.scheme, each.getsockname())
-            for each in self._server.sockets
+            Address.of_socket(self._address.scheme, each.getsockname()) for each in listener.sockets
         )
-
-    async def _listen(self) -> asyncio.Server:
-        try:
-            return await self.loop.create_server(
-                self._accept,
-                self._address.host or None,
-                self._address.port,
-                reuse_port=self._reuse_port or None,
-                backlog=BACKLOG,
-            )
-        except OSError as error:
-            unknown = isinstance(error, socket.gaierror)
-            reason = error.strerror if unknown else os.strerror(error.errno or 0)
-            text = f"{self._address} cannot be listened on: {reason}"
-            raise type(error)(error.errno, text) from error
-
-    async def _listen_locally(self) -> asyncio.Server:
-        sock = await listen(self._address, BACKLOG)
-        path = self._address.path
-        if not path.startswith("\0"):
-            self._socket_file = path, inode(path)
-        # From Python 3.13 on, asyncio would remove the file itself, when it may be another's.
-        keep: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-        try:
-            return await self.loop.create_unix_server(
-                self._accept, sock=sock, backlog=BACKLOG, **keep
-            )
-        except BaseException:
-            sock.close()
-            raise
 
     async def _drain(self) -> None:
         self._stop_listening()
@@ -278,14 +253,8 @@ class StreamServer(StreamEndpoint):
     async def _close(self) -> None:
         self._stop_listening()
         await self._abort_connections()
-        server, self._server = self._server, None
-        if server is not None:
-            # From Python 3.12 on, this waits for connections that were just accepted, too.
-            try:
-                async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await server.wait_closed()
-            except TimeoutError:
-                pass
+        # The transports of those that had just come up are closed by now, their sockets are next.
+        await asyncio.sleep(0)
 
     def _stop_listening(self) -> None:
         if self._socket_file is not None:
@@ -297,29 +266,14 @@ class StreamServer(StreamEndpoint):
                     Path(path).unlink()
             except OSError as error:
                 self._report(error, f"{self!r} cannot remove its socket's file")
-        if self._server is not None:
-            for each in self._server.sockets:
-                shut_down(each)
-            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         self._handshakes.abort()
-
-    def _accept(self) -> PlainConnection | Arrival:
-        return PlainConnection(self) if self._ssl is None else Arrival(self, self._ssl)
-
-    def _admits(self) -> bool:
-        """Whether another connection may come up; one too many is counted."""
-        if not self._serving:
-            return False
-        most = self.limits.max_peers
-        if most is not None and len(self._connections) + len(self._handshakes) >= most:
-            self.stats.refused += 1
-            return False
-        return True
 
     def _connection_made(self, connection: Connection) -> None:
         self._handshakes.done(connection)
-        keep_from_children(connection.transport.get_extra_info("socket").fileno())
-        if self._admits():
+        if self._serving:
             super()._connection_made(connection)
         else:
             connection.transport.abort()
@@ -328,6 +282,25 @@ class StreamServer(StreamEndpoint):
         if isinstance(connection, PlainConnection):
             shut_down(connection.transport.get_extra_info("socket"))
         super()._connection_lost(connection, error)
+
+    # Called by the listener
+
+    def admit(self, sock: socket.socket, name: Any) -> None:
+        """Take a connection that was accepted, or close it where there are too many."""
+        most = self.limits.max_peers
+        present = len(self._connections) + len(self._handshakes) + len(self._lingering)
+        if not self._serving or (most is not None and present >= most):
+            self.stats.refused += 1
+            sock.close()
+        else:
+            keep_from_children(sock.fileno())
+            address = Address.of_socket(self._address.scheme, name)
+            self._handshakes.begin(sock, address, self._ssl)
+
+    def turn_away(self, error: AcceptFailed) -> None:
+        """Tell of connections that were refused for want of descriptors or memory."""
+        self.stats.refused += error.refused
+        self.reporting.tell(error)
 
 
 async def _write(connection: Connection, frame: bytes) -> bool:

@@ -20,6 +20,8 @@ class TlsConnection(Connection, asyncio.Protocol):
     former is kept from them, and the latter is left unread while something is being handled.
     """
 
+    scheme = "tls"
+
     __slots__ = ("_cut_short", "_holding", "_names", "_tls", "_within_read")
 
     def __init__(self, endpoint: "StreamEndpoint") -> None:
@@ -31,7 +33,8 @@ class TlsConnection(Connection, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # The transport of TLS forgets them when the connection is lost.
-        self._names = {name: transport.get_extra_info(name) for name in ("peername", "sockname")}
+        names = ("peername", "sockname", "ssl_object")
+        self._names = {name: transport.get_extra_info(name) for name in names}
         tls = transport.get_extra_info("ssl_object")
         if isinstance(tls, HalfClosingTls):
             self._tls = tls
@@ -132,6 +135,7 @@ class TlsClientConnection(TlsConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._note_refusal(exc)
+        self._names["ssl_object"] = None
         super().connection_lost(exc)
 
     def _end(self) -> None:
@@ -142,7 +146,7 @@ class TlsClientConnection(TlsConnection):
     def _note_refusal(self, exc: Exception | None) -> None:
         ended_here = self._finishing or self.fault is not None
         heard = self._decoder is not None
-        if ended_here or heard or confirmed(self.transport.get_extra_info("ssl_object")):
+        if self.lost or ended_here or heard or confirmed(self._names["ssl_object"]):
             return
         what = "the server did not confirm the TLS handshake"
         # The event loops of many servers drop the alert that would tell why.

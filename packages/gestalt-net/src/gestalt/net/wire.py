@@ -39,9 +39,10 @@ class Wire:
         most: in bytes; -1 where a frame takes more than that.
         decode: `(payload, type_id) -> value`. Raises what the codec raises. None where the payload
             is the value.
+        tagged: whether a payload may be compressed, and tells how.
     """
 
-    __slots__ = ("codec", "decode", "encode", "framing", "header", "most")
+    __slots__ = ("codec", "decode", "encode", "framing", "header", "most", "tagged")
 
     encode: Callable[..., bytes]
     header: Callable[[int, int], bytes]
@@ -53,6 +54,7 @@ class Wire:
         self.codec = codec
         self.header, self.most = Mti().pack_header, -1
         tagged = codec is not None and (codec.compress is not None or bool(codec.accept))
+        self.tagged = tagged
         if codec is None or (codec.serializer == "bytes" and codec.types is None and not tagged):
             # No function of our own in between: this is the fastest path.
             self.encode = framing.encode

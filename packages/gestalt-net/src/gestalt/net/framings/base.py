@@ -117,6 +117,9 @@ class Decoder:
             pending += data[used:] if used else data
         if not payloads:
             return ()
+        if len(payloads) == 1 and len(type_ids) == self._carries_type_id:
+            # The most frequent case by far, and the pairing takes as long as the rest of it.
+            return ((payloads[0], type_ids[0] if type_ids else None),)
         # The pairs are made one at a time, as they are read: thousands at once would cost more.
         if self._carries_type_id:
             return zip(payloads, type_ids, strict=True)
@@ -126,6 +129,11 @@ class Decoder:
     def incomplete(self) -> bool:
         """Whether a frame has begun and is not complete."""
         return bool(self._pending)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many bytes of an incomplete frame are here, and how many are needed to go on."""
+        return len(self._pending), self._needed
 
     def eof(self) -> None:
         """Note that the stream has ended.

@@ -1,0 +1,125 @@
+"""Telling of what an endpoint survives, without letting those who provoke it cost much."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any, Protocol, TypeAlias
+
+from gestalt.core import HandlerNotFound, Message, Reports
+
+from .errors import HandlerError, NetError
+
+logger = logging.getLogger("gestalt.net")
+
+OnError: TypeAlias = Callable[[NetError], Any]
+
+RAISED = (Exception, asyncio.CancelledError)
+"""What a plain function may raise that is called for the application: it may ask a future that was
+cancelled for its result."""
+
+UNDER_WAY = 100
+"""How many asynchronous calls of `on_error` may be under way."""
+
+
+class Counters(Protocol):
+    """What is counted here, in the endpoint's own statistics."""
+
+    unreported: int
+
+
+class Owner(Protocol):
+    """What is asked of the endpoint that errors are told of."""
+
+    name: str
+
+    @property
+    def stats(self) -> Counters:
+        """Its counters."""
+
+
+class Reporting:
+    """Hands errors to `on_error`, or where there is none, to the log.
+
+    What `on_error` cannot be given, since it is too slow, is counted and logged as well.
+    """
+
+    __slots__ = ("_lines", "_on_error", "_owner", "_report", "_spawn", "_under_way")
+
+    def __init__(
+        self,
+        owner: Owner,
+        on_error: OnError | None,
+        *,
+        report: Callable[[BaseException, str], None],
+        spawn: Callable[..., asyncio.Task[Any]],
+    ) -> None:
+        self._owner = owner
+        self._on_error = on_error
+        self._report = report
+        self._spawn = spawn
+        self._lines = Reports(logger)
+        self._under_way = 0
+
+    def tell(self, error: NetError) -> None:
+        """Tell of an error that does not end the endpoint."""
+        if self._on_error is None:
+            self._log(error)
+        elif self._under_way >= UNDER_WAY:
+            self._owner.stats.unreported += 1
+            self._log(error)
+        else:
+            try:
+                result = self._on_error(error)
+            except RAISED as second:
+                self._failed(second, error)
+            else:
+                if isawaitable(result):
+                    self._under_way += 1
+                    task = self._spawn(self._finish(result, error), name="on_error")
+                    task.add_done_callback(self._ended)
+
+    def flush(self) -> None:
+        """Say in the log what was left out of it."""
+        self._lines.flush()
+
+    def _log(self, error: NetError) -> None:
+        if isinstance(error, HandlerError):
+            self._report(error, str(error))
+            return
+        cause = error.__cause__
+        # What our own errors say needs no traceback; a codec's may.
+        foreign = cause is not None and not isinstance(cause, NetError | OSError)
+        self._lines.log(
+            f"{self._owner.name}: {error}",
+            error if foreign else None,
+            level=logging.WARNING,
+            cause=(type(error), type(cause)),
+        )
+
+    async def _finish(self, result: Any, error: NetError) -> None:
+        try:
+            await result
+        except Exception as second:
+            self._failed(second, error)
+
+    def _ended(self, _: object) -> None:
+        self._under_way -= 1
+
+    def _failed(self, second: BaseException, error: NetError) -> None:
+        self._report(second, f"{self._owner!r}: on_error raised while it was given: {error}")
+
+
+def is_sender_at_fault(error: BaseException, message: Message[Any]) -> bool:
+    """Whether whoever sent `message` is at fault, not its handler: nothing takes such a message.
+
+    A table of handlers may be called from within a handler, and counts all the same; but not one
+    that was given another message than this.
+    """
+    return isinstance(error, HandlerNotFound) and error.message in (None, message)
+
+
+def is_own_cancellation() -> bool:
+    """Whether the current task was cancelled: a handler may also raise what it awaited raised."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
