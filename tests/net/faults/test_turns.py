@@ -1,0 +1,198 @@
+"""Nobody's messages hold the event loop, however long each of them takes."""
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+import pytest
+
+from gestalt.codecs import Codec
+from gestalt.net import DatagramEndpoint, Mti, Wire
+
+SLOW = 0.01
+COUNT = 60
+
+
+class Ticks:
+    """How often the event loop turns, and the longest time of ours that it took to."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.count = 0
+        self._task = asyncio.create_task(self._tick())
+
+    async def _tick(self) -> None:
+        last = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            self.longest = max(self.longest, now - last)
+            self.count += 1
+            last = now
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+
+def hold(seconds: float = SLOW) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+class Slow:
+    """Handlers that take their time without waiting."""
+
+    def __init__(self, expected: int) -> None:
+        self._left = expected
+        self.order: list[bytes] = []
+        self.done = asyncio.Event()
+
+    def plain(self, message: Any) -> None:
+        hold()
+        self.note(message)
+
+    async def asynchronous(self, message: Any) -> None:
+        hold()
+        self.note(message)
+
+    def note(self, message: Any) -> None:
+        self.order.append(message.body)
+        self._left -= 1
+        if not self._left:
+            self.done.set()
+
+
+@pytest.mark.parametrize("kind", ["plain", "asynchronous"])
+@pytest.mark.parametrize("concurrency", [1, 8])
+async def test_a_read_of_many_messages_lets_others_run_and_keeps_their_order(
+    serve: Any, raw: Any, within: Any, kind: str, concurrency: int
+) -> None:
+    slow = Slow(COUNT)
+    server = await serve(getattr(slow, kind), concurrency=concurrency)
+    peer = await raw(server)
+    ticks = Ticks()
+    bodies = [b"%d" % number for number in range(COUNT)]
+    await peer.send(b"".join(map(Mti().encode, bodies)))
+    await within(slow.done.wait())
+    await ticks.stop()
+    assert slow.order == bodies
+    assert ticks.longest < COUNT * SLOW / 3
+    assert ticks.count > COUNT / 2
+
+
+@pytest.mark.parametrize("kind", ["plain", "asynchronous"])
+async def test_datagrams_let_others_run(within: Any, kind: str) -> None:
+    slow = Slow(COUNT)
+    async with DatagramEndpoint(
+        "udp://127.0.0.1:0", Wire(Mti()), on_message=getattr(slow, kind)
+    ) as server:
+        ticks = Ticks()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for number in range(COUNT):
+                target = ("127.0.0.1", server.address.port)
+                sock.sendto(Mti().encode(b"%d" % number), target)
+        await within(slow.done.wait())
+        await ticks.stop()
+    assert ticks.longest < COUNT * SLOW / 3
+    assert ticks.count > COUNT / 2
+
+
+@pytest.mark.parametrize("reading", ["plain", "asynchronous", "iteration", "datagrams"])
+async def test_frames_that_become_large_let_others_run(
+    serve: Any, connect: Any, raw: Any, within: Any, reading: str
+) -> None:
+    wire = Wire(Mti(), Codec("bytes", compress="deflate"))
+    bomb = wire.encode(bytes(12 * 1024 * 1024), 1)
+    assert wire.decode is not None
+    begun = time.thread_time()
+    wire.decode(bomb[8:], 1)
+    one = time.thread_time() - begun
+    count = 30
+    arrived = 0
+
+    def note(message: Any) -> None:
+        nonlocal arrived
+        arrived += 1
+
+    async def note_later(message: Any) -> None:
+        note(message)
+
+    async def pour(peer: Any) -> None:
+        for _ in range(count):
+            peer.send_nowait(bomb[8:], 1)
+
+    async def all_arrived() -> None:
+        while arrived < count:
+            await asyncio.sleep(0)
+
+    if reading == "datagrams":
+        async with DatagramEndpoint("udp://127.0.0.1:0", wire, on_message=note) as server:
+            ticks = Ticks()
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                for _ in range(count):
+                    sock.sendto(bomb, ("127.0.0.1", server.address.port))
+            await within(all_arrived())
+            await ticks.stop()
+    elif reading == "iteration":
+        server = await serve(note, wire=Wire(Mti()), on_connected=pour)
+        client = await connect(server, wire=wire)
+        await within(client.wait_connected())
+        while not client._inbox._batches:
+            await asyncio.sleep(0)
+        ticks = Ticks()
+        iteration = aiter(client)
+        while arrived < count:
+            note(await within(anext(iteration)))
+        await ticks.stop()
+    else:
+        server = await serve(note if reading == "plain" else note_later, wire=wire)
+        peer = await raw(server)
+        ticks = Ticks()
+        await peer.send(bomb * count)
+        await within(all_arrived())
+        await ticks.stop()
+    assert ticks.longest < max(count * one / 3, 0.1)
+
+
+async def test_many_peers_with_slow_messages_take_turns(serve: Any, raw: Any, within: Any) -> None:
+    """Each of them has its budget, but not each of them in every turn of the loop."""
+    peers, messages = 8, 12
+    slow = Slow(peers * messages)
+    server = await serve(slow.plain)
+    connected = [await raw(server) for _ in range(peers)]
+    ticks = Ticks()
+    for _ in range(messages):
+        for peer in connected:
+            await peer.send(Mti().encode(b"x"))
+    await within(slow.done.wait())
+    await ticks.stop()
+    assert ticks.count > peers * messages / 4
+
+
+async def test_a_peer_whose_messages_are_fast_again_is_handled_within_the_read_again(
+    serve: Any, raw: Any, within: Any
+) -> None:
+    slow = Slow(COUNT + 3)
+
+    def handle(message: Any) -> None:
+        if message.body == b"slow":
+            hold()
+        slow.note(message)
+
+    server = await serve(handle)
+    peer = await raw(server)
+    await peer.send(Mti().encode(b"slow") * COUNT)
+    while len(slow.order) < COUNT:
+        await asyncio.sleep(0)
+    for number in range(3):
+        await peer.send(Mti().encode(b"fast"))
+        while len(slow.order) < COUNT + number + 1:
+            await asyncio.sleep(0)
+    await within(slow.done.wait())
+    (worker,) = [each._link.worker for each in server.peers.values()]
+    while worker is not None and worker is server.peers[1]._link.worker:
+        await asyncio.sleep(0)
+    assert server.peers[1]._link.worker is None
