@@ -4,8 +4,17 @@ import asyncio
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
-from gestalt.net import Limits, Mti, PayloadError, StreamMessage, Wire
+from gestalt.net import (
+    DatagramEndpoint,
+    Limits,
+    Mti,
+    PayloadError,
+    Raw,
+    StreamMessage,
+    Wire,
+)
 
 
 @pytest.mark.parametrize("send_buffer", [500, 64 * 1024, 4 * 1024 * 1024])
@@ -54,3 +63,79 @@ async def test_a_sender_of_small_messages_lets_others_run(
     # No more than the send buffer of 64 KiB is gathered in one turn.
     assert turns >= 50_000 * (size + 8) // (64 * 1024) - 1
     await within(counting)
+
+
+@pytest_asyncio.fixture(params=["client", "peer", "server", "datagrams", "reply", "batch"])
+async def sending(request: Any, serve: Any, connect: Any, stack: Any) -> Any:
+    """A method that sends, and what has arrived."""
+    arrived: list[bytes] = []
+    kind = request.param
+
+    def note(message: Any) -> None:
+        arrived.append(message.body)
+
+    if kind in ("datagrams", "batch"):
+        wire = Wire(Raw())
+        receiver = await stack.enter_async_context(
+            DatagramEndpoint("udp://127.0.0.1:0", wire, on_message=note)
+        )
+        sender = await stack.enter_async_context(
+            DatagramEndpoint(None, wire, peer=receiver.address)
+        )
+        if kind == "datagrams":
+            return sender.send, arrived
+        return (await stack.enter_async_context(sender.batch())).send, arrived
+    if kind == "client":
+        client = await connect(await serve(note))
+        await client.wait_connected()
+        # From the second message of a turn on, another way is taken.
+        await client.send(b"warm")
+        return client.send, arrived
+    peers: asyncio.Queue[Any] = asyncio.Queue()
+    messages: asyncio.Queue[Any] = asyncio.Queue()
+    server = await serve(messages.put_nowait, on_connected=peers.put_nowait)
+    client = await connect(server, on_message=note)
+    peer = await peers.get()
+    if kind == "peer":
+        return peer.send, arrived
+    if kind == "server":
+        return lambda body: server.send(peer.id, body), arrived
+    await client.send(b"question")
+    return (await messages.get()).reply, arrived
+
+
+async def test_what_send_returns_is_scheduled_as_any_coroutine_is(
+    sending: Any, within: Any
+) -> None:
+    send, arrived = sending
+    loop = asyncio.get_running_loop()
+    await send(b"awaited")
+    await within(asyncio.create_task(send(b"task")))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(send(b"group"))
+    await within(asyncio.gather(send(b"gathered"), send(b"gathered")))
+    await asyncio.wait_for(send(b"in time"), 5)
+    await within(asyncio.ensure_future(send(b"ensured")))
+    await within(asyncio.shield(send(b"shielded")))
+    await within(asyncio.wrap_future(asyncio.run_coroutine_threadsafe(send(b"safe"), loop)))
+    task: asyncio.Task[None] = asyncio.Task(send(b"a task's repr"), loop=loop)
+    repr(task)
+    await within(task)
+    expected = {b"awaited", b"task", b"group", b"gathered", b"in time", b"ensured", b"shielded"}
+    while not expected | {b"safe"} <= set(arrived):
+        # A batch waits for others of its size.
+        await send(b"more")
+        await asyncio.sleep(0.001)
+    assert arrived.count(b"gathered") == 2
+
+
+async def test_what_send_returns_behaves_as_a_finished_coroutine(sending: Any) -> None:
+    send, _ = sending
+    sent = send(b"x")
+    assert asyncio.iscoroutine(sent)
+    with pytest.raises(StopIteration):
+        sent.send(None)
+    other = send(b"y")
+    with pytest.raises(LookupError):
+        other.throw(LookupError("thrown in"))
+    other.close()
