@@ -42,8 +42,7 @@ async def test_each_of_several_readers_gets_a_message(
     ]
     for number in range(20):
         await reader.send(b"%d" % number)
-    # In the order in which they asked.
-    assert await within(asyncio.gather(*reads)) == [b"%d" % number for number in range(20)]
+    assert set(await within(asyncio.gather(*reads))) == {b"%d" % number for number in range(20)}
 
 
 async def test_readers_that_wait_when_it_stops_all_end(reader: Any, within: Any) -> None:
