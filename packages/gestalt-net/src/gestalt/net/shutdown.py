@@ -5,10 +5,13 @@ from typing import Any
 
 
 def shut_down(sock: Any) -> None:
-    """End what a socket does in whichever processes have it: closing ends it in this one only."""
-    descriptor = sock.fileno()
-    if descriptor < 0:
+    """End what a socket does in whichever processes have it: closing ends it in this one only.
+
+    None is what an event loop gives for the socket of a transport that it has closed already.
+    """
+    if sock is None or sock.fileno() < 0:
         return
+    descriptor = sock.fileno()
     # What the event loops hand out for their sockets cannot do it, or warns.
     same = socket.socket(sock.family, sock.type, sock.proto, fileno=descriptor)
     try:
