@@ -63,7 +63,7 @@ class Recorder:
     def on_cancelled(self) -> None:
         self.events.append("cancelled")
 
-    def on_closed(self, code: int, text: str) -> None:
+    def on_closed(self, code: int, text: str, *, by_publish: bool) -> None:
         self.events.append(("closed", code, text))
 
     def note_blocked(self, reason: str | None) -> None:

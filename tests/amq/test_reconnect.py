@@ -286,11 +286,11 @@ async def test_a_rejection_costs_the_channel_and_nothing_else(bus: Bus, unique: 
     await bus.subscribe(unique, "free", lambda message: got.append(message.body))
     publisher = bus.publisher(unique)
     await publisher.publish(0, "full")
-    first = publisher._channel
+    first = publisher._keeper._channel
     rejected = 0
     sent = 0
     async with asyncio.timeout(10):
-        while publisher._channel in (first, None):
+        while publisher._keeper._channel in (first, None):
             with pytest.raises(Rejected):
                 await publisher.publish(1, "full")
             rejected += 1

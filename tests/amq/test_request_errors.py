@@ -1,14 +1,17 @@
 """Every error reaches whoever is to know of it, as what it is."""
 
 import asyncio
+import datetime
 import time
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import aio_pika
 import pytest
 
 from callers import Raw, echo
-from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused
+from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused, connect
+from gestalt.amq.embedded import EmbeddedBroker, Settings
 from gestalt.codecs import Codec, DecodeError, EncodeError, MessageTypes
 
 TYPED = Codec("json", types=MessageTypes())
@@ -117,19 +120,22 @@ async def test_an_exception_of_any_make_reaches_the_caller_and_harms_no_other(
 
 
 async def test_details_that_cannot_be_sent_are_reported_at_the_responder(
-    bus: Bus, unique: str, reported: list[dict[str, Any]]
+    bus: Bus, unique: str, caplog: pytest.LogCaptureFixture, reported: list[dict[str, Any]]
 ) -> None:
     def fail(request: Request[int]) -> None:
         details = {"object": object()} if request.body == 1 else {"much": "x" * 40_000}
         raise BrokenError("broken", details)
 
-    await bus.respond(unique, fail)
+    responder = await bus.respond(unique, fail)
     requester = bus.requester(unique)
-    for number, reason in ((1, TypeError), (2, ValueError)):
+    for number, reason in ((1, "carries no object"), (2, "are more than")):
         with pytest.raises(RemoteError, match="broken") as caught:
             await requester.request(number)
         assert caught.value.details == {}
-        assert isinstance(reported.pop()["exception"], reason)
+        assert responder.reported == number
+        assert f"responder {unique}: the details of BrokenError: broken cannot" in caplog.text
+        assert reason in caplog.text
+    assert reported == []
 
 
 async def test_a_cancellation_that_a_handler_makes_up_is_an_error(bus: Bus, unique: str) -> None:
@@ -161,3 +167,126 @@ async def test_what_cannot_be_decoded_is_told_on_either_side(
     small = Codec("json", max_size=4)
     with pytest.raises(DecodeError):
         await bus.requester(f"{unique}-2", codec=small).request(1)
+
+
+class _Mapping(Mapping[str, Any]):
+    """Details of an application's own make."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise RuntimeError("no item")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["key"])
+
+    def __len__(self) -> int:
+        return 1
+
+
+class UglyError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class SurrogateError(Exception):
+    def __str__(self) -> str:
+        return "\ud800 boom"
+
+
+class DetailsError(Exception):
+    def __init__(self, details: Any) -> None:
+        super().__init__("with details")
+        self._details = details
+
+    @property
+    def details(self) -> Any:
+        if isinstance(self._details, Exception):
+            raise self._details
+        return self._details
+
+
+ERRORS: list[tuple[str, Exception]] = [
+    ("UglyError", UglyError()),
+    ("SurrogateError", SurrogateError()),
+    ("ValueError", ValueError("x" * 1_000_000)),
+    ("DetailsError", DetailsError(RuntimeError("no details"))),
+    ("DetailsError", DetailsError({"a": float("nan")})),
+    ("DetailsError", DetailsError({"a": object()})),
+    ("DetailsError", DetailsError({"\ud800": 1})),
+    ("DetailsError", DetailsError({5: 1})),
+    ("DetailsError", DetailsError({"a": datetime.datetime.min})),  # noqa: DTZ901 - as it is
+    ("DetailsError", DetailsError({"a": "x" * 1_000_000})),
+    ("DetailsError", DetailsError(_Mapping())),
+    ("LongError" * 20, type("LongError" * 2000, (Exception,), {})("long")),
+]
+
+
+@pytest.mark.parametrize(("name", "error"), ERRORS, ids=range(len(ERRORS)))
+@pytest.mark.parametrize("way", ["plain", "async", "stream"])
+async def test_whatever_an_error_looks_like_its_caller_is_told_and_nothing_else_ends(
+    bus: Bus,
+    unique: str,
+    name: str,
+    error: Exception,
+    way: str,
+    reported: list[dict[str, Any]],
+) -> None:
+    def plain(request: Request[int]) -> int:
+        if request.body:
+            raise error
+        return 0
+
+    async def later(request: Request[int]) -> int:
+        await asyncio.sleep(0)
+        return plain(request)
+
+    async def stream(request: Request[int]) -> AsyncIterator[int]:
+        yield plain(request)
+
+    handler = {"plain": plain, "async": later, "stream": stream}[way]
+    responder = await bus.respond(unique, handler, send_traceback=True)
+    requester = bus.requester(unique)
+
+    async def ask(number: int) -> Any:
+        if way == "stream":
+            return await anext(requester.stream(number))
+        return await requester.request(number)
+
+    for _ in range(2):
+        with pytest.raises(RemoteError) as caught:
+            await ask(1)
+        assert caught.value.remote_type.startswith(name[:100])
+        assert caught.value.details == {}
+    assert await ask(0) == 0
+    assert responder.consuming
+    assert reported == []
+
+
+async def test_where_frames_are_small_an_error_is_told_without_its_details(unique: str) -> None:
+    async with (
+        EmbeddedBroker(settings=Settings(frame_max=8192)) as broker,
+        connect(broker.url) as bus,
+    ):
+
+        def fail(request: Request[int]) -> None:
+            raise DetailsError({"much": "x" * 20_000})
+
+        await bus.respond(unique, fail, send_traceback=True)
+        for _ in range(2):
+            with pytest.raises(RemoteError, match="with details") as caught:
+                await bus.requester(unique).request(1)
+            assert caught.value.details == {}
+
+
+async def test_the_log_of_failures_is_bounded_and_names_the_request(
+    bus: Bus, unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(request: Request[int]) -> None:
+        raise ValueError("again")
+
+    await bus.respond(unique, fail)
+    requester = bus.requester(unique)
+    await asyncio.gather(*(requester.request(1) for _ in range(200)), return_exceptions=True)
+    lines = [record for record in caplog.records if record.exc_info and "again" in caplog.text]
+    assert 1 <= len(lines) < 50
+    assert unique in lines[0].getMessage()
+    assert "request " in lines[0].getMessage()

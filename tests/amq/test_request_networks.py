@@ -235,7 +235,7 @@ async def test_calls_without_a_broker_wait_for_it_until_their_deadline(
         await requester.request(0)
         proxy.refuse()
         await proxy.cut()
-        await until(lambda: requester._channel is None)
+        await until(lambda: not requester._keeper.connected)
         with pytest.raises(NotSent):
             await requester.request(1, timeout=0.1)
         with pytest.raises(NotSent):
@@ -343,6 +343,7 @@ async def test_a_responder_whose_queue_is_deleted_makes_it_again(
     responder = await bus.respond(unique, echo)
     queue = await raw.declare_requests()
     await queue.delete(if_unused=False, if_empty=False)
-    await until(lambda: reported)
+    await until(lambda: responder.reported)
+    assert reported == []
     await until(lambda: responder.consuming)
     assert await bus.requester(unique).request(1) == 1

@@ -1,8 +1,9 @@
 import asyncio
 import contextlib
+import gc
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import aio_pika
@@ -379,3 +380,78 @@ async def test_nonsense_for_a_window_harms_nobody_else(
 async def test_a_stream_without_a_responder_says_so_at_once(bus: Bus, unique: str) -> None:
     with pytest.raises(NoResponder):
         await collect(bus.requester(unique).stream(1))
+
+
+async def test_a_read_that_timed_out_takes_nothing_away(bus: Bus, unique: str) -> None:
+    go_on = asyncio.Event()
+
+    async def handler(request: Request[Any]) -> AsyncIterator[int]:
+        for number in range(3):
+            await go_on.wait()
+            go_on.clear()
+            yield number
+
+    await bus.respond(unique, handler)
+    stream = bus.requester(unique).stream(1)
+    for number in range(3):
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(stream), 0.01)
+        go_on.set()
+        assert await anext(stream) == number
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+async def test_what_is_incomplete_never_looks_complete(bus: Bus, unique: str) -> None:
+    async def handler(request: Request[Any]) -> AsyncIterator[int]:
+        yield 1
+        raise ValueError("broken off")
+
+    await bus.respond(unique, handler)
+    stream = bus.requester(unique).stream(1)
+    assert await anext(stream) == 1
+    for _ in range(3):
+        with pytest.raises(RemoteError, match="broken off"):
+            await anext(stream)
+
+
+async def test_a_stream_is_an_async_generator(bus: Bus, unique: str) -> None:
+    counting = Counting()
+    responder = await bus.respond(unique, counting.count)
+    requester = bus.requester(unique)
+    stream: AsyncGenerator[Any, None] = requester.stream(10**9)
+    assert isinstance(stream, AsyncGenerator)
+    assert await stream.asend(None) == 0
+    await stream.aclose()
+    await stream.aclose()
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+    await until(lambda: counting.closed == 1)
+    thrown = requester.stream(10**9)
+    assert await anext(thrown) == 0
+    with pytest.raises(KeyError, match="thrown"):
+        await thrown.athrow(KeyError("thrown"))
+    await until(lambda: responder.stats.cancelled == 2)
+
+
+async def test_a_stream_that_is_dropped_is_left(bus: Bus, unique: str) -> None:
+    counting = Counting()
+    responder = await bus.respond(unique, counting.count)
+    stream = bus.requester(unique).stream(10**9)
+    assert await anext(stream) == 0
+    del stream
+    gc.collect()
+    await until(lambda: responder.stats.cancelled == 1)
+
+
+async def test_a_stream_has_one_reader_at_a_time(bus: Bus, unique: str) -> None:
+    hanging = Hanging()
+    await bus.respond(unique, hanging)
+    stream = bus.requester(unique).stream(1)
+    first = asyncio.ensure_future(anext(stream))
+    await until(lambda: hanging.begun)
+    with pytest.raises(RuntimeError, match="one reader"):
+        await anext(stream)
+    hanging.finish.set()
+    await first

@@ -8,6 +8,7 @@ from .errors import (
     AmqError,
     BatchError,
     Blocked,
+    ChannelsExhausted,
     ConnectError,
     DeadlineExceeded,
     LinkLost,
@@ -15,12 +16,15 @@ from .errors import (
     NotSent,
     OutcomeUnknown,
     PublishError,
+    Refused,
     Rejected,
     RemoteError,
     RequestError,
     RequestRefused,
     TopologyError,
     Unroutable,
+    Unsendable,
+    UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
 from .message import BusMessage
@@ -44,6 +48,7 @@ __all__ = [
     "Blocked",
     "Bus",
     "BusMessage",
+    "ChannelsExhausted",
     "ConnectError",
     "Connected",
     "DeadlineExceeded",
@@ -64,6 +69,7 @@ __all__ = [
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
+    "Refused",
     "Rejected",
     "RemoteError",
     "Request",
@@ -78,5 +84,7 @@ __all__ = [
     "SubscriptionStats",
     "TopologyError",
     "Unroutable",
+    "Unsendable",
+    "UnsendableType",
     "connect",
 ]

@@ -9,8 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import frames
-from .errors import AmqError, LinkLost, Rejected, TopologyError, Unroutable
-from .link import Channel, Confirm
+from .errors import (
+    AmqError,
+    LinkLost,
+    OutcomeUnknown,
+    Refused,
+    Rejected,
+    TopologyError,
+    Unroutable,
+    Unsendable,
+)
+from .link import CHANNEL_CLOSED, Channel, Confirm
 from .properties import Delivery, Properties
 
 if TYPE_CHECKING:
@@ -41,6 +50,7 @@ class AiormqChannel(Channel):
         self._channel = channel
         self._number: int = channel.number
         self._frame_limit = frame_limit
+        self._header_limit = frame_limit - frames.CONTENT_SIZE
         self._deliver = on_delivery
         self._cancelled = on_cancelled
         self._returned = on_returned
@@ -88,6 +98,11 @@ class AiormqChannel(Channel):
             encoded = self._encoded[1]
         else:
             encoded = frames.encode_properties(properties)
+            if len(encoded) > self._header_limit:
+                raise Unsendable(
+                    f"properties and headers take {len(encoded)} bytes, and the broker ends the "
+                    f"connection of one who sends more than {self._header_limit}"
+                )
             self._encoded = (properties, encoded)
         method = frames.publish_method(self._number, exchange, routing_key, mandatory)
         parts = frames.content(self._number, encoded, body, self._frame_limit)
@@ -149,8 +164,16 @@ class AiormqChannel(Channel):
         if self._cancelled is not None:
             self._cancelled()
 
-    def on_closed(self, code: int, text: str) -> None:
-        self.end(TopologyError(f"the broker closed the channel: {text}", code))
+    def on_closed(self, code: int, text: str, *, by_publish: bool) -> None:
+        if by_publish:
+            self._blame(code, text)
+        self.end(TopologyError(CHANNEL_CLOSED + text, code))
+
+    def _blame(self, code: int, text: str) -> None:
+        """Settle the publish that was refused, where it is certain which one that was."""
+        open_ones = [each for each in self._unconfirmed.values() if not _answered(each)]
+        if len(open_ones) == 1 and not open_ones[0].done():
+            open_ones[0].set_exception(Refused(f"the broker refused it: {text} ({code})", code))
 
     def end(self, reason: AmqError) -> None:
         """The channel is over: what was not confirmed will never be."""
@@ -268,6 +291,9 @@ class AiormqChannel(Channel):
         delivery.unreadable = unreadable
         return delivery
 
+    async def rollback(self) -> None:
+        await self._ask(self._channel.tx_rollback)
+
     async def close(self) -> None:
         if not self.closed.done():
             await self._ask(self._channel.close)
@@ -275,6 +301,15 @@ class AiormqChannel(Channel):
 
     async def _ask(self, call: Callable[[], Any]) -> Any:
         return await self._link.ask(call, self)
+
+
+def _answered(confirm: Confirm) -> bool:
+    """Whether the broker has dealt with a publish; a caller that gave up has settled it, too."""
+    return (
+        confirm.done()
+        and not confirm.cancelled()
+        and not isinstance(confirm.exception(), OutcomeUnknown)
+    )
 
 
 async def _not_called(message: object) -> None:

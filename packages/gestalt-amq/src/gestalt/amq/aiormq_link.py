@@ -32,6 +32,7 @@ from .aiormq_channel import AiormqChannel
 from .errors import (
     AccessRefused,
     AmqError,
+    ChannelsExhausted,
     ConnectError,
     LinkLost,
     TopologyError,
@@ -155,6 +156,7 @@ class AiormqLink(Link):
         self.address = str(address.with_password(None).with_query(None))
         self.lost: asyncio.Future[AmqError] = loop.create_future()
         self.blocked: str | None = None
+        self._blocks = 0
         self.on_blocked: Callable[[str | None], None] | None = None
         self.inlet = frames.Inlet(self)
         self.reader = _Reader(self.inlet, loop)
@@ -221,6 +223,7 @@ class AiormqLink(Link):
 
     def note_blocked(self, reason: str | None) -> None:
         self.blocked = reason
+        self._blocks += 1
         if self.on_blocked is not None:
             self.on_blocked(reason)
 
@@ -321,18 +324,40 @@ class AiormqLink(Link):
         self,
         *,
         confirms: bool = False,
+        transactions: bool = False,
         on_delivery: Callable[[Delivery], None] | None = None,
         on_cancelled: Callable[[], None] | None = None,
         on_returned: Callable[[Delivery], None] | None = None,
     ) -> Channel:
         if self.lost.done():
             raise LinkLost(str(self.lost.result()))
-        channel = await self.ask(partial(self._connection.channel, publisher_confirms=confirms))
+        channel = await self.ask(partial(self._open, confirms, transactions))
         limit = self._frame_max - FRAME_OVERHEAD
         opened = AiormqChannel(self, channel, limit, on_delivery, on_cancelled, on_returned)
         self._channels.add(opened)
         self.inlet.sinks[channel.number] = opened
         return opened
+
+    async def _open(self, confirms: bool, transactions: bool) -> aiormq.abc.AbstractChannel:
+        connection = self._connection
+        channel = await connection.channel(self._free_number(), publisher_confirms=confirms)
+        if transactions:
+            await channel.tx_select()
+        return channel
+
+    def _free_number(self) -> int:
+        """The lowest number that no channel has.
+
+        aiormq itself counts on from the highest, and past the limit the broker ends the connection.
+        """
+        most = self._connection.connection_tune.channel_max or 65535
+        taken = self._connection.channels
+        for number in range(1, most + 1):
+            if number not in taken:
+                return number
+        raise ChannelsExhausted(
+            f"all {most} channels that the broker allows on the connection are in use"
+        )
 
     def forget(self, channel: AiormqChannel, number: int) -> None:
         self._channels.discard(channel)
@@ -355,7 +380,12 @@ class AiormqLink(Link):
         self._asking.add(asking)
         asking.add_done_callback(self._asked)
         try:
-            await asyncio.wait({asking}, timeout=ANSWER_TIMEOUT)
+            while True:
+                blocks = self._blocks
+                await asyncio.wait({asking}, timeout=ANSWER_TIMEOUT)
+                # While the broker blocks the connection, it answers nothing on it.
+                if asking.done() or (not self.blocked and self._blocks == blocks):
+                    break
         finally:
             asking.cancel()
         if not asking.done():
@@ -366,7 +396,9 @@ class AiormqLink(Link):
         if asking.cancelled():
             raise self._reason(channel)
         error = asking.exception()
-        if isinstance(error, aiormq.exceptions.AMQPError | OSError | RuntimeError):
+        if isinstance(
+            error, aiormq.exceptions.AMQPError | OSError | RuntimeError
+        ) and not isinstance(error, AmqError):
             raise self._reason(channel, error) from error
         return asking.result()
 

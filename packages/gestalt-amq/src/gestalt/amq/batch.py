@@ -6,7 +6,7 @@ from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from .errors import BatchError, LinkLost, OutcomeUnknown, PublishError
+from .errors import BatchError, LinkLost, OutcomeUnknown, PublishError, Refused
 from .link import Confirm
 from .outgoing import MessageOptions
 
@@ -46,7 +46,14 @@ class Batch:
         encoded, properties = self._publisher.encode(body, options)
         if self._publisher.tracing is not None:
             properties = self._publisher.tracing.inject(properties)
-        confirm = await self._publisher.submit(encoded, properties, routing_key, mandatory, timeout)
+        try:
+            confirm = await self._publisher.submit(
+                encoded, properties, routing_key, mandatory, timeout
+            )
+        except Refused as error:
+            # As those that the broker does not confirm: the others of the batch go on.
+            self._errors.append(error)
+            return
         confirms = self._confirms
         confirms.append(confirm)
         while confirms and confirms[0].done():

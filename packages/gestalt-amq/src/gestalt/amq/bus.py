@@ -16,8 +16,9 @@ from .consumer import Consumer
 from .errors import ConnectError
 from .events import Event, PublishingUnblocked
 from .failures import Failures
+from .keeper import ChannelKeeper
+from .keepers import Keepers
 from .link import Link
-from .outlet import Outlet
 from .parking import Parking
 from .publisher import Publisher
 from .requester import Requester
@@ -65,8 +66,13 @@ class Bus(Component):
         self._consuming = self._supervisor(list(urls), "consume")
         self._requesting = self._supervisor(list(urls), "request")
         self._starting = asyncio.Lock()
-        self._publishers: list[Publisher] = []
-        self._requesters: list[Requester] = []
+        self._keepers = Keepers(
+            self._publishing,
+            self._requesting,
+            spawn=self._spawn,
+            begin=self._begin_keeper,
+            backoff=backoff,
+        )
         # Subscriptions and responders.
         self._consumers: list[Consumer[Any]] = []
         self._mover: Publisher | None = None
@@ -122,7 +128,7 @@ class Bus(Component):
     ) -> Publisher:
         """A publisher to an exchange, which is declared on every connection.
 
-        It lives as long as the bus, with a channel of its own: make one and keep it.
+        Those of one exchange share a channel: one may be made wherever it is needed.
 
         Args:
             exchange: a name, for a durable topic exchange, or an Exchange.
@@ -134,21 +140,15 @@ class Bus(Component):
         """
         if isinstance(exchange, str):
             exchange = Exchange(exchange)
-        publisher = Publisher(
-            self._publishing,
-            exchange,
+        return Publisher(
+            self._keepers.exchange(exchange),
             codec or self._codec,
             mandatory=mandatory,
             persistent=persistent,
             timeout=timeout,
             max_unconfirmed=max_unconfirmed,
-            backoff=self._backoff,
             tracing=self._tracing,
         )
-        self._publishers.append(publisher)
-        if self.state is State.RUNNING:
-            self._run(publisher)
-        return publisher
 
     async def subscribe(
         self,
@@ -306,7 +306,7 @@ class Bus(Component):
     ) -> Requester:
         """Make requests to a service.
 
-        It lives as long as the bus, with a channel of its own: make one and keep it.
+        All of a bus share a channel: one may be made wherever it is needed.
 
         Args:
             service: its name.
@@ -314,8 +314,8 @@ class Bus(Component):
             timeout: for a request with its reply, in seconds.
             max_pending: how many may await their reply at once; further ones wait.
         """
-        requester = Requester(
-            self._requesting,
+        return Requester(
+            self._keepers.requests(),
             service,
             codec or self._codec,
             timeout=timeout,
@@ -323,10 +323,6 @@ class Bus(Component):
             backoff=self._backoff,
             tracing=self._tracing,
         )
-        self._requesters.append(requester)
-        if self.state is State.RUNNING:
-            self._run(requester)
-        return requester
 
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""
@@ -338,26 +334,20 @@ class Bus(Component):
 
     async def _open(self) -> None:
         await self._ensure(self._publishing)
-        for outlet in self._outlets:
-            self._run(outlet)
+        self._keepers.start()
 
     async def _drain(self) -> None:
         # Handlers may publish and make requests until they are done.
         await asyncio.gather(*(each.stop() for each in self._consumers))
-        await asyncio.gather(*(each.drain() for each in self._outlets))
+        await self._keepers.drain()
 
     async def _close(self) -> None:
-        for outlet in self._outlets:
-            outlet.stop()
+        self._keepers.stop()
         consumers, self._consumers = self._consumers, []
         await asyncio.gather(*(each.stop() for each in consumers))
         await asyncio.gather(
             self._requesting.stop(), self._consuming.stop(), self._publishing.stop()
         )
-
-    @property
-    def _outlets(self) -> list[Outlet]:
-        return [*self._publishers, *self._requesters]
 
     async def _ensure(self, supervisor: Supervisor) -> None:
         """Start a connection, with its first user."""
@@ -372,23 +362,21 @@ class Bus(Component):
         self._consumers = [each for each in self._consumers if each.state is not State.STOPPED]
         self._consumers.append(consumer)
 
-    def _run(self, outlet: Outlet) -> None:
-        outlet.start()
-        self._spawn(self._keep(outlet), name=f"{type(outlet).__name__.lower()} {outlet.name}")
+    def _begin_keeper(self, keeper: ChannelKeeper) -> None:
+        self._spawn(self._run_keeper(keeper), name=f"channel of {keeper.name}")
 
-    async def _keep(self, outlet: Outlet) -> None:
-        while outlet.supervisor.state is not State.RUNNING:
+    async def _run_keeper(self, keeper: ChannelKeeper) -> None:
+        while keeper.supervisor.state is not State.RUNNING:
             try:
-                await self._ensure(outlet.supervisor)
+                await self._ensure(keeper.supervisor)
             except ConnectError as error:
                 # It has tried for a while; messages wait, up to their deadlines.
                 log.warning("%s: %s", self.name, error)
-        await outlet.run()
+        await keeper.run()
 
     def _event(self, event: Event) -> None:
         if isinstance(event, PublishingUnblocked):
-            for outlet in self._outlets:
-                outlet.note_change()
+            self._keepers.note_change()
         if self._on_event is not None:
             try:
                 self._on_event(event)

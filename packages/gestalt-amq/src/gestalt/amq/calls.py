@@ -55,6 +55,7 @@ ITEM, END = "item", "end"
 FAILED, REFUSED, LATE, ABANDONED, UNSERVED = "failed", "refused", "late", "abandoned", "unserved"
 
 # A header frame has at most 128 KiB with RabbitMQ, for all headers together.
+MAX_NAME = 255
 MAX_DETAILS = 32 * 1024
 MAX_TRACEBACK = 32 * 1024
 # In seconds, as a message's time to live: RabbitMQ ends the channel of whoever sends a longer one.
@@ -81,14 +82,19 @@ def error_headers(status: str, error: BaseException, trace: str | None) -> dict[
     """The headers of a reply that is an error."""
     headers: dict[str, Any] = {
         STATUS_HEADER: status,
-        ERROR_HEADER: type(error).__qualname__,
-        REASON_HEADER: _text(error)[:MAX_REASON].encode("utf-8", "replace").decode(),
+        ERROR_HEADER: _plain(type(error).__qualname__[:MAX_NAME]),
+        REASON_HEADER: _plain(_text(error)[:MAX_REASON]),
     }
     if trace is not None:
         # The end of a traceback tells most.
         data = trace.encode("utf-8", "replace")[-MAX_TRACEBACK:]
         headers[TRACEBACK_HEADER] = data.decode("utf-8", "ignore")
     return headers
+
+
+def _plain(text: str) -> str:
+    """Text that can be encoded, whatever it was."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _text(error: BaseException) -> str:
@@ -98,13 +104,18 @@ def _text(error: BaseException) -> str:
         return f"it has no text: {type(reason).__qualname__}"
 
 
+def name_of(error: BaseException) -> str:
+    """What an error is called in messages, whatever it is."""
+    return f"{type(error).__qualname__[:MAX_NAME]}: {_plain(_text(error)[:200])}"
+
+
 def details_of(error: BaseException) -> Mapping[str, Any] | None:
     """The details of an error; what others mean by an attribute of that name is left alone."""
     try:
         details = getattr(error, "details", None)
+        return details if isinstance(details, Mapping) and details else None
     except Exception:
         return None
-    return details if isinstance(details, Mapping) and details else None
 
 
 def check_details(details: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,11 +123,13 @@ def check_details(details: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         TypeError, ValueError: they cannot be carried, or are too large.
+        Exception: whatever a mapping of the application's own raises.
     """
-    size = len(encode_table(details))
+    plain = dict(details)
+    size = len(encode_table(plain))
     if size > MAX_DETAILS:
         raise ValueError(f"details of {size} bytes are more than {MAX_DETAILS}")
-    return dict(details)
+    return plain
 
 
 def is_abandoned(delivery: Delivery) -> bool:

@@ -5,11 +5,15 @@ AmqError (GestaltError)
 │   └── AccessRefused (PermissionError)   the broker refused the credentials, or the virtual host
 ├── LinkLost (ConnectionError)            the connection, or a channel of it, ended
 ├── TopologyError (ValueError)            the broker refused a declaration, a binding or a consumer
+├── Unsendable (ValueError)               the message cannot be written as AMQP has it
+│   └── UnsendableType (TypeError)        ... being of a type that it does not know
 └── PublishError                          a publish did not end with the broker's confirmation
     ├── NotSent (TimeoutError)            nothing was sent by the deadline: safe to publish again
-    │   └── Blocked                       ... because the broker blocks publishers (an alarm)
+    │   ├── Blocked                       ... because the broker blocks publishers (an alarm)
+    │   └── ChannelsExhausted             ... because the connection has no channel left for it
     ├── Unroutable (LookupError)          no queue takes it (mandatory publishes only)
-    ├── Rejected                          the broker refused it: a queue is full, or failed
+    ├── Rejected                          the broker did not take it: a queue is full, or failed
+    │   └── Refused                       ... and never will as it is: permission, size, user_id
     └── OutcomeUnknown (ConnectionError)  it was sent, and no answer came: it may have arrived
 
 RequestError (AmqError)                   a request did not end with a reply
@@ -57,6 +61,14 @@ class TopologyError(AmqError, ValueError):
         self.code = code
 
 
+class Unsendable(AmqError, ValueError):  # noqa: N818 - reads as what happened
+    """A message cannot be written as AMQP has it, or the broker would not bear it: not sent."""
+
+
+class UnsendableType(Unsendable, TypeError):  # noqa: N818 - as its base
+    """Something of a message is of a type that AMQP does not have there; nothing was sent."""
+
+
 class PublishError(AmqError):
     """A publish did not end with the broker's confirmation."""
 
@@ -69,12 +81,29 @@ class Blocked(NotSent):
     """The deadline passed while the broker was blocking publishers; nothing was sent."""
 
 
+class ChannelsExhausted(NotSent):
+    """Every channel that the broker allows on the connection is in use; nothing was sent."""
+
+
 class Unroutable(PublishError, LookupError):  # noqa: N818 - reads as what happened
     """No queue is bound for the routing key of a mandatory publish."""
 
 
 class Rejected(PublishError):  # noqa: N818 - reads as what happened
     """The broker did not take the message: a queue is full, or could not store it."""
+
+
+class Refused(Rejected):
+    """The broker refused the message itself: publishing it again would be refused again.
+
+    Attributes:
+        code: the broker's reply code: 403 for a missing permission, 404 for an exchange that does
+            not exist, 406 for a message that is too large or names another user.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class OutcomeUnknown(PublishError, ConnectionError):  # noqa: N818 - reads as what happened

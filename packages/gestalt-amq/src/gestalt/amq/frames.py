@@ -7,11 +7,13 @@ RabbitMQ's basic.nack. All other methods are left to the client library.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
+from .errors import Unsendable, UnsendableType
 from .properties import Delivery, Properties
-from .tables import decode_table, encode_table
+from .tables import decode_table, encode_table, shown
 
 _FRAME = struct.Struct(">BHI")
 _HEADER_FRAME = struct.Struct(">BHIHHQ")  # frame header, class, weight, size of the body
@@ -21,11 +23,14 @@ _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
 _END = b"\xce"
+CONTENT_SIZE = _CONTENT.size
+"""What a header frame holds besides flags and values of the properties, in bytes."""
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 _METHOD, _HEADER, _BODY = 1, 2, 3
 _KINDS = frozenset({_METHOD, _HEADER, _BODY, HEARTBEAT[0]})
 _BASIC = 60
+_PUBLISH = _BASIC << 16 | 40
 _DELIVER = _BASIC << 16 | 60
 _RETURN = _BASIC << 16 | 50
 _ACK = _BASIC << 16 | 80
@@ -57,16 +62,25 @@ _LAYOUT = (
 _HAS_HEADERS = 1 << 13
 
 
-def short_string(text: str) -> bytes:
+def short_string(text: str, name: str = "a name") -> bytes:
     """Encode a short string.
 
+    Args:
+        name: what it is, for the error.
+
     Raises:
-        ValueError: it has more than 255 bytes.
+        UnsendableType: it is no string.
+        Unsendable: it has more than 255 bytes, or cannot be encoded.
     """
-    # What was read with surrogates, not being UTF-8, is written as it was.
-    data = text.encode("utf-8", "surrogateescape")
+    if not isinstance(text, str):
+        raise UnsendableType(f"{name} is a str, got {shown(text)}")
+    try:
+        # What was read with surrogates, not being UTF-8, is written as it was.
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise Unsendable(f"{name} cannot be sent: {error}") from error
     if len(data) > 255:
-        raise ValueError(f"AMQP takes at most 255 bytes here, got {len(data)}: {text[:60]!r}...")
+        raise Unsendable(f"{name} has at most 255 bytes, got {len(data)}: {text[:60]!r}...")
     return bytes((len(data),)) + data
 
 
@@ -74,8 +88,8 @@ def encode_properties(properties: Properties) -> bytes:
     """Encode flags and values of a content header.
 
     Raises:
-        ValueError: a value does not fit its field.
-        TypeError: a header has a value that AMQP cannot carry.
+        Unsendable: a value does not fit its field, or the broker would not take it.
+        UnsendableType: a value is of a wrong type, or a header has one that AMQP cannot carry.
     """
     flags = 0
     parts = []
@@ -85,14 +99,31 @@ def encode_properties(properties: Properties) -> bytes:
             continue
         flags |= flag
         if kind is _SHORT:
-            parts.append(short_string(value))
-        elif kind is _OCTET:
-            parts.append(bytes((value,)))
+            parts.append(short_string(value, name))
         elif kind is _TABLE:
+            if not isinstance(value, Mapping):
+                raise UnsendableType(f"{name} are a mapping of names to values, got {shown(value)}")
+            for copies in ("CC", "BCC"):
+                if copies in value:
+                    _check_routing_keys(copies, value[copies])
             parts.append(encode_table(value))
         else:
-            parts.append(_U64.pack(value))
+            parts.append(_number(value, name, 1 if kind is _OCTET else 8))
     return _U16.pack(flags) + b"".join(parts)
+
+
+def _number(value: object, name: str, size: int) -> bytes:
+    if not isinstance(value, int):
+        raise UnsendableType(f"{name} is an int, got {shown(value)}")
+    if not 0 <= value < 1 << 8 * size:
+        raise Unsendable(f"{name} is 0 to {(1 << 8 * size) - 1}, got {shown(value)}")
+    return value.to_bytes(size, "big")
+
+
+def _check_routing_keys(name: str, keys: object) -> None:
+    """Refuse what RabbitMQ would end the channel for."""
+    if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
+        raise UnsendableType(f"the header {name!r} is a list of routing keys, got {shown(keys)}")
 
 
 def decode_properties(data: bytes) -> tuple[Properties, str | None]:
@@ -141,10 +172,10 @@ def decode_properties(data: bytes) -> tuple[Properties, str | None]:
 def publish_method(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
     """Encode the frame of basic.publish."""
     payload = (
-        _U32.pack(_BASIC << 16 | 40)
+        _U32.pack(_PUBLISH)
         + b"\x00\x00"
-        + short_string(exchange)
-        + short_string(routing_key)
+        + short_string(exchange, "exchange")
+        + short_string(routing_key, "routing_key")
         + bytes((mandatory,))
     )
     return _FRAME.pack(_METHOD, channel, len(payload)) + payload + _END
@@ -192,7 +223,7 @@ class Sink(Protocol):
     def on_returned(self, code: int, text: str, delivery: Delivery) -> None: ...
     def on_confirm(self, tag: int, multiple: bool, accepted: bool) -> None: ...
     def on_cancelled(self) -> None: ...
-    def on_closed(self, code: int, text: str) -> None: ...
+    def on_closed(self, code: int, text: str, *, by_publish: bool) -> None: ...
 
 
 class ConnectionSink(Protocol):
@@ -325,7 +356,9 @@ class Inlet:
             sink.on_cancelled()
         elif method == _CHANNEL_CLOSE:
             (code,) = _U16.unpack_from(data, position)
-            sink.on_closed(code, _string(data, position + 2)[0])
+            text, after = _string(data, position + 2)
+            (culprit,) = _U32.unpack_from(data, after)
+            sink.on_closed(code, text, by_publish=culprit == _PUBLISH)
         return False
 
     def _note_connection(self, data: bytes) -> None:

@@ -15,7 +15,11 @@ from .errors import AmqError
 from .properties import Delivery, Properties
 
 Confirm: TypeAlias = asyncio.Future[None]
-"""The broker's answer to one publish: None, or Unroutable, Rejected or LinkLost."""
+"""The broker's answer to one publish: None, or Unroutable, Rejected, Refused or LinkLost."""
+
+
+CHANNEL_CLOSED = "the broker closed the channel: "
+"""Before the broker's words, in the TopologyError of a channel that it has closed."""
 
 
 class Channel(ABC):
@@ -49,6 +53,7 @@ class Channel(ABC):
 
         Raises:
             LinkLost: the channel has ended; nothing was sent.
+            Unsendable: it cannot be written as AMQP has it; nothing was sent.
         """
 
     @abstractmethod
@@ -67,7 +72,7 @@ class Channel(ABC):
         A mandatory one that no queue takes goes to the channel's `on_returned`.
 
         Raises:
-            LinkLost: the channel has ended; nothing was sent.
+            LinkLost, Unsendable: as `publish`.
         """
 
     @abstractmethod
@@ -161,6 +166,15 @@ class Channel(ABC):
         """Take one message, None if the queue is empty."""
 
     @abstractmethod
+    async def rollback(self) -> None:
+        """Undo what was sent on a channel of transactions.
+
+        Raises:
+            TopologyError: the broker would have refused one of the messages; the channel has
+                ended by that.
+        """
+
+    @abstractmethod
     async def close(self) -> None:
         """Send what is buffered and end the channel; unsettled deliveries go back."""
 
@@ -185,6 +199,7 @@ class Link(ABC):
         self,
         *,
         confirms: bool = False,
+        transactions: bool = False,
         on_delivery: Callable[[Delivery], None] | None = None,
         on_cancelled: Callable[[], None] | None = None,
         on_returned: Callable[[Delivery], None] | None = None,
@@ -193,12 +208,14 @@ class Link(ABC):
 
         Args:
             confirms: the broker confirms each publish.
+            transactions: what is sent counts when it is committed, which nothing here does.
             on_delivery: takes each delivery of the channel's consumers.
             on_cancelled: the broker cancelled the consumer, as when its queue was deleted.
             on_returned: takes each mandatory message of `Channel.send` that no queue took.
 
         Raises:
             LinkLost: the connection has ended.
+            ChannelsExhausted: it has as many channels as the broker allows.
         """
 
     @abstractmethod

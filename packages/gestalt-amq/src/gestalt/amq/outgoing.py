@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from gestalt.codecs import Encoded
 
+from .errors import Unsendable, UnsendableType
 from .properties import Properties
+from .tables import shown
 
 # A type id without a name has no property of its own; this is where gestalt 20 put it, too.
 TYPE_ID_HEADER = "x-type-id"
+# In milliseconds: RabbitMQ ends the channel of whoever sends a longer one.
+MAX_EXPIRATION = 2**32 - 1
 
 
 class MessageOptions(TypedDict, total=False):
@@ -19,46 +24,67 @@ class MessageOptions(TypedDict, total=False):
 
     Attributes:
         headers: application headers.
-        expiration: how long it may wait in a queue, in seconds.
+        expiration: how long it may wait in a queue, in seconds or as a timedelta.
         priority: for queues with priorities, 0 to 255.
         message_id: an identifier; Gestalt itself gives it no meaning.
         correlation_id: the message_id that this one answers.
         reply_to: where an answer is expected.
-        timestamp: when it came to be.
+        timestamp: when it came to be; a number counts seconds since 1970.
         app_id: the application's name.
         user_id: checked by the broker to be the connection's user.
     """
 
     headers: Mapping[str, Any]
-    expiration: float
+    expiration: float | datetime.timedelta
     priority: int
-    message_id: str
-    correlation_id: str
+    message_id: str | uuid.UUID
+    correlation_id: str | uuid.UUID
     reply_to: str
-    timestamp: datetime.datetime
+    timestamp: datetime.datetime | float
     app_id: str
     user_id: str
+
+
+_OPTIONS = MessageOptions.__annotations__.keys()
+_IDENTIFIERS = frozenset({"message_id", "correlation_id"})
+_TEXTS = _IDENTIFIERS | {"reply_to", "app_id", "user_id"}
 
 
 def make_properties(encoded: Encoded, delivery_mode: int, options: MessageOptions) -> Properties:
     """The properties of an encoded body, and what goes with it.
 
     Raises:
-        TypeError: an option does not exist.
-        ValueError: an option is out of its range.
+        UnsendableType: an option does not exist, or is of a wrong type.
+        Unsendable: an option is out of its range.
     """
     values: dict[str, Any] = dict(options)
+    if unknown := values.keys() - _OPTIONS:
+        raise UnsendableType(
+            f"a message has no option {min(unknown)!r}; there are {', '.join(sorted(_OPTIONS))}"
+        )
+    for name in _TEXTS & values.keys():
+        value = values[name]
+        if isinstance(value, uuid.UUID) and name in _IDENTIFIERS:
+            values[name] = str(value)
+        elif value is not None and not isinstance(value, str):
+            wanted = "a str or a uuid.UUID" if name in _IDENTIFIERS else "a str"
+            raise UnsendableType(f"{name} is {wanted}, got {shown(value)}")
+    if (headers := values.get("headers")) is not None:
+        checked_headers(headers)
     if (expiration := values.pop("expiration", None)) is not None:
-        if not expiration >= 0:
-            raise ValueError(f"expiration must not be negative, got {expiration}")
-        values["expiration"] = str(round(expiration * 1000))
+        values["expiration"] = str(_milliseconds(expiration))
     if (timestamp := values.pop("timestamp", None)) is not None:
-        values["timestamp"] = int(timestamp.timestamp())
-    priority = values.get("priority")
-    if priority is not None and not 0 <= priority <= 255:
-        raise ValueError(f"priority is 0 to 255, got {priority}")
+        values["timestamp"] = _seconds(timestamp)
+    if (priority := values.get("priority")) is not None:
+        if not isinstance(priority, int) or isinstance(priority, bool):
+            raise UnsendableType(f"priority is a number from 0 to 255, got {shown(priority)}")
+        if not 0 <= priority <= 255:
+            raise Unsendable(f"priority is 0 to 255, got {shown(priority)}")
     if encoded.type_id is not None and encoded.type_name is None:
-        values["headers"] = {TYPE_ID_HEADER: encoded.type_id, **(values.get("headers") or {})}
+        values["headers"] = {
+            TYPE_ID_HEADER: encoded.type_id,
+            **checked_headers(values.get("headers")),
+        }
     return Properties(
         content_type=encoded.content_type,
         content_encoding=encoded.content_encoding,
@@ -66,3 +92,48 @@ def make_properties(encoded: Encoded, delivery_mode: int, options: MessageOption
         delivery_mode=delivery_mode,
         **values,
     )
+
+
+def checked_headers(headers: object) -> Mapping[str, Any]:
+    """Headers that are given, {} for None.
+
+    Raises:
+        UnsendableType: they are no mapping.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        raise UnsendableType(f"headers are a mapping of names to values, got {shown(headers)}")
+    return headers
+
+
+def _milliseconds(expiration: object) -> int:
+    if isinstance(expiration, datetime.timedelta):
+        expiration = expiration.total_seconds()
+    if not isinstance(expiration, int | float) or isinstance(expiration, bool):
+        raise UnsendableType(
+            f"expiration is a number of seconds, or a datetime.timedelta, got {shown(expiration)}"
+        )
+    if not 0 <= expiration <= MAX_EXPIRATION / 1000:
+        raise Unsendable(
+            f"expiration is 0 to {MAX_EXPIRATION / 1000} seconds, and not negative, "
+            f"got {shown(expiration)}"
+        )
+    return round(expiration * 1000)
+
+
+def _seconds(timestamp: object) -> int:
+    if isinstance(timestamp, datetime.datetime):
+        try:
+            timestamp = timestamp.timestamp()
+        except (OverflowError, OSError, ValueError) as error:
+            raise Unsendable(f"timestamp cannot be sent: {timestamp}: {error}") from error
+    if not isinstance(timestamp, int | float) or isinstance(timestamp, bool):
+        raise UnsendableType(
+            f"timestamp is a datetime.datetime, or seconds since 1970, got {shown(timestamp)}"
+        )
+    if not 0 <= timestamp < 2**63:
+        raise Unsendable(
+            f"timestamp is 0 to {2**63 - 1} seconds since 1970, got {shown(timestamp)}"
+        )
+    return int(timestamp)

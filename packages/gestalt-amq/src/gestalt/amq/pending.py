@@ -12,7 +12,7 @@ from gestalt.codecs import Encoded
 
 from . import calls
 from .errors import DeadlineExceeded, OutcomeUnknown, RequestError
-from .outgoing import make_properties
+from .outgoing import checked_headers, make_properties
 from .properties import TRANSIENT, Delivery, Properties
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ class EncodedRequest:
     ) -> None:
         self.body = encoded.body
         self.deadline = deadline
-        self.headers: dict[str, Any] = {**(headers or {})}
+        self.headers: dict[str, Any] = {**checked_headers(headers)}
         self._encoded = encoded
 
     def properties(self, correlation_id: str) -> Properties:

@@ -6,21 +6,17 @@ import asyncio
 from typing import Any, Unpack
 
 from gestalt.codecs import Codec
-from gestalt.core import Backoff
 
+from .admission import Question
 from .batch import Batch, lost_after_sending
-from .declare import declare_exchange
-from .errors import LinkLost, OutcomeUnknown, Rejected
-from .link import Channel, Confirm, Link
+from .errors import LinkLost, Rejected, UnsendableType
+from .exchange_keeper import ExchangeKeeper
+from .link import Channel, Confirm
 from .outgoing import MessageOptions, make_properties
 from .outlet import Outlet
 from .properties import PERSISTENT, TRANSIENT, Properties
-from .supervisor import Supervisor
-from .topology import Exchange
+from .tables import shown
 from .tracing import Tracing
-
-# How long a channel lives before a rejection makes it be replaced, in seconds.
-MIN_CHANNEL_AGE = 1.0
 
 
 class Publisher(Outlet):
@@ -33,28 +29,24 @@ class Publisher(Outlet):
 
     def __init__(
         self,
-        supervisor: Supervisor,
-        exchange: Exchange,
+        keeper: ExchangeKeeper,
         codec: Codec,
         *,
         mandatory: bool,
         persistent: bool,
         timeout: float,
         max_unconfirmed: int,
-        backoff: Backoff,
         tracing: Tracing | None,
     ) -> None:
         if max_unconfirmed < 1:
             raise ValueError(f"max_unconfirmed must be at least 1, got {max_unconfirmed}")
-        super().__init__(
-            exchange.name, supervisor, timeout=timeout, max_pending=max_unconfirmed, backoff=backoff
-        )
-        self.exchange = exchange
+        super().__init__(keeper, timeout=timeout, max_pending=max_unconfirmed)
+        self.exchange = keeper.exchange
         self.codec = codec
         self.tracing = tracing
         self._mandatory = mandatory
         self._delivery_mode = PERSISTENT if persistent else TRANSIENT
-        self._rejected = asyncio.Event()
+        self._exchanges = keeper
         self._common: dict[tuple[str, str | None, str | None, int | None], Properties] = {}
 
     async def publish(
@@ -78,10 +70,14 @@ class Publisher(Outlet):
         Raises:
             Unroutable: it is mandatory, and no queue takes it.
             Rejected: a queue is full, or could not store it.
+            Refused: the broker refuses the message itself: for want of a permission, because the
+                exchange does not exist, for its size, or for another user's `user_id`.
             NotSent: there was no connection until the deadline; nothing was sent.
             Blocked: as NotSent, because the broker blocks publishers.
             OutcomeUnknown: it was sent, and the connection or the time ran out.
             TopologyError: the broker refuses the exchange's declaration.
+            Unsendable: an option or a header cannot be sent; it is named. A ValueError, and a
+                TypeError (UnsendableType) where the type is wrong.
             CodecError: the body cannot be encoded.
         """
         encoded, properties = self.encode(body, options)
@@ -124,19 +120,22 @@ class Publisher(Outlet):
         timeout: float | None = None,
     ) -> None:
         """Publish what is encoded already; the rest is as in `publish`."""
-        deadline = self._deadline(timeout)
-        channel = self._ready_now() or await self._ready(deadline)
+        now = asyncio.get_running_loop().time()
+        deadline = self._deadline(now, timeout)
+        channel = self._channel_now(body, properties, routing_key, now)
+        if channel is None:
+            channel = await self._channel_for(body, properties, routing_key, deadline)
         confirm = self._send(channel, body, properties, routing_key, mandatory)
-        self._hold(confirm, deadline)
+        self._keeper.hold(confirm, deadline)
         try:
             await confirm
         except LinkLost as error:
             raise lost_after_sending(error) from error
-        except Rejected:
-            self._rejected.set()
+        except Rejected as error:
+            self._exchanges.note_rejection(error)
             raise
         finally:
-            Outlet._done(self, confirm)
+            self._done(confirm)
 
     async def submit(
         self,
@@ -147,11 +146,30 @@ class Publisher(Outlet):
         timeout: float | None,
     ) -> Confirm:
         """Send as soon as it may be sent, and return what will be the answer."""
-        deadline = self._deadline(timeout)
-        channel = self._ready_now() or await self._ready(deadline)
+        now = asyncio.get_running_loop().time()
+        deadline = self._deadline(now, timeout)
+        channel = self._channel_now(body, properties, routing_key, now)
+        if channel is None:
+            channel = await self._channel_for(body, properties, routing_key, deadline)
         confirm = self._send(channel, body, properties, routing_key, mandatory)
-        self._track(confirm, deadline)
+        self._keeper.hold(confirm, deadline)
+        confirm.add_done_callback(self._submitted)
         return confirm
+
+    def _channel_now(
+        self, body: bytes, properties: Properties, routing_key: str, now: float
+    ) -> Channel | None:
+        if not isinstance(routing_key, str):
+            raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
+        if properties.user_id is not None:
+            return None
+        return self._ready_now(routing_key, len(body), now)
+
+    async def _channel_for(
+        self, body: bytes, properties: Properties, routing_key: str, deadline: float
+    ) -> Channel:
+        question = Question(self.exchange.name, routing_key, len(body), properties.user_id)
+        return await self._ready(deadline, question)
 
     def _send(
         self,
@@ -168,40 +186,13 @@ class Publisher(Outlet):
                 properties,
                 body,
                 mandatory=self._mandatory if mandatory is None else mandatory,
-                at_once=not self._pending,
+                at_once=not self._keeper.pending,
             )
         except BaseException:
             self._window.release()
             raise
 
-    async def _open_channel(self, link: Link) -> Channel:
-        channel = await link.open_channel(confirms=True)
-        await declare_exchange(channel, self.exchange)
-        return channel
-
-    def _expire(self, pending: asyncio.Future[None]) -> None:
-        why = f"the broker blocks publishers: {self._blocked}" if self._blocked else "no answer"
-        pending.set_exception(
-            OutcomeUnknown(f"the message was sent, and not confirmed in time: {why}")
-        )
-
-    def _done(self, pending: asyncio.Future[None]) -> None:
-        super()._done(pending)
-        if pending.done() and not pending.cancelled() and isinstance(pending.exception(), Rejected):
-            self._rejected.set()
-
-    async def _worn(self, channel: Channel) -> None:
-        """Wait until the channel has ended, or is to be replaced.
-
-        When a quorum queue's leader fails, RabbitMQ (seen with 3.10) rejects what comes by a
-        channel that knew it, for good, while a new channel works: a rejection costs the channel.
-        """
-        self._rejected.clear()
-        rejection = asyncio.ensure_future(self._rejected.wait())
-        either: set[asyncio.Future[Any]] = {channel.closed, rejection}
-        try:
-            # A full queue rejects as well: not every rejection is worth a channel.
-            await asyncio.wait({channel.closed}, timeout=MIN_CHANNEL_AGE)
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            rejection.cancel()
+    def _submitted(self, confirm: Confirm) -> None:
+        self._done(confirm)
+        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
+            self._exchanges.note_rejection(error)

@@ -91,15 +91,22 @@ class Replies:
         if self._send_traceback and status == calls.FAILED:
             trace = "".join(traceback.format_exception(error))
         headers = calls.error_headers(status, error, trace)
+        plain = dict(headers)
         if (details := calls.details_of(error)) is not None:
             try:
                 headers[calls.DETAILS_HEADER] = calls.check_details(details)
-            except (TypeError, ValueError) as reason:
-                self._report(reason, f"the details of {error!r} cannot be sent")
-        self.tell(delivery, NOTHING, headers)
+            except Exception as reason:
+                self._report(reason, f"the details of {calls.name_of(error)} cannot be sent")
+        try:
+            self.tell(delivery, NOTHING, headers)
+        except ValueError as reason:
+            # A broker may allow smaller frames than usual.
+            self._report(reason, f"{calls.name_of(error)} is told without its details")
+            plain.pop(calls.TRACEBACK_HEADER, None)
+            self.tell(delivery, NOTHING, plain)
         # What is refused is the sender's mistake, and harms nobody here.
         if delivery.properties.reply_to is None and status == calls.FAILED:
-            self._report(error, "a request failed that asks for no reply")
+            self._report(error, f"{describe(delivery)} failed, which asks for no reply")
 
     def tell(
         self, delivery: Delivery, encoded: Encoded, headers: dict[str, Any] | None = None
@@ -143,6 +150,13 @@ class Replies:
             "", properties.reply_to, make_properties(encoded, TRANSIENT, options), encoded.body
         )
         return channel
+
+
+def describe(delivery: Delivery) -> str:
+    """What a request is called in messages."""
+    properties = delivery.properties
+    kind = f" of type {properties.type}" if properties.type is not None else ""
+    return f"request {properties.correlation_id or properties.message_id or 'without id'}{kind}"
 
 
 def choose(codecs: Sequence[Codec], content_type: str | None) -> Codec:

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, GestaltError
 
 from . import calls
-from .declare import declare_exchange
+from .admission import Question
 from .errors import (
     AmqError,
     DeadlineExceeded,
@@ -24,13 +24,13 @@ from .errors import (
     OutcomeUnknown,
 )
 from .incoming import decode_body
-from .link import Channel, Link
 from .outlet import Outlet
 from .pending import Call, EncodedRequest, GatherCall, SingleCall, StreamCall
 from .properties import TRANSIENT, Delivery, Properties
 from .replies import NOTHING
+from .reply_stream import ReplyStream
+from .requests_keeper import RequestsKeeper
 from .service import ServiceInfo, info_codec
-from .supervisor import Supervisor
 from .topology import Exchange
 from .tracing import Tracing
 
@@ -63,7 +63,7 @@ class Requester(Outlet):
 
     def __init__(
         self,
-        supervisor: Supervisor,
+        keeper: RequestsKeeper,
         service: str,
         codec: Codec,
         *,
@@ -74,9 +74,7 @@ class Requester(Outlet):
     ) -> None:
         if max_pending < 1:
             raise ValueError(f"max_pending must be at least 1, got {max_pending}")
-        super().__init__(
-            service, supervisor, timeout=timeout, max_pending=max_pending, backoff=backoff
-        )
+        super().__init__(keeper, timeout=timeout, max_pending=max_pending)
         self.service = service
         self.codec = codec
         self._backoff = backoff
@@ -84,12 +82,13 @@ class Requester(Outlet):
         # Ids are not to be guessed: whoever knows one can cancel the call.
         self._prefix = secrets.token_hex(8)
         self._number = 0
-        self._calls: dict[str, Call[Any]] = {}
+        self._requests = keeper
+        self._pending = 0
 
     @property
     def pending(self) -> int:
         """How many calls await replies."""
-        return len(self._calls)
+        return self._pending
 
     async def request(
         self,
@@ -117,9 +116,11 @@ class Requester(Outlet):
             OutcomeUnknown: the connection or the responder was lost after the request was sent.
             NotSent: there was no connection until the deadline; nothing was sent. Blocked, a
                 NotSent: because the broker blocks publishers.
+            Refused: the broker refuses the request, for want of a permission or for its size.
+            Unsendable: a header cannot be sent; it is named.
             CodecError: the request cannot be encoded, or the reply not decoded.
         """
-        request = EncodedRequest(self.codec.encode(body), self._deadline(timeout), headers)
+        request = EncodedRequest(self.codec.encode(body), self._until(timeout), headers)
         if idempotent:
             request.headers[calls.IDEMPOTENT_HEADER] = True
         if self._tracing is None or self._tracing.idle():
@@ -130,20 +131,22 @@ class Requester(Outlet):
             request.headers.update(span.headers or {})
             return self._read(await self._call(request, idempotent=idempotent))
 
-    async def stream(
+    def stream(
         self,
         body: Any,
         *,
         timeout: float | None = None,
         buffer: int = 100,
         headers: Mapping[str, Any] | None = None,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Iterate over the replies of a responder whose handler is an async generator.
 
             async for reading in requester.stream(Since(yesterday)): ...
 
-        Leaving the loop early ends the generator at the responder, too. An iterator that is kept
-        in a variable is closed by `contextlib.aclosing`.
+        The request is sent by the first read. A read that is cancelled, as by a timeout of its
+        own, takes nothing away: the next one goes on. Leaving the loop early ends the generator at
+        the responder, too. An iterator that is kept in a variable is closed by
+        `contextlib.aclosing`.
 
         Args:
             body: the request; the codec encodes it.
@@ -154,25 +157,29 @@ class Requester(Outlet):
         Raises:
             ValueError: `buffer` is below 1.
             OutcomeUnknown: the connection or the responder was lost; what came before is good.
-            Others as in `request`.
+            Others as in `request`. An error comes again at each further read.
         """
         if buffer < 1:
             raise ValueError(f"buffer must be at least 1, got {buffer}")
-        request = EncodedRequest(self.codec.encode(body), self._deadline(timeout), headers)
-        request.headers[calls.WINDOW_HEADER] = buffer
-        self._trace(request)
-        call = StreamCall(self._next_id(), self.service, buffer)
-        await self._send(call, request)
-        try:
-            while (delivery := await call.next()) is not None:
-                if (credit := call.credit()) and call.responder is not None:
-                    self._control(call, calls.CREDIT, call.responder, {calls.WINDOW_HEADER: credit})
-                yield decode_body(self.codec, delivery)[0]
-        except LinkLost as error:
-            raise self._unknown(error) from error
-        finally:
-            call.cancel()
-            self._cancel_remote(call)
+        request: EncodedRequest | None = None
+
+        async def begin() -> StreamCall:
+            nonlocal request
+            if request is None:
+                request = EncodedRequest(self.codec.encode(body), self._until(timeout), headers)
+                request.headers[calls.WINDOW_HEADER] = buffer
+                self._trace(request)
+            call = StreamCall(self._next_id(), self.service, buffer)
+            await self._send(call, request)
+            return call
+
+        return ReplyStream(
+            begin,
+            use=self._note_used,
+            leave=self._leave,
+            decode=lambda delivery: decode_body(self.codec, delivery)[0],
+            explain=lambda error: self._unknown(error) if isinstance(error, LinkLost) else error,
+        )
 
     async def gather(
         self,
@@ -195,7 +202,7 @@ class Requester(Outlet):
             OutcomeUnknown: the connection was lost.
             NotSent, CodecError: as in `request`.
         """
-        request = EncodedRequest(self.codec.encode(body), self._deadline(timeout), headers)
+        request = EncodedRequest(self.codec.encode(body), self._until(timeout), headers)
         self._trace(request)
         return [self._gathered(reply) for reply in await self._ask_all(request, count)]
 
@@ -205,9 +212,7 @@ class Requester(Outlet):
         Raises:
             NoResponder, DeadlineExceeded, OutcomeUnknown, NotSent: as in `request`.
         """
-        request = EncodedRequest(
-            NOTHING, self._deadline(timeout), {calls.CONTROL_HEADER: calls.PING}
-        )
+        request = EncodedRequest(NOTHING, self._until(timeout), {calls.CONTROL_HEADER: calls.PING})
         begun = time.perf_counter()
         self._check(await self._call(request, idempotent=False))
         return time.perf_counter() - begun
@@ -226,15 +231,16 @@ class Requester(Outlet):
             RequestError: an instance has none to give.
             DecodeError: what came is no such information.
         """
-        request = EncodedRequest(
-            NOTHING, self._deadline(timeout), {calls.CONTROL_HEADER: calls.INFO}
-        )
+        request = EncodedRequest(NOTHING, self._until(timeout), {calls.CONTROL_HEADER: calls.INFO})
         replies = await self._ask_all(request, count)
         for reply in replies:
             self._check(reply)
         return [info_codec().decode(reply.body) for reply in replies]
 
     # Sending
+
+    def _until(self, timeout: float | None) -> float:
+        return self._deadline(asyncio.get_running_loop().time(), timeout)
 
     def _trace(self, request: EncodedRequest) -> None:
         """Have what is sent belong to the present trace."""
@@ -305,7 +311,11 @@ class Requester(Outlet):
         exchange: Exchange = calls.REQUESTS,
     ) -> None:
         """Send a request, and note that its replies are awaited."""
-        channel = await self._ready(request.deadline)
+        now = asyncio.get_running_loop().time()
+        channel = self._ready_now(exchange.name, len(request.body), now)
+        if channel is None:
+            question = Question(exchange.name, self.service, len(request.body))
+            channel = await self._ready(request.deadline, question)
         try:
             channel.send(
                 exchange.name,
@@ -318,15 +328,16 @@ class Requester(Outlet):
             self._window.release()
             raise
         call.at_work = True
-        self._calls[call.id] = call
-        self._track(call, request.deadline)
+        self._pending += 1
+        self._requests.expect(call, request.deadline)
+        call.add_done_callback(self._done)
 
     def _control(
         self, call: Call[Any], control: str, queue: str | None, headers: Mapping[str, Any]
     ) -> None:
         """Tell one instance something about a call, or all of them."""
-        channel = self._channel
-        if channel is None or self._blocked:
+        channel = self._requests.channel
+        if channel is None:
             return
         properties = Properties(
             correlation_id=call.id,
@@ -338,23 +349,20 @@ class Requester(Outlet):
         with contextlib.suppress(LinkLost):
             channel.send(exchange, key, properties, b"")
 
+    def _note_used(self, call: StreamCall) -> None:
+        if (credit := call.credit()) and call.responder is not None:
+            self._control(call, calls.CREDIT, call.responder, {calls.WINDOW_HEADER: credit})
+
+    def _leave(self, call: StreamCall) -> None:
+        call.cancel()
+        self._cancel_remote(call)
+
     def _cancel_remote(self, call: Call[Any]) -> None:
         if call.at_work:
             # Which instance has the request is known to none but that one.
             self._control(call, calls.CANCEL, None, {})
 
     # Replies
-
-    def _take(self, delivery: Delivery) -> None:
-        call = self._calls.get(delivery.properties.correlation_id or "")
-        # One that comes too late finds no call.
-        if call is not None and not call.done():
-            call.take(delivery)
-
-    def _returned(self, delivery: Delivery) -> None:
-        call = self._calls.get(delivery.properties.correlation_id or "")
-        if call is not None and not call.done():
-            call.set_exception(NoResponder(f"{self.service}: nobody serves it"))
 
     def _check(self, delivery: Delivery) -> None:
         if calls.STATUS_HEADER in (delivery.properties.headers or {}):
@@ -376,24 +384,10 @@ class Requester(Outlet):
             f"{self.service}: the request was sent, then the connection was lost: {error}"
         )
 
-    # What the outlet asks for
-
-    async def _open_channel(self, link: Link) -> Channel:
-        channel = await link.open_channel(on_delivery=self._take, on_returned=self._returned)
-        await declare_exchange(channel, calls.REQUESTS)
-        await declare_exchange(channel, calls.INSTANCES)
-        await channel.consume(calls.REPLY_TO, no_ack=True)
-        channel.closed.add_done_callback(self._lost)
-        return channel
-
-    def _lost(self, closed: asyncio.Future[AmqError]) -> None:
-        for call in list(self._calls.values()):
-            if not call.done():
-                call.set_exception(LinkLost(str(closed.result())))
-
-    def _expire(self, pending: asyncio.Future[Any]) -> None:
-        cast("Call[Any]", pending).expire()
-
     def _done(self, pending: asyncio.Future[Any]) -> None:
         super()._done(pending)
-        del self._calls[cast("Call[Any]", pending).id]
+        self._pending = max(0, self._pending - 1)
+
+    def renew(self) -> None:
+        super().renew()
+        self._pending = 0

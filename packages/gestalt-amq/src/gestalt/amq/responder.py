@@ -86,14 +86,15 @@ class Responder(Consumer[_Session]):
         self._queue = calls.request_queue(service)
         self._handler = handler
         self._serving = serving
+        called = f"{supervisor.name}: {self.name}"
         self._replies = Replies(
             self.instance,
             self._channel,
             send_traceback=serving.send_traceback,
-            report=lambda error, text: self._report(error, f"{self!r}: {text}"),
+            report=lambda error, text: self._report(error, f"{called}: {text}"),
         )
         self._worker = Worker(
-            self.name,
+            called,
             handler,
             codecs,
             self._replies,
@@ -215,6 +216,7 @@ class Responder(Consumer[_Session]):
 
     async def _close(self) -> None:
         self._backlog.clear()
+        self._worker.reports.flush()
         await super()._close()
 
     async def _leave(self, session: _Session) -> None:

@@ -28,6 +28,10 @@ class Supervisor(Component):
         backoff: the waits between rounds through all brokers.
         start_timeout: how long to try for the first link, in seconds.
         on_event: is told of every change.
+
+    Attributes:
+        link: the present link, None while there is none.
+        failure: why there is none, as far as that is known.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Supervisor(Component):
     ) -> None:
         super().__init__(name=name)
         self.link: Link | None = None
+        self.failure: AmqError | None = None
         self._urls = list(urls)
         self._connector = connector
         self._delays = backoff.delays()
@@ -80,6 +85,7 @@ class Supervisor(Component):
         while True:
             reason = await asyncio.shield(link.lost)
             self.link = None
+            self.failure = reason
             self._up.clear()
             log.warning("%s connection lost: %s", self.name, reason)
             self._on_event(Disconnected(self.name, reason))
@@ -91,6 +97,7 @@ class Supervisor(Component):
         self._delays.connected()
         link.on_blocked = self._blocked
         self.link = link
+        self.failure = None
         self._up.set()
         log.info("%s connection to %s is up", self.name, link.address)
         self._on_event(Connected(self.name, link.address))
@@ -112,6 +119,7 @@ class Supervisor(Component):
                 except ConnectError as error:
                     log.warning("%s: %s", self.name, error)
                     errors.append(error)
+                    self.failure = error
                     refused += isinstance(error, AccessRefused)
                     self._at = (self._at + 1) % len(self._urls)
             if give_up_refused and refused == len(self._urls):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import math
 import struct
 from collections.abc import Mapping
 from typing import Any
+
+from .errors import Unsendable, UnsendableType
 
 # Tables may nest; hostile ones must not exhaust the stack.
 MAX_DEPTH = 32
@@ -37,21 +40,33 @@ _FIXED = {
 }
 
 
+def shown(value: object) -> str:
+    """A value as an error shows it: not too long, and whatever it is."""
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__qualname__}: {type(error).__qualname__} on repr>"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def encode_table(table: Mapping[str, Any], depth: int = 0) -> bytes:
     """Encode a table.
 
     Raises:
-        TypeError: a key is no string, or a value has no type in AMQP.
-        ValueError: a key is longer than 255 bytes, a number has more than 64 bits, or the table
-            nests too deeply.
+        UnsendableType: a key is no string, or a value has no type in AMQP.
+        Unsendable: a key is longer than 255 bytes, a number does not fit or is not finite, text
+            cannot be encoded, or the table nests too deeply.
     """
     parts: list[bytes] = []
     for key, value in table.items():
         if not isinstance(key, str):
-            raise TypeError(f"the key of a header is a string, got {key!r}")
-        name = key.encode("utf-8", "surrogateescape")
+            raise UnsendableType(f"the key of a header is a string, got {shown(key)}")
+        try:
+            name = key.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise Unsendable(f"header {key[:60]!r}: its name cannot be sent: {error}") from error
         if len(name) > 255:
-            raise ValueError(f"the key of a header has at most 255 bytes, got {key[:60]!r}...")
+            raise Unsendable(f"the key of a header has at most 255 bytes, got {key[:60]!r}...")
         parts += (bytes((len(name),)), name, _encode(value, key, depth))
     data = b"".join(parts)
     return _U32.pack(len(data)) + data
@@ -61,8 +76,10 @@ def _encode(value: Any, key: str, depth: int) -> bytes:
     # bool is an int, and datetime no number: the order matters.
     match value:
         case str():
-            # What was read with surrogates, not being UTF-8, is written as it was.
-            data = value.encode("utf-8", "surrogateescape")
+            try:
+                data = value.encode()
+            except UnicodeEncodeError as error:
+                raise Unsendable(f"header {key!r}: its text cannot be sent: {error}") from error
             return b"S" + _U32.pack(len(data)) + data
         case bool():
             return b"t\x01" if value else b"t\x00"
@@ -71,36 +88,54 @@ def _encode(value: Any, key: str, depth: int) -> bytes:
                 return b"I" + _I32.pack(value)
             if -(2**63) <= value < 2**63:
                 return b"l" + _I64.pack(value)
-            raise ValueError(f"header {key!r}: {value} has more than 64 bits")
+            bits = value.bit_length()
+            raise Unsendable(f"header {key!r}: a number of {bits} bits has more than 64 bits")
         case float():
+            if not math.isfinite(value):
+                # RabbitMQ ends the whole connection for it.
+                raise Unsendable(f"header {key!r}: {value} is not finite")
             return b"d" + _F64.pack(value)
         case None:
             return b"V"
         case bytes() | bytearray() | memoryview():
             return b"x" + _U32.pack(len(value)) + bytes(value)
         case datetime.datetime():
-            return b"T" + _U64.pack(int(value.timestamp()))
+            return b"T" + _U64.pack(_seconds(value, key))
         case decimal.Decimal():
             return _encode_decimal(value, key)
     if depth >= MAX_DEPTH:
-        raise ValueError(f"header {key!r} nests more than {MAX_DEPTH} levels")
+        raise Unsendable(f"header {key!r} nests more than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
         return b"F" + encode_table(value, depth + 1)
     if isinstance(value, list | tuple):
         data = b"".join([_encode(each, key, depth + 1) for each in value])
         return b"A" + _U32.pack(len(data)) + data
-    raise TypeError(f"header {key!r}: AMQP carries no {type(value).__qualname__}")
+    raise UnsendableType(f"header {key!r}: AMQP carries no {type(value).__qualname__}")
 
 
 def _encode_decimal(value: decimal.Decimal, key: str) -> bytes:
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
-        raise ValueError(f"header {key!r}: {value} is not finite")  # noqa: TRY004
-    number = int("".join(map(str, digits))) * 10 ** max(0, exponent)
+        raise Unsendable(f"header {key!r}: {value} is not finite")
     places = max(0, -exponent)
-    if places > 255 or number >= 2**31:
-        raise ValueError(f"header {key!r}: {value} does not fit an AMQP decimal")
-    return b"D" + _DECIMAL.pack(places, -number if sign else number)
+    # 2**31 has ten digits: what has more of them is not computed.
+    fits = places <= 255 and (not value or value.adjusted() + places < 10)
+    number = int("".join(map(str, digits))) * 10 ** max(0, exponent) if fits and value else 0
+    if sign:
+        number = -number
+    if not fits or not -(2**31) <= number < 2**31:
+        raise Unsendable(f"header {key!r}: {shown(value)} does not fit an AMQP decimal")
+    return b"D" + _DECIMAL.pack(places, number)
+
+
+def _seconds(moment: datetime.datetime, key: str) -> int:
+    try:
+        seconds = int(moment.timestamp())
+    except (OverflowError, OSError, ValueError) as error:
+        raise Unsendable(f"header {key!r}: {moment} cannot be sent: {error}") from error
+    if seconds < 0:
+        raise Unsendable(f"header {key!r}: AMQP has no moments before 1970, got {moment}")
+    return seconds
 
 
 def decode_table(data: bytes, start: int = 0, depth: int = 0) -> tuple[dict[str, Any], int]:

@@ -10,14 +10,14 @@ from inspect import isawaitable
 from typing import Any, Protocol
 
 from gestalt.codecs import Codec, CodecError
-from gestalt.core import Handler, HandlerNotFound
+from gestalt.core import Handler, HandlerNotFound, Reports
 
 from . import calls
 from .consumer import Intake
 from .errors import LinkLost
 from .incoming import decode_body
 from .properties import Delivery
-from .replies import Replies, choose
+from .replies import Replies, choose, describe
 from .request import Request
 from .service import ResponderStats
 from .tracing import Tracing
@@ -49,6 +49,7 @@ class Worker:
 
     Attributes:
         running: what asynchronous handlers work on.
+        reports: the log of what went wrong, bounded.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Worker:
         self._on_done = on_done
         self._tracing = tracing
         self.running: set[Work] = set()
+        self.reports = Reports(log)
 
     def find(self, id: str | None) -> Work | None:  # noqa: A002 - the protocol's own word
         """What is worked on under a correlation id; nothing is by none."""
@@ -194,7 +196,7 @@ class Worker:
         except Exception as error:
             if limit.expired() and isinstance(error, TimeoutError):
                 self._stats.expired += 1
-                log.warning("%s: a handler was cancelled at its deadline", self._name)
+                self._note("is cancelled at its deadline", work, level=logging.WARNING)
                 self._replies.status(work.delivery, calls.LATE)
                 self._ack(work)
             else:
@@ -263,7 +265,7 @@ class Worker:
 
     def _refuse(self, work: Work, error: Exception) -> None:
         self._stats.refused += 1
-        log.warning("%s: request refused: %s", self._name, error)
+        self._note(f"is refused: {calls.name_of(error)}", work, level=logging.WARNING)
         self._replies.error(work.delivery, calls.REFUSED, error)
         self._ack(work)
 
@@ -271,9 +273,20 @@ class Worker:
         if isinstance(error, LinkLost) and work.intake.channel.closed.done():
             return
         self._stats.failed += 1
-        log.error("%s: handler failed", self._name, exc_info=error)
+        self._note("failed", work, error)
         self._replies.error(work.delivery, calls.FAILED, error)
         self._ack(work)
+
+    def _note(
+        self,
+        what: str,
+        work: Work,
+        error: BaseException | None = None,
+        *,
+        level: int = logging.ERROR,
+    ) -> None:
+        message = f"{self._name}: {describe(work.delivery)} {what}"
+        self.reports.log(message, error, level=level, cause=None if error else what[:12])
 
     def _ack(self, work: Work) -> None:
         work.settled = True

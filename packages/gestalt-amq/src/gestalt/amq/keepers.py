@@ -1,0 +1,130 @@
+"""The channels of a bus: one for each exchange that is published to, one for all requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gestalt.core import Backoff
+
+from .admission import Admission
+from .exchange_keeper import ExchangeKeeper
+from .keeper import ChannelKeeper, Spawn
+from .link import Channel
+from .requests_keeper import RequestsKeeper
+from .supervisor import Supervisor
+from .topology import Exchange
+
+# So many channels that nobody uses any more are kept for the next one who does.
+MAX_IDLE = 32
+
+
+class Keepers:
+    """Shares channels among publishers, and among requesters; gives up those that nobody uses.
+
+    Args:
+        publishing, requesting: the connections.
+        spawn: runs tasks.
+        begin: runs a keeper.
+        backoff: the waits before a channel is opened again on the same connection.
+    """
+
+    def __init__(
+        self,
+        publishing: Supervisor,
+        requesting: Supervisor,
+        *,
+        spawn: Spawn,
+        begin: Callable[[ChannelKeeper], None],
+        backoff: Backoff,
+    ) -> None:
+        self._publishing = publishing
+        self._requesting = requesting
+        self._spawn = spawn
+        self._begin = begin
+        self._backoff = backoff
+        self._admissions = {each: Admission() for each in (publishing, requesting)}
+        # By exchange, the one that was asked for last at the end.
+        self._exchanges: dict[Exchange, ExchangeKeeper] = {}
+        self._requests: RequestsKeeper | None = None
+        self._started = False
+        # Those that were given up, and have not ended yet.
+        self._ending: list[Channel] = []
+
+    def exchange(self, exchange: Exchange) -> ExchangeKeeper:
+        """The channel for publishing to an exchange."""
+        keeper = self._exchanges.pop(exchange, None)
+        if keeper is None:
+            self._dismiss_idle(MAX_IDLE)
+            keeper = ExchangeKeeper(
+                self._publishing,
+                exchange,
+                self._admissions[self._publishing],
+                self._spawn,
+                lambda: self._dismiss_idle(0),
+                self._backoff,
+            )
+            self._begin_if_started(keeper)
+        self._exchanges[exchange] = keeper
+        return keeper
+
+    def requests(self) -> RequestsKeeper:
+        """The channel for requests."""
+        if self._requests is None:
+            self._requests = RequestsKeeper(
+                self._requesting,
+                self._admissions[self._requesting],
+                self._spawn,
+                # There are no others on this connection.
+                lambda: False,
+                self._backoff,
+            )
+            self._begin_if_started(self._requests)
+        return self._requests
+
+    def start(self) -> None:
+        """Begin to send; what the bus calls when it starts."""
+        self._started = True
+        for admission in self._admissions.values():
+            admission.start()
+        for keeper in self._all:
+            keeper.start()
+            self._begin(keeper)
+
+    async def drain(self) -> None:
+        """Wait until everything that was sent is answered."""
+        await asyncio.gather(*(each.drain() for each in self._all))
+
+    def stop(self) -> None:
+        """Refuse further messages, and those that wait to be sent."""
+        self._started = False
+        for keeper in self._all:
+            keeper.stop()
+
+    def note_change(self) -> None:
+        """The broker has begun or ceased to block."""
+        for keeper in self._all:
+            keeper.note_change()
+
+    @property
+    def _all(self) -> list[ChannelKeeper]:
+        requests = [] if self._requests is None else [self._requests]
+        return [*self._exchanges.values(), *requests]
+
+    def _begin_if_started(self, keeper: ChannelKeeper) -> None:
+        if self._started:
+            self._begin(keeper)
+
+    def _dismiss_idle(self, most: int) -> bool:
+        """Give up channels that nobody uses, but for `most`; whether some are about to end."""
+        idle = [
+            exchange
+            for exchange, keeper in self._exchanges.items()
+            if not (keeper.users or keeper.pending)
+        ]
+        idle = idle[: max(0, len(idle) - most)]
+        for exchange in idle:
+            if (channel := self._exchanges.pop(exchange).dismiss()) is not None:
+                self._ending.append(channel)
+        self._ending = [channel for channel in self._ending if not channel.closed.done()]
+        return bool(self._ending)
