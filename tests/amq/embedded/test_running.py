@@ -227,9 +227,14 @@ def test_heartbeats_come_when_nothing_else_does_and_silence_ends_the_connection(
         client.send(0, m.ConnectionTuneOk(2047, 131_072, 1))
         client.call(0, m.ConnectionOpen("/"))
         assert beating.recv(100).startswith(b"\x08\x00\x00\x00\x00\x00\x00\xce")
-        while beating.recv(100):  # until the broker has waited for two of ours
-            pass
+        with pytest.raises(ConnectionResetError):
+            read_all(beating)  # until the broker has waited for two of ours
         quiet.channel(2)
+
+
+def read_all(sock):
+    while sock.recv(100):
+        pass
 
 
 def amqplain(user, password):

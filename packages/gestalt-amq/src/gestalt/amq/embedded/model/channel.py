@@ -1,10 +1,16 @@
 """A channel: publishing with confirms, deliveries and their acknowledgement."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from secrets import token_urlsafe
 from typing import NamedTuple
 
-from gestalt.amq.embedded.wire import AmqpError, Content, deliver_prefix, encode_short_string
+from gestalt.amq.embedded.wire import (
+    AmqpError,
+    Content,
+    Long,
+    deliver_prefix,
+    encode_short_string,
+)
 from gestalt.amq.embedded.wire.methods import (
     BasicAck,
     BasicCancel,
@@ -39,7 +45,7 @@ class Transaction:
     """What a transactional channel has done since the last commit."""
 
     def __init__(self) -> None:
-        self.publishes: list[Callable[[], bool]] = []
+        self.publishes: list[tuple[Message, bool]] = []
         self.settlements: list[tuple[dict[int, Delivery], Callable[[list[Delivery]], None]]] = []
 
 
@@ -63,6 +69,10 @@ class Channel:
         self.max_message_size = max_message_size
         session.channels[number] = self
         self.consumers: dict[str, Consumer] = {}
+        # Those that could take no more when it was their turn, in that order.
+        self.blocked: dict[Consumer, None] = {}
+        # The queue of the last delivery that counted against the limit for all.
+        self._served: Queue | None = None
         self.reply_consumer: ReplyConsumer | None = None
         # The queue that an empty name stands for.
         self.last_queue = ""
@@ -116,8 +126,21 @@ class Channel:
         if self.transaction is None:
             self._send_on(message, mandatory=method.mandatory)
         else:
-            mandatory = method.mandatory
-            self.transaction.publishes.append(lambda: self._send_on(message, mandatory=mandatory))
+            self.transaction.publishes.append((message, method.mandatory))
+            host.account(message.size)
+
+    def end_transaction(self, *, commit: bool) -> bool:
+        """Publishes what the transaction has held, or drops it; tells whether all was taken."""
+        publishes, self.transaction = self._held(), Transaction()
+        accepted = True
+        for message, mandatory in publishes:
+            self.host.account(-message.size)
+            if commit and not self._send_on(message, mandatory=mandatory):
+                accepted = False
+        return accepted
+
+    def _held(self) -> list[tuple[Message, bool]]:
+        return self.transaction.publishes if self.transaction is not None else []
 
     def _send_on(self, message: Message, *, mandatory: bool) -> bool:
         """Routes a message to its queues; tells whether all of them took it."""
@@ -174,6 +197,8 @@ class Channel:
         if not consumer.no_ack:
             consumer.unacked += 1
             self.limit_used += 1
+            if self.limit:
+                self._served = consumer.queue
             self.unacked[tag] = Delivery(consumer.queue, entry, consumer)
         message = entry.message
         self.output.deliver(
@@ -269,27 +294,37 @@ class Channel:
                 self.limit_used -= 1
 
     def _unblock(self, deliveries: list[Delivery]) -> None:
+        if not self.blocked:
+            return
         if self.limit:
             self.unblock_consumers()
             return
-        blocked = {
-            delivery.consumer: None
-            for delivery in deliveries
-            if delivery.consumer is not None and delivery.consumer.blocked
-        }
-        for consumer in blocked:
-            self._unblock_one(consumer)
+        self._unblock_these(
+            {
+                delivery.consumer: None
+                for delivery in deliveries
+                if delivery.consumer is not None and delivery.consumer.blocked
+            }
+        )
 
     def unblock_consumers(self) -> None:
         """Delivers on to those consumers that could take no more, and can now."""
-        for consumer in list(self.consumers.values()):
-            if consumer.blocked:
-                self._unblock_one(consumer)
+        self._unblock_these(list(self.blocked))
 
-    def _unblock_one(self, consumer: Consumer) -> None:
-        if consumer.can_take() and self.consumers.get(consumer.tag) is consumer:
-            consumer.queue.consumers.unblock(consumer)
-            consumer.queue.run()
+    def _unblock_these(self, consumers: Iterable[Consumer]) -> None:
+        """Gives consumers their turn again, in the order in which they lost it.
+
+        A limit for all of a channel's consumers lets one delivery pass at a time: the queue that
+        was served last comes last, so that each gets its share.
+        """
+        queues: dict[Queue, None] = {}
+        for consumer in consumers:
+            if consumer.can_take() and self.consumers.get(consumer.tag) is consumer:
+                consumer.queue.consumers.unblock(consumer)
+                queues[consumer.queue] = None
+        served = self._served
+        for queue in sorted(queues, key=lambda queue: queue is served):
+            queue.run()
 
     # Consumers
 
@@ -323,6 +358,7 @@ class Channel:
         if self.transaction is not None:
             for collected, _ in self.transaction.settlements:
                 deliveries = {**deliveries, **collected}
+            self.end_transaction(commit=False)
         self.unacked = {}
         self.paused = True
         for consumer in list(self.consumers.values()):
@@ -344,5 +380,5 @@ def by_queue(deliveries: list[Delivery]) -> dict[Queue, list[Entry]]:
 def header_for(queue: Queue, entry: Entry) -> bytes:
     """Returns the header of a delivery; quorum queues tell how often the message came back."""
     if queue.options.quorum and entry.returns:
-        return with_header(entry.message, "x-delivery-count", entry.returns)
+        return with_header(entry.message, "x-delivery-count", Long(entry.returns))
     return entry.message.header

@@ -67,13 +67,15 @@ class Consumer:
     def can_take(self) -> bool:
         """Tells whether one more message may be delivered to it now."""
         channel = self.channel
-        if channel.paused:
+        if channel.paused or (channel.limit and channel.limit_used >= channel.limit):
             return False
-        if self.no_ack:
-            return True
-        if self.prefetch and self.unacked >= self.prefetch:
-            return False
-        return not channel.limit or channel.limit_used < channel.limit
+        return not self.prefetch or self.unacked < self.prefetch
+
+    def block(self) -> None:
+        """Notes that it could take no more; its channel sees to it that it gets another turn."""
+        if not self.blocked:
+            self.blocked = True
+            self.channel.blocked[self] = None
 
 
 class Consumers:
@@ -114,6 +116,7 @@ class Consumers:
     def remove(self, consumer: Consumer) -> None:
         """Removes a consumer. With a single active one, the next in line takes its place."""
         del self._all[consumer]
+        consumer.channel.blocked.pop(consumer, None)
         level = self._levels[consumer.priority]
         level.pop(consumer, None)
         if not level and all(other.priority != consumer.priority for other in self._all):
@@ -124,6 +127,7 @@ class Consumers:
     def unblock(self, consumer: Consumer) -> None:
         """Lets a consumer take its turn again."""
         consumer.blocked = False
+        consumer.channel.blocked.pop(consumer, None)
         self._levels[consumer.priority][consumer] = None
 
     def next_free(self) -> Consumer | None:
@@ -132,7 +136,7 @@ class Consumers:
             active = self._active
             if active is None or active.can_take():
                 return active
-            active.blocked = True
+            active.block()
             return None
         for level in self._levels.values():
             while level:
@@ -141,5 +145,5 @@ class Consumers:
                     level.move_to_end(consumer)
                     return consumer
                 del level[consumer]
-                consumer.blocked = True
+                consumer.block()
         return None

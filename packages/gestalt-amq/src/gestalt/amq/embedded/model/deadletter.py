@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gestalt.amq.embedded.wire import FieldValue, encode_value
+from gestalt.amq.embedded.wire import FieldValue, Long, encode_value
 
 from .message import Message, header_entries, with_headers
 from .queue import Queue
@@ -33,7 +33,7 @@ def dead_letter(
     copies = headers.get("CC")
     routing_keys = [message.routing_keys[0], *(copies if isinstance(copies, list) else [])]
     death: dict[str, FieldValue] = {
-        "count": 1,
+        "count": Long(1),
         "reason": reason,
         "queue": queue.name,
         "time": datetime.fromtimestamp(int(seconds), UTC),
@@ -63,8 +63,13 @@ def without_cycles(message: Message, reason: str, queues: Iterable[Queue]) -> li
     """
     if reason == "rejected":
         return list(queues)
-    deaths = _deaths(message)
-    return [queue for queue in queues if not _is_cycle(queue.name, deaths)]
+    been: set[str] = set()
+    for death in _deaths(message):
+        if death.get("reason") == "rejected":
+            break
+        if isinstance(name := death.get("queue"), str):
+            been.add(name)
+    return [queue for queue in queues if queue.name not in been]
 
 
 def _deaths(message: Message) -> list[dict[str, FieldValue]]:
@@ -83,16 +88,7 @@ def _with_death(
     for known in deaths:
         if known.get("queue") == death["queue"] and known.get("reason") == death["reason"]:
             count = known.get("count")
-            death = {**known, "count": count + 1 if isinstance(count, int) else 1}
+            death = {**known, "count": Long(count + 1 if isinstance(count, int) else 1)}
         else:
             others.append(known)
     return [death, *others]
-
-
-def _is_cycle(name: str, deaths: list[dict[str, FieldValue]]) -> bool:
-    for death in deaths:
-        if death.get("reason") == "rejected":
-            return False
-        if death.get("queue") == name:
-            return True
-    return False

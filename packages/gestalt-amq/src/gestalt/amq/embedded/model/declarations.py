@@ -184,8 +184,7 @@ def _queue_declare(channel: Channel, method: QueueDeclare) -> Method | None:
 def _declare_reply_queue(channel: Channel, name: str, method: QueueDeclare) -> Method | None:
     """Declares to an address of direct replies only ask whether somebody listens there."""
     waiting = channel.host.reply_channels.get(name.removeprefix(REPLY_PREFIX))
-    exists = channel.reply_consumer is not None if name == REPLY_QUEUE else waiting is not None
-    if not exists:
+    if name != REPLY_QUEUE and waiting is None:
         raise AmqpError("NOT_FOUND", f"no {channel.host.resource('queue', name)}")
     channel.last_queue = name
     return None if method.nowait else QueueDeclareOk(name, 0, 1)

@@ -1,5 +1,6 @@
 """Messages as the broker holds them, and their places in a queue."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from gestalt.amq.embedded.wire import (
@@ -19,6 +20,9 @@ from gestalt.amq.embedded.wire import (
 
 # What a message in a queue costs beside its body, roughly; so that empty messages count, too.
 OVERHEAD = 500
+
+# What a value of its headers costs, roughly: they are kept decoded, too.
+VALUE = 150
 
 _TEN_YEARS = 315_360_000_000
 
@@ -64,6 +68,8 @@ class Message:
         self.expiration = _expiration(properties)
         self.address = encode_short_string(exchange) + encode_short_string(routing_keys[0])
         self.size = OVERHEAD + len(header) + len(body)
+        if properties.headers:
+            self.size += VALUE * _values(properties.headers)
 
     @property
     def priority(self) -> int:
@@ -95,6 +101,15 @@ class Entry:
         self.deadline = deadline
         self.redelivered = False
         self.returns = 0
+
+
+def _values(container: Mapping[str, FieldValue] | list[FieldValue]) -> int:
+    """How many values there are in it, and in what it holds; a container counts for several."""
+    count = len(container)
+    for value in container.values() if isinstance(container, Mapping) else container:
+        if isinstance(value, Mapping | list):
+            count += 3 + _values(value)
+    return count
 
 
 def receive(exchange: str, routing_key: str, content: Content, body: bytes) -> Message:

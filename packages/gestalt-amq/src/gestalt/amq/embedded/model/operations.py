@@ -209,18 +209,17 @@ def _transaction(channel: Channel) -> Transaction:
 
 def _tx_commit(channel: Channel, _method: TxCommit) -> Method:
     transaction = _transaction(channel)
-    channel.transaction = Transaction()
-    accepted = [publish() for publish in transaction.publishes]
+    accepted = channel.end_transaction(commit=True)
     for collected, action in transaction.settlements:
         action(list(collected.values()))
-    if not all(accepted):
+    if not accepted:
         raise AmqpError("PRECONDITION_FAILED", "partial tx completion")
     return TxCommitOk()
 
 
 def _tx_rollback(channel: Channel, _method: TxRollback) -> Method:
     transaction = _transaction(channel)
-    channel.transaction = Transaction()
+    channel.end_transaction(commit=False)
     for collected, _ in transaction.settlements:
         channel.restore(collected)
     return TxRollbackOk()

@@ -87,13 +87,14 @@ class Queue:
         self._position += 1
         entry = Entry(message, self._position, None)
         self._host.account(message.size)
+        if message.expiration is not None or options.message_ttl is not None:
+            # Also of what is delivered at once: it may come back when its time is over.
+            self._set_deadline(entry)
         if not self.ready and (consumer := self.consumers.next_free()) is not None:
             self._deliver(consumer, entry)
             return True
         self.ready.append(entry)
         self.ready_bytes += len(message.body)
-        if message.expiration is not None or options.message_ttl is not None:
-            self._set_deadline(entry)
         self.run()
         self._drop_overflow()
         if entry.deadline is not None:

@@ -37,13 +37,13 @@ from gestalt.amq.embedded.wire.methods import (
 from .authentication import common_name
 from .negotiation import Negotiation
 from .output import ChannelOutput
+from .sending import Sending
 
 if TYPE_CHECKING:
     from .hub import Hub
 
-# A client's confirms and deliveries may wait in memory up to this, in bytes, before the broker
-# stops to deliver to it and to read from it.
-_OUTPUT_LIMIT = 256 * 1024
+# How long a client may take to close the socket when it has closed the connection, in seconds.
+_CLOSED_TIMEOUT = 30.0
 # More than one read should bring, in bytes: asyncio would allocate four times as much for each.
 _READ_SIZE = 64 * 1024
 
@@ -67,6 +67,8 @@ class Connection(asyncio.Protocol):
         self.session: Session | None = None
         # The broker has closed the connection, and waits for the client to say that it knows.
         self._closing = False
+        # Nothing is said any more, and what comes is of no interest.
+        self._closed = False
         self._closing_channels: set[int] = set()
         # The channels on which something was published in the present batch of input.
         self._published: dict[Channel, None] = {}
@@ -75,8 +77,10 @@ class Connection(asyncio.Protocol):
         self._waiting: list[_Event] = []
         # Why nothing is read at the moment.
         self._holds: set[str] = set()
-        self._out: list[bytes] = []
-        self._last_received = self._last_sent = self._loop.time()
+        self._sending: Sending | None = None
+        # More waits for the client than it is to have of deliveries.
+        self._paused = False
+        self._last_received = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self.frame_max = 0
 
@@ -85,7 +89,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast(asyncio.Transport, transport)
         self._transport = stream
-        stream.set_write_buffer_limits(high=_OUTPUT_LIMIT)
+        self._sending = Sending(
+            stream,
+            self._settings.send_timeout,
+            lambda: self._hub.has_output(self),
+            lambda: self.hold("output") if self._paused else None,
+        )
         if hasattr(stream, "max_size"):
             stream.max_size = _READ_SIZE
         certificate_name = common_name(stream.get_extra_info("peercert"))
@@ -97,14 +106,17 @@ class Connection(asyncio.Protocol):
         del exc
         if self._timer is not None:
             self._timer.cancel()
-        self._transport = None
-        self._out = []
+        if self._sending is not None:
+            self._sending.stop()
+        self._transport = self._sending = None
         self._hub.remove(self)
         self._end_session()
         self._hub.settle()
 
     def data_received(self, data: bytes) -> None:
         self._last_received = self._loop.time()
+        if self._closed:
+            return
         wire_error: WireError | None = None
         try:
             events = self._decoder.feed(data)
@@ -117,11 +129,12 @@ class Connection(asyncio.Protocol):
         self._hub.settle()
 
     def pause_writing(self) -> None:
-        self.hold("output")
+        self._paused = True
         for channel in self._channels():
             channel.paused = True
 
     def resume_writing(self) -> None:
+        self._paused = False
         self.release("output")
         for channel in self._channels():
             channel.paused = False
@@ -137,30 +150,27 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Writes with all else that is written in the same batch."""
-        if not self._out:
-            self._hub.has_output(self)
-        self._out.append(data)
+        if self._sending is not None:
+            self._sending.write(data)
 
     def flush(self) -> None:
         """Sends what was written, unless the connection is frozen."""
-        if self._transport is None or not self._out or "frozen" in self._holds:
-            return
-        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out = []
-        self._last_sent = self._loop.time()
-        self._transport.write(data)
+        if self._sending is not None:
+            self._sending.flush()
 
     def hold(self, reason: str) -> None:
-        """Stops reading, for a reason of its own."""
+        """Stops reading, for a reason of its own; frozen, it stops to write as well."""
         if not self._holds and self._transport is not None:
             self._transport.pause_reading()
         self._holds.add(reason)
+        self._freeze("frozen" in self._holds)
 
     def release(self, reason: str) -> None:
         """Reads on, when no other reason is left."""
         if reason not in self._holds:
             return
         self._holds.discard(reason)
+        self._freeze("frozen" in self._holds)
         self._last_received = self._loop.time()
         if not self._holds and self._transport is not None:
             self._transport.resume_reading()
@@ -182,6 +192,7 @@ class Connection(asyncio.Protocol):
     def close(self, error: AmqpError) -> None:
         """Closes the connection as the protocol says."""
         if self.session is None:
+            # It is not open yet, or not any more.
             self.abort()
         elif not self._closing:
             self._close_for(error, 0, None)
@@ -192,7 +203,16 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def reset(self) -> None:
+        """Cuts the connection such that the client hears of it at once."""
+        if self._sending is not None:
+            self._sending.reset()
+
     # Within
+
+    def _freeze(self, frozen: bool) -> None:
+        if self._sending is not None:
+            self._sending.frozen = frozen
 
     def _take(self, events: list[_Event]) -> None:
         if self._waiting:
@@ -200,7 +220,7 @@ class Connection(asyncio.Protocol):
             return
         reason = self._hub.block_reason
         for position, (number, item, content) in enumerate(events):
-            if self._transport is None or self._transport.is_closing():
+            if self._transport is None or self._transport.is_closing() or self._closed:
                 return
             if reason is not None and isinstance(item, BasicPublish) and not self._closing:
                 self._block(reason)
@@ -262,7 +282,7 @@ class Connection(asyncio.Protocol):
             self._confirm()
             self._end_session()
             self.write(method_frame(0, ConnectionCloseOk()))
-            self._finish()
+            self._wait_closed()
         elif self._closing:
             if isinstance(method, ConnectionCloseOk):
                 self._finish()
@@ -327,17 +347,11 @@ class Connection(asyncio.Protocol):
             return
         if not isinstance(method, ChannelOpen):
             raise AmqpError("CHANNEL_ERROR", "expected 'channel.open'")
-        limit = self._negotiation.channel_max
         opened = len(session.channels) + len(self._closing_channels)
-        if opened >= limit:
-            raise AmqpError(
-                "NOT_ALLOWED",
-                f"number of channels opened ({opened}) has reached the negotiated channel_max"
-                f" ({limit})",
-            )
+        self._negotiation.check_channels(opened)
         output = ChannelOutput(self, number)
         channel = Channel(session, number, output, max_message_size=self._settings.max_message_size)
-        channel.paused = "output" in self._holds
+        channel.paused = self._paused
         self.write(method_frame(number, ChannelOpenOk()))
 
     def _close_for(self, error: AmqpError, number: int, cause: type[Method] | None) -> None:
@@ -347,17 +361,30 @@ class Connection(asyncio.Protocol):
                 number, ChannelClose(error.code, error.text, class_id, method_id), self.session
             )
             return
-        # Before that a client is told nothing, but that its login failed.
-        told = self._negotiation.tuned or error.code == REPLY_CODES["ACCESS_REFUSED"]
+        # Before that a client is told nothing, but that its login failed if it wants to know;
+        # and is made to wait, so that it cannot try many passwords.
+        tuned = self._negotiation.tuned
+        refused = error.code == REPLY_CODES["ACCESS_REFUSED"]
         self._end_session()
         self._closing = True
-        if not told:
-            self._finish()
-            return
-        self.write(method_frame(0, ConnectionClose(error.code, error.text, class_id, method_id)))
+        if tuned or (refused and self._can("authentication_failure_close")):
+            method = ConnectionClose(error.code, error.text, class_id, method_id)
+            self.write(method_frame(0, method))
+        settings = self._settings
+        self._closed = not tuned
+        self._cut_in(settings.close_timeout if tuned else settings.refusal_delay)
+
+    def _wait_closed(self) -> None:
+        """The client has closed the connection: the socket is for it to close."""
+        self._closing = self._closed = True
+        self.release("blocked")
+        beat = self._negotiation.heartbeat
+        self._cut_in(min(beat, _CLOSED_TIMEOUT) if beat else _CLOSED_TIMEOUT)
+
+    def _cut_in(self, delay: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self._settings.close_timeout, self.abort)
+        self._timer = self._loop.call_later(delay, self.reset)
 
     def _close_channel(self, number: int, method: ChannelClose, session: Session) -> None:
         channel = session.channels.get(number)
@@ -369,7 +396,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         """Closes the transport, when everything is sent."""
-        self._closing = True
+        self._closing = self._closed = True
         self.flush()
         if self._transport is not None:
             self._transport.close()
@@ -378,9 +405,9 @@ class Connection(asyncio.Protocol):
         """Sends a heartbeat when nothing else was sent, and cuts a client that has gone silent."""
         now = self._loop.time()
         if not self._holds and now - self._last_received > 2 * interval:
-            self.abort()
+            self.reset()
             return
-        if now - self._last_sent >= interval / 2:
+        if self._sending is not None and now - self._sending.last >= interval / 2:
             self.write(HEARTBEAT_FRAME)
             self.flush()
         self._timer = self._loop.call_later(interval / 2, self._beat, interval)

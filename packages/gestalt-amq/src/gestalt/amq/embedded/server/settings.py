@@ -21,6 +21,9 @@ class Settings:
         memory_limit: How much memory messages may take before publishers are blocked, in bytes.
         handshake_timeout: How long a client may take to open a connection, in seconds.
         close_timeout: How long a client may take to answer connection.close, in seconds.
+        refusal_delay: How long a client that is refused before its connection is open has to
+            wait until that is cut, in seconds.
+        send_timeout: How long a client may read nothing of what waits for it, in seconds.
         tls: Makes the broker speak TLS.
     """
 
@@ -33,4 +36,6 @@ class Settings:
     memory_limit: int = 512 * MIB
     handshake_timeout: float = 10.0
     close_timeout: float = 2.0
+    refusal_delay: float = 3.0
+    send_timeout: float = 30.0
     tls: ssl.SSLContext | None = None

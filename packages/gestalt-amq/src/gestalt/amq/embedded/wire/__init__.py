@@ -8,6 +8,7 @@ from .errors import REPLY_CODES, AmqpError, FieldError, WireError
 from .fields import (
     TYPE_NAMES,
     FieldValue,
+    Long,
     Table,
     decode_table,
     encode_short_string,
@@ -43,6 +44,7 @@ __all__ = [
     "FieldError",
     "FieldValue",
     "Heartbeat",
+    "Long",
     "Properties",
     "ProtocolHeader",
     "Table",

@@ -63,6 +63,10 @@ class Table(dict[str, FieldValue]):
         self.letters: dict[str, str] = {}
 
 
+class Long(int):
+    """An integer that is written with 64 bits, however small it is."""
+
+
 def encode_short_string(value: str) -> bytes:
     """Returns the length in one byte, and the text. Raises FieldError above 255 bytes."""
     data = value.encode("utf-8", "surrogateescape")
@@ -130,7 +134,7 @@ def encode_value(value: FieldValue) -> bytes:
 
 
 def _encode_integer(value: int) -> bytes:
-    if -(2**31) <= value < 2**31:
+    if -(2**31) <= value < 2**31 and not isinstance(value, Long):
         return b"I" + _INT32.pack(value)
     if -(2**63) <= value < 2**63:
         return b"l" + _INT64.pack(value)

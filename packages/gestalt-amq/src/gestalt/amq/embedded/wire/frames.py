@@ -25,6 +25,11 @@ _OVERHEAD = _START.size + 1
 
 HEARTBEAT_FRAME = _START.pack(_HEARTBEAT, 0, 0) + _END
 
+# Pieces of a body below this, in bytes, are joined, as many at a time.
+_SMALL = 1024
+# What the headers under way on all channels of a connection may have, in bytes.
+_MAX_HEADERS = 16 * 1024 * 1024
+
 _WITH_CONTENT = (BasicPublish, BasicDeliver, BasicReturn, BasicGetOk)
 
 
@@ -103,17 +108,36 @@ def content_frames(
 class _Partial:
     """A method whose content has not all come yet."""
 
-    __slots__ = ("chunks", "header", "method", "missing", "size")
+    __slots__ = ("chunks", "header", "method", "missing", "size", "small")
 
     def __init__(self, method: Method) -> None:
         self.method = method
         self.header: bytes | None = None
         self.size = 0
         self.missing = 0
+        # The body's pieces, and those that are still to be joined to one.
         self.chunks: list[bytes] | None = []
+        self.small: list[bytes] = []
 
     def kept(self) -> int:
         return 0 if self.chunks is None else self.size - self.missing
+
+    def add(self, payload: bytes) -> None:
+        """Keeps a piece. A body of tiny pieces is to take no more memory than one of large ones."""
+        if self.chunks is None or not payload:
+            return
+        if len(payload) >= _SMALL and not self.small:
+            self.chunks.append(payload)
+            return
+        self.small.append(payload)
+        if len(self.small) >= _SMALL:
+            self.join()
+
+    def join(self) -> None:
+        """Makes one piece of those that are small."""
+        if self.chunks is not None and self.small:
+            self.chunks.append(b"".join(self.small))
+            self.small = []
 
 
 class Decoder:
@@ -133,8 +157,9 @@ class Decoder:
         self._max_body_size = max_body_size
         self._expect_header = expect_header
         self._partial: dict[int, _Partial] = {}
-        # The bytes of the bodies that are under way.
+        # The bytes of the bodies that are under way, and of their headers.
         self._kept = 0
+        self._kept_headers = 0
         # The beginning of a frame, in the pieces in which it came, and the size to wait for.
         self._pieces: list[bytes] = []
         self._size = 0
@@ -169,7 +194,7 @@ class Decoder:
         """Drops a content that is under way on a channel that is closed."""
         content = self._partial.pop(channel, None)
         if content is not None:
-            self._kept -= content.kept()
+            self._drop(content)
 
     def _read(self, data: bytes, events: list[Event]) -> int:
         position, end = 0, len(data)
@@ -231,7 +256,7 @@ class Decoder:
         if content.missing:
             return None
         del self._partial[channel]
-        self._kept -= content.kept()
+        self._drop(content)
         body = b"".join(content.chunks) if content.chunks is not None else None
         return channel, content.method, Content(content.header or b"", body, content.size)
 
@@ -256,6 +281,8 @@ class Decoder:
         content.size = content.missing = size
         if size > self._max_body_size:
             content.chunks = None
+        self._kept_headers += len(payload)
+        self._check_kept()
 
     def _read_body(self, content: _Partial, kind: int, payload: bytes) -> None:
         if kind != _BODY:
@@ -269,10 +296,24 @@ class Decoder:
             )
         content.missing -= len(payload)
         if content.chunks is not None:
-            content.chunks.append(payload)
             self._kept += len(payload)
-            if self._kept > 2 * self._max_body_size:
-                raise WireError(
-                    "RESOURCE_ERROR",
-                    f"bodies of {self._kept} bytes are under way on this connection",
-                )
+            self._check_kept()
+            if content.missing:
+                content.add(payload)
+            else:
+                if content.small:
+                    content.join()
+                content.chunks.append(payload)
+
+    def _drop(self, content: _Partial) -> None:
+        self._kept -= content.kept()
+        if content.header is not None:
+            self._kept_headers -= len(content.header)
+
+    def _check_kept(self) -> None:
+        if self._kept > 2 * self._max_body_size or self._kept_headers > _MAX_HEADERS:
+            raise WireError(
+                "RESOURCE_ERROR",
+                f"bodies of {self._kept} bytes, and headers of {self._kept_headers}, are under way"
+                " on this connection",
+            )
