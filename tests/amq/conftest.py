@@ -16,8 +16,10 @@ import aio_pika
 import pytest
 import trustme
 
+from alarms import Alarm
 from callers import Raw
 from gestalt.amq import Bus, connect, tracing
+from gestalt.amq.embedded import ThreadedBroker
 from gestalt.core import Backoff
 from missing import without
 from rabbitmq import NoRabbitMQError, RabbitMQNode, free_ports
@@ -126,6 +128,15 @@ def broker_port(broker_url: str) -> int:
     if address.hostname not in ("127.0.0.1", "localhost"):
         pytest.skip(f"needs a broker on this machine, not on {address.hostname}")
     return address.port or 5672
+
+
+@pytest.fixture(params=["embedded", "rabbitmq"])
+def alarm(request: pytest.FixtureRequest) -> Alarm:
+    if request.param == "embedded":
+        broker: ThreadedBroker = request.getfixturevalue("amqp_broker")
+        return Alarm(broker.url, broker.block_publishers, broker.unblock_publishers)
+    node: RabbitMQNode = request.getfixturevalue("rabbitmq_node")
+    return Alarm(node.url, node.raise_memory_alarm, node.clear_memory_alarm)
 
 
 @pytest.fixture

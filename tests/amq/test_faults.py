@@ -11,10 +11,10 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from alarms import Alarm
 from gestalt.amq import (
     Blocked,
     Bus,
@@ -31,7 +31,6 @@ from gestalt.amq import (
     aiormq_link,
     connect,
 )
-from gestalt.amq.embedded import ThreadedBroker
 from gestalt.core import Backoff, StateError
 from proxy import Direction, Proxy
 from rabbitmq import RabbitMQNode
@@ -257,23 +256,6 @@ async def test_a_bus_fails_over_to_the_next_broker(
             assert second.accepted == 0
             await Traffic(bus, unique, timeout=10).through(lose_the_first)
             assert second.accepted == 2
-
-
-class Alarm(NamedTuple):
-    """A broker that can be made to block who publishes."""
-
-    url: str
-    begin: Callable[[], None]
-    end: Callable[[], None]
-
-
-@pytest.fixture(params=["embedded", "rabbitmq"])
-def alarm(request: pytest.FixtureRequest) -> Alarm:
-    if request.param == "embedded":
-        broker: ThreadedBroker = request.getfixturevalue("amqp_broker")
-        return Alarm(broker.url, broker.block_publishers, broker.unblock_publishers)
-    node: RabbitMQNode = request.getfixturevalue("rabbitmq_node")
-    return Alarm(node.url, node.raise_memory_alarm, node.clear_memory_alarm)
 
 
 async def test_a_memory_alarm_blocks_publishers_by_their_deadline_and_harms_no_consumer(

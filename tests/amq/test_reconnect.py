@@ -16,7 +16,6 @@ from gestalt.amq import (
     OutcomeUnknown,
     Queue,
     Rejected,
-    TopologyError,
     Unroutable,
     connect,
 )
@@ -99,21 +98,19 @@ async def test_a_running_handler_outlives_the_connection_and_its_message_comes_a
 
 
 async def test_a_deleted_queue_is_reported_and_made_again(
-    bus: Bus, broker_url: str, unique: str
+    bus: Bus, broker_url: str, unique: str, reported: list[dict[str, Any]]
 ) -> None:
-    reported: list[dict[str, Any]] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: reported.append(context))
     got: list[int] = []
-    await bus.subscribe(unique, "#", lambda message: got.append(message.body), queue=unique)
+    subscription = await bus.subscribe(
+        unique, "#", lambda message: got.append(message.body), queue=unique
+    )
     async with await aio_pika.connect(broker_url) as connection:
         await (await connection.channel()).queue_delete(unique)
-    await until(lambda: reported)
-    assert isinstance(reported[0]["exception"], TopologyError)
+    await until(lambda: subscription.reported)
     await until(lambda: bus.ready)
     await bus.publisher(unique, mandatory=True).publish(1)
     await until(lambda: got == [1])
-    loop.set_exception_handler(None)
+    assert reported == []
 
 
 @pytest.mark.parametrize(

@@ -175,12 +175,20 @@ class AiormqChannel(Channel):
         if len(open_ones) == 1 and not open_ones[0].done():
             open_ones[0].set_exception(Refused(f"the broker refused it: {text} ({code})", code))
 
-    def end(self, reason: AmqError) -> None:
-        """The channel is over: what was not confirmed will never be."""
+    def end(self, reason: AmqError, leaving: asyncio.Task[Any] | None = None) -> None:
+        """The channel is over: what was not confirmed will never be.
+
+        Args:
+            leaving: what the broker may still have sent until this is done is for nobody.
+        """
         if self.closed.done():
             return
         self.closed.set_result(reason)
-        self._link.forget(self, self._number)
+        if leaving is None or leaving.done():
+            self._link.forget(self, self._number)
+        else:
+            self._deliver = None
+            leaving.add_done_callback(lambda _: self._link.forget(self, self._number))
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
         for confirm in unconfirmed.values():
             if not confirm.done():
@@ -296,8 +304,8 @@ class AiormqChannel(Channel):
 
     async def close(self) -> None:
         if not self.closed.done():
-            await self._ask(self._channel.close)
-            self.end(LinkLost("the channel was closed here"))
+            leaving = await self._link.take_leave(self._channel.close)
+            self.end(LinkLost("the channel was closed here"), leaving)
 
     async def _ask(self, call: Callable[[], Any]) -> Any:
         return await self._link.ask(call, self)

@@ -21,14 +21,15 @@ from typing import Any
 
 import aiormq
 import aiormq.abc
-import aiormq.connection
 import aiormq.exceptions
 from yarl import URL
 
-from gestalt.core import check_thread, keep_from_children
+from gestalt.core import check_thread
 
-from . import frames
+from . import aiormq_handshake, frames, quiet
+from .address import BrokerAddress
 from .aiormq_channel import AiormqChannel
+from .aiormq_streams import Reader, StreamProtocol, Streams
 from .errors import (
     AccessRefused,
     AmqError,
@@ -39,138 +40,97 @@ from .errors import (
 )
 from .link import Channel, Link
 from .properties import Delivery
+from .pulse import Pulse
+from .reach import Ranks, Way
 
 # Asking the broker something takes milliseconds; one that does not answer is lost.
 ANSWER_TIMEOUT = 10.0
-CLOSE_TIMEOUT = 2.0
+# Closing a channel is a courtesy; what takes longer goes on while the connection lives.
+CLOSE_TIMEOUT = 0.5
+# How long aiormq's tasks take to end after the connection is cut: turns of the loop.
+ENDING_TIMEOUT = 0.2
 WRITE_SIZE = 65536
-READ_SIZE = 65536
 FRAME_OVERHEAD = 8
 
 
-class _Reader(asyncio.StreamReader):
-    """aiormq's input, without the frames that the link takes itself."""
-
-    def __init__(self, inlet: frames.Inlet, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self._inlet = inlet
-        self._fed = self.heard = time.monotonic()
-
-    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # what protocols give
-        cold = self._inlet.feed(data)
-        self.heard = time.monotonic()
-        if not cold and self.heard - self._fed > 1.0:
-            # A broker that sends messages sends no heartbeats; aiormq waits for some frame.
-            cold = frames.HEARTBEAT
-        if cold:
-            self._fed = self.heard
-            super().feed_data(cold)
-
-
-class _Protocol(asyncio.StreamReaderProtocol):
-    def __init__(self, reader: _Reader, loop: asyncio.AbstractEventLoop, link: AiormqLink) -> None:
-        super().__init__(reader, loop=loop)
-        self._link = link
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            super().data_received(data)
-        except frames.FrameError as error:
-            self._link.fail(LinkLost(f"what the broker sent is no AMQP 0-9-1: {error}"))
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._link.writable.clear()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._link.writable.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._link.end(LinkLost(f"the connection ended: {exc or 'closed by the broker'}"))
-
-
-class _Streams(aiormq.connection.TransportFactory):
-    def __init__(self, link: AiormqLink, context: ssl.SSLContext | None) -> None:
-        self._link = link
-        self._context = context
-
-    async def create(
-        self, url: URL, **kwargs: Any
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        loop = asyncio.get_running_loop()
-        reader = self._link.reader
-        protocol = _Protocol(reader, loop, self._link)
-        context: ssl.SSLContext | None = None
-        if url.scheme == "amqps":
-            context = self._context or await kwargs["ssl_context_provider"].get_context()
-        host, port = url.host, url.port
-        if host is None or port is None:
-            raise ConnectError(f"a broker's URL names a host, got {url}")
-        transport, _ = await loop.create_connection(lambda: protocol, host, port, ssl=context)
-        keep_from_children(transport.get_extra_info("socket").fileno())
-        if hasattr(transport, "max_size"):
-            # asyncio would allocate 256 KiB for each read.
-            transport.max_size = READ_SIZE
-        self._link.transport = transport
-        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
-
-
 async def connect(
-    url: str,
+    address: BrokerAddress,
     *,
     name: str,
     heartbeat: int,
     timeout: float,
     context: ssl.SSLContext | None = None,
+    ranks: Ranks | None = None,
 ) -> Link:
-    """Connect to one broker.
+    """Connect to one broker. What its URL says goes before these parameters.
 
     Args:
-        url: amqp:// or amqps://, with user, password and virtual host; ?auth=external uses the
-            certificate in place of a password.
+        address: where it is, and who we are there.
         name: how the broker's tools show the connection.
         heartbeat: seconds after which silence is doubted; after twice that the link is lost.
         timeout: for all of it, in seconds.
+        context: for amqps://; the system's certificates by default.
+        ranks: of the addresses that its name has.
 
     Raises:
         ConnectError: it could not be reached, or did not answer in time.
         AccessRefused: it refused the credentials or the virtual host.
     """
-    link = AiormqLink(url, name, heartbeat, context)
-    await link.open(timeout)
+    quiet.install()
+    link = AiormqLink(
+        address,
+        name,
+        heartbeat if address.heartbeat is None else address.heartbeat,
+        context,
+        ranks or Ranks(),
+    )
+    await link.open(address.connect_timeout or timeout)
     return link
-
-
-async def _run(call: Callable[[], Awaitable[Any]]) -> Any:
-    return await call()
 
 
 class AiormqLink(Link):
     """A connection by aiormq."""
 
-    def __init__(self, url: str, name: str, heartbeat: int, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        address: BrokerAddress,
+        name: str,
+        heartbeat: int,
+        context: ssl.SSLContext | None,
+        ranks: Ranks,
+    ) -> None:
         loop = asyncio.get_running_loop()
-        address = URL(url)
-        self.address = str(address.with_password(None).with_query(None))
+        self.address = str(address)
+        self.place = address.place
         self.lost: asyncio.Future[AmqError] = loop.create_future()
         self.blocked: str | None = None
         self._blocks = 0
+        self.blocking = loop.create_future()
         self.on_blocked: Callable[[str | None], None] | None = None
         self.inlet = frames.Inlet(self)
-        self.reader = _Reader(self.inlet, loop)
+        self.reader = Reader(self.inlet, loop, (address.channel_max, address.frame_max))
         self.transport: asyncio.Transport | None = None
         self.writable = asyncio.Event()
         self.writable.set()
         self._loop = loop
+        self._way = Way(address, context, ranks)
         self._heartbeat = heartbeat
+        self._protocol = StreamProtocol(self.reader, loop, self)
         self._connection = aiormq.Connection(
-            address.update_query(heartbeat=str(heartbeat), name=name),
-            transport_factory=_Streams(self, context),
+            URL.build(
+                scheme=address.scheme,
+                host=address.host.partition("%")[0],
+                port=address.port,
+                user=address.user,
+                password=address.password,
+                query={"auth": address.auth, "heartbeat": str(heartbeat), "name": name},
+            ),
+            transport_factory=Streams(self._streams),
         )
+        self._connection.vhost = address.virtual_host
         self._channels: set[AiormqChannel] = set()
         self._asking: set[asyncio.Task[Any]] = set()
+        self._pulse: Pulse | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._output: list[bytes] = []
         self._output_size = 0
@@ -178,58 +138,94 @@ class AiormqLink(Link):
         self._cause: AmqError | None = None
         self._frame_max = self.inlet.limit
 
+    def _streams(self) -> tuple[Reader, asyncio.StreamWriter]:
+        transport = self.transport
+        if transport is None:
+            raise LinkLost("there is no connection")
+        return self.reader, asyncio.StreamWriter(transport, self._protocol, self.reader, self._loop)
+
     async def open(self, timeout: float) -> None:
         """Connect; errors as those of `connect`."""
-        connection = self._connection
-        task = asyncio.current_task()
-        cancelling = task.cancelling() if task is not None else 0
+        opened = False
         try:
-            async with asyncio.timeout(timeout):
-                await connection.connect()
-        except TimeoutError as error:
-            raise ConnectError(f"{self.address} did not answer within {timeout} s") from error
-        except (
-            aiormq.exceptions.AuthenticationError,
-            aiormq.exceptions.ProbableAuthenticationError,
-        ) as error:
-            raise AccessRefused(f"{self.address} refused the credentials: {error}") from error
-        except aiormq.exceptions.ConnectionNotAllowed as error:
-            raise AccessRefused(f"{self.address} refused: {error}") from error
-        except asyncio.CancelledError as error:
-            # aiormq cancels its own calls when the connection ends under them.
-            if task is not None and task.cancelling() > cancelling:
-                raise
-            ended = self._cause or error
-            raise ConnectError(f"{self.address} ended the connection: {ended!r}") from error
-        except Exception as error:  # aiormq reads what a broker says about itself unchecked
-            reason = self._cause or error
-            cls = AccessRefused if isinstance(reason, AccessRefused) else ConnectError
-            raise cls(f"{self.address} cannot be connected to: {reason!s}") from error
+            async with asyncio.timeout(timeout) as limit:
+                self.transport = await self._way.open(self._protocol)
+                await self._shake_hands()
+            opened = True
+        except AmqError:
+            raise
+        except (OSError, ValueError) as error:
+            if limit.expired():
+                text = f"{self.place} did not answer within {timeout:g} s"
+            else:
+                reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                text = f"{self.place} cannot be connected to: {reason}"
+            raise ConnectError(text) from error
         finally:
-            if connection.is_closed or not connection.is_opened:
-                self._abort()
-        if agreed := connection.connection_tune.frame_max:
+            self._way.ended(failed=not opened)
+            if not opened:
+                await self._give_up()
+        if agreed := self._connection.connection_tune.frame_max:
             self._frame_max = self.inlet.limit = agreed
         else:
             # There is no limit. A frame tells its size in 32 bits.
             self.inlet.limit = 2**32 + FRAME_OVERHEAD
-        connection.closing.add_done_callback(self._on_closing)
+        self._connection.closing.add_done_callback(self._on_closing)
+        if self._heartbeat:
+            # The broker waits for two heartbeats, and TCP may report the end of that later.
+            self._pulse = Pulse(min(1.0, self._heartbeat / 4), 3.0 * self._heartbeat)
         self._watch_silence()
 
     def __repr__(self) -> str:
         return f"<connection to {self.address}>"
+
+    async def _shake_hands(self) -> None:
+        connecting = self._call(self._connection.connect)
+        # aiormq does long things when it is cancelled: the connection is cut first.
+        await asyncio.wait({connecting})
+        aiormq_handshake.check(connecting, self.place, self._cause)
+
+    async def _give_up(self) -> None:
+        """Cut, and see that nothing is left of it: no socket, and none of aiormq's tasks."""
+        self.end(LinkLost("the connection was closed here"))
+        self._abort()
+        for asking in self._asking:
+            asking.cancel()
+        waiting: set[asyncio.Future[Any]] = {*self._asking}
+        if self.transport is not None and not self._connection.closing.done():
+            waiting.add(self._connection.closing)
+        if waiting:
+            await asyncio.wait(waiting, timeout=ENDING_TIMEOUT)
 
     # What the inlet tells
 
     def note_blocked(self, reason: str | None) -> None:
         self.blocked = reason
         self._blocks += 1
+        if reason is None:
+            self.blocking = self._loop.create_future()
+        elif not self.blocking.done():
+            self.blocking.set_result(None)
         if self.on_blocked is not None:
             self.on_blocked(reason)
 
     def note_closed(self, code: int, text: str) -> None:
         cls = AccessRefused if code in (403, 530) else LinkLost
         self._cause = cls(f"the broker closed the connection: {text} ({code})")
+
+    # What the streams tell
+
+    def note_garbage(self, error: frames.FrameError) -> None:
+        self.fail(LinkLost(f"what the broker sent is no AMQP 0-9-1: {error}"))
+
+    def note_writable(self, writable: bool) -> None:
+        if writable:
+            self.writable.set()
+        else:
+            self.writable.clear()
+
+    def note_lost(self, error: Exception | None) -> None:
+        self.end(LinkLost(f"the connection ended: {error or 'closed by the broker'}"))
 
     # Ending
 
@@ -238,6 +234,14 @@ class AiormqLink(Link):
         if self.lost.done():
             return
         reason = self._cause or reason
+        if self._pulse is not None:
+            self._pulse.stop()
+            stalled = self._pulse.stalled()
+            if stalled >= self._heartbeat and type(reason) is LinkLost:
+                reason = LinkLost(
+                    f"this process's event loop did not run for {stalled:.1f} s, so that the "
+                    f"broker heard no heartbeat: {reason}"
+                )
         self.lost.set_result(reason)
         self.writable.set()
         self._output.clear()
@@ -262,25 +266,30 @@ class AiormqLink(Link):
             self.transport.abort()
 
     def _watch_silence(self) -> None:
+        if not self._heartbeat:
+            return
         silence = time.monotonic() - self.reader.heard
-        if self._heartbeat and silence >= 2 * self._heartbeat:
+        if silence < 2 * self._heartbeat:
+            wait = 2 * self._heartbeat - silence + 0.05
+            self._watch = self._loop.call_later(wait, self._watch_silence)
+        elif self._pulse is not None and self._pulse.fresh:
+            # What came meanwhile has not been read yet.
+            self._watch = self._loop.call_later(0.05, self._watch_silence)
+        else:
             self.end(LinkLost(f"nothing was heard from the broker for {silence:.1f} s"))
             self._abort()
-        elif self._heartbeat:
-            self._watch = self._loop.call_later(
-                2 * self._heartbeat - silence + 0.05, self._watch_silence
-            )
 
-    async def close(self) -> None:
+    async def close(self, timeout: float) -> None:
         self.flush()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._connection.close()
-        except (TimeoutError, OSError, aiormq.exceptions.AMQPError):
-            pass  # it is cut below
-        finally:
-            self.end(LinkLost("the connection was closed here"))
-            self._abort()
+        # A broker that blocks the connection answers nothing on it.
+        if not self.lost.done() and not self.blocked:
+            closing = self._call(self._connection.close)
+            try:
+                await asyncio.wait({closing}, timeout=timeout)
+            finally:
+                await self._give_up()
+        else:
+            await self._give_up()
 
     # Output
 
@@ -376,9 +385,7 @@ class AiormqLink(Link):
         self.flush()
         # In a task of its own: aiormq cancels its calls when the connection ends, and does long
         # things when they are cancelled. Neither may be taken for a cancellation of ours.
-        asking = self._loop.create_task(_run(call))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asked)
+        asking = self._call(call)
         try:
             while True:
                 blocks = self._blocks
@@ -401,6 +408,23 @@ class AiormqLink(Link):
         ) and not isinstance(error, AmqError):
             raise self._reason(channel, error) from error
         return asking.result()
+
+    async def take_leave(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
+        """Await one of aiormq's calls that closes something, for a moment.
+
+        A cancellation would not end it, but send what must not be sent twice.
+        """
+        self.flush()
+        leaving = self._call(call)
+        await asyncio.wait({leaving}, timeout=0 if self.blocked else CLOSE_TIMEOUT)
+        return leaving
+
+    def _call(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
+        # Not by the loop's factory: an eager one would run it before it is held.
+        asking = asyncio.Task(quiet.quietly(call), loop=self._loop)
+        self._asking.add(asking)
+        asking.add_done_callback(self._asked)
+        return asking
 
     def _asked(self, asking: asyncio.Task[Any]) -> None:
         self._asking.discard(asking)

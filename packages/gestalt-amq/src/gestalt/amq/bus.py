@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import ssl as ssl_module
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, Component, Handler, State, StateError
 
 from . import tracing
+from .address import BrokerAddress
 from .consumer import Consumer
 from .errors import ConnectError
 from .events import Event, PublishingUnblocked
@@ -21,6 +24,7 @@ from .keepers import Keepers
 from .link import Link
 from .parking import Parking
 from .publisher import Publisher
+from .reach import Ranks
 from .requester import Requester
 from .responder import Responder, Serving
 from .retry import Retry
@@ -30,18 +34,29 @@ from .topology import Exchange, Queue
 
 log = logging.getLogger("gestalt.amq")
 
+T = TypeVar("T")
+
 DEFAULT_RETRY = Retry()
+
+# How long a stop waits for brokers to take leave, in seconds: while there is time, and after it.
+PATIENCE = 2.0
+HASTE = 0.3
 
 
 class Bus(Component):
     """Made by `connect`. Publishing, consuming and requests have a connection each.
 
     A broker that blocks publishers, or a consumer that lags, thereby holds up only its own kind.
+
+    A bus that has stopped or failed may be started again, in another event loop as well. Its
+    publishers and requesters live as long as the bus: they refuse to send while it is stopped,
+    and work again when it is started. Subscriptions and responders end with each stop, and are
+    made anew after a start.
     """
 
     def __init__(
         self,
-        urls: Sequence[str],
+        addresses: Sequence[BrokerAddress],
         *,
         codec: Codec,
         name: str,
@@ -62,10 +77,13 @@ class Bus(Component):
         self._backoff = backoff
         self._on_event = on_event
         self._tracing = tracing.load()
-        self._publishing = self._supervisor(list(urls), "publish")
-        self._consuming = self._supervisor(list(urls), "consume")
-        self._requesting = self._supervisor(list(urls), "request")
-        self._starting = asyncio.Lock()
+        self._ranks = Ranks()
+        self._publishing = self._supervisor(addresses, "publish")
+        self._consuming = self._supervisor(addresses, "consume")
+        self._requesting = self._supervisor(addresses, "request")
+        # Made by each start: these belong to an event loop, and a start may be in another one.
+        self._starting: asyncio.Lock
+        self._patience = 0.0
         self._keepers = Keepers(
             self._publishing,
             self._requesting,
@@ -77,26 +95,28 @@ class Bus(Component):
         self._consumers: list[Consumer[Any]] = []
         self._mover: Publisher | None = None
 
-    def _supervisor(self, urls: list[str], purpose: str) -> Supervisor:
+    def _supervisor(self, addresses: Sequence[BrokerAddress], purpose: str) -> Supervisor:
         return Supervisor(
-            urls,
-            lambda url: self._connect(url, purpose),
-            name=purpose,
+            addresses,
+            lambda address: self._connect(address, purpose),
+            name=f"{self.name} {purpose}",
+            purpose=purpose,
             backoff=self._backoff,
             start_timeout=self._start_timeout,
             on_event=self._event,
         )
 
-    async def _connect(self, url: str, purpose: str) -> Link:
+    async def _connect(self, address: BrokerAddress, purpose: str) -> Link:
         # The client library takes a while to import, and not every process connects.
         from .aiormq_link import connect as connect_link
 
         return await connect_link(
-            url,
-            name=f"{self.name} {purpose}",
+            address,
+            name=f"{address.name or self.name} {purpose}",
             heartbeat=self._heartbeat,
             timeout=self._connect_timeout,
             context=self._ssl,
+            ranks=self._ranks,
         )
 
     # What an application uses
@@ -333,34 +353,67 @@ class Bus(Component):
     # Its life
 
     async def _open(self) -> None:
+        self._starting = asyncio.Lock()
+        self._patience = HASTE
         await self._ensure(self._publishing)
         self._keepers.start()
 
     async def _drain(self) -> None:
+        until = asyncio.get_running_loop().time() + self.stop_timeout
         # Handlers may publish and make requests until they are done.
-        await asyncio.gather(*(each.stop() for each in self._consumers))
+        await _all(each.stop() for each in self._consumers)
         await self._keepers.drain()
+        left = until - asyncio.get_running_loop().time()
+        self._patience = max(HASTE, min(PATIENCE, left))
 
     async def _close(self) -> None:
         self._keepers.stop()
         consumers, self._consumers = self._consumers, []
-        await asyncio.gather(*(each.stop() for each in consumers))
-        await asyncio.gather(
-            self._requesting.stop(), self._consuming.stop(), self._publishing.stop()
-        )
+        supervisors = self._requesting, self._consuming, self._publishing
+        for supervisor in supervisors:
+            supervisor.close_timeout = self._patience
+        try:
+            await _all(each.stop() for each in consumers)
+        finally:
+            await _all(each.stop() for each in supervisors)
+
+    async def _inside(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Await a call in a task of the bus, so that what is started by it is within the bus.
+
+        A handler that stops the bus is thereby known to be one of its own, whoever subscribed.
+
+        Raises:
+            StateError: the bus was stopped meanwhile.
+        """
+        if self.state not in (State.STARTING, State.RUNNING):
+            raise StateError(f"{self!r} is not running")
+        current = asyncio.current_task()
+        cancellations = current.cancelling() if current is not None else 0
+        try:
+            outcome = await self._spawn(_outcome(call), name="start")
+        except asyncio.CancelledError:
+            if current is not None and current.cancelling() > cancellations:
+                raise
+            raise StateError(f"{self!r} was stopped meanwhile") from None
+        if isinstance(outcome, _Failed):
+            raise outcome.error
+        return outcome
 
     async def _ensure(self, supervisor: Supervisor) -> None:
         """Start a connection, with its first user."""
         async with self._starting:
             if supervisor.state is not State.RUNNING:
-                await supervisor.start()
+                await self._inside(supervisor.start)
                 # It does not fail by what a broker does; if it does, so does the bus.
                 self._spawn(supervisor.wait_stopped(), name=f"watch {supervisor.name}")
 
     async def _begin(self, consumer: Consumer[Any]) -> None:
-        await consumer.start()
-        self._consumers = [each for each in self._consumers if each.state is not State.STOPPED]
-        self._consumers.append(consumer)
+        async def begin() -> None:
+            await consumer.start()
+            self._consumers = [each for each in self._consumers if each.state is not State.STOPPED]
+            self._consumers.append(consumer)
+
+        await self._inside(begin)
 
     def _begin_keeper(self, keeper: ChannelKeeper) -> None:
         self._spawn(self._run_keeper(keeper), name=f"channel of {keeper.name}")
@@ -371,14 +424,46 @@ class Bus(Component):
                 await self._ensure(keeper.supervisor)
             except ConnectError as error:
                 # It has tried for a while; messages wait, up to their deadlines.
-                log.warning("%s: %s", self.name, error)
+                log.warning("%s: %s", keeper.supervisor.name, error)
+            except StateError:
+                if self.state is State.STOPPING:
+                    return
+                raise
         await keeper.run()
 
     def _event(self, event: Event) -> None:
         if isinstance(event, PublishingUnblocked):
             self._keepers.note_change()
-        if self._on_event is not None:
-            try:
-                self._on_event(event)
-            except Exception as error:
-                self._report(error, f"{self!r}: on_event failed")
+        if self._on_event is None:
+            return
+        try:
+            result: object = self._on_event(event)
+        except (Exception, asyncio.CancelledError) as error:
+            self._report(error, f"{self!r}: on_event failed on {event!r}")
+            return
+        if inspect.iscoroutine(result):
+            result.close()
+            wrong = TypeError("it is called and not awaited: give it a plain function")
+            self._report(wrong, f"{self!r}: on_event failed on {event!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: Exception
+
+
+async def _outcome(call: Callable[[], Awaitable[T]]) -> T | _Failed:
+    try:
+        return await call()
+    except Exception as error:
+        return _Failed(error)
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await them all, whatever some of them raise; then raise that."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    if len(errors) > 1:
+        raise BaseExceptionGroup("several failed to stop", errors)
+    if errors:
+        raise errors[0]

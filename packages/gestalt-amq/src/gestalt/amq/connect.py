@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import ssl as ssl_module
 from collections.abc import Callable, Sequence
-from urllib.parse import urlsplit
 
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
 
+from .address import MAX_HEARTBEAT, BrokerAddress, parse
 from .bus import Bus
 from .events import Event
 
@@ -31,8 +32,12 @@ def connect(
         async with connect("amqp://localhost") as bus: ...
 
     Args:
-        urls: amqp:// or amqps://user:password@host:port/vhost, one or several. With
-            ?auth=external the certificate of `ssl` stands for user and password.
+        urls: amqp:// or amqps://user:password@host:port/vhost?parameters, one or a list of
+            several. User, password and vhost are percent-encoded. Parameters: heartbeat, in
+            seconds; connection_timeout, in milliseconds; name; channel_max and frame_max, below
+            those of the broker; auth=external, for the certificate to stand for user and
+            password; and for amqps:// cacertfile, capath, cadata, certfile, keyfile, verify and
+            server_name_indication. What a URL has goes before the arguments below.
         codec: for all bodies, unless a publisher or subscription has its own; JSON by default.
         name: how the broker's tools show the connections.
         ssl: for amqps://; the system's certificates by default.
@@ -44,19 +49,25 @@ def connect(
         on_event: is called with Connected, Disconnected, PublishingBlocked, PublishingUnblocked.
 
     Raises:
-        ValueError: a URL is not one of AMQP, or there is none; or `heartbeat` is negative.
+        ValueError: a URL is not one of AMQP, or has a parameter that is not known, or there is
+            none; or another argument is out of its range. It does not quote a URL.
+        TypeError: a URL is not a string, or `on_event` is an async function.
     """
-    if isinstance(urls, str):
-        urls = [urls]
-    for url in urls:
-        if urlsplit(url).scheme not in ("amqp", "amqps"):
-            raise ValueError(f"a broker's URL begins with amqp:// or amqps://, got {url!r}")
-    if not urls:
+    given = [urls] if isinstance(urls, str) else list(urls)
+    if not given:
         raise ValueError("at least one broker's URL is needed")
-    if heartbeat < 0:
-        raise ValueError(f"heartbeat must not be negative, got {heartbeat}")
+    if not 0 <= heartbeat <= MAX_HEARTBEAT or heartbeat % 1:
+        raise ValueError(f"heartbeat is whole seconds from 0 to {MAX_HEARTBEAT}, got {heartbeat!r}")
+    for what, seconds in (("connect_timeout", connect_timeout), ("start_timeout", start_timeout)):
+        if not seconds > 0:
+            raise ValueError(f"{what} must be above 0, got {seconds}")
+    if on_event is not None and inspect.iscoroutinefunction(on_event):
+        raise TypeError("on_event is called and not awaited: give it a plain function")
+    addresses = [_parse(url, number, len(given)) for number, url in enumerate(given, 1)]
+    if ssl is not None and any(address.certificates for address in addresses):
+        raise ValueError("give certificates either by ssl= or by the parameters of URLs, not both")
     return Bus(
-        urls,
+        addresses,
         codec=codec or Codec(),
         name=name,
         ssl=ssl,
@@ -67,3 +78,11 @@ def connect(
         backoff=backoff or Backoff(),
         on_event=on_event,
     )
+
+
+def _parse(url: str, number: int, count: int) -> BrokerAddress:
+    which = "the broker's URL" if count == 1 else f"the broker's URL {number} of {count}"
+    try:
+        return parse(url)
+    except ValueError as error:
+        raise ValueError(f"{which} cannot be used: {error}") from None

@@ -128,12 +128,14 @@ class Consumer(Component, Generic[S]):
             async with asyncio.timeout(self._start_timeout):
                 while self._session is None:
                     try:
-                        self._session = await self._begin(await self._supervisor.wait_link())
+                        link = await self._supervisor.wait_link(answering=True)
+                        self._session = await self._begin(link)
                     except LinkLost:
                         await asyncio.sleep(0.01)
         except TimeoutError as error:
             raise ConnectError(
-                f"{self.name}: no connection within {self._start_timeout} s"
+                f"{self.name} did not start within {self._start_timeout:g} s: "
+                f"{self._supervisor.trouble}"
             ) from error
         self._spawn(self._keep(), name="keep")
 
@@ -161,7 +163,7 @@ class Consumer(Component, Generic[S]):
                     self._report(reason, f"{self!r}: the broker ended the consumer")
                     await session.close()
                     await asyncio.sleep(delays.next())
-            link = await self._supervisor.wait_link()
+            link = await self._supervisor.wait_link(answering=True)
             try:
                 self._session = await self._begin(link)
                 delays.connected()

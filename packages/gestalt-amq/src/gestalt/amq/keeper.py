@@ -305,7 +305,7 @@ class ChannelKeeper(ABC):
     async def run(self) -> None:
         """Keep a channel open, on every link in turn."""
         while not self._over.is_set():
-            link = await self.supervisor.wait_link()
+            link = await self.supervisor.wait_link(answering=True)
             try:
                 channel = await self._open_channel(link)
             except TopologyError as error:

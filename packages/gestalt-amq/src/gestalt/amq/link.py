@@ -185,14 +185,18 @@ class Link(ABC):
     Attributes:
         lost: done when the connection has ended; its result is the reason.
         blocked: why the broker blocks this connection's publishes, None when it does not.
+        blocking: done while the broker blocks; another one when it has ceased to.
         on_blocked: called when `blocked` changes.
         address: the broker's URL, without the password.
+        place: its host and port.
     """
 
     lost: asyncio.Future[AmqError]
     blocked: str | None
+    blocking: asyncio.Future[None]
     on_blocked: Callable[[str | None], None] | None
     address: str
+    place: str
 
     @abstractmethod
     async def open_channel(
@@ -219,5 +223,9 @@ class Link(ABC):
         """
 
     @abstractmethod
-    async def close(self) -> None:
-        """End the connection, in order when the broker answers in time, else at once."""
+    async def close(self, timeout: float) -> None:
+        """End the connection: in order when the broker answers in time, else by cutting it.
+
+        Args:
+            timeout: how long the broker may take to answer, in seconds.
+        """

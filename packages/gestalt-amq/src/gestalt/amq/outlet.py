@@ -92,12 +92,13 @@ class Outlet:
 
     def _not_sent(self, acquired: bool) -> NotSent:
         keeper = self._keeper
+        trouble = keeper.supervisor.trouble
         if keeper.blocked:
-            return Blocked(f"the broker blocks publishers: {keeper.blocked}; nothing was sent")
+            return Blocked(f"{trouble}; nothing was sent")
+        if keeper.supervisor.link is None:
+            return NotSent(f"{trouble}; nothing was sent")
         if not keeper.connected:
-            failure = keeper.supervisor.failure
-            why = f": {failure}" if failure is not None else ""
-            return NotSent(f"there is no connection to a broker{why}; nothing was sent")
+            return NotSent("there is no channel to the broker; nothing was sent")
         if not acquired:
             return NotSent("too many messages awaited their answers before it; nothing was sent")
         return NotSent("the connection took no more data; nothing was sent")

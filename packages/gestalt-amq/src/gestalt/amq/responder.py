@@ -206,13 +206,26 @@ class Responder(Consumer[_Session]):
 
     async def _drain(self) -> None:
         session = self._session
+        leaving: set[asyncio.Task[None]] = set()
         if session is not None:
-            # Without a connection everything that is not acknowledged goes to others anyway.
-            with contextlib.suppress(AmqError):
-                await self._leave(session)
+            leaving.add(self._spawn(self._leave_if_connected(session), name="leave"))
+            # A broker that blocks the connection, as when it is short of memory, answers nothing
+            # on it; without an answer, what is not acknowledged goes to others by its end.
+            await asyncio.wait(
+                {*leaving, session.link.blocking}, return_when=asyncio.FIRST_COMPLETED
+            )
+        # The replies of what runs get through when the broker blocks no more.
+        replies = bool(self._worker.running)
         while self._worker.running:
             self._quiet.clear()
             await self._quiet.wait()
+        if replies and leaving:
+            await asyncio.wait(leaving)
+
+    async def _leave_if_connected(self, session: _Session) -> None:
+        # Without a connection everything that is not acknowledged goes to others anyway.
+        with contextlib.suppress(AmqError):
+            await self._leave(session)
 
     async def _close(self) -> None:
         self._backlog.clear()
