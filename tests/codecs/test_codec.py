@@ -293,3 +293,24 @@ def test_values_that_cannot_be_encoded_raise_an_encode_error() -> None:
     for codec, value in ((Codec(), object()), (Codec(), endless), (Codec("text"), b"x")):
         with pytest.raises(EncodeError):
             codec.encode(value)
+
+
+@pytest.mark.parametrize(
+    "declared", ["text/plain", "TEXT/PLAIN; charset=utf-8", "application/problem+json"]
+)
+def test_what_others_call_the_format_is_decoded_where_it_is_accepted(declared: str) -> None:
+    with pytest.raises(ContentNotAllowed, match="accept_types"):
+        Codec().decode(b"[1]", content_type=declared)
+    codec = Codec(accept_types=["text/plain", "+json"])
+    assert codec.allows(declared)
+    assert codec.decode(b"[1]", content_type=declared) == [1]
+    assert codec.encode([1]).content_type == "application/json"
+    with pytest.raises(ContentNotAllowed):
+        codec.decode(b"[1]", content_type="application/msgpack")
+    assert not codec.allows("application/json+msgpack")
+
+
+@pytest.mark.parametrize("wrong", ["text/plain", [""], ["+"], ["json"], [None]])
+def test_accept_types_takes_mime_types_and_ends_of_them(wrong: Any) -> None:
+    with pytest.raises(CodecError, match="accept_types"):
+        Codec(accept_types=wrong)

@@ -88,6 +88,8 @@ class Codec:
         max_values: How many values and keys one message may hold, in the formats that have them:
             JSON, msgpack, YAML and Avro. It bounds the time and the memory that decoding takes.
         accept: Further compressors that decode allows, beside `compress`.
+        accept_types: Further MIME types that decode takes for the format, as what others call it:
+            `text/plain`, or `+json` for every type that ends so.
         types: The message types. Without them values are plain, and type ids are ignored. Where
             they have a tag, it tells the type of a body, and a type id or name that says otherwise
             is an error.
@@ -109,6 +111,7 @@ class Codec:
     max_depth: int = MAX_DEPTH
     max_values: int = MAX_VALUES
     accept: Collection[str] = ()
+    accept_types: Collection[str] = ()
     types: MessageTypes | None = None
 
     _short: int = field(init=False, repr=False)
@@ -131,8 +134,12 @@ class Codec:
         self._remember(_short=min(self.max_size, self.max_values))
         if self.compress is None and self.level is not None:
             raise CodecError(f"level={self.level} is that of a compressor, and compress is None")
-        if isinstance(self.accept, str):
-            raise CodecError(f"accept is a collection of names, not {short(self.accept)}")
+        for name in ("accept", "accept_types"):
+            if isinstance(getattr(self, name), str):
+                raise CodecError(
+                    f"{name} is a collection of names, not {short(getattr(self, name))}"
+                )
+        self._remember(accept_types=tuple(map(content.accepted_type, self.accept_types)))
         self._remember(_bound={}, _codings={}, _declared={}, _formats={}, _plain=None, _tagged=None)
         self._remember(serializer=self._format(self.serializer).name)
         if self.types is None:
@@ -220,10 +227,15 @@ class Codec:
     def allows(self, content_type: str) -> bool:
         """Tell whether decode allows a MIME type."""
         name = essence(content_type)
-        if name in self._formats[self.serializer][1]:
+        if name in self._formats[self.serializer][1] or self._accepts(name):
             return True
         own = {kind.format for kind in self.types or () if kind.format}
         return any(name in find_serializer(each).content_types for each in own)
+
+    def _accepts(self, name: str) -> bool:
+        return any(
+            name.endswith(each) if each[0] == "+" else name == each for each in self.accept_types
+        )
 
     def _remember(self, **attributes: Any) -> None:
         # The way around `frozen`, for construction only.
@@ -308,10 +320,11 @@ class Codec:
             charset = coding.charset
         if content_type:
             declared = self._declared.get(content_type) or self._parse_type(content_type)
-            if declared.essence not in bound.content_types:
+            if declared.essence not in bound.content_types and not self._accepts(declared.essence):
+                allowed = ", ".join((bound.content_type, *self.accept_types))
                 raise ContentNotAllowed(
                     f"the content type {short(content_type)} is not allowed here, "
-                    f"only {bound.content_type}"
+                    f"only {allowed}; name it in accept_types="
                 )
             charset = declared.charset or charset
         if charset is not None and bound.serializer.textual:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from .errors import ContentNotAllowed, DecodeError, short
+from .errors import CodecError, ContentNotAllowed, DecodeError, short
 from .registry import COMPRESSORS, essence
 
 # Python would import a module, or run a transform, for many other names that a peer might send.
@@ -37,6 +37,21 @@ class Coding(NamedTuple):
 
     name: str | None
     charset: str | None
+
+
+def accepted_type(name: object) -> str:
+    """Give a MIME type that is to be accepted, or the end of several, as it is compared.
+
+    Raises:
+        CodecError: It is neither.
+    """
+    found = essence(name) if isinstance(name, str) else ""
+    if (found[:1] != "+" and "/" not in found) or len(found) < 2:
+        raise CodecError(
+            f"accept_types has MIME types, such as text/plain, or ends of them, such as +json, "
+            f"not {short(name)}"
+        )
+    return found
 
 
 def parse_type(content_type: str) -> Declared:
