@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gestalt.amq import frames
-from gestalt.amq.properties import Delivery, Properties
+from gestalt.amq.properties import Delivery, Got, Properties
 
 short = st.text(alphabet=st.characters(codec="utf-8"), max_size=60)
 some = st.one_of(st.none(), short.filter(bool))
@@ -56,6 +56,9 @@ class Recorder:
 
     def on_returned(self, code: int, text: str, delivery: Delivery) -> None:
         self.events.append(("returned", code, text, *fields(delivery)))
+
+    def on_got(self, delivery: Got | None) -> None:
+        self.events.append(("got", delivery and delivery.left, delivery and fields(delivery)))
 
     def on_confirm(self, tag: int, multiple: bool, accepted: bool) -> None:
         self.events.append(("confirm", tag, multiple, accepted))
@@ -264,3 +267,25 @@ def test_a_string_over_255_bytes_is_refused(text: str) -> None:
 def test_malformed_properties_raise_what_is_documented(data: bytes) -> None:
     with contextlib.suppress(ValueError, IndexError, struct.error):
         frames.decode_properties(data)
+
+
+@given(all_properties, st.binary(max_size=50))
+def test_what_a_get_is_answered_by_is_taken(properties: Properties, body: bytes) -> None:
+    inlet, recorder = frames.Inlet(Recorder()), Recorder()
+    inlet.sinks[1] = recorder
+    found = pamqp.commands.Basic.GetOk(7, True, "exchange", "a.key", 3)
+    empty = pamqp.commands.Basic.GetEmpty("")
+    data = pamqp.frame.marshal(found, 1) + content(1, properties, body)
+    assert inlet.feed(data + pamqp.frame.marshal(empty, 1)) == b""
+    got = (7, True, "exchange", "a.key", properties, body)
+    assert recorder.events == [("got", 3, got), ("got", None, None)]
+
+
+def test_headers_may_be_larger_than_a_frame_by_what_a_broker_adds_and_by_no_more() -> None:
+    inlet, recorder = frames.Inlet(Recorder()), Recorder()
+    inlet.sinks[1] = recorder
+    for size in (131_072, 131_072 + 60_000):
+        inlet.feed(deliver(1, b"body", Properties(headers={"large": "x" * size})))
+    assert len(recorder.events) == 2
+    with pytest.raises(frames.FrameError):
+        inlet.feed(deliver(1, b"body", Properties(headers={"large": "x" * 2**18})))

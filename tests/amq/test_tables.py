@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt.amq.tables import MAX_DEPTH, decode_table, encode_table
+from gestalt.amq.tables import MAX_DEPTH, decode_table, decode_value, encode_table, split_table
 
 keys = st.text(alphabet=st.characters(codec="utf-8"), max_size=40)
 leaves = st.one_of(
@@ -83,3 +83,18 @@ def test_what_amqp_cannot_carry_is_refused_by_name(value: object, error: type[Ex
 def test_text_that_is_none_stays_bytes_and_a_far_moment_a_number() -> None:
     data = b"\x01sS\x00\x00\x00\x01\xff" + b"\x01tT" + b"\xff" * 8
     assert decode_table(struct.pack(">I", len(data)) + data)[0] == {"s": b"\xff", "t": 2**64 - 1}
+
+
+@given(tables)
+def test_entries_told_apart_make_the_same_table_again(table: dict[str, Any]) -> None:
+    data = encode_table(table)
+    entries = split_table(data)
+    assert {key: decode_value(value) for key, value in entries.items()} == table
+    assert encode_table(entries) == data
+
+
+@given(st.binary(max_size=100))
+def test_telling_the_entries_of_junk_apart_raises_what_is_documented(data: bytes) -> None:
+    with contextlib.suppress(ValueError, IndexError, struct.error):
+        entries = split_table(data)
+        assert split_table(encode_table(entries)).keys() == entries.keys()

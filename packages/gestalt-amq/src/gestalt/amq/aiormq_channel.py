@@ -20,7 +20,7 @@ from .errors import (
     Unsendable,
 )
 from .link import CHANNEL_CLOSED, Channel, Confirm
-from .properties import Delivery, Properties
+from .properties import Delivery, Got, Properties
 
 if TYPE_CHECKING:
     import aiormq.abc
@@ -49,7 +49,7 @@ class AiormqChannel(Channel):
         self._link = link
         self._channel = channel
         self._number: int = channel.number
-        self._frame_limit = frame_limit
+        self.frame_limit = frame_limit
         self._header_limit = frame_limit - frames.CONTENT_SIZE
         self._deliver = on_delivery
         self._cancelled = on_cancelled
@@ -57,6 +57,8 @@ class AiormqChannel(Channel):
         self._sequence = 0
         # In the order of their numbers, as the broker counts them.
         self._unconfirmed: dict[int, Confirm] = {}
+        # What a get is answered by.
+        self._got: asyncio.Future[Got | None] | None = None
         # Messages in a row mostly share their properties: they are encoded once.
         self._encoded: tuple[Properties | None, bytes] = (None, b"")
 
@@ -105,7 +107,7 @@ class AiormqChannel(Channel):
                 )
             self._encoded = (properties, encoded)
         method = frames.publish_method(self._number, exchange, routing_key, mandatory)
-        parts = frames.content(self._number, encoded, body, self._frame_limit)
+        parts = frames.content(self._number, encoded, body, self.frame_limit)
         self._link.write([method, *parts], len(body) + 128, at_once=at_once)
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
@@ -151,6 +153,10 @@ class AiormqChannel(Channel):
             where = f"exchange {delivery.exchange!r}, routing key {delivery.routing_key!r}"
             confirm.set_exception(Unroutable(f"no queue takes it: {where} ({code} {text})"))
 
+    def on_got(self, delivery: Got | None) -> None:
+        if self._got is not None and not self._got.done():
+            self._got.set_result(delivery)
+
     @staticmethod
     def _settle(confirm: Confirm | None, accepted: bool) -> None:
         if confirm is None or confirm.done():
@@ -189,6 +195,8 @@ class AiormqChannel(Channel):
         else:
             self._deliver = None
             leaving.add_done_callback(lambda _: self._link.forget(self, self._number))
+        if self._got is not None and not self._got.done():
+            self._got.set_exception(LinkLost(str(reason)))
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
         for confirm in unconfirmed.values():
             if not confirm.done():
@@ -241,6 +249,13 @@ class AiormqChannel(Channel):
         )
         return str(declared.queue)
 
+    async def count(self, queue: str) -> int:
+        declared = await self._ask(partial(self._channel.queue_declare, queue, passive=True))
+        return int(declared.message_count)
+
+    async def delete_queue(self, name: str) -> None:
+        await self._ask(partial(self._channel.queue_delete, name))
+
     async def bind(
         self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
     ) -> None:
@@ -283,24 +298,23 @@ class AiormqChannel(Channel):
     async def cancel(self, consumer_tag: str) -> None:
         await self._ask(partial(self._channel.basic_cancel, consumer_tag))
 
-    async def get(self, queue: str) -> Delivery | None:
-        message = await self._ask(partial(self._channel.basic_get, queue))
-        if message.delivery.name == "Basic.GetEmpty":
-            return None
-        properties, unreadable = frames.decode_properties(_marshal(message.header.properties))
-        delivery = Delivery(
-            message.delivery.delivery_tag,
-            message.delivery.redelivered,
-            message.delivery.exchange,
-            message.delivery.routing_key,
-            properties,
-            message.body,
-        )
-        delivery.unreadable = unreadable
+    async def get(self, queue: str) -> Got | None:
+        delivery: Got | None = await self._ask(partial(self._get, queue))
         return delivery
 
     async def rollback(self) -> None:
         await self._ask(self._channel.tx_rollback)
+
+    async def _get(self, queue: str) -> Got | None:
+        # Not by the library: it reads less of what others wrote into headers than the link does.
+        if self.closed.done():
+            raise LinkLost(str(self.closed.result()))
+        self._got = self._loop.create_future()
+        self._link.write([frames.get(self._number, queue)], 32, at_once=True)
+        try:
+            return await self._got
+        finally:
+            self._got = None
 
     async def close(self) -> None:
         if not self.closed.done():
@@ -322,8 +336,3 @@ def _answered(confirm: Confirm) -> bool:
 
 async def _not_called(message: object) -> None:
     raise AssertionError(f"a delivery went past the link: {message!r}")
-
-
-def _marshal(properties: Any) -> bytes:
-    data: bytes = properties.marshal()
-    return data

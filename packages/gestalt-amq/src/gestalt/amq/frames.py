@@ -7,12 +7,12 @@ RabbitMQ's basic.nack. All other methods are left to the client library.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import Any, Protocol, cast
 
 from .errors import Unsendable, UnsendableType
-from .properties import Delivery, Properties
+from .properties import Delivery, Got, Properties
 from .tables import decode_table, encode_table, shown
 
 _FRAME = struct.Struct(">BHI")
@@ -33,6 +33,8 @@ _BASIC = 60
 _PUBLISH = _BASIC << 16 | 40
 _DELIVER = _BASIC << 16 | 60
 _RETURN = _BASIC << 16 | 50
+_GET_OK = _BASIC << 16 | 71
+_GET_EMPTY = _BASIC << 16 | 72
 _ACK = _BASIC << 16 | 80
 _NACK = _BASIC << 16 | 120
 _CANCEL = _BASIC << 16 | 30
@@ -40,6 +42,8 @@ _CHANNEL_CLOSE = 20 << 16 | 40
 _CONNECTION_CLOSE = 10 << 16 | 50
 _BLOCKED = 10 << 16 | 60
 _UNBLOCKED = 10 << 16 | 61
+# A broker adds headers of its own to a message, also to one whose headers just fit into a frame.
+_HEADERS_OF_BROKER = 65_536
 
 # The flag of each property, and how it is written; in the order of the wire.
 _SHORT, _OCTET, _TABLE, _TIME = "short", "octet", "table", "time"
@@ -168,6 +172,22 @@ def decode_properties(data: bytes) -> tuple[Properties, str | None]:
     return Properties(**values), unreadable
 
 
+def headers_of(header: bytes) -> bytes | None:
+    """Find the table of headers in a content header, None where there is none.
+
+    Raises:
+        IndexError, struct.error: it is cut short.
+    """
+    (flags,) = _U16.unpack_from(header)
+    position = 2
+    for flag, _, _ in _LAYOUT[:2]:
+        if flags & flag:
+            position += 1 + header[position]
+    if not flags & _HAS_HEADERS:
+        return None
+    return header[position : position + 4 + _U32.unpack_from(header, position)[0]]
+
+
 @lru_cache(maxsize=1024)
 def publish_method(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
     """Encode the frame of basic.publish."""
@@ -210,6 +230,12 @@ def nack(channel: int, tag: int, multiple: bool, requeue: bool) -> bytes:
     return _SETTLE.pack(_METHOD, channel, 13, _BASIC, 120, tag, multiple | requeue << 1, 0xCE)
 
 
+def get(channel: int, queue: str) -> bytes:
+    """Encode basic.get, of a message that is to be settled."""
+    payload = _U32.pack(_BASIC << 16 | 70) + b"\x00\x00" + short_string(queue) + b"\x00"
+    return _FRAME.pack(_METHOD, channel, len(payload)) + payload + _END
+
+
 class FrameError(ValueError):
     """What a broker sent is no AMQP 0-9-1."""
 
@@ -221,6 +247,7 @@ class Sink(Protocol):
 
     def on_delivery(self, delivery: Delivery) -> None: ...
     def on_returned(self, code: int, text: str, delivery: Delivery) -> None: ...
+    def on_got(self, delivery: Got | None) -> None: ...
     def on_confirm(self, tag: int, multiple: bool, accepted: bool) -> None: ...
     def on_cancelled(self) -> None: ...
     def on_closed(self, code: int, text: str, *, by_publish: bool) -> None: ...
@@ -234,13 +261,13 @@ class ConnectionSink(Protocol):
 
 
 class PartialContent:
-    """A delivery or a return whose content is still arriving."""
+    """A delivery or a return whose content is still arriving, and who takes it."""
 
-    __slots__ = ("chunks", "delivery", "missing", "returned")
+    __slots__ = ("chunks", "delivery", "missing", "take")
 
-    def __init__(self, delivery: Delivery, returned: tuple[int, str] | None) -> None:
+    def __init__(self, delivery: Delivery, take: Callable[[Delivery], None]) -> None:
         self.delivery = delivery
-        self.returned = returned
+        self.take = take
         self.missing = -1  # bytes of the body still to come; the header tells
         self.chunks: list[bytes] = []
 
@@ -278,7 +305,9 @@ class Inlet:
         sinks = self.sinks
         while end - position >= 8:
             kind, channel, size = unpack(data, position)
-            if size + 8 > self.limit or kind not in _KINDS:
+            if (size + 8 > self.limit or kind not in _KINDS) and (
+                kind != _HEADER or size > self.limit + _HEADERS_OF_BROKER
+            ):
                 raise FrameError(f"a frame of type {kind}, {size} of {self.limit} bytes")
             stop = position + 8 + size
             if stop > end:
@@ -304,28 +333,25 @@ class Inlet:
 
     def _take(self, sink: Sink, kind: int, data: bytes, start: int, stop: int) -> bool:
         """Take a frame's payload; False when it is not a hot one."""
-        partial = sink.content
-        if partial is not None:
-            if kind == _HEADER and partial.missing < 0:
-                (_, _, partial.missing) = _CONTENT.unpack_from(data, start)
-                self._read_properties(partial.delivery, data[start + 12 : stop])
-            elif kind == _BODY and partial.missing >= stop - start:
-                partial.missing -= stop - start
-                if partial.missing == 0 and not partial.chunks:
-                    partial.delivery.body = data[start:stop]
+        content = sink.content
+        if content is not None:
+            if kind == _HEADER and content.missing < 0:
+                (_, _, content.missing) = _CONTENT.unpack_from(data, start)
+                self._read_properties(content.delivery, data[start + 12 : stop])
+            elif kind == _BODY and content.missing >= stop - start:
+                content.missing -= stop - start
+                if content.missing == 0 and not content.chunks:
+                    content.delivery.body = data[start:stop]
                 else:
-                    partial.chunks.append(data[start:stop])
+                    content.chunks.append(data[start:stop])
             else:
                 raise FrameError(f"a frame of type {kind}, {stop - start} bytes, within a message")
-            if partial.missing == 0:
+            if content.missing == 0:
                 sink.content = None
-                delivery = partial.delivery
-                if partial.chunks:
-                    delivery.body = b"".join(partial.chunks)
-                if partial.returned is None:
-                    sink.on_delivery(delivery)
-                else:
-                    sink.on_returned(*partial.returned, delivery)
+                delivery = content.delivery
+                if content.chunks:
+                    delivery.body = b"".join(content.chunks)
+                content.take(delivery)
             return True
         if kind != _METHOD:
             return False
@@ -338,7 +364,7 @@ class Inlet:
             routing_key, _ = _string(data, after)
             redelivered = data[position + 8] & 1 == 1
             delivery = Delivery(tag, redelivered, exchange, routing_key, _BLANK, b"")
-            sink.content = PartialContent(delivery, None)
+            sink.content = PartialContent(delivery, sink.on_delivery)
             return True
         if method in (_ACK, _NACK):
             (tag,) = _U64.unpack_from(data, position)
@@ -350,7 +376,19 @@ class Inlet:
             exchange, after = _string(data, after)
             routing_key, _ = _string(data, after)
             delivery = Delivery(0, False, exchange, routing_key, _BLANK, b"")
-            sink.content = PartialContent(delivery, (code, text))
+            sink.content = PartialContent(delivery, partial(sink.on_returned, code, text))
+            return True
+        if method == _GET_OK:
+            (tag,) = _U64.unpack_from(data, position)
+            exchange, after = _string(data, position + 9)
+            routing_key, after = _string(data, after)
+            redelivered = data[position + 8] & 1 == 1
+            got = Got(tag, redelivered, exchange, routing_key, _BLANK, b"")
+            (got.left,) = _U32.unpack_from(data, after)
+            sink.content = PartialContent(got, cast(Callable[[Delivery], None], sink.on_got))
+            return True
+        if method == _GET_EMPTY:
+            sink.on_got(None)
             return True
         if method == _CANCEL:
             sink.on_cancelled()
@@ -378,7 +416,9 @@ class Inlet:
                 properties, delivery.unreadable = decode_properties(data)
             except ValueError as error:
                 raise FrameError(str(error)) from error
-            if not data[0] & _HAS_HEADERS >> 8:
+            if data[0] & _HAS_HEADERS >> 8:
+                delivery.header = data
+            else:
                 if len(self._decoded) >= 64:
                     self._decoded.clear()
                 self._decoded[data] = properties

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from .errors import AmqError
-from .properties import Delivery, Properties
+from .properties import Delivery, Got, Properties
 
 Confirm: TypeAlias = asyncio.Future[None]
 """The broker's answer to one publish: None, or Unroutable, Rejected, Refused or LinkLost."""
@@ -31,6 +31,7 @@ class Channel(ABC):
     """
 
     closed: asyncio.Future[AmqError]
+    frame_limit: int
 
     # Hot: these never wait.
 
@@ -129,6 +130,18 @@ class Channel(ABC):
         """
 
     @abstractmethod
+    async def count(self, queue: str) -> int:
+        """How many messages of a queue are ready to be delivered.
+
+        Raises:
+            TopologyError: there is no such queue; the channel has ended by that.
+        """
+
+    @abstractmethod
+    async def delete_queue(self, name: str) -> None:
+        """Delete a queue with all that is in it; one that is not there does no harm."""
+
+    @abstractmethod
     async def bind(
         self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
     ) -> None:
@@ -162,8 +175,8 @@ class Channel(ABC):
         """End a consumer: no delivery comes after this returns."""
 
     @abstractmethod
-    async def get(self, queue: str) -> Delivery | None:
-        """Take one message, None if the queue is empty."""
+    async def get(self, queue: str) -> Got | None:
+        """Take one message, None if the queue is empty. One call at a time."""
 
     @abstractmethod
     async def rollback(self) -> None:

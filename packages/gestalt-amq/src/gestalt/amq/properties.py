@@ -42,12 +42,14 @@ class Delivery:
     Attributes:
         tag: its number on its channel, None when the broker expects no acknowledgement.
         redelivered: it was delivered before, and not acknowledged.
+        header: its properties as they came, encoded.
         unreadable: why its headers cannot be read, None if they can.
     """
 
     __slots__ = (
         "body",
         "exchange",
+        "header",
         "properties",
         "redelivered",
         "routing_key",
@@ -70,4 +72,17 @@ class Delivery:
         self.routing_key = routing_key
         self.properties = properties
         self.body = body
+        self.header = b""
         self.unreadable: str | None = None
+
+
+class Got(Delivery):
+    """A message that was asked for.
+
+    Attributes:
+        left: how many were left in the queue.
+    """
+
+    __slots__ = ("left",)
+
+    left: int

@@ -49,6 +49,15 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+class RawValue:
+    """A value as it is on the wire, with the octet of its type: passed on, and not read."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
 def encode_table(table: Mapping[str, Any], depth: int = 0) -> bytes:
     """Encode a table.
 
@@ -110,6 +119,8 @@ def _encode(value: Any, key: str, depth: int) -> bytes:
     if isinstance(value, list | tuple):
         data = b"".join([_encode(each, key, depth + 1) for each in value])
         return b"A" + _U32.pack(len(data)) + data
+    if isinstance(value, RawValue):
+        return value.data
     raise UnsendableType(f"header {key!r}: AMQP carries no {type(value).__qualname__}")
 
 
@@ -156,6 +167,50 @@ def decode_table(data: bytes, start: int = 0, depth: int = 0) -> tuple[dict[str,
     if position != stop:
         raise ValueError("a field table ends within a value")
     return table, position
+
+
+def split_table(data: bytes) -> dict[str, RawValue]:
+    """Tell the entries of a table apart, however deeply they nest, without reading their values.
+
+    Raises:
+        ValueError: it is malformed, or has a value of an unknown type.
+        struct.error, IndexError: it is cut short.
+    """
+    (size,) = _U32.unpack_from(data)
+    stop = _within(data, 4 + size)
+    table: dict[str, RawValue] = {}
+    position = 4
+    while position < stop:
+        start = position + 1 + data[position]
+        key = data[position + 1 : start].decode("utf-8", "surrogateescape")
+        position = _within(data, start + 1 + _width(data, start))
+        table[key] = RawValue(data[start:position])
+    if position != stop:
+        raise ValueError("a field table ends within a value")
+    return table
+
+
+def decode_value(value: RawValue) -> Any:
+    """Read a value that `split_table` has told apart; errors as those of `decode_table`."""
+    return _decode(value.data, 0, 0)[0]
+
+
+def _width(data: bytes, start: int) -> int:
+    """How many bytes a value takes after the octet of its type."""
+    kind = data[start]
+    fixed = _FIXED.get(kind)
+    if fixed is not None:
+        return fixed.size
+    match chr(kind):
+        case "S" | "x" | "F" | "A":
+            return 4 + int(_U32.unpack_from(data, start + 1)[0])
+        case "V":
+            return 0
+        case "T":
+            return 8
+        case "D":
+            return 5
+    raise ValueError(f"a field table has a value of the unknown type {chr(kind)!r}")
 
 
 def _decode(data: bytes, start: int, depth: int) -> tuple[Any, int]:
