@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,13 +28,14 @@ class Recorder:
         self.open.discard(tag)
 
 
+@pytest.mark.parametrize("most", [1000, 2, 0])
 @given(st.permutations(range(1, 21)), st.sets(st.integers(1, 20)), st.data())
 def test_whatever_the_order_exactly_what_was_settled_is_acknowledged(
-    order: list[int], given_back: set[int], data: st.DataObject
+    most: int, order: list[int], given_back: set[int], data: st.DataObject
 ) -> None:
     async def run() -> None:
         recorder = Recorder(20)
-        acks = Acks(cast(Channel, recorder))
+        acks = Acks(cast(Channel, recorder), most_ahead=most)
         settled: set[int] = set()
         for tag in order:
             (acks.nack if tag in given_back else acks.ack)(tag)
@@ -55,3 +57,19 @@ async def test_those_of_one_turn_go_in_one_frame() -> None:
     await asyncio.sleep(0)
     assert recorder.open == set()
     assert recorder.frames == 1
+
+
+def test_one_that_takes_for_ever_does_not_make_what_is_settled_after_it_add_up() -> None:
+    async def run() -> None:
+        recorder = Recorder(10_000)
+        acks = Acks(cast(Channel, recorder), most_ahead=10)
+        for tag in range(2, 10_001):
+            acks.ack(tag)
+            acks.flush()
+            assert acks.remembered < 20
+        assert recorder.open == {1}
+        acks.ack(1)
+        acks.flush()
+        assert recorder.open == set()
+
+    asyncio.run(run())

@@ -6,19 +6,28 @@ import asyncio
 
 from .link import Channel
 
+# So many deliveries may be settled ahead of one that is not, before that one is passed over.
+MOST_AHEAD = 1000
+
 
 class Acks:
     """The acknowledgements of one channel, whose deliveries are numbered 1, 2, 3 and so on.
 
     All deliveries up to the first one that is still worked on are acknowledged by one frame.
+
+    Args:
+        channel: where deliveries are acknowledged.
+        most_ahead: how many are remembered as settled ahead of one that is not.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, *, most_ahead: int = MOST_AHEAD) -> None:
         self._channel = channel
+        self._most_ahead = most_ahead
         self._loop = asyncio.get_running_loop()
         self._done: set[int] = set()  # to be acknowledged with the next flush
         self._ahead: set[int] = set()  # settled, while an earlier one is not
-        self._next = 1  # the first that is not settled
+        self._next = 1  # the first that is not settled, but for those passed over
+        self._passed: set[int] = set()  # passed over: acknowledged by themselves
         self._scheduled = False
 
     def ack(self, tag: int) -> None:
@@ -31,7 +40,15 @@ class Acks:
     def nack(self, tag: int) -> None:
         """Give a delivery back at once."""
         self._channel.nack(tag)
-        self._ahead.add(tag)
+        if tag in self._passed:
+            self._passed.discard(tag)
+        else:
+            self._ahead.add(tag)
+
+    @property
+    def remembered(self) -> int:
+        """How many deliveries it has to remember."""
+        return len(self._done) + len(self._ahead) + len(self._passed)
 
     def flush(self) -> None:
         """Send what was gathered."""
@@ -40,12 +57,21 @@ class Acks:
         if not done:
             return
         last = 0
+        for tag in sorted(done & self._passed) if self._passed else ():
+            self._passed.discard(tag)
+            done.discard(tag)
+            self._channel.ack(tag)
         while True:
             if self._next in done:
+                if self._passed:
+                    break
                 done.discard(self._next)
                 last = self._next
             elif self._next in ahead:
                 ahead.discard(self._next)
+            elif len(ahead) > self._most_ahead:
+                # It may take for ever, and what is settled ahead of it must not add up.
+                self._passed.add(self._next)
             else:
                 break
             self._next += 1
