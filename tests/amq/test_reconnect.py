@@ -98,7 +98,11 @@ async def test_a_running_handler_outlives_the_connection_and_its_message_comes_a
 
 
 async def test_a_deleted_queue_is_reported_and_made_again(
-    bus: Bus, broker_url: str, unique: str, reported: list[dict[str, Any]]
+    bus: Bus,
+    broker_url: str,
+    unique: str,
+    reported: list[dict[str, Any]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     got: list[int] = []
     subscription = await bus.subscribe(
@@ -107,6 +111,7 @@ async def test_a_deleted_queue_is_reported_and_made_again(
     async with await aio_pika.connect(broker_url) as connection:
         await (await connection.channel()).queue_delete(unique)
     await until(lambda: subscription.reported)
+    assert "the broker cancelled the consumer: no queue" in caplog.text
     await until(lambda: bus.ready)
     await bus.publisher(unique, mandatory=True).publish(1)
     await until(lambda: got == [1])

@@ -27,6 +27,7 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .failures import SubscriptionStats
 from .message import BusMessage
 from .outgoing import MessageOptions
 from .parking import ParkedMessage, Parking
@@ -37,7 +38,7 @@ from .requester import GatheredReply, Requester
 from .responder import Responder
 from .retry import Retry
 from .service import ResponderStats, ServiceInfo
-from .subscription import Subscription, SubscriptionStats
+from .subscription import Subscription
 from .topology import Exchange, Queue
 
 __all__ = [

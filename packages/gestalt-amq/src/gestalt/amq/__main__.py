@@ -161,7 +161,7 @@ def _plain(text: str) -> str:
 
 
 def _as_text(message: ParkedMessage) -> str:
-    what = f"{message.error}: {message.reason}" if message.error else message.reason
+    what = f"{message.error}: {message.reason}" if message.error else message.explanation
     where = f"{message.exchange or '(default)'} {message.routing_key}"
     body = message.body[:200]
     line = f"{_when(message) or '-'}  {where}  attempts {message.attempts}  {what}"
@@ -177,6 +177,7 @@ def _as_json(message: ParkedMessage) -> str:
             "attempts": message.attempts,
             "error": message.error,
             "reason": message.reason,
+            "explanation": message.explanation,
             "content_type": message.content_type,
             "content_encoding": message.content_encoding,
             "headers": message.headers,

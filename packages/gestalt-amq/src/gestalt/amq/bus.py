@@ -18,16 +18,16 @@ from .address import BrokerAddress
 from .consumer import Consumer
 from .errors import ConnectError
 from .events import Event, PublishingUnblocked
-from .failures import Failures
 from .keeper import ChannelKeeper
 from .keepers import Keepers
 from .link import Link
+from .mover import Mover
 from .parking import Parking
 from .publisher import Publisher
 from .reach import Ranks
 from .requester import Requester
 from .responder import Responder, Serving
-from .retry import Retry
+from .retry import Failing, Retry
 from .subscription import Binding, Consuming, Subscription
 from .supervisor import Supervisor
 from .topology import Exchange, Queue
@@ -69,6 +69,7 @@ class Bus(Component):
         on_event: Callable[[Event], None] | None,
     ) -> None:
         super().__init__(name=name, stop_timeout=stop_timeout)
+        self._addresses = list(addresses)
         self._codec = codec
         self._ssl = ssl
         self._heartbeat = heartbeat
@@ -93,9 +94,10 @@ class Bus(Component):
         )
         # Subscriptions and responders.
         self._consumers: list[Consumer[Any]] = []
-        self._mover: Publisher | None = None
 
-    def _supervisor(self, addresses: Sequence[BrokerAddress], purpose: str) -> Supervisor:
+    def _supervisor(
+        self, addresses: Sequence[BrokerAddress], purpose: str, *, tells: bool = True
+    ) -> Supervisor:
         return Supervisor(
             addresses,
             lambda address: self._connect(address, purpose),
@@ -103,7 +105,7 @@ class Bus(Component):
             purpose=purpose,
             backoff=self._backoff,
             start_timeout=self._start_timeout,
-            on_event=self._event,
+            on_event=self._event if tells else _ignored,
         )
 
     async def _connect(self, address: BrokerAddress, purpose: str) -> Link:
@@ -130,7 +132,7 @@ class Bus(Component):
             and link is not None
             and not link.blocked
             and all(
-                each.consuming
+                each.trouble is None
                 for each in self._consumers
                 if each.state not in (State.STOPPING, State.STOPPED)
             )
@@ -197,7 +199,8 @@ class Bus(Component):
             queue: None for a private queue, which vanishes with the subscription; a name for a
                 durable quorum queue, whose messages its subscribers share; or a Queue.
             codec: in place of the bus's own.
-            prefetch: how many messages the broker sends ahead.
+            prefetch: how many messages the broker sends ahead at most; while handlers are slow,
+                a subscription asks for about a second of their work.
             concurrency: how many async handlers run at once; with 1 messages are handled in order.
             retry: what follows a handler's exception; None to park at once.
             timeout: for an async handler, in seconds. RabbitMQ itself gives up after 1800.
@@ -207,7 +210,8 @@ class Bus(Component):
             stop_timeout: how long a stop waits for running handlers; that of the bus by default.
 
         Raises:
-            TopologyError: the broker refuses a declaration; other subscriptions go on.
+            TopologyError: the broker refuses a declaration, also one of the queues for retries
+                and parked messages; other subscriptions go on.
             ConnectError: there was no connection within the start's time.
             StateError: the bus is not running.
         """
@@ -221,11 +225,10 @@ class Bus(Component):
             exchange = Exchange(exchange)
         if isinstance(queue, str):
             queue = Queue(queue)
-        if self._mover is None:
-            self._mover = self.publisher(Exchange(""), mandatory=True)
         await self._ensure(self._consuming)
         streams = queue is not None and queue.type == "stream"
         subscription = Subscription(
+            self.name,
             self._consuming,
             Binding(
                 exchange,
@@ -243,14 +246,14 @@ class Bus(Component):
                 exclusive,
                 consumer_arguments or {},
             ),
-            Failures(
-                self._mover,
-                self._consuming,
+            Failing(
                 # A stream keeps its messages: another copy in it would reach everybody again.
                 None if streams else retry,
+                queue.parking_name if queue is not None else None,
                 private=queue is None,
-                parking=queue.parking_name if queue is not None else None,
+                given=queue is not None and not queue.declare,
             ),
+            Mover(self._publishing, self._consuming),
             backoff=self._backoff,
             start_timeout=self._start_timeout,
             stop_timeout=self.stop_timeout if stop_timeout is None else stop_timeout,
@@ -348,7 +351,11 @@ class Bus(Component):
         """The parked messages of a queue: to list, and to replay."""
         if isinstance(queue, str):
             queue = Queue(queue)
-        return Parking(self._publishing, queue.name, queue.parking_name)
+        return Parking(
+            lambda: self._supervisor(self._addresses, "parked", tells=False),
+            queue.name,
+            queue.parking_name,
+        )
 
     # Its life
 
@@ -467,3 +474,7 @@ async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
         raise BaseExceptionGroup("several failed to stop", errors)
     if errors:
         raise errors[0]
+
+
+def _ignored(event: Event) -> None:
+    """What happens to a connection of one call is told by that call."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from .copies import ERROR_HEADER, MAX_REASON, REASON_HEADER
 from .errors import (
     DeadlineExceeded,
     NoResponder,
@@ -17,7 +18,6 @@ from .errors import (
     RequestError,
     RequestRefused,
 )
-from .failures import ERROR_HEADER, MAX_REASON, REASON_HEADER
 from .properties import Delivery
 from .tables import encode_table
 from .topology import Exchange

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
-from gestalt.core import Backoff, Component
+from gestalt.core import Backoff, Component, State
 
 from .acks import Acks
 from .errors import AmqError, ConnectError, LinkLost, TopologyError
 from .link import Channel, Link
 from .properties import Delivery
 from .supervisor import Supervisor
+
+# For ending what consumes on a link that lives, in seconds.
+CLOSE_TIMEOUT = 2.0
+# Before a task is made again that somebody has cancelled, in seconds.
+AGAIN = 0.01
 
 
 class Intake:
@@ -67,17 +72,29 @@ class Session:
         """Acknowledge what is to be, and close every channel, which may have ended by itself."""
         for intake in self._intakes:
             intake.acks.flush()
-            with contextlib.suppress(AmqError):
-                await intake.channel.close()
+        # A broker that does not answer is about to be lost, and takes all of it along.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                for intake in self._intakes:
+                    with contextlib.suppress(AmqError):
+                        await intake.channel.close()
+                with contextlib.suppress(AmqError):
+                    await self._release()
+
+    async def _release(self) -> None:
+        """Take back at the broker what is this session's alone."""
+
+    def end(self, reason: AmqError) -> None:
+        """What consumes cannot go on."""
+        if not self.ended.done():
+            self.ended.set_result(reason)
 
     def _channel_closed(self, closed: asyncio.Future[AmqError]) -> None:
-        if not self.ended.done():
-            self.ended.set_result(closed.result())
+        self.end(closed.result())
 
     def _cancelled(self) -> None:
         """The broker cancelled the consumer, and the channel lives on."""
-        if not self.ended.done():
-            self.ended.set_result(TopologyError("the broker cancelled the consumer: no queue"))
+        self.end(TopologyError("the broker cancelled the consumer: no queue"))
 
 
 S = TypeVar("S", bound=Session)
@@ -112,7 +129,12 @@ class Consumer(Component, Generic[S]):
     @property
     def consuming(self) -> bool:
         """Whether the broker delivers to it now."""
-        return self._session is not None
+        return self._session is not None and not self._session.ended.done()
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from its work, None if nothing does."""
+        return None if self.consuming else "the broker delivers nothing to it"
 
     @abstractmethod
     async def _consume(self, link: Link) -> S:
@@ -137,12 +159,28 @@ class Consumer(Component, Generic[S]):
                 f"{self.name} did not start within {self._start_timeout:g} s: "
                 f"{self._supervisor.trouble}"
             ) from error
-        self._spawn(self._keep(), name="keep")
+        self._sustain(self._keep, name="keep")
 
     async def _close(self) -> None:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    def _sustain(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
+        """Run it in a task, which is made again when anybody but the consumer cancels it."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled() and self.state in (State.STARTING, State.RUNNING):
+                cancelled = asyncio.CancelledError(f"task {task.get_name()!r} was cancelled")
+                self._report(cancelled, f"{self!r}: {cancelled}, and is made again")
+                # Not at once: an event loop that ends cancels all tasks, and wants no new ones.
+                asyncio.get_running_loop().call_later(AGAIN, again)
+
+        def again() -> None:
+            if self.state in (State.STARTING, State.RUNNING):
+                self._spawn(work(), name=name).add_done_callback(ended)
+
+        self._spawn(work(), name=name).add_done_callback(ended)
 
     async def _begin(self, link: Link) -> S:
         try:
@@ -170,6 +208,6 @@ class Consumer(Component, Generic[S]):
             except LinkLost:
                 if not link.lost.done():
                     await asyncio.sleep(delays.next())
-            except TopologyError as error:
-                self._report(error, f"{self!r} cannot consume")
+            except Exception as error:
+                self._report(error, f"{self!r} cannot consume, and tries again")
                 await asyncio.sleep(delays.next())

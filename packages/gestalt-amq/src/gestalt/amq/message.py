@@ -17,6 +17,8 @@ ATTEMPTS_HEADER = "x-gestalt-attempts"
 EXCHANGE_HEADER = "x-gestalt-exchange"
 ROUTING_KEY_HEADER = "x-gestalt-routing-key"
 
+MAX_ATTEMPTS = 2**31 - 1
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -45,8 +47,11 @@ class BusMessage(Message[T]):
         self.source = delivery.routing_key
         if headers:
             self.attempt = attempts_before(headers) + 1
-            self.exchange = headers.get(EXCHANGE_HEADER, self.exchange)
-            self.source = headers.get(ROUTING_KEY_HEADER, self.source)
+            # Headers are the sender's to write: what makes no sense is not believed.
+            if isinstance(exchange := headers.get(EXCHANGE_HEADER), str):
+                self.exchange = exchange
+            if isinstance(routing_key := headers.get(ROUTING_KEY_HEADER), str):
+                self.source = routing_key
 
     @property
     def routing_key(self) -> str:
@@ -60,8 +65,27 @@ class BusMessage(Message[T]):
         return self.properties.headers or _NONE
 
 
+def described(delivery: Delivery) -> str:
+    """A delivery's message, for a line of a log; bounded, as its sender chose the words."""
+    properties = delivery.properties
+    headers = properties.headers or {}
+    key = headers.get(ROUTING_KEY_HEADER)
+    told = [
+        f"{name} {value[:100]!r}"
+        for name, value in (
+            ("message id", properties.message_id),
+            ("type", properties.type),
+            ("routing key", key if isinstance(key, str) else delivery.routing_key),
+        )
+        if value is not None
+    ]
+    return f"message ({', '.join(told)}, attempt {attempts_before(headers) + 1})"
+
+
 def attempts_before(headers: Mapping[str, Any] | None) -> int:
     """How often a message was handled before this delivery."""
     attempts = (headers or {}).get(ATTEMPTS_HEADER, 0)
-    # Headers are the sender's to write: nonsense counts as never.
-    return attempts if isinstance(attempts, int) and attempts > 0 else 0
+    # Nonsense counts as never, and more than a header can carry as the most.
+    if not isinstance(attempts, int) or isinstance(attempts, bool):
+        return 0
+    return min(max(attempts, 0), MAX_ATTEMPTS - 1)

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .errors import LinkLost
-from .failures import (
+from .copies import (
     ERROR_HEADER,
+    LEFT_OUT_HEADER,
     PARKED_AT_HEADER,
     QUEUE_HEADER,
     REASON_HEADER,
+    copy_properties,
+    readable_headers,
+    text_of,
 )
-from .link import Channel
-from .message import ATTEMPTS_HEADER, EXCHANGE_HEADER, ROUTING_KEY_HEADER, attempts_before
+from .errors import (
+    AmqError,
+    BatchError,
+    LinkLost,
+    OutcomeUnknown,
+    PublishError,
+    Rejected,
+    TopologyError,
+    Unroutable,
+)
+from .link import Channel, Link
+from .message import (
+    ATTEMPTS_HEADER,
+    EXCHANGE_HEADER,
+    ROUTING_KEY_HEADER,
+    attempts_before,
+    described,
+)
 from .properties import Delivery
 from .supervisor import Supervisor
+
+# For the confirmation of what is sent back, in seconds.
+CONFIRM_TIMEOUT = 30.0
+# What the broker means by the reasons that it gives.
+_BY_BROKER = "parked by the broker: "
+_REASONS = {
+    "delivery_limit": "it was delivered as often as the queue's delivery_limit allows, and never "
+    "settled: each time its consumer ended, or kept it for longer than the broker's consumer "
+    "timeout",
+    "expired": "its time to live was over",
+    "maxlen": "the queue was full",
+    "rejected": "a consumer rejected it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +64,7 @@ class ParkedMessage:
             deliveries.
         reason: what the exception said, or the broker's word.
         parked_at: when, in seconds since the epoch; None when the broker parked it.
+        headers: without those that cannot be read.
         body: as it was sent, encoded.
     """
 
@@ -45,12 +79,27 @@ class ParkedMessage:
     headers: dict[str, Any]
     body: bytes
 
+    @property
+    def explanation(self) -> str:
+        """The reason, in more words where the broker has only one."""
+        meant = _REASONS.get(self.reason.removeprefix(_BY_BROKER))
+        return f"{self.reason} ({meant})" if meant and self.error is None else self.reason
+
 
 class Parking:
-    """The parked messages of one queue; made by `Bus.parked`."""
+    """The parked messages of one queue; made by `Bus.parked`.
 
-    def __init__(self, supervisor: Supervisor, queue: str, parking: str) -> None:
-        self._supervisor = supervisor
+    Each of its calls has a connection of its own, so that whatever the messages hold, nothing
+    else is hurt.
+
+    Args:
+        connection: makes a connection.
+        queue: where messages are sent back to.
+        parking: the queue of those that are parked.
+    """
+
+    def __init__(self, connection: Callable[[], Supervisor], queue: str, parking: str) -> None:
+        self._connection = connection
         self._queue = queue
         self._parking = parking
 
@@ -59,17 +108,15 @@ class Parking:
 
         Raises:
             TopologyError: the queue has no parking.
+            ConnectError: there was no connection within the start's time.
             LinkLost: the connection was lost.
         """
-        channel = await self._channel()
-        try:
+        async with self._link() as link, _channel(link) as channel:
             found: list[ParkedMessage] = []
+            # What is taken and not acknowledged goes back.
             while len(found) < limit and (delivery := await channel.get(self._parking)):
                 found.append(_parked(delivery))
             return found
-        finally:
-            # What was taken and not acknowledged goes back.
-            await self._done(channel)
 
     async def replay(
         self,
@@ -91,76 +138,125 @@ class Parking:
         Raises:
             TopologyError: the queue has no parking.
             Unroutable: the queue itself is gone.
+            BatchError: some could not be sent back, and stay parked; all others were.
+            ConnectError: there was no connection within the start's time.
             LinkLost: the connection was lost; what was sent back by then is counted nowhere.
         """
-        channel = await self._channel()
         count = 0
-        try:
-            while limit is None or count < limit:
+        stayed: list[PublishError] = []
+        left: int | None = None
+        async with self._link() as link, _channel(link) as channel:
+            # Those that are parked again meanwhile are not sent back again and again.
+            while left != 0 and (limit is None or count + len(stayed) < limit):
                 delivery = await channel.get(self._parking)
                 if delivery is None:
                     break
+                left = delivery.left if left is None else left - 1
                 if where is not None and not where(_parked(delivery)):
                     continue
-                headers = dict(delivery.properties.headers or {})
-                for name in (
-                    ATTEMPTS_HEADER,
-                    ERROR_HEADER,
-                    REASON_HEADER,
-                    PARKED_AT_HEADER,
-                    QUEUE_HEADER,
-                    "x-death",
-                    "x-first-death-exchange",
-                    "x-first-death-queue",
-                    "x-first-death-reason",
-                    "x-delivery-count",
-                    "x-gestalt-publish",
-                ):
-                    headers.pop(name, None)
-                await channel.publish(
-                    "",
-                    self._queue,
-                    # The broker checks a user_id against the connection's, not the sender's.
-                    replace(delivery.properties, headers=headers, user_id=None),
-                    delivery.body,
-                    mandatory=True,
-                )
-                channel.ack(delivery.tag)
-                count += 1
-        finally:
-            await self._done(channel)
+                try:
+                    await self._send_back(link, delivery)
+                except (Unroutable, LinkLost):
+                    raise
+                except (AmqError, ValueError, TypeError) as error:
+                    told = Rejected(f"{described(delivery)}: {text_of(error)}")
+                    told.__cause__ = error
+                    stayed.append(told)
+                else:
+                    channel.ack(delivery.tag)
+                    count += 1
+        if stayed:
+            raise BatchError(
+                f"{len(stayed)} messages could not be sent back to {self._queue!r} and stay "
+                f"parked; {count} were sent back",
+                stayed,
+            )
         return count
 
-    async def _channel(self) -> Channel:
-        link = await self._supervisor.wait_link()
-        return await link.open_channel(confirms=True)
+    async def _send_back(self, link: Link, delivery: Delivery) -> None:
+        # By a channel for it alone: a refusal that ends it is this message's own.
+        async with _channel(link) as channel:
+            properties = replace(
+                copy_properties(delivery, {}, channel.frame_limit, without=_OF_PARKING),
+                delivery_mode=delivery.properties.delivery_mode,
+                expiration=delivery.properties.expiration,
+            )
+            try:
+                async with asyncio.timeout(CONFIRM_TIMEOUT):
+                    await channel.publish(
+                        "", self._queue, properties, delivery.body, mandatory=True
+                    )
+            except TimeoutError as error:
+                raise OutcomeUnknown(
+                    f"it was sent, and not confirmed within {CONFIRM_TIMEOUT:.0f} s"
+                ) from error
+            except LinkLost as error:
+                if channel.closed.done() and isinstance(channel.closed.result(), TopologyError):
+                    raise Rejected(str(channel.closed.result())) from error
+                raise
 
-    @staticmethod
-    async def _done(channel: Channel) -> None:
+    @contextlib.asynccontextmanager
+    async def _link(self) -> AsyncIterator[Link]:
+        async with self._connection() as supervisor:
+            yield await supervisor.wait_link()
+
+
+# What a parked message carries, and one that is sent back does not.
+_OF_PARKING = (
+    ATTEMPTS_HEADER,
+    ERROR_HEADER,
+    REASON_HEADER,
+    PARKED_AT_HEADER,
+    QUEUE_HEADER,
+    LEFT_OUT_HEADER,
+)
+
+
+@contextlib.asynccontextmanager
+async def _channel(link: Link) -> AsyncIterator[Channel]:
+    channel = await link.open_channel(confirms=True)
+    try:
+        yield channel
+    finally:
         # It has ended by itself, which gives everything back just as well.
-        with contextlib.suppress(LinkLost):
+        with contextlib.suppress(AmqError):
             await channel.close()
 
 
 def _parked(delivery: Delivery) -> ParkedMessage:
     properties = delivery.properties
-    headers = dict(properties.headers or {})
-    exchange, routing_key = delivery.exchange, delivery.routing_key
+    headers = readable_headers(delivery)
+    death = _death(headers)
     reason = headers.get(REASON_HEADER)
-    if reason is None:
-        deaths = headers.get("x-death") or [{}]
-        reason = f"parked by the broker: {deaths[0].get('reason', 'unknown')}"
-        exchange = deaths[0].get("exchange", exchange)
-        routing_key = (deaths[0].get("routing-keys") or [routing_key])[0]
+    if not isinstance(reason, str):
+        reason = f"{_BY_BROKER}{_text(death.get('reason')) or 'unknown'}"
+    keys = death.get("routing-keys")
+    key = _text(keys[0]) if isinstance(keys, list) and keys else None
+    parked_at = headers.get(PARKED_AT_HEADER)
     return ParkedMessage(
-        exchange=headers.get(EXCHANGE_HEADER, exchange),
-        routing_key=headers.get(ROUTING_KEY_HEADER, routing_key),
+        exchange=_text(headers.get(EXCHANGE_HEADER))
+        or _text(death.get("exchange"))
+        or delivery.exchange,
+        routing_key=_text(headers.get(ROUTING_KEY_HEADER)) or key or delivery.routing_key,
         attempts=attempts_before(headers),
-        error=headers.get(ERROR_HEADER),
-        reason=str(reason),
-        parked_at=headers.get(PARKED_AT_HEADER),
+        error=_text(headers.get(ERROR_HEADER)),
+        reason=reason,
+        parked_at=parked_at if isinstance(parked_at, int) else None,
         content_type=properties.content_type,
         content_encoding=properties.content_encoding,
         headers=headers,
         body=delivery.body,
     )
+
+
+def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the broker says of how it moved the message last, if anything."""
+    deaths = headers.get("x-death")
+    if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
+        return deaths[0]
+    return {}
+
+
+def _text(value: object) -> str | None:
+    # Headers are the senders' to write: what makes no sense is not believed.
+    return value if isinstance(value, str) else None

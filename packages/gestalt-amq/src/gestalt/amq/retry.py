@@ -1,7 +1,8 @@
-"""How often, and how long after one another, a message is tried."""
+"""How often, and how long after one another, a message is tried, and where it goes then."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -34,9 +35,36 @@ class Retry:
         if not 1 <= self.factor < float("inf"):
             raise ValueError(f"factor must be at least 1 and finite, got {self.factor}")
 
+    def delays(self) -> Iterator[float]:
+        """The waits that there are, each once, the first of them first."""
+        latest = 0.0
+        for attempt in range(1, self.attempts):
+            delay = self.delay_after(attempt)
+            if delay == latest:
+                return  # the longest, from here on; or always the same
+            latest = delay
+            yield delay
+
     def delay_after(self, attempt: int) -> float:
         """The wait after attempt number `attempt` (1 for the first), in seconds."""
         try:
-            return float(min(self.maximum, self.delay * self.factor ** (attempt - 1)))
+            return float(min(self.maximum, self.delay * float(self.factor) ** (attempt - 1)))
         except OverflowError:
             return self.maximum
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """What is to become of failures.
+
+    Args:
+        retry: how often a message is tried; None for once.
+        parking: the queue of parked messages; None if there is none.
+        private: the queue vanishes with its subscriber, and so do its retry queues.
+        given: queues that exist are used as they are.
+    """
+
+    retry: Retry | None
+    parking: str | None
+    private: bool
+    given: bool
