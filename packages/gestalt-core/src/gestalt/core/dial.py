@@ -82,7 +82,9 @@ async def race(
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, family: int, target: Any) -> socket.socket:
-    connecting = socket.socket(family, socket.SOCK_STREAM)
+    # The event loops turn off Nagle's algorithm only where the protocol is said outright.
+    protocol = 0 if family == socket.AF_UNIX else socket.IPPROTO_TCP
+    connecting = socket.socket(family, socket.SOCK_STREAM, protocol)
     try:
         keep_from_children(connecting.fileno())
         connecting.setblocking(False)
