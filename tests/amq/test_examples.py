@@ -62,5 +62,5 @@ def test_an_example_names_a_wrong_broker(example: str) -> None:
         timeout=30,
     )
     assert ran.returncode == 1
-    assert ran.stderr.startswith("GESTALT_AMQP_URL: the broker's URL cannot be used: it does not begin with amqp://")
+    assert ran.stderr.startswith("GESTALT_AMQP_URL: the broker's URL cannot be used: ")
     assert len(ran.stderr.splitlines()) == 1

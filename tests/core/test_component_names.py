@@ -29,6 +29,7 @@ WORDS = [
     "error",
     "escalate",
     "life",
+    "report",
     "limit",
     "opening",
     "owns_current_task",
@@ -93,13 +94,13 @@ async def test_a_subclass_whose_init_calls_no_other_runs_all_the_same() -> None:
     assert component.state is State.STOPPED
 
 
-@pytest.mark.parametrize("name", ["_spawn", "_fail", "_report", "state"])
+@pytest.mark.parametrize("name", ["_spawn", "_fail", "_report_error", "state"])
 def test_what_a_component_provides_is_not_replaced_by_a_subclass(name: str) -> None:
     with pytest.raises(TypeError, match=rf"Sub must not define {name}: .* take another name"):
         type("Sub", (Base,), {name: lambda self: None})
 
 
-@pytest.mark.parametrize("name", ["_spawn", "_fail", "_report"])
+@pytest.mark.parametrize("name", ["_spawn", "_fail", "_report_error"])
 def test_what_a_component_provides_is_not_replaced_on_an_object(name: str) -> None:
     component = Base()
     with pytest.raises(AttributeError, match=rf"Base must not set {name}: .* take another name"):

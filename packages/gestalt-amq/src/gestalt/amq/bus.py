@@ -446,12 +446,12 @@ class Bus(Component):
         try:
             result: object = self._on_event(event)
         except (Exception, asyncio.CancelledError) as error:
-            self._report(error, f"{self!r}: on_event failed on {event!r}")
+            self._report_error(error, f"{self!r}: on_event failed on {event!r}")
             return
         if inspect.iscoroutine(result):
             result.close()
             wrong = TypeError("it is called and not awaited: give it a plain function")
-            self._report(wrong, f"{self!r}: on_event failed on {event!r}")
+            self._report_error(wrong, f"{self!r}: on_event failed on {event!r}")
 
 
 @dataclass(frozen=True, slots=True)

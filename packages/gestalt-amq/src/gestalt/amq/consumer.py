@@ -172,7 +172,7 @@ class Consumer(Component, Generic[S]):
         def ended(task: asyncio.Task[None]) -> None:
             if task.cancelled() and self.state in (State.STARTING, State.RUNNING):
                 cancelled = asyncio.CancelledError(f"task {task.get_name()!r} was cancelled")
-                self._report(cancelled, f"{self!r}: {cancelled}, and is made again")
+                self._report_error(cancelled, f"{self!r}: {cancelled}, and is made again")
                 # Not at once: an event loop that ends cancels all tasks, and wants no new ones.
                 asyncio.get_running_loop().call_later(AGAIN, again)
 
@@ -198,7 +198,7 @@ class Consumer(Component, Generic[S]):
                 reason = await asyncio.shield(session.ended)
                 self._session = None
                 if not session.link.lost.done():
-                    self._report(reason, f"{self!r}: the broker ended the consumer")
+                    self._report_error(reason, f"{self!r}: the broker ended the consumer")
                     await session.close()
                     await asyncio.sleep(delays.next())
             link = await self._supervisor.wait_link(answering=True)
@@ -209,5 +209,5 @@ class Consumer(Component, Generic[S]):
                 if not link.lost.done():
                     await asyncio.sleep(delays.next())
             except Exception as error:
-                self._report(error, f"{self!r} cannot consume, and tries again")
+                self._report_error(error, f"{self!r} cannot consume, and tries again")
                 await asyncio.sleep(delays.next())

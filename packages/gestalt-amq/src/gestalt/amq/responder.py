@@ -91,7 +91,7 @@ class Responder(Consumer[_Session]):
             self.instance,
             self._channel,
             send_traceback=serving.send_traceback,
-            report=lambda error, text: self._report(error, f"{called}: {text}"),
+            report=lambda error, text: self._report_error(error, f"{called}: {text}"),
         )
         self._worker = Worker(
             called,

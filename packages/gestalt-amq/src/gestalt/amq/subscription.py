@@ -104,7 +104,7 @@ class Subscription(Consumer[Consumption]):
             mover,
             self.stats,
             spawn=self._spawn,
-            report=self._report,
+            report=self._report_error,
             resume=self._take,
         )
         # What was delivered and not begun, each with the session that it came by.

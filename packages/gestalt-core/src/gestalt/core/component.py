@@ -29,8 +29,8 @@ class Component:
     it closes. It uses `_spawn` for its tasks, so that each has an owner: an exception in one of
     them fails the component, and reaches whoever waits in `wait_stopped`, else the event loop's
     exception handler. `_fail` does the same for an error that it found by other means, and
-    `_report` tells of one that it survives. No other name is taken: what a component needs for
-    itself is out of its subclasses' way.
+    `_report_error` tells of one that it survives. No other name is taken: what a component needs
+    for itself is out of its subclasses' way.
 
     Where there are many of a kind, whose `_open` and `_close` wait for nothing and whose `_drain`
     has only its tasks to wait for, `class Kind(Component, at_once=True)` spares the tasks in which
@@ -229,7 +229,9 @@ class Component:
         self.__begin_end()
 
     @final
-    def _report(self, error: BaseException, message: str, *, level: int = logging.ERROR) -> None:
+    def _report_error(
+        self, error: BaseException, message: str, *, level: int = logging.ERROR
+    ) -> None:
         """Tell of an error that the component survives: it is logged and counted.
 
         Of errors of one kind, a few lines a second are logged. None of them reaches the event
@@ -403,7 +405,7 @@ class _Provided:
         )
 
 
-_PROVIDED = {"_spawn", "_fail", "_report", "state"}
+_PROVIDED = {"_spawn", "_fail", "_report_error", "state"}
 _FILLED_IN = {"_open", "_drain", "_close", "start", "stop", "wait_stopped"}
 
 for _name in _PROVIDED - {"state"}:

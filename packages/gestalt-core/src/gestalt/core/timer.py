@@ -319,18 +319,18 @@ class Timer(Component, at_once=True):
         if self._on_error == "stop":
             self._fail(error)
         elif self._on_error == "continue":
-            self._report(error, f"{self!r}: a call failed")
+            self._report_error(error, f"{self!r}: a call failed")
         else:
             try:
                 result: object = self._on_error(error)
             except Exception as second:
-                self._report(second, f"{self!r}: on_error failed for {type(error).__name__}")
+                self._report_error(second, f"{self!r}: on_error failed for {type(error).__name__}")
                 return
             if inspect.iscoroutine(result):
                 result.close()
                 wrong = TypeError("on_error must be a plain function, it returned a coroutine")
                 wrong.__cause__ = error
-                self._report(wrong, f"{self!r}: on_error failed for {type(error).__name__}")
+                self._report_error(wrong, f"{self!r}: on_error failed for {type(error).__name__}")
 
     def _stop_after_last_call(self) -> None:
         if self._times is not None and self.stats.fired >= self._times:

@@ -141,7 +141,7 @@ class DatagramEndpoint(Component):
         self._bind_to = None if address is None else Address.parse(address, ("udp",))
         self._peer = None if peer is None else Address.parse(peer, ("udp",))
         self._on_message = on_message
-        self._reporting = Reporting(self, on_error, report=self._report, spawn=self._spawn)
+        self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
         self._concurrency = concurrency
         self._backlog_limit = backlog
         self._overflow: Overflow = overflow

@@ -77,7 +77,7 @@ class StreamEndpoint(Component):
             self.dispatcher = HandlerDispatcher(self, on_message, concurrency)
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
-        self.reporting = Reporting(self, on_error, report=self._report, spawn=self._spawn)
+        self.reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
         self.pace: Pace
         self.room = Room(limits.receive_buffer, getattr(wire.framing, "max_size", None))
         self._next_peer_id = itertools.count(1).__next__

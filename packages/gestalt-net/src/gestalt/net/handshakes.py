@@ -75,7 +75,7 @@ class Handshakes:
             if context is None:
                 # It was reset before it came up.
                 server.stats.refused += 1
-                server._report(error, f"{server!r} cannot take the connection of {address}")
+                server._report_error(error, f"{server!r} cannot take the connection of {address}")
                 return
             server.stats.handshakes_failed += 1
             failure = HandshakeFailed(

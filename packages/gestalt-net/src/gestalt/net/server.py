@@ -265,7 +265,7 @@ class StreamServer(StreamEndpoint):
                 if inode(path) == ours:
                     Path(path).unlink()
             except OSError as error:
-                self._report(error, f"{self!r} cannot remove its socket's file")
+                self._report_error(error, f"{self!r} cannot remove its socket's file")
         if self._listener is not None:
             self._listener.close()
             self._listener = None
