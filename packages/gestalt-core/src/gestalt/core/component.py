@@ -145,7 +145,7 @@ class Component:
             Exception: what went wrong while draining or closing; all was released nevertheless.
         """
         life = self.__life
-        from_within = life in within.get()
+        from_within = life.ref in within.get()
         if self.__at_once and life.state is State.RUNNING and not (life.tasks or from_within):
             self.__end_at_once()
         else:
@@ -285,7 +285,7 @@ class Component:
             life.deadline = asyncio.get_running_loop().time() + patience
             # Within itself alone: it waits for the components inside it, whoever asked for that.
             context = contextvars.copy_context()
-            context.run(within.set, (life,))
+            context.run(within.set, (life.ref,))
             life.ending = make_task(self.__end(drain), f"{self.name} stop", context)
         return life.ending
 

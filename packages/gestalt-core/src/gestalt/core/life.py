@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import enum
 import logging
+import weakref
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -27,12 +28,14 @@ class Life:
     """What a component knows of itself. An object of its own, which no name of a subclass hits."""
 
     __slots__ = (
+        "__weakref__",
         "deadline",
         "draining",
         "ending",
         "error",
         "limit",
         "opening",
+        "ref",
         "reports",
         "state",
         "stop_error",
@@ -42,6 +45,8 @@ class Life:
     )
 
     def __init__(self, cls: type) -> None:
+        # What contexts hold of it: they live on in timers that were cancelled, and the like.
+        self.ref = weakref.ref(self)
         self.state = State.NEW
         self.tasks: set[asyncio.Task[Any]] = set()
         self.waiters: set[asyncio.Future[None]] = set()
@@ -87,7 +92,7 @@ class Life:
 
 # The components within which the present code runs: in a task of theirs, or in what such a task,
 # or a callback that it registered, has begun.
-within: contextvars.ContextVar[tuple[Life, ...]] = contextvars.ContextVar(
+within: contextvars.ContextVar[tuple[weakref.ref[Life], ...]] = contextvars.ContextVar(
     "gestalt.core.within", default=()
 )
 
@@ -96,11 +101,15 @@ def inside(life: Life) -> contextvars.Context:
     """The present context, as it is within the component of `life`."""
     context = contextvars.copy_context()
     around = within.get()
-    if life not in around:
+    if life.ref not in around:
         # Without those that have ended, so that what one component starts in another stays short.
-        alive = [each for each in around if each.state not in (State.STOPPED, State.FAILED)]
-        context.run(within.set, (*alive, life))
+        alive = [each for each in around if _lives(each())]
+        context.run(within.set, (*alive, life.ref))
     return context
+
+
+def _lives(life: Life | None) -> bool:
+    return life is not None and life.state not in (State.STOPPED, State.FAILED)
 
 
 def make_task(
