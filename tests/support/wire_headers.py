@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+from gestalt.amq.address import parse
 from gestalt.amq.aiormq_link import connect
 from gestalt.amq.properties import Properties
 from gestalt.amq.tables import RawValue
@@ -45,7 +46,7 @@ async def publish_raw(
     url: str, queue: str, body: bytes, headers: dict[str, Any], **properties: Any
 ) -> None:
     """Publish to a queue, whatever the headers are."""
-    link = await connect(url, name="raw", heartbeat=0, timeout=10)
+    link = await connect(parse(url), name="raw", heartbeat=0, timeout=10)
     try:
         channel = await link.open_channel(confirms=True)
         await channel.publish(
@@ -56,4 +57,4 @@ async def publish_raw(
             mandatory=True,
         )
     finally:
-        await link.close()
+        await link.close(2.0)

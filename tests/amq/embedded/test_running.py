@@ -274,7 +274,7 @@ def test_the_command_explains_itself():
     assert "in production, use RabbitMQ" in " ".join(shown.stdout.split())
     wrong = subprocess.run([*command, "--user", "x"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
-    assert "a user is NAME:PASSWORD, not 'x'" in wrong.stderr
+    assert "a user is NAME:PASSWORD" in wrong.stderr
 
 
 def test_a_process_names_an_address_that_it_cannot_use(amqp_broker):

@@ -16,8 +16,6 @@ from .link import Channel, Link
 from .properties import Delivery
 from .supervisor import Supervisor
 
-# For ending what consumes on a link that lives, in seconds.
-CLOSE_TIMEOUT = 2.0
 # Before a task is made again that somebody has cancelled, in seconds.
 AGAIN = 0.01
 
@@ -69,17 +67,20 @@ class Session:
         return intake
 
     async def close(self) -> None:
-        """Acknowledge what is to be, and close every channel, which may have ended by itself."""
+        """Acknowledge what is to be, and close every channel, which may have ended by itself.
+
+        A broker that does not answer for a while is not waited for.
+        """
         for intake in self._intakes:
             intake.acks.flush()
-        # A broker that does not answer is about to be lost, and takes all of it along.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                for intake in self._intakes:
-                    with contextlib.suppress(AmqError):
-                        await intake.channel.close()
-                with contextlib.suppress(AmqError):
-                    await self._release()
+        await self.link.take_leave(self._leave)
+
+    async def _leave(self) -> None:
+        for intake in self._intakes:
+            with contextlib.suppress(AmqError):
+                await intake.channel.close()
+        with contextlib.suppress(AmqError):
+            await self._release()
 
     async def _release(self) -> None:
         """Take back at the broker what is this session's alone."""

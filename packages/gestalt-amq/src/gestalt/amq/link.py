@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from .errors import AmqError
@@ -233,6 +233,14 @@ class Link(ABC):
         Raises:
             LinkLost: the connection has ended.
             ChannelsExhausted: it has as many channels as the broker allows.
+        """
+
+    @abstractmethod
+    async def take_leave(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
+        """Await what closes something here, for half a second; then it goes on by itself.
+
+        Returns:
+            Its task, which ends with the link at the latest.
         """
 
     @abstractmethod
