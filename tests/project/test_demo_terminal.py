@@ -11,7 +11,7 @@ import pytest
 from demo import Demos, demos, part
 from terminal import Terminal
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 ROWS = ("CPU", "memory", "network in")
 SUMMARY = re.compile(r"sent (\d+), received (\d+), lost 0 samples")
