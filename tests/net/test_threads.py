@@ -132,6 +132,32 @@ async def test_the_ways_that_the_error_names_work(serve: Any, connect: Any, with
     assert bodies == sorted([sign * number for number in range(500) for sign in (1, -1)] * 3)
 
 
+async def test_a_send_that_is_handed_to_the_loop_from_another_thread_is_done_there(
+    serve: Any, connect: Any, within: Any
+) -> None:
+    got: asyncio.Queue[bytes] = asyncio.Queue()
+    server: StreamServer = await serve(lambda message: got.put_nowait(message.body), wire=WIRE)
+    client: StreamClient = await connect(server)
+    await within(client.wait_connected())
+    loop = asyncio.get_running_loop()
+
+    async with (
+        DatagramEndpoint(
+            "udp://127.0.0.1:0", WIRE, on_message=lambda message: got.put_nowait(message.body)
+        ) as receiver,
+        DatagramEndpoint(None, WIRE, peer=receiver.address) as sender,
+    ):
+
+        def sensor() -> None:
+            for number in range(200):
+                asyncio.run_coroutine_threadsafe(client.send(b"%d" % number), loop).result(10)
+                asyncio.run_coroutine_threadsafe(sender.send(b"%d" % -number), loop).result(10)
+
+        await within(asyncio.to_thread(sensor))
+        bodies = sorted([int(await within(got.get())) for _ in range(400)])
+    assert bodies == sorted([sign * number for number in range(200) for sign in (1, -1)])
+
+
 async def test_threads_that_send_all_the_same_lose_and_double_nothing(
     serve: Any, connect: Any, within: Any
 ) -> None:

@@ -26,6 +26,6 @@ def check_thread(loop: asyncio.AbstractEventLoop, what: object) -> None:
         raise WrongThread(
             f"{what} belongs to an event loop in another thread, and nothing was done. From "
             "here, call loop.call_soon_threadsafe(function, ...) for a plain function such as "
-            "send_nowait, or asyncio.run_coroutine_threadsafe(coroutine(...), loop) for an async "
-            "function that awaits the rest"
+            "send_nowait, or asyncio.run_coroutine_threadsafe(coroutine, loop) for the coroutine "
+            "of an async one such as send"
         )

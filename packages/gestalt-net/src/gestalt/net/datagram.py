@@ -7,7 +7,7 @@ from struct import error as StructError  # noqa: N812 - the class is named in lo
 from threading import get_ident
 from typing import Any
 
-from gestalt.core import Component, Handler, StateError
+from gestalt.core import Component, Handler, StateError, WrongThread
 
 from .address import Address
 from .datagram_backlog import Backlog, Overflow, Received
@@ -205,8 +205,8 @@ class DatagramEndpoint(Component):
             DatagramTooLarge: it is larger than `max_size`, or than the network takes.
             SendFailed: the system refused it, for want of a route or by a rule.
             AddressError: `to` is no address, or not of the socket's family.
-            StateError: the endpoint is not running; WrongThread where this is not the thread of
-                its event loop.
+            StateError: the endpoint is not running; WrongThread where this is awaited in another
+                thread than that of its event loop.
             PayloadError: the framing cannot carry it.
             CodecError: the codec cannot encode it.
             OSError: the name in `to` is not known.
@@ -226,7 +226,11 @@ class DatagramEndpoint(Component):
             frame = encode(body, type_id)
         sender = self._sender
         if get_ident() != sender.thread:
-            sender.check_thread()
+            try:
+                sender.check_thread()
+            except WrongThread:
+                # As with streams: its event loop may be about to await it.
+                return self._send_there(frame, to)
         stats = self.stats
         sent = stats.sent
         if sent >= sender.pause_at:
@@ -261,6 +265,10 @@ class DatagramEndpoint(Component):
             to: whom to send them to; by default the `peer`. A name is looked up at the beginning.
         """
         return DatagramBatch(self, self._sender, to)
+
+    async def _send_there(self, frame: bytes, to: Address | str | None) -> None:
+        self._sender.check_thread()
+        await self._sender.send_after_others(frame, to)
 
     def send_nowait(
         self, body: Any, type_id: int | None = None, *, to: Address | str | None = None

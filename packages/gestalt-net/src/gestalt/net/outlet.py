@@ -4,6 +4,8 @@ from collections.abc import Callable, Coroutine
 from struct import error as StructError  # noqa: N812 - the class is named in lower case
 from typing import Any
 
+from gestalt.core import WrongThread
+
 from .sender import ACCEPTED, Sender
 
 
@@ -38,8 +40,8 @@ class Outlet:
         Raises:
             ConnectionLost: the connection is closed, or was lost while this waited.
             NotConnected: no connection of the client came up within `connect_timeout`.
-            StateError: the client is not running; WrongThread where this is not the thread of the
-                event loop.
+            StateError: the client is not running; WrongThread where this is awaited in another
+                thread than that of the event loop.
             PayloadError: the framing cannot carry it.
             CodecError: the codec cannot encode it.
             In each case, the message was not sent.
@@ -62,7 +64,11 @@ class Outlet:
             link.frames.append(frame)
             link.room -= len(frame)
             return ACCEPTED
-        return self._send_frame(frame)
+        try:
+            return self._send_frame(frame)
+        except WrongThread:
+            # The event loop may be about to await it: run_coroutine_threadsafe is called with it.
+            return self._send_there(frame)
 
     def send_nowait(self, body: Any, type_id: int | None = None) -> None:
         """Send a message now, or raise.
@@ -94,6 +100,9 @@ class Outlet:
             link.room -= len(frame)
         else:
             self._write_frame(frame)
+
+    async def _send_there(self, frame: bytes) -> None:
+        await self._send_frame(frame)
 
     def _send_frame(self, frame: bytes) -> Coroutine[Any, Any, None]:
         """Send the first frame of a turn, or one that there is no room for."""
