@@ -12,7 +12,7 @@ import pytest
 
 from demo import DEADLINE, Demos, connected, demos, part
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @pytest.fixture
@@ -193,7 +193,6 @@ def test_what_a_killed_demo_has_left_is_removed_by_the_next_query(
     assert fixture.files() == []
 
 
-@pytest.mark.slow
 def test_a_collector_that_is_killed_costs_no_sample(fixture: Demos) -> None:
     demo = fixture.start("--seconds", "4")
     part(demo.pid, "agent", connected)
@@ -204,7 +203,6 @@ def test_a_collector_that_is_killed_costs_no_sample(fixture: Demos) -> None:
     assert "The collector died 1 times" in out
 
 
-@pytest.mark.slow
 def test_an_alerter_that_is_killed_misses_no_sample(fixture: Demos) -> None:
     demo = fixture.start("--seconds", "4")
     part(demo.pid, "agent", connected)
@@ -215,7 +213,6 @@ def test_an_alerter_that_is_killed_misses_no_sample(fixture: Demos) -> None:
     assert "The alerter died 1 times" in out
 
 
-@pytest.mark.slow
 def test_no_part_outlives_a_demo_that_is_killed(fixture: Demos) -> None:
     demo = fixture.start()
     agent = psutil.Process(part(demo.pid, "agent", connected))
