@@ -95,6 +95,11 @@ def test_the_tag_is_one_field_among_the_others() -> None:
     assert codec.encode(Position(1.5)).body == b'{"type":"Position","lat":1.5,"lon":0.0}'
     assert codec.encode(Tagged(2)).body == b'{"type":"own","number":2}'
     assert codec.encode(Empty()).body == b'{"type":"Empty"}'
+
+
+def test_the_tag_is_one_field_in_msgpack_too() -> None:
+    pytest.importorskip("msgpack")
+    types = tagged(*CLASSES)
     plain = Codec("msgpack").decode(Codec("msgpack", types=types).encode(Ack(1)).body)
     assert plain == {"type": "Ack", "number": 1}
 
