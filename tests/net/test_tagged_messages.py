@@ -125,6 +125,7 @@ def test_several_types_without_a_tag_are_refused_with_the_way_to_have_them() -> 
 
 
 def test_a_newline_in_a_tagged_body_is_refused_as_in_others(types: MessageTypes) -> None:
+    pytest.importorskip("yaml")
     wire = Wire(Delimited(), Codec("yaml", types=types))
     with pytest.raises(PayloadError):
         wire.encode(Ack(1))

@@ -110,6 +110,7 @@ class AiormqLink(Link):
         self.inlet = frames.Inlet(self)
         self.reader = Reader(self.inlet, loop, (address.channel_max, address.frame_max))
         self.transport: asyncio.Transport | None = None
+        self._writer: asyncio.StreamWriter | None = None
         self.writable = asyncio.Event()
         self.writable.set()
         self._loop = loop
@@ -142,7 +143,10 @@ class AiormqLink(Link):
         transport = self.transport
         if transport is None:
             raise LinkLost("there is no connection")
-        return self.reader, asyncio.StreamWriter(transport, self._protocol, self.reader, self._loop)
+        writer = asyncio.StreamWriter(transport, self._protocol, self.reader, self._loop)
+        # Kept: one that is forgotten closes what is ours, with a warning.
+        self._writer = writer
+        return self.reader, writer
 
     async def open(self, timeout: float) -> None:
         """Connect; errors as those of `connect`."""
