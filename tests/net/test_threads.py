@@ -188,11 +188,12 @@ async def test_threads_that_send_all_the_same_lose_and_double_nothing(
 
     floods = [asyncio.to_thread(flood, name) for name in range(2)]
     running = asyncio.gather(*floods)
+    # Every turn of the loop waits until the threads give up the interpreter, 5 ms each or more.
     for number in range(20_000):
         body = b"own:%d" % number
         await client.send(body)
         accepted.append(body)
-        if not number % 50:
+        if not number % 200:
             await asyncio.sleep(0)
     stop.set()
     await within(running)
@@ -203,6 +204,29 @@ async def test_threads_that_send_all_the_same_lose_and_double_nothing(
     await client.send(b"last")
     await within(last.wait())
     assert sorted(got) == sorted(accepted)
+
+
+@pytest.mark.parametrize("size", [70_000, 900_000])
+async def test_a_thread_that_meets_the_loop_in_the_midst_of_sending_cannot_fill_its_buffer(
+    size: int, serve: Any, connect: Any, within: Any
+) -> None:
+    got: asyncio.Queue[bytes] = asyncio.Queue()
+    server = await serve(lambda message: got.put_nowait(message.body), wire=WIRE)
+    client = await connect(server)
+    await within(client.wait_connected())
+    await client.send(b"first of this turn")
+
+    def send() -> None:
+        for use in (client.send_nowait, lambda body: asyncio.run(awaiting(client.send(body)))):
+            with pytest.raises(WrongThread):
+                use(bytes(size))
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    sending.join(10)
+    await client.send(b"last of this turn")
+    assert await within(got.get()) == b"first of this turn"
+    assert await within(got.get()) == b"last of this turn"
 
 
 async def test_whatever_another_thread_asks_of_a_datagram_endpoint_is_refused(

@@ -83,9 +83,16 @@ class Sender:
         self._flushes = 0
 
     def write(self, frame: bytes) -> None:
-        """Queue a frame; the caller has looked at `full` before."""
+        """Queue a frame; the caller has looked at `full` before.
+
+        Raises:
+            WrongThread: this is not the thread of the event loop.
+        """
+        # Once per turn: looking for every frame would take an eighth of a small message's time.
+        # Another thread must not get further: `full` set beside a flush would stay set for ever.
+        self.check_thread()
         if not self.frames:
-            self.flush_soon()
+            self._loop.call_soon(self.flush)
             self.room = self.high_water
         self.frames.append(frame)
         self.room -= len(frame)
@@ -118,16 +125,6 @@ class Sender:
         if not self._blocked:
             self._blocked = True
             self._in_flight = 0
-
-    def flush_soon(self) -> None:
-        """Flush at the end of this turn of the event loop.
-
-        Raises:
-            WrongThread: this is not the thread of the event loop.
-        """
-        # Once per turn: it would be an eighth of the time that a small message takes.
-        self.check_thread()
-        self._loop.call_soon(self.flush)
 
     def write_now(self, frame: bytes) -> None:
         """Queue a frame, or raise.
