@@ -52,7 +52,7 @@ async def through_rabbitmq(run: Run) -> Measured:
 
 async def publish_and_consume(url: str, run: Run) -> Measured:
     """Keeps 500 messages in flight on one connection until the time is over."""
-    from gestalt.amq.embedded.wire import (
+    from gestalt.amq.wire import (
         PROTOCOL_HEADER,
         Decoder,
         Properties,
@@ -61,7 +61,7 @@ async def publish_and_consume(url: str, run: Run) -> Measured:
         encode_method,
         method_frame,
     )
-    from gestalt.amq.embedded.wire import methods as m
+    from gestalt.amq.wire import methods as m
 
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)

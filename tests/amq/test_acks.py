@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt.amq.acks import Acks
-from gestalt.amq.link import Channel
+from gestalt.amq.link.acks import Acks
+from gestalt.amq.link.interface import Channel
 
 
 class Recorder:

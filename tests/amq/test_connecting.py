@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gestalt.amq import ConnectError, connect
-from gestalt.amq.embedded.wire import PROTOCOL_HEADER, method_frame
-from gestalt.amq.embedded.wire.methods import ConnectionStart, ConnectionTune
+from gestalt.amq.wire import PROTOCOL_HEADER, method_frame
+from gestalt.amq.wire.methods import ConnectionStart, ConnectionTune
 from rabbitmq import RabbitMQNode
 
 START = method_frame(0, ConnectionStart(0, 9, {"key": "text"}, b"PLAIN", b"en_US"))

@@ -28,9 +28,9 @@ from gestalt.amq import (
     PublishingBlocked,
     PublishingUnblocked,
     Queue,
-    aiormq_link,
     connect,
 )
+from gestalt.amq.link import aiormq_link
 from gestalt.core import Backoff, StateError
 from proxy import Direction, Proxy
 from rabbitmq import RabbitMQNode

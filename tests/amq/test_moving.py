@@ -14,9 +14,10 @@ import pytest
 
 from callers import until
 from collector import Collector
-from gestalt.amq import Bus, BusMessage, Queue, Retry, TopologyError, connect, failures, held
+from gestalt.amq import Bus, BusMessage, Queue, Retry, TopologyError, connect
 from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.properties import Delivery, Properties
+from gestalt.amq.pubsub import failures, held
 from rabbitmq import RabbitMQNode
 
 SOON = Retry(attempts=3, delay=0.05, factor=1)

@@ -3,8 +3,8 @@
 import socket
 
 from gestalt.amq import connect
-from gestalt.amq.aiormq_link import AiormqLink
 from gestalt.amq.embedded import EmbeddedBroker
+from gestalt.amq.link.aiormq_link import AiormqLink
 
 
 async def test_a_connection_to_a_broker_sends_without_delay() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from callers import until
 from collector import Collector
-from gestalt.amq import Bus, BusMessage, Queue, connect, subscription
-from gestalt.amq.pace import AHEAD, Pace, Waiting
+from gestalt.amq import Bus, BusMessage, Queue, connect
+from gestalt.amq.pubsub import subscription
+from gestalt.amq.pubsub.pace import AHEAD, Pace, Waiting
 from rabbitmq import RabbitMQNode
 
 

@@ -20,8 +20,8 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
-from gestalt.amq.embedded.wire import method_frame
-from gestalt.amq.embedded.wire.methods import ConnectionClose
+from gestalt.amq.wire import method_frame
+from gestalt.amq.wire.methods import ConnectionClose
 from gestalt.core import Backoff
 from proxy import Proxy
 

@@ -21,10 +21,10 @@ from gestalt.amq import (
     TopologyError,
     connect,
 )
-from gestalt.amq.admission import Admission
-from gestalt.amq.clearance import MANY_ROUTES
 from gestalt.amq.embedded import EmbeddedBroker, Settings
-from gestalt.amq.exchange_keeper import HOLDS
+from gestalt.amq.link.admission import Admission
+from gestalt.amq.link.clearance import MANY_ROUTES
+from gestalt.amq.pubsub.exchange_keeper import HOLDS
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
 from rabbitmq import RabbitMQNode

@@ -19,11 +19,11 @@ from gestalt.amq import (
     Event,
     NotSent,
     OutcomeUnknown,
-    aiormq_link,
     connect,
 )
 from gestalt.amq.embedded import EmbeddedBroker, Settings, ThreadedBroker
 from gestalt.amq.keepers import MAX_IDLE
+from gestalt.amq.link import aiormq_link
 from gestalt.core import Backoff, StateError
 from rabbitmq import RabbitMQNode
 

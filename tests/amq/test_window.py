@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from gestalt.amq.window import Window
+from gestalt.amq.link.window import Window
 
 
 async def waiting(window: Window, name: str, order: list[str]) -> asyncio.Task[None]:

@@ -4,8 +4,9 @@ import contextlib
 import struct
 from collections.abc import Callable
 
-from gestalt.amq.embedded.wire import Decoder as WireDecoder
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.frames import FrameError, Inlet
+from gestalt.amq.wire import Decoder as WireDecoder
+from gestalt.amq.wire import (
     FieldError,
     WireError,
     decode_table,
@@ -13,8 +14,7 @@ from gestalt.amq.embedded.wire import (
     method_frame,
     read_properties,
 )
-from gestalt.amq.embedded.wire.methods import BasicDeliver
-from gestalt.amq.frames import FrameError, Inlet
+from gestalt.amq.wire.methods import BasicDeliver
 
 _FRAME = struct.Struct(">BHI")
 _CONTENT = struct.Struct(">HHQ")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gestalt.net import Address, Limits, Mti, StreamMessage, Wire
-from gestalt.net.dial import dial
+from gestalt.net.stream.dial import dial
 
 WIRE = Wire(Mti())
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.wire import (
     PROTOCOL_HEADER,
     Content,
     Decoder,
@@ -16,7 +16,7 @@ from gestalt.amq.embedded.wire import (
     encode_method,
     method_frame,
 )
-from gestalt.amq.embedded.wire import methods as m
+from gestalt.amq.wire import methods as m
 
 _UNASKED = (
     m.BasicDeliver,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from gestalt.amq.address import parse
-from gestalt.amq.aiormq_link import connect
+from gestalt.amq.link.address import parse
+from gestalt.amq.link.aiormq_link import connect
 from gestalt.amq.properties import Properties
 from gestalt.amq.tables import RawValue
 

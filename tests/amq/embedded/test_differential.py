@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from gestalt.amq.embedded.wire import methods as m
-from gestalt.amq.embedded.wire import read_properties
+from gestalt.amq.wire import methods as m
+from gestalt.amq.wire import read_properties
 from wire_client import ClosedError, WireClient
 
 QUEUES = st.sampled_from(["q0", "q1", "q2"])

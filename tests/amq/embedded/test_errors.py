@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from gestalt.amq.embedded.wire import methods as m
+from gestalt.amq.wire import methods as m
 from wire_client import ClosedError, WireClient
 
 QUEUE = "errors.queue"

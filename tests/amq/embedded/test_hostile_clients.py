@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gestalt.amq.embedded import Settings, ThreadedBroker
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.wire import (
     PROTOCOL_HEADER,
     Properties,
     content_frames,
@@ -16,7 +16,7 @@ from gestalt.amq.embedded.wire import (
     encode_method,
     method_frame,
 )
-from gestalt.amq.embedded.wire import methods as m
+from gestalt.amq.wire import methods as m
 from wire_client import ClosedError, WireClient
 
 HANDSHAKE = (

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gestalt.amq.embedded import Settings, ThreadedBroker
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.wire import (
     Decoder,
     Properties,
     WireError,
@@ -16,7 +16,7 @@ from gestalt.amq.embedded.wire import (
     encode_method,
     method_frame,
 )
-from gestalt.amq.embedded.wire import methods as m
+from gestalt.amq.wire import methods as m
 from wire_client import ClosedError, WireClient
 
 

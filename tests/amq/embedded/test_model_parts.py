@@ -10,7 +10,7 @@ from gestalt.amq.embedded.model.message import Entry, Message
 from gestalt.amq.embedded.model.ready import ReadyMessages
 from gestalt.amq.embedded.model.schedule import Schedule
 from gestalt.amq.embedded.model.topics import TopicPatterns
-from gestalt.amq.embedded.wire import Properties, content_header
+from gestalt.amq.wire import Properties, content_header
 
 words = st.sampled_from(["a", "b", "", "*", "#"])
 keys = st.lists(st.sampled_from(["a", "b", ""]), max_size=5).map(".".join)

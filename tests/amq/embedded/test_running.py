@@ -11,7 +11,7 @@ import time
 import pytest
 
 from gestalt.amq.embedded import EmbeddedBroker, Settings, ThreadedBroker
-from gestalt.amq.embedded.wire import methods as m
+from gestalt.amq.wire import methods as m
 from gestalt.core import State, StateError
 from wire_client import ClosedError, WireClient
 
@@ -238,7 +238,7 @@ def read_all(sock):
 
 
 def amqplain(user, password):
-    from gestalt.amq.embedded.wire import encode_table
+    from gestalt.amq.wire import encode_table
 
     return encode_table({"LOGIN": user, "PASSWORD": password})[4:]
 

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from gestalt.amq.embedded.wire import methods as m
-from gestalt.amq.embedded.wire import read_properties
+from gestalt.amq.wire import methods as m
+from gestalt.amq.wire import read_properties
 from wire_client import ClosedError
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.wire import (
     FieldError,
     decode_table,
     encode_table,

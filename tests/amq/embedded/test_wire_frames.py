@@ -9,7 +9,7 @@ from pamqp import commands
 from pamqp import frame as pamqp_frame
 from pamqp import header as pamqp_header
 
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.wire import (
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
     Content,
@@ -29,7 +29,7 @@ from gestalt.amq.embedded.wire import (
     method_frame,
     read_properties,
 )
-from gestalt.amq.embedded.wire.methods import (
+from gestalt.amq.wire.methods import (
     INDEX,
     BasicAck,
     BasicDeliver,

@@ -1,6 +1,5 @@
 """Topic publish and subscribe, and request and reply, over RabbitMQ."""
 
-from .batch import Batch
 from .bus import Bus
 from .connect import connect
 from .errors import (
@@ -27,18 +26,19 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
-from .failures import SubscriptionStats
 from .message import BusMessage
 from .outgoing import MessageOptions
-from .parking import ParkedMessage, Parking
 from .properties import Properties
-from .publisher import Publisher
-from .request import Request
-from .requester import GatheredReply, Requester
-from .responder import Responder
-from .retry import Retry
-from .service import ResponderStats, ServiceInfo
-from .subscription import Subscription
+from .pubsub.batch import Batch
+from .pubsub.failures import SubscriptionStats
+from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.publisher import Publisher
+from .pubsub.retry import Retry
+from .pubsub.subscription import Subscription
+from .requests.request import Request
+from .requests.requester import GatheredReply, Requester
+from .requests.responder import Responder
+from .requests.service import ResponderStats, ServiceInfo
 from .topology import Exchange, Queue
 
 __all__ = [

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from .connect import connect
 from .errors import AmqError
-from .parking import ParkedMessage
+from .pubsub.parking import ParkedMessage
 from .topology import Queue
 
 DEFAULT_URL = "amqp://guest:guest@localhost/"

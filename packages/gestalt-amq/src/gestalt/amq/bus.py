@@ -14,22 +14,22 @@ from gestalt.codecs import Codec
 from gestalt.core import Backoff, Component, Handler, State, StateError
 
 from . import tracing
-from .address import BrokerAddress
-from .consumer import Consumer
 from .errors import ConnectError
 from .events import Event, PublishingUnblocked
-from .keeper import ChannelKeeper
 from .keepers import Keepers
-from .link import Link
-from .mover import Mover
-from .parking import Parking
-from .publisher import Publisher
-from .reach import Ranks
-from .requester import Requester
-from .responder import Responder, Serving
-from .retry import Failing, Retry
-from .subscription import Binding, Consuming, Subscription
-from .supervisor import Supervisor
+from .link.address import BrokerAddress
+from .link.channel_keeper import ChannelKeeper
+from .link.consumer import Consumer
+from .link.interface import Link
+from .link.reach import Ranks
+from .link.supervisor import Supervisor
+from .pubsub.mover import Mover
+from .pubsub.parking import Parking
+from .pubsub.publisher import Publisher
+from .pubsub.retry import Failing, Retry
+from .pubsub.subscription import Binding, Consuming, Subscription
+from .requests.requester import Requester
+from .requests.responder import Responder, Serving
 from .topology import Exchange, Queue
 
 log = logging.getLogger("gestalt.amq")
@@ -110,7 +110,7 @@ class Bus(Component):
 
     async def _connect(self, address: BrokerAddress, purpose: str) -> Link:
         # The client library takes a while to import, and not every process connects.
-        from .aiormq_link import connect as connect_link
+        from .link.aiormq_link import connect as connect_link
 
         return await connect_link(
             address,

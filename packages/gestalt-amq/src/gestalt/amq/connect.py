@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
 
-from .address import MAX_HEARTBEAT, BrokerAddress, parse
 from .bus import Bus
 from .events import Event
+from .link.address import MAX_HEARTBEAT, BrokerAddress, parse
 
 
 def connect(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import AmqError, TopologyError
-from .link import Channel, Link
+from .link.interface import Channel, Link
 from .topology import Exchange, Queue, parking_arguments
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from gestalt.core import Backoff
 
-from .admission import Admission
-from .exchange_keeper import ExchangeKeeper
-from .keeper import ChannelKeeper, Spawn
-from .link import Channel
-from .requests_keeper import RequestsKeeper
-from .supervisor import Supervisor
+from .link.admission import Admission
+from .link.channel_keeper import ChannelKeeper, Spawn
+from .link.interface import Channel
+from .link.supervisor import Supervisor
+from .pubsub.exchange_keeper import ExchangeKeeper
+from .requests.requests_keeper import RequestsKeeper
 from .topology import Exchange
 
 # So many channels that nobody uses any more are kept for the next one who does.

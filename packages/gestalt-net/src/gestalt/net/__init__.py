@@ -1,13 +1,11 @@
 """TCP, TLS, unix and UDP endpoints that exchange typed messages."""
 
 from .address import Address
-from .client import StreamClient
-from .datagram import DatagramEndpoint
-from .datagram_batch import DatagramBatch
-from .datagram_message import DatagramMessage
-from .datagram_socket import DatagramOptions
-from .datagram_stats import DatagramStats
-from .endpoint import StreamStats
+from .datagram.batch import DatagramBatch
+from .datagram.endpoint import DatagramEndpoint
+from .datagram.message import DatagramMessage
+from .datagram.socket import DatagramOptions
+from .datagram.stats import DatagramStats
 from .errors import (
     AcceptFailed,
     AddressError,
@@ -31,10 +29,12 @@ from .errors import (
     UnknownPeer,
 )
 from .framings import Decoder, Delimited, Frame, Framing, LengthPrefix, Mti, Netstring, Raw
-from .limits import Limits
-from .message import StreamMessage
-from .peer import Peer
-from .server import StreamServer
+from .stream.client import StreamClient
+from .stream.endpoint import StreamStats
+from .stream.limits import Limits
+from .stream.message import StreamMessage
+from .stream.peer import Peer
+from .stream.server import StreamServer
 from .tls import Tls, TlsDetails
 from .wire import Wire
 

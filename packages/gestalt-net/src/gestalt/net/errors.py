@@ -31,10 +31,10 @@ from gestalt.core import GestaltError
 
 if TYPE_CHECKING:
     from .address import Address
-    from .datagram_message import DatagramMessage
+    from .datagram.message import DatagramMessage
     from .framings import Frame
-    from .message import StreamMessage
-    from .peer import Peer
+    from .stream.message import StreamMessage
+    from .stream.peer import Peer
 
 
 class NetError(GestaltError):

@@ -9,15 +9,9 @@ Not for production: it keeps everything in memory, in one process. In production
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .server import (
-        Controls,
-        EmbeddedBroker,
-        MessageInfo,
-        QueueInfo,
-        Settings,
-        ThreadedBroker,
-    )
-    from .wire import AmqpError
+    from gestalt.amq.wire import AmqpError
+
+    from .server import Controls, EmbeddedBroker, MessageInfo, QueueInfo, Settings, ThreadedBroker
 
 __all__ = [
     "AmqpError",
@@ -33,7 +27,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     # The pytest plugin is imported in every run of pytest: nothing is loaded before it is used.
     if name == "AmqpError":
-        from .wire import AmqpError
+        from gestalt.amq.wire import AmqpError
 
         return AmqpError
     if name in __all__:

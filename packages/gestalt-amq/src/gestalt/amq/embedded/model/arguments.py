@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from gestalt.amq.embedded.wire import TYPE_NAMES, AmqpError, FieldValue, Table
+from gestalt.amq.wire import TYPE_NAMES, AmqpError, FieldValue, Table
 
 _INTEGERS = frozenset({"byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort"}) | {
     "unsignedint"

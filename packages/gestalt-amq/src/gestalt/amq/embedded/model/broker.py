@@ -3,7 +3,7 @@
 import time as system_time
 from collections.abc import Callable, Iterable, Mapping
 
-from gestalt.amq.embedded.wire import AmqpError
+from gestalt.amq.wire import AmqpError
 
 from .schedule import Schedule
 from .virtualhost import VirtualHost

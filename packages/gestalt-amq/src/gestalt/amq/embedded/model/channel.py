@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable
 from secrets import token_urlsafe
 from typing import NamedTuple
 
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.wire import (
     AmqpError,
     Content,
     Long,
     deliver_prefix,
     encode_short_string,
 )
-from gestalt.amq.embedded.wire.methods import (
+from gestalt.amq.wire.methods import (
     BasicAck,
     BasicCancel,
     BasicNack,

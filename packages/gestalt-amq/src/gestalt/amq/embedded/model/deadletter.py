@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gestalt.amq.embedded.wire import FieldValue, Long, encode_value
+from gestalt.amq.wire import FieldValue, Long, encode_value
 
 from .message import Message, header_entries, with_headers
 from .queue import Queue

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from gestalt.amq.embedded.wire import AmqpError, FieldValue
-from gestalt.amq.embedded.wire.methods import (
+from gestalt.amq.wire import AmqpError, FieldValue
+from gestalt.amq.wire.methods import (
     ExchangeBind,
     ExchangeBindOk,
     ExchangeDeclare,

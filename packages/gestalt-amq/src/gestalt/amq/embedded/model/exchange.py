@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from gestalt.amq.embedded.wire import AmqpError, FieldValue
+from gestalt.amq.wire import AmqpError, FieldValue
 
 from .headers import check_match_mode, headers_match
 from .message import Message

@@ -5,7 +5,7 @@ https://www.rabbitmq.com/tutorials/amqp-concepts.html#exchange-headers
 
 from collections.abc import Mapping
 
-from gestalt.amq.embedded.wire import AmqpError, FieldValue
+from gestalt.amq.wire import AmqpError, FieldValue
 
 _MODES = ("all", "any", "all-with-x", "any-with-x")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.wire import (
     AmqpError,
     Content,
     FieldError,

@@ -7,8 +7,8 @@ texts of the errors are RabbitMQ's: clients and their tests look at them.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from gestalt.amq.embedded.wire import AmqpError
-from gestalt.amq.embedded.wire.methods import (
+from gestalt.amq.wire import AmqpError
+from gestalt.amq.wire.methods import (
     AccessRequest,
     AccessRequestOk,
     BasicAck,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from gestalt.amq.embedded.wire import FieldValue
+from gestalt.amq.wire import FieldValue
 
 from .arguments import QueueOptions
 from .consumers import Consumer, Consumers

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from gestalt.amq.embedded.wire.methods import Method
+from gestalt.amq.wire.methods import Method
 
 if TYPE_CHECKING:
     from .channel import Channel

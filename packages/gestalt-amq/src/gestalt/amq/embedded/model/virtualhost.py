@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gestalt.amq.embedded.wire import AmqpError, FieldValue
+from gestalt.amq.wire import AmqpError, FieldValue
 
 from .arguments import QueueOptions
 from .deadletter import dead_letter, without_cycles

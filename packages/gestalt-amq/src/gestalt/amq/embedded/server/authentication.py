@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gestalt.amq.embedded.wire import AmqpError, FieldError, decode_table
+from gestalt.amq.wire import AmqpError, FieldError, decode_table
 
 
 def mechanisms(certificate_name: str | None) -> bytes:

@@ -6,7 +6,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from gestalt.amq.embedded.model import BrokerModel
-from gestalt.amq.embedded.wire import AmqpError
+from gestalt.amq.wire import AmqpError
 from gestalt.core import Component, StateError
 
 from .connection import Connection

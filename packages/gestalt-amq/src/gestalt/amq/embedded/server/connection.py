@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from gestalt.amq.embedded.model import OPERATIONS, Channel, Session
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.wire import (
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
     REPLY_CODES,
@@ -17,7 +17,7 @@ from gestalt.amq.embedded.wire import (
     method_frame,
     method_numbers,
 )
-from gestalt.amq.embedded.wire.methods import (
+from gestalt.amq.wire.methods import (
     INDEX,
     BasicPublish,
     ChannelClose,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gestalt.amq.embedded.model import Queue, VirtualHost
-from gestalt.amq.embedded.wire import AmqpError, FieldValue, Properties
+from gestalt.amq.wire import AmqpError, FieldValue, Properties
 
 from .connection import Connection
 from .hub import MEMORY_REASON, Hub

@@ -12,8 +12,8 @@ connection.open        ->
 
 from collections.abc import Mapping
 
-from gestalt.amq.embedded.wire import FRAME_MIN_SIZE, AmqpError, FieldValue
-from gestalt.amq.embedded.wire.methods import (
+from gestalt.amq.wire import FRAME_MIN_SIZE, AmqpError, FieldValue
+from gestalt.amq.wire.methods import (
     ConnectionOpen,
     ConnectionStart,
     ConnectionStartOk,

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from gestalt.amq.embedded.wire import (
+from gestalt.amq.wire import (
     content_frames,
     encode_deliver,
     encode_method,
     method_frame,
 )
-from gestalt.amq.embedded.wire.methods import Method
+from gestalt.amq.wire.methods import Method
 
 if TYPE_CHECKING:
     from .connection import Connection

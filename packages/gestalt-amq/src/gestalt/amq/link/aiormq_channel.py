@@ -1,0 +1,339 @@
+"""A channel of the link on aiormq: the hot frames itself, the rest by aiormq's calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gestalt.amq import frames
+from gestalt.amq.errors import (
+    AmqError,
+    LinkLost,
+    OutcomeUnknown,
+    Refused,
+    Rejected,
+    TopologyError,
+    Unroutable,
+    Unsendable,
+)
+from gestalt.amq.properties import Delivery, Got, Properties
+
+from .interface import CHANNEL_CLOSED, Channel, Confirm
+
+if TYPE_CHECKING:
+    import aiormq.abc
+
+    from .aiormq_link import AiormqLink
+
+# The broker returns an unroutable message without its number, so the message carries it itself.
+SEQUENCE_HEADER = "x-gestalt-publish"
+
+
+class AiormqChannel(Channel):
+    """A channel by aiormq, and the sink of its hot frames."""
+
+    def __init__(
+        self,
+        link: AiormqLink,
+        channel: aiormq.abc.AbstractChannel,
+        frame_limit: int,
+        on_delivery: Callable[[Delivery], None] | None,
+        on_cancelled: Callable[[], None] | None,
+        on_returned: Callable[[Delivery], None] | None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[AmqError] = self._loop.create_future()
+        self.content: frames.PartialContent | None = None
+        self._link = link
+        self._channel = channel
+        self._number: int = channel.number
+        self.frame_limit = frame_limit
+        self._header_limit = frame_limit - frames.CONTENT_SIZE
+        self._deliver = on_delivery
+        self._cancelled = on_cancelled
+        self._returned = on_returned
+        self._sequence = 0
+        # In the order of their numbers, as the broker counts them.
+        self._unconfirmed: dict[int, Confirm] = {}
+        # What a get is answered by.
+        self._got: asyncio.Future[Got | None] | None = None
+        # Messages in a row mostly share their properties: they are encoded once.
+        self._encoded: tuple[Properties | None, bytes] = (None, b"")
+
+    # Hot
+
+    def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: Properties,
+        body: bytes,
+        *,
+        mandatory: bool = False,
+        at_once: bool = False,
+    ) -> Confirm:
+        number = self._sequence + 1
+        if mandatory:
+            headers = {**(properties.headers or {}), SEQUENCE_HEADER: number}
+            properties = replace(properties, headers=headers)
+        self.send(exchange, routing_key, properties, body, mandatory=mandatory, at_once=at_once)
+        # Whatever could not be encoded has been refused by now: the number is used up.
+        self._sequence = number
+        confirm = self._unconfirmed[number] = self._loop.create_future()
+        return confirm
+
+    def send(
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: Properties,
+        body: bytes,
+        *,
+        mandatory: bool = False,
+        at_once: bool = False,
+    ) -> None:
+        if self.closed.done():
+            raise LinkLost(str(self.closed.result()))
+        if properties is self._encoded[0]:
+            encoded = self._encoded[1]
+        else:
+            encoded = frames.encode_properties(properties)
+            if len(encoded) > self._header_limit:
+                raise Unsendable(
+                    f"properties and headers take {len(encoded)} bytes, and the broker ends the "
+                    f"connection of one who sends more than {self._header_limit}"
+                )
+            self._encoded = (properties, encoded)
+        method = frames.publish_method(self._number, exchange, routing_key, mandatory)
+        parts = frames.content(self._number, encoded, body, self.frame_limit)
+        self._link.write([method, *parts], len(body) + 128, at_once=at_once)
+
+    def ack(self, tag: int, *, multiple: bool = False) -> None:
+        if not self.closed.done():
+            self._link.write([frames.ack(self._number, tag, multiple)], 21)
+
+    def nack(self, tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
+        if not self.closed.done():
+            self._link.write([frames.nack(self._number, tag, multiple, requeue)], 21)
+
+    @property
+    def congested(self) -> bool:
+        return not self._link.writable.is_set()
+
+    async def drain(self) -> None:
+        await self._link.writable.wait()
+
+    # What the inlet tells
+
+    def on_delivery(self, delivery: Delivery) -> None:
+        if self._deliver is not None:
+            self._deliver(delivery)
+
+    def on_confirm(self, tag: int, multiple: bool, accepted: bool) -> None:
+        unconfirmed = self._unconfirmed
+        if not multiple:
+            self._settle(unconfirmed.pop(tag, None), accepted)
+            return
+        while unconfirmed:
+            first = next(iter(unconfirmed))
+            if tag and first > tag:  # 0 means all of them
+                break
+            self._settle(unconfirmed.pop(first), accepted)
+
+    def on_returned(self, code: int, text: str, delivery: Delivery) -> None:
+        if self._returned is not None:
+            self._returned(delivery)
+            return
+        number = (delivery.properties.headers or {}).get(SEQUENCE_HEADER)
+        # The acknowledgement that follows finds it settled.
+        confirm = self._unconfirmed.get(number) if isinstance(number, int) else None
+        if confirm is not None and not confirm.done():
+            where = f"exchange {delivery.exchange!r}, routing key {delivery.routing_key!r}"
+            confirm.set_exception(Unroutable(f"no queue takes it: {where} ({code} {text})"))
+
+    def on_got(self, delivery: Got | None) -> None:
+        if self._got is not None and not self._got.done():
+            self._got.set_result(delivery)
+
+    @staticmethod
+    def _settle(confirm: Confirm | None, accepted: bool) -> None:
+        if confirm is None or confirm.done():
+            return
+        if accepted:
+            confirm.set_result(None)
+        else:
+            confirm.set_exception(Rejected("the broker did not take it: a queue is full or failed"))
+
+    def on_cancelled(self) -> None:
+        if self._cancelled is not None:
+            self._cancelled()
+
+    def on_closed(self, code: int, text: str, *, by_publish: bool) -> None:
+        if by_publish:
+            self._blame(code, text)
+        self.end(TopologyError(CHANNEL_CLOSED + text, code))
+
+    def _blame(self, code: int, text: str) -> None:
+        """Settle the publish that was refused, where it is certain which one that was."""
+        open_ones = [each for each in self._unconfirmed.values() if not _answered(each)]
+        if len(open_ones) == 1 and not open_ones[0].done():
+            open_ones[0].set_exception(Refused(f"the broker refused it: {text} ({code})", code))
+
+    def end(self, reason: AmqError, leaving: asyncio.Task[Any] | None = None) -> None:
+        """The channel is over: what was not confirmed will never be.
+
+        Args:
+            leaving: what the broker may still have sent until this is done is for nobody.
+        """
+        if self.closed.done():
+            return
+        self.closed.set_result(reason)
+        if leaving is None or leaving.done():
+            self._link.forget(self, self._number)
+        else:
+            self._deliver = None
+            leaving.add_done_callback(lambda _: self._link.forget(self, self._number))
+        if self._got is not None and not self._got.done():
+            self._got.set_exception(LinkLost(str(reason)))
+        unconfirmed, self._unconfirmed = self._unconfirmed, {}
+        for confirm in unconfirmed.values():
+            if not confirm.done():
+                confirm.set_exception(LinkLost(str(reason)))
+
+    # Cold
+
+    async def declare_exchange(
+        self,
+        name: str,
+        type: str,  # noqa: A002 - the protocol's own word
+        *,
+        durable: bool,
+        auto_delete: bool,
+        arguments: Mapping[str, Any],
+        passive: bool = False,
+    ) -> None:
+        await self._ask(
+            partial(
+                self._channel.exchange_declare,
+                name,
+                exchange_type=type,
+                durable=durable,
+                auto_delete=auto_delete,
+                arguments=dict(arguments),
+                passive=passive,
+            )
+        )
+
+    async def declare_queue(
+        self,
+        name: str,
+        *,
+        durable: bool = True,
+        exclusive: bool = False,
+        auto_delete: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        passive: bool = False,
+    ) -> str:
+        declared = await self._ask(
+            partial(
+                self._channel.queue_declare,
+                name,
+                durable=durable,
+                exclusive=exclusive,
+                auto_delete=auto_delete,
+                arguments=dict(arguments or {}),
+                passive=passive,
+            )
+        )
+        return str(declared.queue)
+
+    async def count(self, queue: str) -> int:
+        declared = await self._ask(partial(self._channel.queue_declare, queue, passive=True))
+        return int(declared.message_count)
+
+    async def delete_queue(self, name: str) -> None:
+        await self._ask(partial(self._channel.queue_delete, name))
+
+    async def bind(
+        self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        await self._ask(
+            partial(
+                self._channel.queue_bind,
+                queue,
+                exchange,
+                routing_key=routing_key,
+                arguments=dict(arguments),
+            )
+        )
+
+    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
+        await self._ask(partial(self._channel.queue_unbind, queue, exchange, routing_key))
+
+    async def qos(self, prefetch: int) -> None:
+        await self._ask(partial(self._channel.basic_qos, prefetch_count=prefetch))
+
+    async def consume(
+        self,
+        queue: str,
+        *,
+        exclusive: bool = False,
+        no_ack: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> str:
+        consuming = await self._ask(
+            partial(
+                self._channel.basic_consume,
+                queue,
+                _not_called,
+                exclusive=exclusive,
+                no_ack=no_ack,
+                arguments=dict(arguments or {}),
+            )
+        )
+        return str(consuming.consumer_tag)
+
+    async def cancel(self, consumer_tag: str) -> None:
+        await self._ask(partial(self._channel.basic_cancel, consumer_tag))
+
+    async def get(self, queue: str) -> Got | None:
+        delivery: Got | None = await self._ask(partial(self._get, queue))
+        return delivery
+
+    async def rollback(self) -> None:
+        await self._ask(self._channel.tx_rollback)
+
+    async def _get(self, queue: str) -> Got | None:
+        # Not by the library: it reads less of what others wrote into headers than the link does.
+        if self.closed.done():
+            raise LinkLost(str(self.closed.result()))
+        self._got = self._loop.create_future()
+        self._link.write([frames.get(self._number, queue)], 32, at_once=True)
+        try:
+            return await self._got
+        finally:
+            self._got = None
+
+    async def close(self) -> None:
+        if not self.closed.done():
+            leaving = await self._link.take_leave(self._channel.close)
+            self.end(LinkLost("the channel was closed here"), leaving)
+
+    async def _ask(self, call: Callable[[], Any]) -> Any:
+        return await self._link.ask(call, self)
+
+
+def _answered(confirm: Confirm) -> bool:
+    """Whether the broker has dealt with a publish; a caller that gave up has settled it, too."""
+    return (
+        confirm.done()
+        and not confirm.cancelled()
+        and not isinstance(confirm.exception(), OutcomeUnknown)
+    )
+
+
+async def _not_called(message: object) -> None:
+    raise AssertionError(f"a delivery went past the link: {message!r}")

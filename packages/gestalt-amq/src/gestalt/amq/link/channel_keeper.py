@@ -1,0 +1,392 @@
+"""A channel kept open on every link in turn, and what was sent by it and awaits its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from gestalt.amq.errors import AmqError, ChannelsExhausted, Refused, TopologyError
+from gestalt.amq.frames import short_string
+from gestalt.core import Backoff, StateError
+
+from .admission import Admission, Question
+from .clearance import Clearance, Ticket
+from .interface import Channel, Link
+from .supervisor import Supervisor
+
+log = logging.getLogger("gestalt.amq")
+
+# Before it is tried again to ask, where that failed on a connection that lives on, in seconds.
+PAUSE = 0.05
+
+
+class Spawn(Protocol):
+    """Runs a coroutine in a task that the bus owns."""
+
+    def __call__(
+        self, coro: Coroutine[Any, Any, None], *, name: str | None = None
+    ) -> asyncio.Task[None]: ...
+
+
+class User(Protocol):
+    """Who sends by a channel."""
+
+    def renew(self) -> None:
+        """Begin anew: what was under way is of an earlier start."""
+
+
+class ChannelKeeper(ABC):
+    """Keeps a channel, for any number of publishers or requesters that send by it.
+
+    What the broker has not been seen to take on this link is asked for before it is sent; what
+    comes meanwhile waits behind it, so that messages are sent in the order in which they came.
+
+    Args:
+        name: how it is called in messages.
+        supervisor: the connection.
+        admission: asks on that connection.
+        spawn: runs its tasks.
+        make_room: gives up channels that nobody uses; whether it helps to try again.
+        backoff: the waits before a channel is opened again on the same connection.
+
+    Attributes:
+        users: who sends by it; it is idle when nobody does any more.
+        queued: how many messages wait to be sent.
+        pending: what awaits its answer, and until when, by the loop's clock.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        supervisor: Supervisor,
+        admission: Admission,
+        spawn: Spawn,
+        make_room: Callable[[], bool],
+        backoff: Backoff,
+    ) -> None:
+        self.name = name
+        self.supervisor = supervisor
+        self.users: weakref.WeakSet[User] = weakref.WeakSet()
+        self.queued = 0
+        self.pending: dict[asyncio.Future[Any], float] = {}
+        self._spawn = spawn
+        self._make_room = make_room
+        self._delays = backoff.delays()
+        self._channel: Channel | None = None
+        self._link: Link | None = None
+        self._broken: TopologyError | ChannelsExhausted | None = None
+        self._stopped = False
+        self._tickets: set[Ticket] = set()
+        self._asking: asyncio.Task[None] | None = None
+        self._clearance = Clearance(admission, self._route, self._restore)
+        self._idle_since = 0.0
+        # What is under way is the first after a pause.
+        self._first = False
+        self._sweep: asyncio.TimerHandle | None = None
+        self._sweep_at = float("inf")
+        self.start()
+
+    # What a subclass fills in
+
+    @abstractmethod
+    async def _open_channel(self, link: Link) -> Channel:
+        """Open a channel, with all that it needs.
+
+        Raises:
+            TopologyError: the broker refuses what is declared.
+            LinkLost: the connection ended. ChannelsExhausted: it has no channel left.
+        """
+
+    @abstractmethod
+    def _expire(self, pending: asyncio.Future[Any]) -> None:
+        """End what is pending: its deadline has passed."""
+
+    @abstractmethod
+    def _route(self, question: Question) -> str:
+        """What the broker's permissions depend on, besides the user."""
+
+    @abstractmethod
+    async def _restore(self, link: Link) -> bool:
+        """Bring back what the broker did not find; whether there is anything to bring back."""
+
+    async def _worn(self, channel: Channel) -> None:
+        """Wait until the channel has ended, or had better be replaced."""
+        await self._first_of(channel, self._over)
+
+    # What a subclass uses
+
+    # How long what is known holds while nothing is under way, in seconds.
+    _holds = float("inf")
+
+    @staticmethod
+    async def _first_of(
+        channel: Channel, *events: asyncio.Event, timeout: float | None = None
+    ) -> None:
+        """Wait for the end of the channel or one of the events, for up to `timeout` seconds."""
+        waiting = [asyncio.ensure_future(event.wait()) for event in events]
+        either: set[asyncio.Future[Any]] = {channel.closed, *waiting}
+        try:
+            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
+
+    # What publishers and requesters use
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the broker blocks publishers, None when it does not."""
+        link = self.supervisor.link
+        return link.blocked if link is not None else None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a channel."""
+        return self._channel is not None
+
+    def ready_now(self, route: str, size: int, now: float) -> Channel | None:
+        """The channel, when a message may be sent by it at once."""
+        channel = self.usable()
+        if (
+            channel is None
+            or self.queued
+            or size > self._clearance.size
+            or not (self._clearance.all_routes or route in self._clearance.routes)
+            or channel.congested
+            or self._doubtful(now)
+        ):
+            return None
+        return channel
+
+    def queue(self, question: Question) -> Ticket:
+        """Have a message wait for its turn; `leave` is to follow.
+
+        Raises:
+            Unsendable: the routing key or the user is none that AMQP can carry.
+        """
+        short_string(question.routing_key, "routing_key")
+        if question.user_id is not None:
+            short_string(question.user_id, "user_id")
+        ticket = Ticket(question)
+        self._tickets.add(ticket)
+        self.queued += 1
+        return ticket
+
+    def leave(self, ticket: Ticket) -> None:
+        """A message has been sent, or given up."""
+        self._tickets.discard(ticket)
+        self.queued -= 1
+
+    async def ready(self, ticket: Ticket) -> Channel:
+        """Wait for the turn of a message, and return the channel that takes it now.
+
+        Raises:
+            Refused: the broker would refuse it.
+            ChannelsExhausted: there is no channel for it.
+            TopologyError: the broker refuses what is declared.
+            StateError: the bus is not running.
+        """
+        async with self._turn:
+            while True:
+                channel = self.usable()
+                if ticket.refused is not None:
+                    raise _copied(ticket.refused)
+                if channel is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+                elif channel.congested:
+                    await channel.drain()
+                elif not self._takes(ticket.question):
+                    await self._ask()
+                else:
+                    return channel
+
+    def usable(self) -> Channel | None:
+        """The channel, when the broker takes messages on it; raises as `ready` does."""
+        if self._stopped:
+            raise StateError("the bus is not running: nothing can be sent")
+        if self._broken is not None:
+            raise _copied(self._broken)
+        if self._channel is None or self._channel.closed.done() or self.blocked:
+            return None
+        return self._channel
+
+    def hold(self, pending: asyncio.Future[Any], deadline: float) -> None:
+        """Count it as pending until `settle`; it is ended when its deadline passes."""
+        self.pending[pending] = deadline
+        if deadline < self._sweep_at:
+            self._sweep_from(deadline)
+
+    def settle(self, pending: asyncio.Future[Any]) -> bool:
+        """It is done; False when it was of an earlier start."""
+        if self.pending.pop(pending, None) is None:
+            return False
+        if not self.pending:
+            self._idle_since = asyncio.get_running_loop().time()
+            self._settled.set()
+        if self._first and _succeeded(pending):
+            self._first = False
+        return True
+
+    # What the broker takes
+
+    def _takes(self, question: Question) -> bool:
+        now = asyncio.get_running_loop().time()
+        return self._clearance.covers(question) and not self._doubtful(now)
+
+    def _doubtful(self, now: float) -> bool:
+        """Whether what is known may hold no more.
+
+        After a pause the first message goes by itself: if it is refused, it is certainly that one.
+        What comes before its answer has the broker asked.
+        """
+        if not self.pending:
+            self._first = now - self._idle_since > self._holds
+            return False
+        return self._first
+
+    async def _ask(self) -> None:
+        """Ask what all that wait would like to know; whoever waits here may give up meanwhile."""
+        if self._asking is None or self._asking.done():
+            self._asking = self._spawn(self._ask_broker(), name=f"ask for {self.name}")
+        await asyncio.wait({self._asking})
+
+    async def _ask_broker(self) -> None:
+        link = self._link
+        if link is None:
+            return
+        try:
+            if await self._clearance.ask(link, self._waiting, anew=self._first):
+                self._first = False
+        except (TopologyError, ChannelsExhausted) as error:
+            if isinstance(error, ChannelsExhausted) and self._make_room():
+                await asyncio.sleep(PAUSE)
+                return
+            for ticket in self._waiting():
+                ticket.refused = error
+        except AmqError:
+            # The link ended meanwhile; or the channel for asking, and it is asked again.
+            if not link.lost.done():
+                await asyncio.sleep(PAUSE)
+
+    def _waiting(self) -> list[Ticket]:
+        return [ticket for ticket in self._tickets if ticket.refused is None]
+
+    # The deadlines of what is pending: one timer for all of it
+
+    def _sweep_from(self, when: float) -> None:
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._sweep_at = when
+        self._sweep = asyncio.get_running_loop().call_at(when, self._look)
+
+    def _look(self) -> None:
+        now = asyncio.get_running_loop().time()
+        following = float("inf")
+        for pending, deadline in self.pending.items():
+            if pending.done():
+                continue
+            if deadline <= now:
+                self._expire(pending)
+            else:
+                following = min(following, deadline)
+        self._sweep = None
+        self._sweep_at = float("inf")
+        if following < self._sweep_at:
+            self._sweep_from(following)
+
+    # What the bus drives
+
+    async def run(self) -> None:
+        """Keep a channel open, on every link in turn."""
+        while not self._over.is_set():
+            link = await self.supervisor.wait_link(answering=True)
+            try:
+                channel = await self._open_channel(link)
+            except TopologyError as error:
+                self._broken = error
+                self._changed.set()
+            except ChannelsExhausted as error:
+                if not self._make_room():
+                    self._broken = error
+                    self._changed.set()
+            except AmqError:
+                # The link ended meanwhile: the supervisor brings the next one.
+                pass
+            else:
+                self._delays.connected()
+                self._broken = None
+                if link is not self._link:
+                    self._clearance.forget()
+                self._link = link
+                self._channel = channel
+                self._changed.set()
+                await self._worn(channel)
+                self._channel = None
+                if not channel.closed.done():
+                    await self.drain()
+                    with contextlib.suppress(AmqError):
+                        await channel.close()
+                    continue
+                reason = channel.closed.result()
+                if isinstance(reason, TopologyError):
+                    log.warning("%s: %s: %s", self.supervisor.name, self.name, reason)
+                    self._clearance.forget(restricted=reason.code == 403)
+            if not link.lost.done():
+                # The supervisor sees to the waits between links.
+                await asyncio.sleep(self._delays.next())
+
+    def note_change(self) -> None:
+        """The broker has begun or ceased to block: let those that wait look again."""
+        self._changed.set()
+
+    async def drain(self) -> None:
+        """Wait until everything that was sent is answered."""
+        while self.pending:
+            self._settled.clear()
+            await self._settled.wait()
+
+    def dismiss(self) -> Channel | None:
+        """Nobody sends by it any more: give up the channel, and return it."""
+        self._over.set()
+        return self._channel
+
+    def start(self) -> None:
+        """Take messages; what the bus calls when it starts, in whatever event loop that is."""
+        self._stopped = False
+        self._channel = self._link = self._broken = None
+        self.pending.clear()
+        for user in self.users:
+            user.renew()
+        self._over = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._turn = asyncio.Lock()
+
+    def stop(self) -> None:
+        """Refuse further messages, and those that wait to be sent."""
+        self._stopped = True
+        self._channel = None
+        self._changed.set()
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
+        self._sweep_at = float("inf")
+
+
+def _copied(
+    error: TopologyError | Refused | ChannelsExhausted,
+) -> TopologyError | Refused | ChannelsExhausted:
+    """The error for one of those that it is raised to, with a traceback of its own."""
+    if isinstance(error, ChannelsExhausted):
+        return ChannelsExhausted(f"{error}; nothing was sent")
+    return type(error)(str(error), error.code)
+
+
+def _succeeded(pending: asyncio.Future[Any]) -> bool:
+    return pending.done() and not pending.cancelled() and pending.exception() is None

@@ -1,0 +1,214 @@
+"""A consumer that goes on over reconnections: a session for each link in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
+from gestalt.amq.properties import Delivery
+from gestalt.core import Backoff, Component, State
+
+from .acks import Acks
+from .interface import Channel, Link
+from .supervisor import Supervisor
+
+# Before a task is made again that somebody has cancelled, in seconds.
+AGAIN = 0.01
+
+
+class Intake:
+    """A channel of a session, with its one consumer and its acknowledgements.
+
+    Attributes:
+        queue: what it consumes from.
+        consumer: the consumer's tag.
+    """
+
+    queue = ""
+    consumer = ""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.acks = Acks(channel)
+
+
+class Session:
+    """What consumes on one link, from its beginning to its end.
+
+    Attributes:
+        ended: done when any of its channels or consumers has ended; its result is the reason.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.ended: asyncio.Future[AmqError] = asyncio.get_running_loop().create_future()
+        self._intakes: list[Intake] = []
+
+    async def open(
+        self,
+        on_delivery: Callable[[Intake, Delivery], None],
+        *,
+        on_returned: Callable[[Delivery], None] | None = None,
+    ) -> Intake:
+        """Open a channel whose end is the end of the session."""
+        intake: Intake
+        channel = await self.link.open_channel(
+            on_delivery=lambda delivery: on_delivery(intake, delivery),
+            on_cancelled=self._cancelled,
+            on_returned=on_returned,
+        )
+        intake = Intake(channel)
+        self._intakes.append(intake)
+        channel.closed.add_done_callback(self._channel_closed)
+        return intake
+
+    async def close(self) -> None:
+        """Acknowledge what is to be, and close every channel, which may have ended by itself.
+
+        A broker that does not answer for a while is not waited for.
+        """
+        for intake in self._intakes:
+            intake.acks.flush()
+        await self.link.take_leave(self._leave)
+
+    async def _leave(self) -> None:
+        for intake in self._intakes:
+            with contextlib.suppress(AmqError):
+                await intake.channel.close()
+        with contextlib.suppress(AmqError):
+            await self._release()
+
+    async def _release(self) -> None:
+        """Take back at the broker what is this session's alone."""
+
+    def end(self, reason: AmqError) -> None:
+        """What consumes cannot go on."""
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+    def _channel_closed(self, closed: asyncio.Future[AmqError]) -> None:
+        self.end(closed.result())
+
+    def _cancelled(self) -> None:
+        """The broker cancelled the consumer, and the channel lives on."""
+        self.end(TopologyError("the broker cancelled the consumer: no queue"))
+
+
+S = TypeVar("S", bound=Session)
+
+
+class Consumer(Component, Generic[S]):
+    """Consumes on every link in turn.
+
+    Args:
+        name: how it is called in messages.
+        supervisor: the connection.
+        backoff: the waits before it consumes again on the same connection.
+        start_timeout: how long a start waits for a connection, in seconds.
+        stop_timeout: how long a stop waits for running handlers, in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        supervisor: Supervisor,
+        *,
+        backoff: Backoff,
+        start_timeout: float,
+        stop_timeout: float,
+    ) -> None:
+        super().__init__(name=name, stop_timeout=stop_timeout)
+        self._supervisor = supervisor
+        self._backoff = backoff
+        self._start_timeout = start_timeout
+        self._session: S | None = None
+
+    @property
+    def consuming(self) -> bool:
+        """Whether the broker delivers to it now."""
+        return self._session is not None and not self._session.ended.done()
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from its work, None if nothing does."""
+        return None if self.consuming else "the broker delivers nothing to it"
+
+    @abstractmethod
+    async def _consume(self, link: Link) -> S:
+        """Declare what is needed and consume, in a session that is closed if that fails.
+
+        Raises:
+            TopologyError: the broker refuses.
+            LinkLost: the link ended.
+        """
+
+    async def _open(self) -> None:
+        try:
+            async with asyncio.timeout(self._start_timeout):
+                while self._session is None:
+                    try:
+                        link = await self._supervisor.wait_link(answering=True)
+                        self._session = await self._begin(link)
+                    except LinkLost:
+                        await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise ConnectError(
+                f"{self.name} did not start within {self._start_timeout:g} s: "
+                f"{self._supervisor.trouble}"
+            ) from error
+        self._sustain(self._keep, name="keep")
+
+    async def _close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _sustain(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
+        """Run it in a task, which is made again when anybody but the consumer cancels it."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task.cancelled() and self.state in (State.STARTING, State.RUNNING):
+                cancelled = asyncio.CancelledError(f"task {task.get_name()!r} was cancelled")
+                self._report_error(cancelled, f"{self!r}: {cancelled}, and is made again")
+                # Not at once: an event loop that ends cancels all tasks, and wants no new ones.
+                asyncio.get_running_loop().call_later(AGAIN, again)
+
+        def again() -> None:
+            if self.state in (State.STARTING, State.RUNNING):
+                self._spawn(work(), name=name).add_done_callback(ended)
+
+        self._spawn(work(), name=name).add_done_callback(ended)
+
+    async def _begin(self, link: Link) -> S:
+        try:
+            return await self._consume(link)
+        except TopologyError as error:
+            raise TopologyError(f"{self.name}: {error}", error.code) from error
+
+    async def _keep(self) -> None:
+        """Consume again whenever the session ends."""
+        delays = self._backoff.delays()
+        delays.connected()
+        while True:
+            session = self._session
+            if session is not None:
+                reason = await asyncio.shield(session.ended)
+                self._session = None
+                if not session.link.lost.done():
+                    self._report_error(reason, f"{self!r}: the broker ended the consumer")
+                    await session.close()
+                    await asyncio.sleep(delays.next())
+            link = await self._supervisor.wait_link(answering=True)
+            try:
+                self._session = await self._begin(link)
+                delays.connected()
+            except LinkLost:
+                if not link.lost.done():
+                    await asyncio.sleep(delays.next())
+            except Exception as error:
+                self._report_error(error, f"{self!r} cannot consume, and tries again")
+                await asyncio.sleep(delays.next())

@@ -1,0 +1,50 @@
+"""Keeps what the client library logs of our connections from an application's log.
+
+What it logs as warnings and errors, some with tracebacks, the bus tells by itself: as events, as
+one line each, and by what it raises. The library's lines about connections that an application
+makes with it, beside the bus, stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_LOGGERS = ("aiormq", "aiormq.connection", "aiormq.channel")
+# Whether the present code is the library's, called by a link.
+_ours: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "gestalt.amq.link.interface.quiet", default=False
+)
+
+
+class _Demote(logging.Filter):
+    """Turns the lines that a link has caused into ones for debugging."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not _ours.get() or record.levelno <= logging.DEBUG:
+            return True
+        if not logging.getLogger(record.name).isEnabledFor(logging.DEBUG):
+            return False
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return True
+
+
+def install() -> None:
+    """Put the filter on the library's loggers; once for a process is enough."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        if not any(isinstance(each, _Demote) for each in logger.filters):
+            logger.addFilter(_Demote())
+
+
+async def quietly(call: Callable[[], Awaitable[T]]) -> T:
+    """Call into the library, in a task that does nothing else.
+
+    What the library starts meanwhile, such as the tasks that read and write, stays marked.
+    """
+    _ours.set(True)
+    return await call()

@@ -1,0 +1,190 @@
+"""Keeps one connection to the brokers open: failover, backoff, and word of every change."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from gestalt.amq.errors import AccessRefused, AmqError, ConnectError
+from gestalt.amq.events import (
+    Connected,
+    Disconnected,
+    Event,
+    PublishingBlocked,
+    PublishingUnblocked,
+)
+from gestalt.core import Backoff, Component, Reports, State, StateError
+
+from .address import BrokerAddress
+from .interface import Link
+
+log = logging.getLogger("gestalt.amq")
+
+# While it is in one of these, there will be a link.
+_ALIVE = (State.STARTING, State.RUNNING)
+
+Connector = Callable[[BrokerAddress], Awaitable[Link]]
+
+
+class Supervisor(Component):
+    """Holds a link to one of several brokers, and replaces it when it is lost.
+
+    Args:
+        addresses: the brokers, in the order in which they are tried. After a loss the same one
+            is tried first, then the others.
+        connector: makes a link to a broker.
+        name: how it is called in messages.
+        purpose: what the connection is for, as events have it.
+        backoff: the waits between rounds through all brokers.
+        start_timeout: how long to try for the first link, in seconds.
+        on_event: is told of every change.
+
+    Attributes:
+        link: the present link, None while there is none.
+        failure: why there is none, as far as that is known.
+        close_timeout: how long a stop waits for the broker to take leave, in seconds.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[BrokerAddress],
+        connector: Connector,
+        *,
+        name: str,
+        purpose: str,
+        backoff: Backoff,
+        start_timeout: float,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        super().__init__(name=name)
+        self.link: Link | None = None
+        self.close_timeout = 0.3
+        self._addresses = list(addresses)
+        self._connector = connector
+        self._purpose = purpose
+        self._backoff = backoff
+        self._start_timeout = start_timeout
+        self._on_event = on_event
+        self._attempts = Reports(log)
+        self._reset()
+
+    def _reset(self) -> None:
+        # An event belongs to one loop, and a start may be in another one.
+        self._changed = asyncio.Event()
+        self._delays = self._backoff.delays()
+        self._at = 0
+        self.failure: AmqError | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be sent now; what is wrong with the connection, as far as is known."""
+        if self.link is not None and self.link.blocked:
+            return f"the broker blocks publishers: {self.link.blocked}"
+        latest = f": {self.failure}" if self.failure is not None else ""
+        return f"there is no connection to a broker{latest}"
+
+    async def wait_link(self, *, answering: bool = False) -> Link:
+        """Wait until a link is up, and return it.
+
+        Args:
+            answering: wait also until the broker does not block it: what is blocked gets no
+                answers.
+
+        Raises:
+            StateError: it is not running.
+        """
+        while (
+            (link := self.link) is None
+            or link.lost.done()
+            or (answering and link.blocked is not None)
+        ):
+            if self.state not in _ALIVE:
+                raise StateError("the bus is not running: there is no connection")
+            self._changed.clear()
+            await self._changed.wait()
+        return link
+
+    async def _open(self) -> None:
+        self._reset()
+        errors: list[AmqError] = []
+        try:
+            async with asyncio.timeout(self._start_timeout):
+                link = await self._connect(errors, give_up_refused=True)
+        except TimeoutError as timeout:
+            latest = "; ".join(dict.fromkeys(map(str, errors[-len(self._addresses) :])))
+            raise ConnectError(
+                f"no broker within {self._start_timeout:g} s: {latest or 'no answer'}"
+            ) from (errors[-1] if errors else timeout)
+        self._adopt(link)
+        self._spawn(self._keep(link), name="keep")
+
+    async def _close(self) -> None:
+        link, self.link = self.link, None
+        # Whoever waits for a link is told that there will be none.
+        self._changed.set()
+        self._attempts.flush()
+        if link is not None:
+            await link.close(self.close_timeout)
+
+    async def _keep(self, link: Link) -> None:
+        try:
+            while True:
+                reason = await asyncio.shield(link.lost)
+                self.link = None
+                self.failure = reason
+                log.warning("%s: the connection to %s is lost: %s", self.name, link.place, reason)
+                self._on_event(Disconnected(self._purpose, reason))
+                await asyncio.sleep(self._delays.next())
+                link = await self._connect([], give_up_refused=False)
+                self._adopt(link)
+        except asyncio.CancelledError:
+            if self.state in _ALIVE:
+                # Nobody would connect again, and nobody would know.
+                raise StateError(f"{self!r}: its task was cancelled from outside") from None
+            raise
+
+    def _adopt(self, link: Link) -> None:
+        self._delays.connected()
+        link.on_blocked = self._blocked
+        self.link = link
+        self.failure = None
+        self._changed.set()
+        log.info("%s: the connection to %s is up", self.name, link.place)
+        self._on_event(Connected(self._purpose, link.address))
+
+    def _blocked(self, reason: str | None) -> None:
+        if reason is None:
+            self._changed.set()
+            log.info("%s: the broker blocks the connection no more", self.name)
+            self._on_event(PublishingUnblocked(self._purpose))
+        else:
+            log.warning("%s: the broker blocks the connection: %s", self.name, reason)
+            self._on_event(PublishingBlocked(self._purpose, reason))
+
+    async def _connect(self, errors: list[AmqError], *, give_up_refused: bool) -> Link:
+        """Try the brokers in turn until one lets us in."""
+        attempt = 0
+        count = len(self._addresses)
+        while True:
+            refused = 0
+            for _ in range(count):
+                attempt += 1
+                address = self._addresses[self._at]
+                try:
+                    return await self._connector(address)
+                except ConnectError as error:
+                    # Its text names the host and the port.
+                    self._attempts.log(
+                        f"{self.name}: attempt {attempt}: {error}",
+                        level=logging.WARNING,
+                        cause=(address.place, str(error)),
+                    )
+                    self.failure = error
+                    errors.append(error)
+                    del errors[:-count]
+                    refused += isinstance(error, AccessRefused)
+                    self._at = (self._at + 1) % count
+            if give_up_refused and refused == count:
+                raise errors[-1]
+            await asyncio.sleep(self._delays.next())

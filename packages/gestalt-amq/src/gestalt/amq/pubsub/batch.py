@@ -1,0 +1,87 @@
+"""Many publishes whose confirmations are awaited together."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from gestalt.amq.errors import BatchError, LinkLost, OutcomeUnknown, PublishError, Refused
+from gestalt.amq.link.interface import Confirm
+from gestalt.amq.outgoing import MessageOptions
+
+if TYPE_CHECKING:
+    from .publisher import Publisher
+
+
+def lost_after_sending(error: LinkLost) -> OutcomeUnknown:
+    """What it means for a message that was sent."""
+    return OutcomeUnknown(f"the message was sent, then the connection was lost: {error}")
+
+
+class Batch:
+    """Made by `Publisher.batch`; its own publishes return as soon as the message is sent."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._confirms: deque[Confirm] = deque()
+        self._errors: list[PublishError] = []
+
+    async def publish(
+        self,
+        body: Any,
+        routing_key: str = "",
+        *,
+        mandatory: bool | None = None,
+        timeout: float | None = None,
+        **options: Unpack[MessageOptions],
+    ) -> None:
+        """Send, and leave the confirmation to the end of the batch.
+
+        Parameters as in `Publisher.publish`. Waits only when too many messages are unconfirmed.
+
+        Raises:
+            NotSent: there was no connection until the deadline; this message was not sent.
+        """
+        encoded, properties = self._publisher.encode(body, options)
+        if self._publisher.tracing is not None:
+            properties = self._publisher.tracing.inject(properties)
+        try:
+            confirm = await self._publisher.submit(
+                encoded, properties, routing_key, mandatory, timeout
+            )
+        except Refused as error:
+            # As those that the broker does not confirm: the others of the batch go on.
+            self._errors.append(error)
+            return
+        confirms = self._confirms
+        confirms.append(confirm)
+        while confirms and confirms[0].done():
+            await self._settle(confirms.popleft())
+
+    async def _settle(self, confirm: Confirm) -> None:
+        try:
+            await confirm
+        except LinkLost as error:
+            self._errors.append(lost_after_sending(error))
+        except PublishError as error:
+            self._errors.append(error)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exc is not None:
+            # The block failed: what it sent is out of its hands, and its own error goes on.
+            for confirm in self._confirms:
+                confirm.cancel()
+            return
+        while self._confirms:
+            await self._settle(self._confirms.popleft())
+        if self._errors:
+            raise BatchError("publishes of a batch failed", self._errors)

@@ -1,0 +1,88 @@
+"""The channel by which messages are published to one exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gestalt.amq.declare import declare_exchange
+from gestalt.amq.errors import OutcomeUnknown, Refused, Rejected
+from gestalt.amq.link.admission import Admission, Question
+from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
+from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.topology import Exchange
+from gestalt.core import Backoff
+
+# How long a channel lives before a rejection makes it be replaced, in seconds.
+MIN_CHANNEL_AGE = 1.0
+# After a pause of so many seconds an exchange may have been deleted meanwhile.
+HOLDS = 1.0
+
+
+class ExchangeKeeper(ChannelKeeper):
+    """Declares an exchange on every link, and keeps a channel with confirmations.
+
+    Args:
+        exchange: to which everything is published.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        exchange: Exchange,
+        admission: Admission,
+        spawn: Spawn,
+        make_room: Callable[[], bool],
+        backoff: Backoff,
+    ) -> None:
+        self.exchange = exchange
+        self._replace = asyncio.Event()
+        super().__init__(
+            f"exchange {exchange.name!r}", supervisor, admission, spawn, make_room, backoff
+        )
+        self._by_key = exchange.type == "topic" and exchange.name != ""
+        if not self._by_key:
+            # Permissions depend on the routing key with topic exchanges only.
+            self._clearance.many_routes = 0
+        if exchange.name:
+            self._holds = HOLDS
+
+    def note_rejection(self, error: Rejected) -> None:
+        """The broker has not taken a message."""
+        if not isinstance(error, Refused):
+            self._replace.set()
+
+    async def _open_channel(self, link: Link) -> Channel:
+        channel = await link.open_channel(confirms=True)
+        await declare_exchange(channel, self.exchange)
+        return channel
+
+    def _route(self, question: Question) -> str:
+        return question.routing_key if self._by_key else ""
+
+    async def _restore(self, link: Link) -> bool:
+        if self.exchange.predeclared or not self.exchange.declare:
+            return False
+        channel = await link.open_channel()
+        await declare_exchange(channel, self.exchange)
+        await channel.close()
+        return True
+
+    def _expire(self, pending: asyncio.Future[None]) -> None:
+        why = f"the broker blocks publishers: {self.blocked}" if self.blocked else "no answer"
+        pending.set_exception(
+            OutcomeUnknown(f"the message was sent, and not confirmed in time: {why}")
+        )
+
+    async def _worn(self, channel: Channel) -> None:
+        """Wait until the channel has ended, or is to be replaced.
+
+        When a quorum queue's leader fails, RabbitMQ (seen with 3.10) rejects what comes by a
+        channel that knew it, for good, while a new channel works: a rejection costs the channel.
+        """
+        self._replace = asyncio.Event()
+        # A full queue rejects as well: not every rejection is worth a channel.
+        await self._first_of(channel, self._over, timeout=MIN_CHANNEL_AGE)
+        if not self._over.is_set():
+            await self._first_of(channel, self._over, self._replace)

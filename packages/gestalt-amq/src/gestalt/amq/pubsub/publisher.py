@@ -1,0 +1,198 @@
+"""Publishing with confirmation: returns when the broker has taken charge of the message."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Unpack
+
+from gestalt.amq.errors import LinkLost, Rejected, UnsendableType
+from gestalt.amq.link.admission import Question
+from gestalt.amq.link.interface import Channel, Confirm
+from gestalt.amq.link.outlet import Outlet
+from gestalt.amq.outgoing import MessageOptions, make_properties
+from gestalt.amq.properties import PERSISTENT, TRANSIENT, Properties
+from gestalt.amq.tables import shown
+from gestalt.amq.tracing import Tracing
+from gestalt.codecs import Codec
+
+from .batch import Batch, lost_after_sending
+from .exchange_keeper import ExchangeKeeper
+
+
+class Publisher(Outlet):
+    """Publishes to one exchange; made by `Bus.publisher`, and shared by any number of tasks.
+
+    A publish returns when the broker has confirmed it: it is stored, and replicated, as the
+    queues that took it promise. Many may be under way at once; over `max_unconfirmed` of them,
+    further ones wait. While there is no connection, publishes wait for it, up to their deadline.
+    """
+
+    def __init__(
+        self,
+        keeper: ExchangeKeeper,
+        codec: Codec,
+        *,
+        mandatory: bool,
+        persistent: bool,
+        timeout: float,
+        max_unconfirmed: int,
+        tracing: Tracing | None,
+    ) -> None:
+        if max_unconfirmed < 1:
+            raise ValueError(f"max_unconfirmed must be at least 1, got {max_unconfirmed}")
+        super().__init__(keeper, timeout=timeout, max_pending=max_unconfirmed)
+        self.exchange = keeper.exchange
+        self.codec = codec
+        self.tracing = tracing
+        self._mandatory = mandatory
+        self._delivery_mode = PERSISTENT if persistent else TRANSIENT
+        self._exchanges = keeper
+        self._common: dict[tuple[str, str | None, str | None, int | None], Properties] = {}
+
+    async def publish(
+        self,
+        body: Any,
+        routing_key: str = "",
+        *,
+        mandatory: bool | None = None,
+        timeout: float | None = None,
+        **options: Unpack[MessageOptions],
+    ) -> None:
+        """Publish, and return when the broker has confirmed it.
+
+        Args:
+            body: what to publish; the codec encodes it.
+            routing_key: what the bindings of queues are compared with.
+            mandatory: insist that some queue takes it; the publisher's own by default.
+            timeout: for all of it, in seconds; the publisher's own by default.
+            options: headers, expiration (seconds), priority and so on: see MessageOptions.
+
+        Raises:
+            Unroutable: it is mandatory, and no queue takes it.
+            Rejected: a queue is full, or could not store it.
+            Refused: the broker refuses the message itself: for want of a permission, because the
+                exchange does not exist, for its size, or for another user's `user_id`.
+            NotSent: there was no connection until the deadline; nothing was sent.
+            Blocked: as NotSent, because the broker blocks publishers.
+            OutcomeUnknown: it was sent, and the connection or the time ran out.
+            TopologyError: the broker refuses the exchange's declaration.
+            Unsendable: an option or a header cannot be sent; it is named. A ValueError, and a
+                TypeError (UnsendableType) where the type is wrong.
+            CodecError: the body cannot be encoded.
+        """
+        encoded, properties = self.encode(body, options)
+        if self.tracing is None or self.tracing.idle():
+            await self.publish_encoded(encoded, properties, routing_key, mandatory, timeout)
+            return
+        with self.tracing.publishing(self.exchange.name, routing_key, properties) as traced:
+            await self.publish_encoded(encoded, traced, routing_key, mandatory, timeout)
+
+    def batch(self) -> Batch:
+        """Publish many messages and await their confirmations together.
+
+            async with publisher.batch() as batch:
+                for reading in readings:
+                    await batch.publish(reading, reading.key)
+
+        Leaving the block waits for all confirmations, and raises BatchError when some failed.
+        """
+        return Batch(self)
+
+    def encode(self, body: Any, options: MessageOptions) -> tuple[bytes, Properties]:
+        """Encode a body, with the properties that go with it."""
+        encoded = self.codec.encode(body)
+        if options:
+            return encoded.body, make_properties(encoded, self._delivery_mode, options)
+        # Plain messages of one type share their properties, encoded once by the channel.
+        key = (encoded.content_type, encoded.content_encoding, encoded.type_name, encoded.type_id)
+        properties = self._common.get(key)
+        if properties is None:
+            properties = make_properties(encoded, self._delivery_mode, options)
+            self._common[key] = properties
+        return encoded.body, properties
+
+    async def publish_encoded(
+        self,
+        body: bytes,
+        properties: Properties,
+        routing_key: str,
+        mandatory: bool | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Publish what is encoded already; the rest is as in `publish`."""
+        now = asyncio.get_running_loop().time()
+        deadline = self._deadline(now, timeout)
+        channel = self._channel_now(body, properties, routing_key, now)
+        if channel is None:
+            channel = await self._channel_for(body, properties, routing_key, deadline)
+        confirm = self._send(channel, body, properties, routing_key, mandatory)
+        self._keeper.hold(confirm, deadline)
+        try:
+            await confirm
+        except LinkLost as error:
+            raise lost_after_sending(error) from error
+        except Rejected as error:
+            self._exchanges.note_rejection(error)
+            raise
+        finally:
+            self._done(confirm)
+
+    async def submit(
+        self,
+        body: bytes,
+        properties: Properties,
+        routing_key: str,
+        mandatory: bool | None,
+        timeout: float | None,
+    ) -> Confirm:
+        """Send as soon as it may be sent, and return what will be the answer."""
+        now = asyncio.get_running_loop().time()
+        deadline = self._deadline(now, timeout)
+        channel = self._channel_now(body, properties, routing_key, now)
+        if channel is None:
+            channel = await self._channel_for(body, properties, routing_key, deadline)
+        confirm = self._send(channel, body, properties, routing_key, mandatory)
+        self._keeper.hold(confirm, deadline)
+        confirm.add_done_callback(self._submitted)
+        return confirm
+
+    def _channel_now(
+        self, body: bytes, properties: Properties, routing_key: str, now: float
+    ) -> Channel | None:
+        if not isinstance(routing_key, str):
+            raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
+        if properties.user_id is not None:
+            return None
+        return self._ready_now(routing_key, len(body), now)
+
+    async def _channel_for(
+        self, body: bytes, properties: Properties, routing_key: str, deadline: float
+    ) -> Channel:
+        question = Question(self.exchange.name, routing_key, len(body), properties.user_id)
+        return await self._ready(deadline, question)
+
+    def _send(
+        self,
+        channel: Channel,
+        body: bytes,
+        properties: Properties,
+        routing_key: str,
+        mandatory: bool | None,
+    ) -> Confirm:
+        try:
+            return channel.publish(
+                self.exchange.name,
+                routing_key,
+                properties,
+                body,
+                mandatory=self._mandatory if mandatory is None else mandatory,
+                at_once=not self._keeper.pending,
+            )
+        except BaseException:
+            self._window.release()
+            raise
+
+    def _submitted(self, confirm: Confirm) -> None:
+        self._done(confirm)
+        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
+            self._exchanges.note_rejection(error)

@@ -1,0 +1,179 @@
+"""Requests that are sent, and await their replies: the future of each, and what fills it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from gestalt.amq.errors import DeadlineExceeded, OutcomeUnknown, RequestError
+from gestalt.amq.outgoing import checked_headers, make_properties
+from gestalt.amq.properties import TRANSIENT, Delivery, Properties
+from gestalt.codecs import Encoded
+
+from . import protocol
+
+T = TypeVar("T")
+
+
+class EncodedRequest:
+    """A request that is encoded, and may be sent several times."""
+
+    def __init__(
+        self, encoded: Encoded, deadline: float, headers: Mapping[str, Any] | None
+    ) -> None:
+        self.body = encoded.body
+        self.deadline = deadline
+        self.headers: dict[str, Any] = {**checked_headers(headers)}
+        self._encoded = encoded
+
+    def properties(self, correlation_id: str) -> Properties:
+        """The properties for sending it now."""
+        left = max(0.0, self.deadline - asyncio.get_running_loop().time())
+        left = min(left, protocol.MAX_LEFT)
+        return make_properties(
+            self._encoded,
+            TRANSIENT,
+            {
+                "correlation_id": correlation_id,
+                "reply_to": protocol.REPLY_TO,
+                "expiration": left,
+                "headers": {
+                    **self.headers,
+                    protocol.DEADLINE_HEADER: int((time.time() + left) * 1000),
+                },
+            },
+        )
+
+
+class Call(asyncio.Future[T]):
+    """A request under way; done when no further reply is awaited.
+
+    Args:
+        id: its correlation id.
+        service: whose request it is.
+
+    Attributes:
+        at_work: it was sent, and no responder has said that it is done with it.
+    """
+
+    def __init__(self, id: str, service: str) -> None:  # noqa: A002 - the protocol's own word
+        super().__init__()
+        self.id = id
+        self.service = service
+        self.at_work = False
+
+    def take(self, delivery: Delivery) -> None:
+        """Take a reply."""
+        raise NotImplementedError
+
+    def expire(self) -> None:
+        """Give up: the deadline has passed."""
+        self.set_exception(DeadlineExceeded(f"{self.service}: no reply came by the deadline"))
+
+
+class SingleCall(Call[Delivery]):
+    """Awaits one reply."""
+
+    def take(self, delivery: Delivery) -> None:
+        self.at_work = False
+        self.set_result(delivery)
+
+
+class GatherCall(Call[list[Delivery]]):
+    """Awaits `count` replies, or as many as come by the deadline."""
+
+    def __init__(self, id: str, service: str, count: int) -> None:  # noqa: A002
+        super().__init__(id, service)
+        self._count = count
+        self._replies: list[Delivery] = []
+
+    def take(self, delivery: Delivery) -> None:
+        self._replies.append(delivery)
+        if len(self._replies) == self._count:
+            self.set_result(self._replies)
+
+    def expire(self) -> None:
+        self.set_result(self._replies)
+
+
+class StreamCall(Call[None]):
+    """Takes a stream of replies, as many ahead of the reader as it has asked for.
+
+    Attributes:
+        responder: the queue of the instance that replies, once that is known.
+    """
+
+    def __init__(self, id: str, service: str, window: int) -> None:  # noqa: A002
+        super().__init__(id, service)
+        self.responder: str | None = None
+        self._window = window
+        self._items: deque[Delivery] = deque()
+        self._received = 0
+        self._taken = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self.add_done_callback(self._ended)
+
+    def take(self, delivery: Delivery) -> None:
+        headers = delivery.properties.headers or {}
+        status = headers.get(protocol.STATUS_HEADER)
+        if status == protocol.ITEM:
+            self._received += 1
+            if headers.get(protocol.ITEM_HEADER) != self._received:
+                self._lost()
+            elif len(self._items) == self._window:
+                self.set_exception(
+                    RequestError(f"{self.service}: more came than the {self._window} asked for")
+                )
+            else:
+                self.responder = delivery.properties.reply_to or self.responder
+                self._items.append(delivery)
+                self._wake()
+        elif status == protocol.END:
+            self.at_work = False
+            if headers.get(protocol.ITEM_HEADER) == self._received:
+                self.set_result(None)
+            else:
+                self._lost()
+        else:
+            # An instance abandons what another one may still be at.
+            self.at_work = status == protocol.ABANDONED
+            self.set_exception(protocol.read_error(self.service, delivery))
+
+    async def next(self) -> Delivery | None:
+        """The next item; None after the last.
+
+        Raises:
+            RequestError, OutcomeUnknown, LinkLost: the stream ended before its end.
+        """
+        while not self._items:
+            if self.done():
+                return self.result()
+            self._waiter = self.get_loop().create_future()
+            await self._waiter
+        return self._items.popleft()
+
+    def credit(self) -> int:
+        """Note that an item was used up; how many more may be asked for now, 0 for not yet."""
+        self._taken += 1
+        if self._taken * 2 < self._window:
+            return 0
+        credit, self._taken = self._taken, 0
+        return credit
+
+    def _lost(self) -> None:
+        self.set_exception(
+            OutcomeUnknown(f"{self.service}: the responder's connection was lost, and replies")
+        )
+
+    def _ended(self, call: asyncio.Future[Any]) -> None:
+        if not call.cancelled():
+            # The reader meets it after the items before it, unless it reads no more.
+            call.exception()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

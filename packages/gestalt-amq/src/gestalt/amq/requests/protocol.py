@@ -1,0 +1,165 @@
+"""What requests and replies say of themselves: queues, headers, and how errors travel.
+
+docs/amq/requests.md specifies it for those who write the other end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from gestalt.amq.errors import (
+    DeadlineExceeded,
+    NoResponder,
+    OutcomeUnknown,
+    RemoteError,
+    RequestError,
+    RequestRefused,
+)
+from gestalt.amq.properties import Delivery
+from gestalt.amq.pubsub.copies import ERROR_HEADER, MAX_REASON, REASON_HEADER
+from gestalt.amq.tables import encode_table
+from gestalt.amq.topology import Exchange
+
+REPLY_TO = "amq.rabbitmq.reply-to"
+"""Where replies go: straight to the channel that sent the request, by no queue."""
+
+REQUESTS = Exchange("gestalt.requests", type="direct")
+"""Reaches the queue that the instances of the service share that the routing key names."""
+INSTANCES = Exchange("gestalt.instances", type="direct")
+"""Reaches every instance of the service that the routing key names."""
+SERVING = Exchange("gestalt.serving", type="direct")
+"""Reaches every instance of it that is not about to stop."""
+
+DEADLINE_HEADER = "x-gestalt-deadline"
+"""Of a request: when its caller gives up, in milliseconds since the epoch."""
+IDEMPOTENT_HEADER = "x-gestalt-idempotent"
+"""Of a request: it may be worked on twice."""
+WINDOW_HEADER = "x-gestalt-window"
+"""Of a request: a stream of replies is wanted, and so many before more are asked for."""
+CONTROL_HEADER = "x-gestalt-control"
+"""Of what is no request, but about one, or about the service: one of those below."""
+STATUS_HEADER = "x-gestalt-status"
+"""Of a reply that is not simply the one value."""
+ITEM_HEADER = "x-gestalt-item"
+"""Of a reply in a stream: its number, from 1; of the end: how many there were."""
+INSTANCE_HEADER = "x-gestalt-instance"
+"""Of a reply to a request that went to every instance: which one replies."""
+DETAILS_HEADER = "x-gestalt-details"
+TRACEBACK_HEADER = "x-gestalt-traceback"
+
+PING, INFO, CANCEL, CREDIT, PROBE = "ping", "info", "cancel", "credit", "probe"
+
+ITEM, END = "item", "end"
+FAILED, REFUSED, LATE, ABANDONED, UNSERVED = "failed", "refused", "late", "abandoned", "unserved"
+
+# A header frame has at most 128 KiB with RabbitMQ, for all headers together.
+MAX_NAME = 255
+MAX_DETAILS = 32 * 1024
+MAX_TRACEBACK = 32 * 1024
+# In seconds, as a message's time to live: RabbitMQ ends the channel of whoever sends a longer one.
+MAX_LEFT = 4_000_000.0
+
+
+def request_queue(service: str) -> str:
+    """The queue of a service's requests, which its instances share."""
+    return f"{service}.requests"
+
+
+def remaining(headers: Mapping[str, Any]) -> float | None:
+    """Seconds until the caller gives up, below 0 when it has; None when it does not say."""
+    deadline = number(headers.get(DEADLINE_HEADER))
+    return None if deadline is None else deadline / 1000 - time.time()
+
+
+def number(value: object) -> int | None:
+    """A header that is a number; they are the sender's to write, and nonsense counts as nothing."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def error_headers(status: str, error: BaseException, trace: str | None) -> dict[str, Any]:
+    """The headers of a reply that is an error."""
+    headers: dict[str, Any] = {
+        STATUS_HEADER: status,
+        ERROR_HEADER: _plain(type(error).__qualname__[:MAX_NAME]),
+        REASON_HEADER: _plain(_text(error)[:MAX_REASON]),
+    }
+    if trace is not None:
+        # The end of a traceback tells most.
+        data = trace.encode("utf-8", "replace")[-MAX_TRACEBACK:]
+        headers[TRACEBACK_HEADER] = data.decode("utf-8", "ignore")
+    return headers
+
+
+def _plain(text: str) -> str:
+    """Text that can be encoded, whatever it was."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as reason:
+        return f"it has no text: {type(reason).__qualname__}"
+
+
+def name_of(error: BaseException) -> str:
+    """What an error is called in messages, whatever it is."""
+    return f"{type(error).__qualname__[:MAX_NAME]}: {_plain(_text(error)[:200])}"
+
+
+def details_of(error: BaseException) -> Mapping[str, Any] | None:
+    """The details of an error; what others mean by an attribute of that name is left alone."""
+    try:
+        details = getattr(error, "details", None)
+        return details if isinstance(details, Mapping) and details else None
+    except Exception:
+        return None
+
+
+def check_details(details: Mapping[str, Any]) -> dict[str, Any]:
+    """The details of an error, as a header.
+
+    Raises:
+        TypeError, ValueError: they cannot be carried, or are too large.
+        Exception: whatever a mapping of the application's own raises.
+    """
+    plain = dict(details)
+    size = len(encode_table(plain))
+    if size > MAX_DETAILS:
+        raise ValueError(f"details of {size} bytes are more than {MAX_DETAILS}")
+    return plain
+
+
+def is_abandoned(delivery: Delivery) -> bool:
+    """Whether a reply says that the request was begun, and not finished."""
+    return (delivery.properties.headers or {}).get(STATUS_HEADER) == ABANDONED
+
+
+def read_error(service: str, delivery: Delivery) -> RequestError | OutcomeUnknown:
+    """The error that a reply means."""
+    headers = delivery.properties.headers or {}
+    status = headers.get(STATUS_HEADER)
+    reason = str(headers.get(REASON_HEADER, "no reason given"))
+    if status == UNSERVED:
+        return NoResponder(f"{service}: the last responder has stopped")
+    if status == LATE:
+        return DeadlineExceeded(
+            f"{service}: the responder gave up at the deadline; where that seems too early, the "
+            "clocks of the two hosts differ"
+        )
+    if status == ABANDONED:
+        return OutcomeUnknown(f"{service}: the responder that had the request did not finish it")
+    if status not in (FAILED, REFUSED):
+        return RequestError(f"{service}: a reply of status {status!r} is not one of its kind")
+    remote_type = str(headers.get(ERROR_HEADER, ""))
+    details = headers.get(DETAILS_HEADER)
+    trace = headers.get(TRACEBACK_HEADER)
+    cls = RequestRefused if status == REFUSED else RemoteError
+    return cls(
+        f"{service}: {remote_type}: {reason}",
+        remote_type,
+        details if isinstance(details, Mapping) else None,
+        trace if isinstance(trace, str) else None,
+    )

@@ -1,0 +1,45 @@
+"""A request as a responder's handler gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from gestalt.amq.message import BusMessage
+from gestalt.amq.properties import Delivery
+from gestalt.core import ReplyNotPossible
+
+T = TypeVar("T")
+
+
+class Request(BusMessage[T]):
+    """A request: what its handler returns is the reply; `reply` gives it before that.
+
+    Attributes:
+        deadline: when its caller gives up, by the clock of the event loop.
+    """
+
+    __slots__ = ("_reply", "deadline")
+
+    def __init__(
+        self,
+        body: T,
+        type_id: int | None,
+        delivery: Delivery,
+        deadline: float,
+        reply: Callable[[Any], bool],
+    ) -> None:
+        super().__init__(body, type_id, delivery)
+        self.deadline = deadline
+        self._reply = reply
+
+    async def reply(self, body: Any) -> None:
+        """Send the reply now; what the handler returns is then ignored.
+
+        Raises:
+            ReplyNotPossible: it was replied to before, or asks for no reply.
+            EncodeError: the body cannot be encoded.
+            LinkLost: there is no connection now.
+        """
+        if not self._reply(body):
+            raise ReplyNotPossible(f"{self!r} was replied to before, or asks for no reply")

@@ -1,0 +1,85 @@
+"""The channel by which requests are sent, and their replies come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from gestalt.amq.declare import declare_exchange
+from gestalt.amq.errors import AmqError, LinkLost, NoResponder
+from gestalt.amq.link.admission import Admission, Question
+from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
+from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.properties import Delivery
+from gestalt.core import Backoff
+
+from . import protocol
+from .calls import Call
+
+
+class RequestsKeeper(ChannelKeeper):
+    """Keeps a channel to which replies come, and hands them to the calls that await them."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        admission: Admission,
+        spawn: Spawn,
+        make_room: Callable[[], bool],
+        backoff: Backoff,
+    ) -> None:
+        super().__init__("requests", supervisor, admission, spawn, make_room, backoff)
+        self._calls: dict[str, Call[Any]] = {}
+
+    @property
+    def channel(self) -> Channel | None:
+        """The channel, unless the broker takes nothing on it now."""
+        return None if self.blocked else self._channel
+
+    def expect(self, call: Call[Any], deadline: float) -> None:
+        """Hand the call its replies, until `settle`."""
+        self._calls[call.id] = call
+        self.hold(call, deadline)
+
+    def settle(self, pending: asyncio.Future[Any]) -> bool:
+        self._calls.pop(cast("Call[Any]", pending).id, None)
+        return super().settle(pending)
+
+    async def _open_channel(self, link: Link) -> Channel:
+        channel = await link.open_channel(on_delivery=self._take, on_returned=self._returned)
+        await declare_exchange(channel, protocol.REQUESTS)
+        await declare_exchange(channel, protocol.INSTANCES)
+        await channel.consume(protocol.REPLY_TO, no_ack=True)
+        channel.closed.add_done_callback(self._lost)
+        return channel
+
+    async def _restore(self, link: Link) -> bool:
+        channel = await link.open_channel()
+        await declare_exchange(channel, protocol.REQUESTS)
+        await declare_exchange(channel, protocol.INSTANCES)
+        await channel.close()
+        return True
+
+    def _route(self, question: Question) -> str:
+        return question.exchange
+
+    def _expire(self, pending: asyncio.Future[Any]) -> None:
+        cast("Call[Any]", pending).expire()
+
+    def _take(self, delivery: Delivery) -> None:
+        call = self._calls.get(delivery.properties.correlation_id or "")
+        # One that comes too late finds no call.
+        if call is not None and not call.done():
+            call.take(delivery)
+
+    def _returned(self, delivery: Delivery) -> None:
+        call = self._calls.get(delivery.properties.correlation_id or "")
+        if call is not None and not call.done():
+            call.set_exception(NoResponder(f"{call.service}: nobody serves it"))
+
+    def _lost(self, closed: asyncio.Future[AmqError]) -> None:
+        for call in list(self._calls.values()):
+            if not call.done():
+                call.set_exception(LinkLost(str(closed.result())))

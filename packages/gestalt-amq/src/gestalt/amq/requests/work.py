@@ -1,0 +1,78 @@
+"""A request that a responder works on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from gestalt.amq.link.consumer import Intake
+from gestalt.amq.properties import Delivery
+from gestalt.codecs import Codec
+
+from . import protocol
+
+
+class Work:
+    """A request from its delivery to its last reply.
+
+    Attributes:
+        intake: by which channel it came, and is acknowledged.
+        delivery: the request as it was delivered last.
+        deadline: when its handler is cancelled, by the loop's clock.
+        codec: for the replies: the one that the caller used.
+        cancelled: its caller has given up.
+        replied: its one reply was sent.
+        settled: it has its outcome, and is acknowledged.
+        items: how many replies of its stream were sent.
+    """
+
+    __slots__ = (
+        "_credit",
+        "_more",
+        "cancelled",
+        "codec",
+        "deadline",
+        "delivery",
+        "intake",
+        "items",
+        "replied",
+        "settled",
+        "streams",
+        "task",
+    )
+
+    def __init__(self, intake: Intake, delivery: Delivery, deadline: float, codec: Codec) -> None:
+        self.intake = intake
+        self.delivery = delivery
+        self.deadline = deadline
+        self.codec = codec
+        self.task: asyncio.Task[Any] | None = None
+        self.cancelled = False
+        self.replied = False
+        self.settled = False
+        self.items = 0
+        window = protocol.number((delivery.properties.headers or {}).get(protocol.WINDOW_HEADER))
+        self.streams = window is not None
+        self._credit = window or 0
+        self._more: asyncio.Event | None = None
+
+    @property
+    def id(self) -> str | None:
+        """The correlation id of the request."""
+        return self.delivery.properties.correlation_id
+
+    def add_credit(self, credit: int) -> None:
+        """The caller takes so many replies more."""
+        self._credit += credit
+        if self._more is not None:
+            self._more.set()
+
+    async def wait_credit(self) -> None:
+        """Wait until the caller takes a reply more."""
+        while self._credit < 1:
+            self._more = asyncio.Event()
+            await self._more.wait()
+
+    def spend_credit(self) -> None:
+        """A reply more is sent."""
+        self._credit -= 1

@@ -1,0 +1,307 @@
+"""Calls a responder's handler for each request, and sees to it that each has one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+from inspect import isawaitable
+from typing import Any, Protocol
+
+from gestalt.amq.errors import LinkLost
+from gestalt.amq.incoming import decode_body
+from gestalt.amq.link.consumer import Intake
+from gestalt.amq.properties import Delivery
+from gestalt.amq.tracing import Tracing
+from gestalt.codecs import Codec, CodecError
+from gestalt.core import Handler, HandlerNotFound, Reports
+
+from . import protocol
+from .replies import Replies, choose, describe
+from .request import Request
+from .service import ResponderStats
+from .work import Work
+
+log = logging.getLogger("gestalt.amq")
+
+
+class Spawn(Protocol):
+    """Runs a coroutine in a task that the responder owns."""
+
+    def __call__(
+        self, coro: Coroutine[Any, Any, None], *, name: str | None = None
+    ) -> asyncio.Task[None]: ...
+
+
+class Worker:
+    """Calls the handler: plain functions at once, asynchronous ones in a task for each request.
+
+    Args:
+        name: of the responder, for the log.
+        handler: of the requests.
+        codecs: what requests may be written in.
+        replies: sends the replies.
+        stats: counts what becomes of requests.
+        timeout: for an asynchronous handler, where the caller gives no earlier deadline.
+        spawn: runs an asynchronous handler.
+        on_done: is called when one is done.
+
+    Attributes:
+        running: what asynchronous handlers work on.
+        reports: the log of what went wrong, bounded.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        handler: Handler,
+        codecs: Sequence[Codec],
+        replies: Replies,
+        stats: ResponderStats,
+        *,
+        timeout: float,
+        spawn: Spawn,
+        on_done: Callable[[], None],
+        tracing: Tracing | None,
+    ) -> None:
+        self._name = name
+        self._handler = handler
+        self._codecs = codecs
+        self._replies = replies
+        self._stats = stats
+        self._timeout = timeout
+        self._spawn = spawn
+        self._on_done = on_done
+        self._tracing = tracing
+        self.running: set[Work] = set()
+        self.reports = Reports(log)
+
+    def find(self, id: str | None) -> Work | None:  # noqa: A002 - the protocol's own word
+        """What is worked on under a correlation id; nothing is by none."""
+        if id is None:
+            return None
+        return next((work for work in self.running if work.id == id), None)
+
+    def cancel(self, id: str | None) -> bool:  # noqa: A002 - the protocol's own word
+        """Cancel the handler of a request; False when there is none."""
+        work = self.find(id)
+        if work is None or work.task is None:
+            return False
+        work.cancelled = True
+        work.task.cancel()
+        return True
+
+    def begin(self, intake: Intake, delivery: Delivery) -> None:
+        """Work on a request; it is acknowledged when it has its outcome."""
+        if intake.channel.closed.done():
+            return  # it is delivered again, here or to others
+        left = protocol.remaining(delivery.properties.headers or {})
+        if left is not None and left <= 0:
+            self._stats.expired += 1
+            self._replies.status(delivery, protocol.LATE)
+        elif worked_on_before(delivery):
+            self.abandon(delivery)
+        else:
+            self._call(intake, delivery, self._timeout if left is None else left)
+            return
+        intake.acks.ack(delivery.tag)
+
+    def abandon(self, delivery: Delivery) -> None:
+        """Say that the outcome of a request is not known."""
+        self._stats.abandoned += 1
+        self._replies.status(delivery, protocol.ABANDONED)
+
+    def resume(self, intake: Intake, delivery: Delivery) -> bool:
+        """Whether a redelivered request is worked on here, and goes on by its new delivery."""
+        for work in self.running:
+            # Ids are the callers' to choose, and other callers' may be the same, or none.
+            if work.intake.channel.closed.done() and _equal(work.delivery, delivery):
+                work.intake, work.delivery = intake, delivery
+                return True
+        return False
+
+    def end_streams(self) -> None:
+        """Abandon what streams to its caller: with the connection, replies and credit were lost."""
+        for work in self.running:
+            if work.streams and work.task is not None and work.intake.channel.closed.done():
+                work.task.cancel()
+
+    def _call(self, intake: Intake, delivery: Delivery, left: float) -> None:
+        codec = choose(self._codecs, delivery.properties.content_type)
+        deadline = asyncio.get_running_loop().time() + min(left, self._timeout)
+        work = Work(intake, delivery, deadline, codec)
+        try:
+            body, type_id = decode_body(codec, delivery)
+        except CodecError as error:
+            self._refuse(work, error)
+            return
+        request = Request(body, type_id, delivery, deadline, lambda body: self._reply(work, body))
+        if self._tracing is not None and not self._tracing.unconcerned(request):
+            self._run(work, self._traced(self._tracing, work, request))
+            return
+        try:
+            result = self._handler(request)
+        except HandlerNotFound as error:
+            self._refuse(work, error)
+        except Exception as error:
+            self._failed(work, error)
+        else:
+            if isawaitable(result) or isinstance(result, AsyncIterable):
+                self._run(work, self._finish_with(work, result), result)
+            else:
+                self._finish(work, result)
+
+    # Asynchronous handlers
+
+    def _run(self, work: Work, coro: Coroutine[Any, Any, None], result: Any = None) -> None:
+        self.running.add(work)
+        task = work.task = self._spawn(self._guarded(work, coro), name=f"request {work.id}")
+        task.add_done_callback(lambda _: self._ended(work, task, coro, result))
+
+    def _ended(
+        self, work: Work, task: asyncio.Task[None], coro: Coroutine[Any, Any, None], result: Any
+    ) -> None:
+        self.running.discard(work)
+        if task.cancelled() and not work.settled:
+            # A task that is cancelled before its first step runs nothing of itself.
+            coro.close()
+            if isinstance(result, Coroutine):
+                result.close()
+            self._cancelled(work)
+        self._on_done()
+
+    def _cancelled(self, work: Work) -> None:
+        """Give its outcome to a request whose handler was not let to its end."""
+        if work.cancelled:
+            self._stats.cancelled += 1
+        else:
+            self.abandon(work.delivery)
+        self._ack(work)
+
+    async def _guarded(self, work: Work, coro: Coroutine[Any, Any, None]) -> None:
+        """Give the request its outcome, whatever becomes of the handler."""
+        try:
+            async with asyncio.timeout_at(work.deadline) as limit:
+                await coro
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # By its caller; or the responder stops, and waits no longer.
+                self._cancelled(work)
+                raise
+            self._failed(work, error)
+        except HandlerNotFound as error:
+            self._refuse(work, error)
+        except Exception as error:
+            if limit.expired() and isinstance(error, TimeoutError):
+                self._stats.expired += 1
+                self._note("is cancelled at its deadline", work, level=logging.WARNING)
+                self._replies.status(work.delivery, protocol.LATE)
+                self._ack(work)
+            else:
+                self._failed(work, error)
+
+    async def _traced(self, tracing: Tracing, work: Work, request: Request[Any]) -> None:
+        with tracing.handling(request, work.intake.queue):
+            result = self._handler(request)
+            if isawaitable(result) or isinstance(result, AsyncIterable):
+                await self._finish_with(work, result)
+            else:
+                self._finish(work, result)
+
+    async def _finish_with(self, work: Work, result: Any) -> None:
+        if isawaitable(result):
+            try:
+                value = await result
+            except Exception:
+                await self._replies.wait_connected()
+                raise
+            # A reply that is ready is kept, up to its deadline; an instance keeps no more of them
+            # than it works on requests.
+            await self._replies.wait_connected()
+            self._finish(work, value)
+        elif work.streams:
+            await self._stream(work, result)
+        else:
+            raise HandlerNotFound("the handler of this request replies by a stream: use stream()")
+
+    async def _stream(self, work: Work, items: AsyncIterable[Any]) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            if hasattr(items, "aclose"):
+                stack.push_async_callback(items.aclose)
+            await work.wait_credit()
+            async for item in items:
+                work.spend_credit()
+                channel = self._replies.item(work, item)
+                if channel.congested:
+                    await channel.drain()
+                await work.wait_credit()
+            self._replies.end(work)
+        self._stats.replied += 1
+        self._ack(work)
+
+    # Outcomes
+
+    def _reply(self, work: Work, body: Any) -> bool:
+        if work.replied or work.settled or work.delivery.properties.reply_to is None:
+            return False
+        self._replies.value(work, body)
+        work.replied = True
+        return True
+
+    def _finish(self, work: Work, result: Any) -> None:
+        if not work.replied:
+            try:
+                self._replies.value(work, result)
+            except LinkLost:
+                # Not acknowledged, it is delivered to another responder, which says so.
+                return
+            except Exception as error:
+                self._failed(work, error)
+                return
+        self._stats.replied += 1
+        self._ack(work)
+
+    def _refuse(self, work: Work, error: Exception) -> None:
+        self._stats.refused += 1
+        self._note(f"is refused: {protocol.name_of(error)}", work, level=logging.WARNING)
+        self._replies.error(work.delivery, protocol.REFUSED, error)
+        self._ack(work)
+
+    def _failed(self, work: Work, error: BaseException) -> None:
+        if isinstance(error, LinkLost) and work.intake.channel.closed.done():
+            return
+        self._stats.failed += 1
+        self._note("failed", work, error)
+        self._replies.error(work.delivery, protocol.FAILED, error)
+        self._ack(work)
+
+    def _note(
+        self,
+        what: str,
+        work: Work,
+        error: BaseException | None = None,
+        *,
+        level: int = logging.ERROR,
+    ) -> None:
+        message = f"{self._name}: {describe(work.delivery)} {what}"
+        self.reports.log(message, error, level=level, cause=None if error else what[:12])
+
+    def _ack(self, work: Work) -> None:
+        work.settled = True
+        work.intake.acks.ack(work.delivery.tag)
+
+
+def worked_on_before(delivery: Delivery) -> bool:
+    """Whether a request that must not be worked on twice may have been begun by a responder."""
+    headers = delivery.properties.headers or {}
+    return delivery.redelivered and headers.get(protocol.IDEMPOTENT_HEADER) is not True
+
+
+def _equal(one: Delivery, other: Delivery) -> bool:
+    return (
+        one.properties.correlation_id == other.properties.correlation_id
+        and one.properties.reply_to == other.properties.reply_to
+        and one.body == other.body
+    )

@@ -1,0 +1,190 @@
+"""Many datagrams for one address, which the system is given together."""
+
+import contextlib
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from gestalt.core import StateError
+from gestalt.net.address import Address
+from gestalt.net.errors import AddressError, DatagramTooLarge, SendFailed
+from gestalt.net.stream.writer import ACCEPTED
+
+from .sender import DatagramSender
+from .socket import LARGEST_IPV4, is_name
+
+if TYPE_CHECKING:
+    from .endpoint import DatagramEndpoint
+
+MOST = 64
+"""How many datagrams every Linux that has it takes at once (UDP_MAX_SEGMENTS)."""
+
+
+class DatagramBatch:
+    """Made by `DatagramEndpoint.batch`, for one task."""
+
+    __slots__ = (
+        "_encode",
+        "_endpoint",
+        "_failure",
+        "_frames",
+        "_open",
+        "_refused",
+        "_room",
+        "_sender",
+        "_size",
+        "_to",
+        "_total",
+    )
+
+    def __init__(
+        self, endpoint: "DatagramEndpoint", sender: DatagramSender, to: Address | str | None
+    ) -> None:
+        self._endpoint = endpoint
+        self._sender = sender
+        self._encode = endpoint.wire.encode
+        self._to = to
+        # What waits to be sent; how large each of them is, and how many there can be.
+        self._frames: list[bytes] = []
+        self._size = -1
+        self._room = 0
+        # Within the block, and not sending just now.
+        self._open = False
+        self._total = 0
+        self._refused = 0
+        self._failure: SendFailed | DatagramTooLarge | None = None
+
+    def send(self, body: Any, type_id: int | None = None) -> Coroutine[Any, Any, None]:
+        """Send a message with others; `await` it, which waits while the system has no room.
+
+        Args:
+            body, type_id: as in `DatagramEndpoint.send`.
+
+        Raises:
+            DatagramTooLarge: it is larger than `max_size`.
+            StateError: the endpoint is not running, or this is not within the block, or another
+                task's `send` is not done.
+            PayloadError: the framing cannot carry it.
+            CodecError: the codec cannot encode it.
+            In each case, the message was not sent.
+        """
+        frame = self._encode(body, type_id)
+        frames = self._frames
+        if len(frame) == self._size and len(frames) < self._room:
+            frames.append(frame)
+            return ACCEPTED
+        return self._send_next(frame)
+
+    async def __aenter__(self) -> Self:
+        """Look up whom the batch is for.
+
+        Raises:
+            NotConnected, AddressError, StateError, OSError: as `DatagramEndpoint.send` does.
+        """
+        try:
+            self._sender.target_of(self._to)
+        except AddressError:
+            address = Address.parse(self._to or "", ("udp",))
+            if not is_name(address.host):
+                raise
+            self._to = await self._endpoint.resolve(address)
+        self._total = self._refused = 0
+        self._failure = None
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._size = -1
+        if exc is not None:
+            self._open = False
+            # Its own error goes on.
+            with contextlib.suppress(OSError, StateError):
+                self._transmit()
+            self._frames.clear()
+            return
+        await self._flush()
+        self._open = False
+        if self._failure is not None:
+            raise SendFailed(
+                f"{self._refused} of {self._total} datagrams were not sent; the first: "
+                f"{self._failure}"
+            ) from self._failure
+
+    def _send_next(self, frame: bytes) -> Coroutine[Any, Any, None]:
+        """Send what waits, and have a frame wait that is not like the others."""
+        if not self._open:
+            raise StateError("a batch sends within its block, for one task at a time")
+        self._sender.check_thread()
+        size = len(frame)
+        if 0 < size < self._size and len(self._frames) < self._room:
+            # The last one may be smaller.
+            self._size = -1
+            self._frames.append(frame)
+            return ACCEPTED
+        self._sender.check_size(size)
+        if self._sender.others_turn:
+            return self._send_later(frame)
+        try:
+            self._transmit()
+        except OSError:
+            return self._send_later(frame)
+        self._begin(frame, size)
+        return ACCEPTED
+
+    def _begin(self, frame: bytes, size: int) -> None:
+        self._frames.append(frame)
+        self._size = size
+        self._room = min(MOST, LARGEST_IPV4 // size) if 0 < size <= self._sender.together else 1
+
+    async def _send_later(self, frame: bytes) -> None:
+        await self._flush()
+        self._begin(frame, len(frame))
+
+    async def _flush(self) -> None:
+        """Send what waits, together if that can be; where it cannot, one by one."""
+        frames = self._frames
+        sender = self._sender
+        self._open = False
+        try:
+            if sender.others_turn:
+                await sender.let_others()
+            while len(frames) > 1:
+                try:
+                    self._transmit()
+                except BlockingIOError:
+                    await sender.room()
+                except OSError as error:
+                    sender.note_refused_together(error, len(frames[0]))
+                    break
+            while frames:
+                await self._send_alone(frames[0])
+                del frames[0]
+                self._total += 1
+        finally:
+            self._open = True
+
+    def _transmit(self) -> None:
+        """Send what waits now, or raise."""
+        frames = self._frames
+        if len(frames) > 1:
+            self._sender.transmit_together(frames, self._to)
+        elif frames:
+            self._sender.transmit(frames[0], self._to)
+        self._total += len(frames)
+        frames.clear()
+
+    async def _send_alone(self, frame: bytes) -> None:
+        sender = self._sender
+        try:
+            try:
+                sender.transmit(frame, self._to)
+            except Exception as error:
+                await sender.transmit_later(frame, self._to, error)
+        except (SendFailed, DatagramTooLarge) as failure:
+            self._refused += 1
+            self._failure = self._failure or failure

@@ -1,0 +1,463 @@
+"""An endpoint for datagrams."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from struct import error as StructError  # noqa: N812 - the class is named in lower case
+from threading import get_ident
+from typing import Any
+
+from gestalt.core import Component, Handler, StateError, WrongThread
+from gestalt.net.address import Address
+from gestalt.net.errors import DatagramDropped, HandlerError, LoopNotSuitable, PeerUnreachable
+from gestalt.net.pace import Pace, Stint
+from gestalt.net.reporting import OnError, Reporting, is_sender_at_fault
+from gestalt.net.stream.writer import ACCEPTED
+from gestalt.net.wire import Wire
+
+from .backlog import Backlog, Overflow, Received
+from .batch import DatagramBatch
+from .iteration import DatagramIteration
+from .message import DatagramMessage
+from .multicast import change_membership, interface_index
+from .reader import DatagramReader
+from .sender import DatagramSender
+from .socket import (
+    LARGEST_IPV6,
+    DatagramOptions,
+    address_of,
+    largest_datagram,
+    lost_datagrams,
+    open_socket,
+    resolve,
+)
+from .stats import DatagramStats
+
+
+class DatagramEndpoint(Component):
+    """Sends and receives messages, one a datagram.
+
+        async with DatagramEndpoint("udp://0.0.0.0:9000", wire, on_message=handlers) as endpoint:
+            await endpoint.wait_stopped()
+
+        async with DatagramEndpoint(None, wire, peer="udp://gateway:9000") as endpoint:
+            await endpoint.send(Position(-34.9, 138.6))
+            async for message in endpoint:
+                ...
+
+    Datagrams may be lost, come twice or in another order: this is what UDP is. What is lost at
+    this end is counted, in `stats` and `system_drops`.
+
+    `on_message` is a plain function, which is called within the loop's read callback, or an async
+    one, whose messages are handled in order, one at a time. Without it, the application takes
+    messages by `async for`. While an asynchronous handler or the application lags, datagrams wait
+    in a backlog of bounded length; when it is full, some are dropped.
+
+    A datagram that is not exactly one frame, that the codec refuses or that no handler takes, is
+    dropped, counted, and goes to `on_error` as a DatagramDropped. An exception of a handler goes
+    there as a HandlerError, and an answer that nobody receives at the peer's address as a
+    PeerUnreachable. Without `on_error`, they go to the log, a few lines a second of each kind. None
+    of them stops the endpoint.
+
+    Stopping receives nothing any more; what waits in the backlog is handled, for up to
+    `stop_timeout`.
+
+    Args:
+        address: where to receive: `udp://host:port`. Without a host, on every interface, IPv4 and
+            IPv6; a multicast group is joined. None is any free port.
+        wire: how messages are put into datagrams.
+        on_message: takes each `DatagramMessage`.
+        peer: where `send` sends to by default. Datagrams from elsewhere are then not received,
+            unless it is a multicast group, or `broadcast` is among the options.
+        on_error: takes a DatagramDropped, a PeerUnreachable or a HandlerError. When it is an async
+            function, 100 calls may be under way; errors beyond that are counted as `unreported`,
+            and logged.
+        concurrency: how many messages an asynchronous handler may work on at a time; with more than
+            one, they are not in order.
+        backlog: how many datagrams may wait to be handled.
+        overflow: which datagram to drop when the backlog is full.
+        max_size: how many bytes a datagram may have, sent or received; by default, and at most,
+            what UDP can carry: 65,507 over IPv4, 65,527 over IPv6. What is above the network's MTU,
+            mostly 1,500 less 28 or 48, travels in pieces, and is lost when one of them is.
+        groups: multicast groups to join, their addresses only.
+        options: what the operating system is asked for.
+        name: how the endpoint is called in messages.
+        stop_timeout: how long stopping may drain, in seconds.
+
+    Raises:
+        AddressError: an address is none for datagrams.
+        ValueError: an argument is out of its range.
+    """
+
+    # Beside the dictionary of the base class: with more than 30 entries, CPython looks up what is
+    # in it, methods included, in a slower way.
+    __slots__ = (
+        "_backlog",
+        "_draining",
+        "_encode",
+        "_header",
+        "_pace",
+        "_plain",
+        "_reader",
+        "_receiving",
+        "_reporting",
+        "_sender",
+        "_watching_again",
+        "stats",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        address: str | Address | None,
+        wire: Wire,
+        *,
+        on_message: Handler | None = None,
+        peer: str | Address | None = None,
+        on_error: OnError | None = None,
+        concurrency: int = 1,
+        backlog: int = 1024,
+        overflow: Overflow = "drop-oldest",
+        max_size: int | None = None,
+        groups: Iterable[str] = (),
+        options: DatagramOptions | None = None,
+        name: str | None = None,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        super().__init__(name=name, stop_timeout=stop_timeout)
+        for what, value in (("concurrency", concurrency), ("backlog", backlog)):
+            if value < 1:
+                raise ValueError(f"{what} must be at least 1, got {value}")
+        if overflow not in ("drop-oldest", "drop-newest"):
+            raise ValueError(f'overflow must be "drop-oldest" or "drop-newest", got {overflow!r}')
+        if max_size is not None and max_size < 1:
+            raise ValueError(f"max_size must be at least 1 byte, got {max_size}")
+        self.wire = wire
+        self._encode, self._header = wire.encode, wire.header
+        # What is larger, the system refuses.
+        self._plain = wire.plain(LARGEST_IPV6)
+        self.options = options or DatagramOptions()
+        self.stats = DatagramStats()
+        self._bind_to = None if address is None else Address.parse(address, ("udp",))
+        self._peer = None if peer is None else Address.parse(peer, ("udp",))
+        self._on_message = on_message
+        self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
+        self._concurrency = concurrency
+        self._backlog_limit = backlog
+        self._overflow: Overflow = overflow
+        self._max_size = max_size
+        self._groups = tuple(groups)
+        self._address: Address | None = None
+        self._sock: socket.socket | None = None
+        self._backlog: Backlog | None = None
+        self._reader: DatagramReader | None = None
+        self._sender = DatagramSender(self)
+        self._receiving = False
+        self._draining = False
+        self._watching_again = False
+
+    # What an application uses
+
+    @property
+    def address(self) -> Address:
+        """Where the endpoint receives, or received at last; port 0 is replaced by the one it got.
+
+        Raises:
+            StateError: the endpoint was never started.
+        """
+        if self._address is None:
+            raise StateError(f"{self!r} has no address before it is started")
+        return self._address
+
+    @property
+    def peer(self) -> Address | None:
+        """Where messages go by default, as it was given."""
+        return self._peer
+
+    @property
+    def system_drops(self) -> int | None:
+        """How many datagrams the system has dropped since the start, mostly for want of room.
+
+        None on systems other than Linux.
+
+        Raises:
+            StateError: the endpoint is not running.
+        """
+        return lost_datagrams(self._open_sock())
+
+    def send(
+        self, body: Any, type_id: int | None = None, *, to: Address | str | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Send a message; `await` it, which waits as long as the system has no room for it.
+
+        It returns when the system has taken it; nobody knows whether it arrives. Cancelled while
+        it waits, it sends nothing.
+
+        Args:
+            body: what the codec of the wire takes; without a codec, bytes.
+            type_id: the message type identifier, where the framing carries one and the codec has
+                no types of its own.
+            to: whom to send it to; by default the `peer`. A name is looked up each time: use
+                `resolve` for sending often.
+
+        Raises:
+            NotConnected: there is neither `to` nor a peer.
+            DatagramTooLarge: it is larger than `max_size`, or than the network takes.
+            SendFailed: the system refused it, for want of a route or by a rule.
+            AddressError: `to` is no address, or not of the socket's family.
+            StateError: the endpoint is not running; WrongThread where this is awaited in another
+                thread than that of its event loop.
+            PayloadError: the framing cannot carry it.
+            CodecError: the codec cannot encode it.
+            OSError: the name in `to` is not known.
+            In each case, the message was not sent.
+        """
+        # What Wire.encode and DatagramSender.transmit do, where nothing is in the way. Functions
+        # are called as locals: Python 3.11 is slow to find attributes that are called but are no
+        # methods.
+        encode = self._encode
+        if type(body) is self._plain:
+            header = self._header
+            try:
+                frame = header(len(body), type_id or 0) + body
+            except StructError:
+                frame = encode(body, type_id)  # it tells what is wrong
+        else:
+            frame = encode(body, type_id)
+        sender = self._sender
+        if get_ident() != sender.thread:
+            try:
+                sender.check_thread()
+            except WrongThread:
+                # As with streams: its event loop may be about to await it.
+                return self._send_there(frame, to)
+        stats = self.stats
+        sent = stats.sent
+        if sent >= sender.pause_at:
+            return sender.send_after_others(frame, to)
+        try:
+            if to is None:
+                to_peer = sender.to_peer
+                to_peer(frame)
+            else:
+                to_address = sender.to_address
+                to_address(frame, sender.target if to is sender.last else sender.find(to))
+        except Exception as error:
+            return sender.transmit_later(frame, to, error)
+        stats.sent = sent + 1
+        return ACCEPTED
+
+    def batch(self, *, to: Address | str | None = None) -> DatagramBatch:
+        """Send many messages to one address, several times as fast where they have one size.
+
+            async with endpoint.batch() as batch:
+                for reading in readings:
+                    await batch.send(reading)
+
+        Up to 64 of one size wait for each other, and Linux takes them by one call. They leave in
+        order, the last ones at the end of the block; other sends may overtake them. A block that
+        raises sends what waits if the system has room for it at once.
+
+        Leaving the block raises SendFailed when the system refused any of them; all others were
+        sent.
+
+        Args:
+            to: whom to send them to; by default the `peer`. A name is looked up at the beginning.
+        """
+        return DatagramBatch(self, self._sender, to)
+
+    async def _send_there(self, frame: bytes, to: Address | str | None) -> None:
+        self._sender.check_thread()
+        await self._sender.send_after_others(frame, to)
+
+    def send_nowait(
+        self, body: Any, type_id: int | None = None, *, to: Address | str | None = None
+    ) -> None:
+        """Send a message now, or raise.
+
+        Raises:
+            SendBufferFull: the system has no room for it.
+            AddressError: `to` has a name for its host: see `resolve`.
+            Exception: as `send` does.
+            In each case, the message was not sent.
+        """
+        self._sender.check_thread()
+        frame = self._encode(body, type_id)
+        try:
+            self._sender.transmit(frame, to)
+        except Exception as error:
+            self._sender.transmit_now(frame, to, error)
+
+    async def resolve(self, address: str | Address) -> Address:
+        """Look up the name in `address`; return what `send` takes without another look.
+
+        Raises:
+            OSError: the name is not known, or has no address of the socket's family.
+            AddressError: it is no address for datagrams.
+            StateError: the endpoint is not running.
+        """
+        family = self._open_sock().family
+        _, name = await resolve(Address.parse(address, ("udp",)), family)
+        return address_of(name)
+
+    def join(self, group: str, interface: str | int | None = None) -> None:
+        """Receive what is sent to a multicast group, until `leave` or the end.
+
+        Args:
+            group: its address.
+            interface: the network interface, by its name or number; by default, that of the
+                options.
+
+        Raises:
+            AddressError: it is no group, not for the socket's family, or there is no such
+                interface.
+            OSError: the system refused.
+            StateError: the endpoint is not running.
+        """
+        self._change_membership(group, interface, join=True)
+
+    def leave(self, group: str, interface: str | int | None = None) -> None:
+        """Undo a `join` with the same arguments; it raises the same errors."""
+        self._change_membership(group, interface, join=False)
+
+    def __aiter__(self) -> AsyncIterator[DatagramMessage[Any]]:
+        """The messages as they come, until the endpoint stops.
+
+        Several tasks may iterate: each message goes to one of them. A read that is cancelled, such
+        as by a timeout, loses nothing, and the iteration can go on.
+
+        Raises:
+            StateError: the endpoint has `on_message`, or was never started.
+        """
+        if self._on_message is not None:
+            raise StateError(f"{self!r} gives its messages to on_message")
+        if self._backlog is None:
+            raise StateError(f"{self!r} has no messages before it is started")
+        return DatagramIteration(self._backlog, self._decoded, Stint(self._pace))
+
+    # The life of the component
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        sock, target = await open_socket(self._bind_to, self._peer, self.options)
+        largest = largest_datagram(sock.family)
+        max_size = largest if self._max_size is None else min(self._max_size, largest)
+        self._pace = Pace(loop)
+        self._backlog = Backlog(loop, self._backlog_limit, self._overflow)
+        self._reader = DatagramReader(
+            self, sock, self._backlog, self._on_message, self._concurrency, max_size, self._pace
+        )
+        try:
+            loop.add_reader(sock, self._reader.read)
+        except NotImplementedError:
+            sock.close()
+            raise LoopNotSuitable(
+                f"{self!r} cannot receive: the event loop, a {type(loop).__name__}, cannot watch "
+                "sockets (add_reader). Run it on asyncio.SelectorEventLoop, which Windows has as "
+                "well: asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)"
+            ) from None
+        self._sock = sock
+        self._sender.open(loop, sock, target, max_size)
+        self._receiving = True
+        self._address = address_of(sock.getsockname())
+        for group in self._groups:
+            self.join(group)
+
+    async def _drain(self) -> None:
+        self._stop_reading()
+        if self._reader is not None and self._reader.worker is not None:
+            self._draining = True
+            try:
+                await self._reader.worker.finish()
+            finally:
+                self._draining = False
+
+    async def _close(self) -> None:
+        self._stop_reading()
+        self._sender.close()
+        if self._backlog is not None and self._on_message is not None:
+            self.stats.abandoned += self._backlog.clear()
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            sock.close()
+        self._reporting.flush()
+
+    def _stop_reading(self) -> None:
+        self._receiving = False
+        if self._sock is not None:
+            asyncio.get_running_loop().remove_reader(self._sock)
+        if self._backlog is not None:
+            self._backlog.close()
+
+    def _open_sock(self) -> socket.socket:
+        if self._sock is None:
+            raise StateError(f"{self!r} is not running")
+        self._sender.check_thread()
+        return self._sock
+
+    def _change_membership(self, group: str, interface: str | int | None, *, join: bool) -> None:
+        if interface is None:
+            interface = self.options.multicast_interface
+        change_membership(self._open_sock(), group, interface_index(interface), join=join)
+
+    # Called by the reader, the worker and the sender
+
+    def _decoded(self, received: Received) -> DatagramMessage[Any] | None:
+        """The message of a datagram; None when the codec refuses it."""
+        payload, type_id, source = received
+        decode = self.wire.decode
+        if decode is None:
+            return DatagramMessage(payload, type_id, source, self)
+        try:
+            return DatagramMessage(decode(payload, type_id), type_id, source, self)
+        except Exception as error:
+            self._drop(source, error)
+            return None
+
+    def _drop(self, source: Address, error: BaseException) -> None:
+        """Count a datagram that is no message because of `error`, and tell of it."""
+        self.stats.count_dropped(error)
+        dropped = DatagramDropped(f"a datagram from {source} was dropped: {error}", source)
+        dropped.__cause__ = error
+        self._reporting.tell(dropped)
+
+    def _unreachable(self, error: OSError) -> None:
+        """The socket has an error: the answer to a datagram that was sent before."""
+        self.stats.unreachable += 1
+        where = self._peer or self.address
+        failure = PeerUnreachable(f"{where} does not receive: {error.strerror}", where)
+        failure.__cause__ = error
+        self._reporting.tell(failure)
+        if not self._watching_again:
+            self._watching_again = True
+            asyncio.get_running_loop().call_soon(self._watch_again)
+
+    def _watch_again(self) -> None:
+        """Watch the socket anew: uvloop, having seen an error, ends the watch without a word.
+
+        Whoever meets the error calls for this, the reader or a sender.
+        """
+        self._watching_again = False
+        if self._sock is None or self._reader is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock)
+        if self._receiving:
+            loop.add_reader(self._sock, self._reader.read)
+        self._sender.watch_again()
+
+    @property
+    def handles(self) -> bool:
+        """Whether handlers run: until the end of the stop, or until it is cut."""
+        return self._receiving or self._draining
+
+    def _handler_failed(self, error: BaseException, message: DatagramMessage[Any]) -> None:
+        if is_sender_at_fault(error, message):
+            self._drop(message.source, error)
+            return
+        failure = HandlerError(
+            f"the handler of {message!r} raised {error!r}", message.source, message
+        )
+        failure.__cause__ = error
+        self.stats.handler_errors += 1
+        self._reporting.tell(failure)

@@ -1,0 +1,42 @@
+"""Taking messages of a datagram endpoint by `async for`."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from gestalt.net.pace import Stint
+
+from .backlog import Backlog, Received
+from .message import DatagramMessage
+
+
+class DatagramIteration(AsyncIterator[DatagramMessage[Any]]):
+    """An iteration over what an endpoint receives; several may share its backlog.
+
+    Args:
+        backlog: where datagrams wait.
+        decoded: gives the message of one, or None where it is none.
+        stint: how long the iteration has been at it.
+    """
+
+    __slots__ = ("_backlog", "_decoded", "_stint")
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        decoded: Callable[[Received], DatagramMessage[Any] | None],
+        stint: Stint,
+    ) -> None:
+        self._backlog = backlog
+        self._decoded = decoded
+        self._stint = stint
+
+    async def __anext__(self) -> DatagramMessage[Any]:
+        while True:
+            if self._stint.over():
+                await self._stint.give_way()
+            received = await self._backlog.take()
+            if received is None:
+                raise StopAsyncIteration
+            message = self._decoded(received)
+            if message is not None:
+                return message

@@ -1,0 +1,36 @@
+"""What a datagram endpoint hands to a handler."""
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gestalt.core import Message
+from gestalt.net.address import Address
+
+if TYPE_CHECKING:
+    from .endpoint import DatagramEndpoint
+
+T = TypeVar("T")
+
+
+class DatagramMessage(Message[T]):
+    """A message that came as a datagram. Its `source` is the address of who sent it."""
+
+    __slots__ = ("_endpoint",)
+
+    source: Address
+
+    def __init__(
+        self, body: T, type_id: int | None, source: Address, endpoint: "DatagramEndpoint"
+    ) -> None:
+        # As the base does: calling it costs as much as the rest of this.
+        self.body = body
+        self.type_id = type_id
+        self.source = source
+        self._endpoint = endpoint
+
+    async def reply(self, body: Any, type_id: int | None = None) -> None:
+        """Send `body` to the source: the same as `endpoint.send(..., to=message.source)`."""
+        await self._endpoint.send(body, type_id, to=self.source)
+
+    def reply_nowait(self, body: Any, type_id: int | None = None) -> None:
+        """Send `body` to the source now, or raise: see `DatagramEndpoint.send_nowait`."""
+        self._endpoint.send_nowait(body, type_id, to=self.source)

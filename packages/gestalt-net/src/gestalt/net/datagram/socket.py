@@ -1,0 +1,238 @@
+"""Datagram sockets: how they are opened, and how the system names addresses."""
+
+import asyncio
+import os
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from gestalt.core import keep_from_children
+from gestalt.net.address import Address
+from gestalt.net.errors import AddressError
+
+from .multicast import change_membership, interface_index, packed_group, set_multicast
+
+SocketAddress: TypeAlias = tuple[Any, ...]
+"""An address as the socket module has it."""
+
+LARGEST_IPV4 = 65_507
+"""65,535 bytes less the headers of IPv4 (20) and UDP (8)."""
+
+LARGEST_IPV6 = 65_527
+"""65,535 bytes less the header of UDP; that of IPv6 does not count (RFC 8200, section 3)."""
+
+# Linux only, and not in the socket module: SO_MEMINFO gives nine integers, the last one of which
+# counts what the socket has dropped (include/uapi/linux/sock_diag.h).
+SO_MEMINFO = 55
+MEMINFO = struct.Struct("@9I")
+
+# Linux only, and not in the socket module: how large each datagram is of those that are sent by one
+# call (udp(7)).
+SOL_UDP = 17
+UDP_SEGMENT = 103
+SEGMENT = struct.Struct("@H")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatagramOptions:
+    """What the operating system is asked for: immutable, shared by any number of endpoints.
+
+    Args:
+        reuse_address: whether several sockets may have the same address; each of them then receives
+            what is sent to a multicast group.
+        reuse_port: whether several sockets of one user may have the same address, and share what
+            comes: all from one sender goes to one of them.
+        broadcast: whether datagrams may be sent to a broadcast address.
+        dual_stack: whether an IPv6 socket on every interface takes IPv4, too.
+        receive_buffer: how many bytes the system may keep until they are received; what comes
+            beyond is lost. The system has a limit of its own (on Linux, net.core.rmem_max), and
+            counts more than the payloads. None leaves it to the system.
+        send_buffer: how many bytes may wait for the network before `send` waits, too; None leaves
+            it to the system.
+        multicast_ttl: through how many networks datagrams to a group may go; 1 by default.
+        multicast_loop: whether this host receives what it sends to a group.
+        multicast_interface: where groups are sent to and joined, as a name ("eth0") or a number;
+            None leaves it to the system's routes.
+    """
+
+    reuse_address: bool = False
+    reuse_port: bool = False
+    broadcast: bool = False
+    dual_stack: bool = True
+    receive_buffer: int | None = 1024 * 1024
+    send_buffer: int | None = None
+    multicast_ttl: int | None = None
+    multicast_loop: bool = True
+    multicast_interface: str | int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("receive_buffer", "send_buffer"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if self.multicast_ttl is not None and not 0 <= self.multicast_ttl <= 255:
+            raise ValueError(f"multicast_ttl must be 0 to 255, got {self.multicast_ttl}")
+
+
+async def open_socket(
+    address: Address | None, peer: Address | None, options: DatagramOptions
+) -> tuple[socket.socket, SocketAddress | None]:
+    """Open a socket, bind it to `address`, and connect it to `peer`.
+
+    A socket cannot be connected to a group or a broadcast address: it would receive no answers.
+
+    Returns:
+        The socket, and the peer's address as the system has it.
+
+    Raises:
+        OSError: a name is not known, or an address cannot be used.
+        AddressError: there is no such interface.
+    """
+    target: SocketAddress | None = None
+    family = socket.AF_UNSPEC
+    if peer is not None:
+        family, target = await resolve(peer, family)
+    family, local, dual_stack = await _local(address, family, options)
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        keep_from_children(sock.fileno())
+        sock.setblocking(False)
+        _set_options(sock, options, dual_stack=dual_stack)
+        try:
+            sock.bind(local)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise OSError(error.errno, f"{address} cannot be bound: {reason}") from error
+        if packed_group(local[0]) is not None:
+            index = interface_index(options.multicast_interface)
+            change_membership(sock, local[0], index, join=True)
+        if target is not None and not options.broadcast and packed_group(target[0]) is None:
+            sock.connect(target)
+    except BaseException:
+        sock.close()
+        raise
+    return sock, target
+
+
+async def resolve(
+    address: Address, family: socket.AddressFamily
+) -> tuple[socket.AddressFamily, SocketAddress]:
+    """What the system calls `address`, a name's first one, for sockets of `family`.
+
+    Raises:
+        OSError: the name is not known, or has no address of this family.
+    """
+    loop = asyncio.get_running_loop()
+    infos = await loop.getaddrinfo(
+        address.host,
+        address.port,
+        family=family,
+        type=socket.SOCK_DGRAM,
+        flags=socket.AI_V4MAPPED if family == socket.AF_INET6 else 0,
+    )
+    return socket.AddressFamily(infos[0][0]), infos[0][4]
+
+
+def is_name(host: str) -> bool:
+    """Whether a host has to be looked up: it is neither an IP address nor missing."""
+    try:
+        socket.getaddrinfo(host or "::", 0, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return True
+    return False
+
+
+def numeric(address: Address, family: int) -> SocketAddress:
+    """What the system calls `address`, whose host is no name, for sockets of `family`.
+
+    Raises:
+        AddressError: the host is a name, is missing, or is not of this family.
+    """
+    host, port = address.host, address.port
+    if not host or not port:
+        raise AddressError(f"{address} lacks a host or a port to send to")
+    if is_name(host):
+        raise AddressError(f"{host!r} is a name, which takes time to look up: see resolve")
+    flags = socket.AI_NUMERICHOST
+    if family == socket.AF_INET6:
+        flags |= socket.AI_V4MAPPED
+    try:
+        return socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM, flags=flags)[0][4]
+    except socket.gaierror:
+        raise AddressError(f"{host!r} is no IPv4 address, which the socket needs") from None
+
+
+def address_of(name: SocketAddress) -> Address:
+    """The address that the system calls `name`; IPv4 within IPv6 is shown as what it is."""
+    host: str = name[0]
+    if host.startswith("::ffff:") and "." in host:
+        host = host[7:]
+    elif len(name) == 4 and name[3]:
+        host = f"{host.partition('%')[0]}%{name[3]}"
+    return Address("udp", host, name[1])
+
+
+def largest_datagram(family: int) -> int:
+    """How many bytes a datagram can have, for sockets of `family`."""
+    return LARGEST_IPV6 if family == socket.AF_INET6 else LARGEST_IPV4
+
+
+def largest_together(sock: socket.socket) -> int:
+    """Up to which size datagrams can be sent several by one call; 0 where that cannot be."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        # Where the system does not know it, it would send all of them as one datagram.
+        sock.getsockopt(SOL_UDP, UDP_SEGMENT)
+    except OSError:
+        return 0
+    return LARGEST_IPV4
+
+
+def lost_datagrams(sock: socket.socket) -> int | None:
+    """How many datagrams the system has dropped at this socket; None where it does not tell."""
+    if sys.platform != "linux":
+        return None
+    return int(MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO.size))[8])
+
+
+async def _local(
+    address: Address | None, family: socket.AddressFamily, options: DatagramOptions
+) -> tuple[socket.AddressFamily, SocketAddress, bool]:
+    """What to bind to, and whether the socket is for IPv4 and IPv6."""
+    if address is not None and address.host:
+        family, local = await resolve(address, family)
+        return family, local, options.dual_stack and local[0] == "::"
+    if family == socket.AF_UNSPEC:
+        dual_stack = options.dual_stack and socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if dual_stack else socket.AF_INET
+    port = 0 if address is None else address.port
+    host = "::" if family == socket.AF_INET6 else "0.0.0.0"
+    return family, (host, port), options.dual_stack and family == socket.AF_INET6
+
+
+def _set_options(sock: socket.socket, options: DatagramOptions, *, dual_stack: bool) -> None:
+    def switch(option: int) -> None:
+        sock.setsockopt(socket.SOL_SOCKET, option, 1)
+
+    if options.reuse_address:
+        switch(socket.SO_REUSEADDR)
+    if options.reuse_port:
+        switch(socket.SO_REUSEPORT)
+    if options.broadcast:
+        switch(socket.SO_BROADCAST)
+    if options.receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
+    if options.send_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual_stack)
+    set_multicast(
+        sock,
+        ttl=options.multicast_ttl,
+        loop=options.multicast_loop,
+        interface=interface_index(options.multicast_interface),
+        dual_stack=dual_stack,
+    )

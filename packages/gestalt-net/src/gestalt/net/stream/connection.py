@@ -1,0 +1,315 @@
+"""One connection: from the bytes of a transport to messages, and back."""
+
+import asyncio
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gestalt.net.errors import ConnectionLost, FramingError
+from gestalt.net.framings import Decoder, Frame
+
+from .peer import Peer
+from .writer import Sender
+
+if TYPE_CHECKING:
+    from .endpoint import StreamEndpoint
+    from .handling import Worker
+    from .timeouts import Watch
+
+READ_SIZE = 64 * 1024
+"""How many bytes are read, and handled, at once before it is another peer's turn."""
+
+# One buffer for all connections of an event loop: get_buffer and buffer_updated run back to back.
+_buffers: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview]"
+_buffers = weakref.WeakKeyDictionary()
+
+
+class Connection(Sender, asyncio.BaseProtocol):
+    """The protocol of a socket, and the state of its connection.
+
+    Reading: `data_received` -> `Decoder.feed` -> `Dispatcher.dispatch` -> the handler.
+    Writing: `Peer.send` -> `Wire.encode` -> `Sender.write` -> the transport, once per loop turn.
+    """
+
+    __slots__ = (
+        "_abort_timer",
+        "_closed",
+        "_decoder",
+        "_endpoint",
+        "_feed",
+        "_finishing",
+        "_has_room",
+        "_paused",
+        "_paused_at",
+        "_reading_ended",
+        "_reserved",
+        "callbacks",
+        "cut",
+        "fault",
+        "heard",
+        "lost",
+        "peer",
+        "unread",
+        "watch",
+        "worker",
+    )
+
+    scheme: ClassVar[str] = "tcp"
+
+    def __init__(self, endpoint: "StreamEndpoint") -> None:
+        super().__init__(endpoint.loop, endpoint.limits.send_buffer)
+        self._endpoint = endpoint
+        # Made with the first data: most of many connections may be idle.
+        self._decoder: Decoder | None = None
+        self._feed: Callable[[bytes], Iterable[Frame]] = self._first_feed
+        # What the peer did, or failed to do, that ends the connection.
+        self.fault: BaseException | None = None
+        self._closed: asyncio.Future[None] | None = None
+        self._abort_timer: asyncio.TimerHandle | None = None
+        self._finishing = False
+        self._reading_ended = False
+        # For how long nothing was read, in seconds, and since when, where that goes on.
+        self._paused = 0.0
+        self._paused_at: float | None = None
+        # Whether there is room for the message that has begun, or room was reserved for it.
+        self._has_room = True
+        self._reserved = False
+        self.lost = False
+        # Whether it was closed at once, from here: nobody waits for what its handlers do.
+        self.cut = False
+        # How many asynchronous callbacks about the peer are under way.
+        self.callbacks = 0
+        # How many reads wait for `async for`.
+        self.unread = 0
+        # Whether a whole message came since the limits were last looked at.
+        self.heard = True
+        # What the limits remember of this connection.
+        self.watch: Watch | None = None
+        # Runs the handlers of this peer from the first asynchronous one on.
+        self.worker: Worker | None = None
+        self.peer = Peer(self, endpoint)
+
+    # Called by the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._start_sending(transport)
+        self._endpoint._connection_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.fault is not None:
+            return
+        fault: FramingError | None = None
+        try:
+            frames = self._feed(data)
+        except FramingError as error:
+            fault = error
+            frames = error.frames
+        if frames:
+            self.heard = True
+            # What plain handlers send to this peer leaves with this callback, not a turn later.
+            if not (self.frames or self.full):
+                self.room = self.high_water
+            try:
+                self._endpoint.dispatcher.dispatch(self, frames)
+            finally:
+                self.flush()
+            if self._reserved:
+                self._reserved = False
+                self._endpoint.room.release(self)
+        elif fault is None:
+            self._endpoint.room.reserve(self)
+        if fault is not None:
+            self.fail(fault)
+
+    def eof_received(self) -> bool:
+        if self._decoder is not None and self.fault is None:
+            try:
+                self._decoder.eof()
+            except FramingError as error:
+                self.fail(error)
+        # The peer may have closed its sending half only, and wait for the replies.
+        self.finish()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.lost:
+            return
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
+        self.lost = True
+        error = self._lost_error(exc)
+        self.frames.clear()
+        self._stop_sending()
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+        # A Peer may be kept for long.
+        self._decoder = None
+        self._endpoint.room.release(self)
+        self._endpoint._connection_lost(self, error)
+
+    # Called by the endpoint, the peer and the worker
+
+    def fail(self, fault: BaseException) -> None:
+        """End the connection by a fault of the peer; what came before it is still handled."""
+        if self.fault is None and not self.lost:
+            self.fault = fault
+            self.finish()
+
+    def finish(self) -> None:
+        """Close as soon as everything that was received is handled; read no more."""
+        self._finishing = True
+        if self.worker is None or self.worker.idle:
+            self.close()
+        else:
+            self.pause_reading()
+
+    def end_reading(self) -> None:
+        """Read no more; what was received is handled, and messages can be sent."""
+        self._reading_ended = True
+        self.pause_reading()
+
+    def handled(self) -> None:
+        """Note that the worker has handled everything that was received."""
+        if self._finishing and not self.lost:
+            self.close()
+        self._endpoint._handled(self)
+
+    def close(self) -> None:
+        """Send what was accepted for sending, and close; abort when that takes too long."""
+        if self.transport.is_closing():
+            return
+        self._finishing = True
+        self._flush_all()
+        self.transport.close()
+        self._wake()
+        self._abort_timer = self._loop.call_later(
+            self._endpoint.limits.close_timeout, self.transport.abort
+        )
+
+    def abort(self, fault: Exception | None = None) -> None:
+        """Close at once; what waits to be sent is lost."""
+        if not self.lost:
+            self.fault = self.fault or fault
+            self.cut = True
+            self._finishing = True
+            self.hold_back()
+            self.transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed, however that comes about."""
+        if not self.lost:
+            if self._closed is None:
+                self._closed = self._loop.create_future()
+            await asyncio.shield(self._closed)
+
+    @property
+    def message_begun(self) -> bool:
+        """Whether a message has begun to arrive and is not complete."""
+        return self._decoder is not None and self._decoder.incomplete
+
+    @property
+    def incomplete(self) -> tuple[int, int]:
+        """How many bytes of an incomplete message are here, and how many are needed to go on."""
+        return (0, 0) if self._decoder is None else self._decoder.progress
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that the peer sent is not handled, or not taken, yet."""
+        return bool(self.unread) or (self.worker is not None and not self.worker.idle)
+
+    def reading_time(self, now: float) -> float:
+        """A clock that stands still while nothing is read, in seconds."""
+        return (now if self._paused_at is None else self._paused_at) - self._paused
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.lost or self.transport.is_closing()
+
+    def socket_name(self, which: str) -> Any:
+        """The "peername" or "sockname" of the socket, also after the connection is lost."""
+        return self.transport.get_extra_info(which)
+
+    def check_open(self) -> None:
+        if self.closing:
+            raise ConnectionLost(f"{self.peer!r} is not connected any more", self.peer)
+
+    def pause_reading(self) -> None:
+        """Read nothing until `resume_reading`, so that the peer has to wait."""
+        if not self.closing and self.transport.is_reading():
+            self.transport.pause_reading()
+            self._paused_at = self._loop.time()
+
+    def resume_reading(self) -> None:
+        """Read again, unless the connection is coming to its end."""
+        ended = self.closing or self._finishing or self._reading_ended
+        if self._has_room and not (ended or self.transport.is_reading()):
+            self.transport.resume_reading()
+            if self._paused_at is not None:
+                self._paused += self._loop.time() - self._paused_at
+                self._paused_at = None
+
+    def wait_for_room(self) -> None:
+        """Read nothing until there is room for the message that has begun."""
+        self._has_room = False
+        self.pause_reading()
+
+    def go_on(self) -> None:
+        """Go on with the message that has begun: there is room for it."""
+        self._reserved = True
+        if not self._has_room:
+            self._has_room = True
+            self.resume_reading()
+
+    # The mechanism
+
+    def _first_feed(self, data: bytes) -> Iterable[Frame]:
+        self._decoder = self._endpoint.wire.framing.decoder()
+        self._feed = self._decoder.feed
+        return self._feed(data)
+
+    def _lost_error(self, exc: Exception | None) -> ConnectionLost | None:
+        """What the end of the connection means: None if nothing was wrong and nothing is lost."""
+        unsent = len(self.frames)
+        in_doubt = self._in_flight if self._blocked else 0
+        cause = self.fault or exc
+        if cause is None and not unsent and not in_doubt:
+            return None
+        what = str(cause or "") or "closed"
+        lost = f"; {unsent} messages were not sent" if unsent else ""
+        doubt = f"; {in_doubt} more may not have been" if in_doubt else ""
+        error = ConnectionLost(
+            f"the connection with {self.peer!r} was lost: {what}{lost}{doubt}",
+            self.peer,
+            unsent,
+            in_doubt,
+        )
+        error.__cause__ = cause
+        return error
+
+    def __repr__(self) -> str:
+        return repr(self.peer)
+
+
+class PlainConnection(Connection, asyncio.BufferedProtocol):
+    """Reads into a buffer that all connections of the event loop share."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self, endpoint: "StreamEndpoint") -> None:
+        super().__init__(endpoint)
+        self._buffer = _shared_buffer(endpoint.loop)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - a hint that is not needed
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        # Frames are cut out of immutable bytes: slicing these is twice as fast as a memoryview.
+        self.data_received(bytes(self._buffer[:nbytes]))
+
+
+def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(READ_SIZE))
+    return buffer

@@ -1,0 +1,275 @@
+"""From frames to handlers: plain ones at once, asynchronous ones in a task per peer."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Iterable, Iterator
+from inspect import isawaitable
+from itertools import islice
+from time import monotonic
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gestalt.core import Handler
+from gestalt.net.framings import Frame
+from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Stint, several_of
+from gestalt.net.reporting import RAISED, is_own_cancellation, is_sender_at_fault
+
+from .connection import Connection
+from .message import StreamMessage
+
+if TYPE_CHECKING:
+    from .endpoint import StreamEndpoint
+
+
+class Dispatcher(Protocol):
+    """Takes the frames that a connection has received."""
+
+    def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
+        """Take frames, in order."""
+
+
+class HandlerDispatcher:
+    """Gives each message to the handler.
+
+    Plain handlers are called within the read callback, with no task, future or queue in between.
+    The first handler of a peer that returns an awaitable makes it a worker, which does the rest.
+    So does a read whose messages take longer than the budget, as long as that goes on.
+    """
+
+    __slots__ = ("_concurrency", "_decode", "_endpoint", "_handler", "_several")
+
+    def __init__(self, endpoint: "StreamEndpoint", handler: Handler, concurrency: int) -> None:
+        self._endpoint = endpoint
+        self._handler = handler
+        self._concurrency = concurrency
+        self._decode = endpoint.wire.decode
+        self._several = several_of(endpoint.wire)
+
+    def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
+        if connection.worker is not None:
+            connection.worker.put(iter(frames))
+            return
+        peer = connection.peer
+        handler = self._handler
+        decode = self._decode
+        new = object.__new__
+        rest = iter(frames)
+        if type(frames) is tuple and self._several == SEVERAL:
+            # A single one, which there is nothing after to give way to.
+            begun = looked = 0.0
+            some = rest
+        else:
+            begun = looked = monotonic()
+            some = islice(rest, 1)
+        while True:
+            payload = None
+            for payload, type_id in some:
+                # What the constructor does: calling it takes twice as long on Python 3.11.
+                message: StreamMessage[Any] = new(StreamMessage)
+                message.type_id = type_id
+                message.source = peer
+                try:
+                    message.body = payload if decode is None else decode(payload, type_id)
+                    result = handler(message)
+                except RAISED as error:
+                    if not hasattr(message, "body") or is_sender_at_fault(error, message):
+                        connection.fail(error)
+                        return
+                    self._endpoint._handler_failed(error, peer, message)
+                else:
+                    if result is not None and isawaitable(result):
+                        self._make_worker(connection).start(result, message, rest)
+                        return
+            if payload is None or some is rest:
+                return
+            now = monotonic()
+            if now - begun >= BUDGET:
+                self._make_worker(connection).take_over(rest)
+                return
+            some = islice(rest, self._several if now - looked < SHORT else 1)
+            looked = now
+
+    def _make_worker(self, connection: Connection) -> "Worker":
+        worker = connection.worker = Worker(
+            self._endpoint, connection, self._handler, self._concurrency, self._several
+        )
+        return worker
+
+
+class Worker:
+    """Runs the handlers of one peer, in tasks that last as long as its connection.
+
+    It ends sooner where no handler is asynchronous, and it is done before its time is up.
+
+    Reading pauses while more than one batch waits, so a slow handler slows its own peer only.
+    """
+
+    __slots__ = (
+        "_asynchronous",
+        "_batches",
+        "_concurrency",
+        "_connection",
+        "_endpoint",
+        "_first",
+        "_handler",
+        "_several",
+        "_stint",
+        "_tasks",
+        "_waiting",
+    )
+
+    def __init__(
+        self,
+        endpoint: "StreamEndpoint",
+        connection: Connection,
+        handler: Handler,
+        concurrency: int,
+        several: int,
+    ) -> None:
+        self._endpoint = endpoint
+        self._connection = connection
+        self._handler = handler
+        self._concurrency = concurrency
+        self._several = several
+        self._asynchronous = False
+        # What one read brought is one batch. Its iterator is shared by the tasks.
+        self._batches: deque[Iterator[Frame]] = deque()
+        self._stint = Stint(endpoint.pace)
+        # What the handler returned that made this worker, until a task awaits it.
+        self._first: tuple[Awaitable[Any], StreamMessage[Any]] | None = None
+        self._tasks = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was received is handled."""
+        return not self._batches and self._tasks == len(self._waiting)
+
+    def start(
+        self, result: Awaitable[Any], message: StreamMessage[Any], rest: Iterator[Frame]
+    ) -> None:
+        """Await what the handler returned for `message`, then handle the rest."""
+        self._asynchronous = True
+        self._first = result, message
+        self.put(rest)
+
+    def take_over(self, rest: Iterator[Frame]) -> None:
+        """Handle the rest of a read that has used up its time."""
+        self._stint.overran = True
+        self.put(rest)
+
+    def put(self, frames: Iterator[Frame]) -> None:
+        """Take another batch."""
+        self._batches.append(frames)
+        if len(self._batches) > 1:
+            self._connection.pause_reading()
+        self._add_tasks()
+
+    def end(self) -> None:
+        """Note that the connection is lost: the tasks end when everything is handled."""
+        self._add_tasks()
+
+    def _add_tasks(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+        while self._tasks < self._concurrency and self._batches:
+            self._tasks += 1
+            task = self._endpoint._spawn(self._run(), name=f"handler of {self._connection.peer!r}")
+            task.add_done_callback(self._ended)
+
+    def _ended(self, _: "asyncio.Task[None]") -> None:
+        self._tasks -= 1
+        # Whoever cancels one of the tasks costs a message, and does not end the handling; but the
+        # endpoint cancels all of them when it cuts a stop.
+        if self._endpoint.handles:
+            self._add_tasks()
+            if self.idle:
+                self._connection.handled()
+
+    async def _run(self) -> None:
+        connection = self._connection
+        while True:
+            await self._handle_batches()
+            waiter = self._endpoint.loop.create_future()
+            self._waiting.append(waiter)
+            try:
+                if self.idle:
+                    if not (self._asynchronous or self._stint.overran):
+                        connection.worker = None
+                        self._add_tasks()
+                    connection.handled()
+                if connection.lost or connection.worker is not self:
+                    return
+                await waiter
+            finally:
+                if waiter in self._waiting:
+                    self._waiting.remove(waiter)
+
+    async def _handle_batches(self) -> None:
+        connection = self._connection
+        peer = connection.peer
+        handler = self._handler
+        decode = self._endpoint.wire.decode
+        batches = self._batches
+        stint = self._stint
+        several = self._several
+        result = None
+        message: StreamMessage[Any] | None
+        if stint.overran:
+            await stint.give_way()
+        if self._first is not None:
+            first, self._first = self._first, None
+            await self._await(*first)
+        stint.begin()
+        while batches:
+            frames = batches[0]
+            payload = None
+            for payload, type_id in islice(frames, several if stint.quick else 1):
+                message = None
+                try:
+                    message = StreamMessage(
+                        payload if decode is None else decode(payload, type_id), type_id, peer
+                    )
+                    result = handler(message)
+                    if type(result) is CoroutineType or isawaitable(result):
+                        await result
+                except RAISED as error:
+                    self._raised(error, message)
+            if type(result) is CoroutineType:
+                self._asynchronous = True
+            # Another task of this worker may have removed the batch meanwhile.
+            if payload is None and batches and batches[0] is frames:
+                batches.popleft()
+                if len(batches) == 1:
+                    connection.resume_reading()
+            elif stint.over():
+                await stint.give_way()
+
+    async def _await(self, result: Awaitable[Any], message: StreamMessage[Any]) -> None:
+        try:
+            await result
+        except RAISED as error:
+            self._raised(error, message)
+
+    def _raised(
+        self, error: Exception | asyncio.CancelledError, message: StreamMessage[Any] | None
+    ) -> None:
+        """Look whose fault it is: the peer's, the handler's, or of who cancelled this task.
+
+        Raises:
+            CancelledError: this task was cancelled.
+        """
+        connection = self._connection
+        cancelled = isinstance(error, asyncio.CancelledError) and is_own_cancellation()
+        if message is None or is_sender_at_fault(error, message):
+            for batch in self._batches:
+                # Other tasks of this worker have it in their hands, too.
+                deque(batch, maxlen=0)
+            self._batches.clear()
+            connection.fail(error)
+        elif not cancelled or self._endpoint.handles:
+            self._endpoint._handler_failed(error, connection.peer, message)
+        if cancelled:
+            raise error

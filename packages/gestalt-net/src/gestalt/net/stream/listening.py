@@ -1,0 +1,213 @@
+"""Accepting connections, also where the system runs out of what they take."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from gestalt.net.address import Address
+from gestalt.net.errors import AcceptFailed
+
+from .shutdown import shut_down
+
+BACKLOG = 256
+"""How many connections the system keeps for us until they are accepted."""
+
+AT_ONCE = 64
+"""How many connections are accepted before it is others' turn."""
+
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+"""What the system answers where it has nothing left for another connection."""
+
+INTERVAL = 1.0
+"""How many seconds pass between two reports, or until another attempt where nothing is left."""
+
+
+class Door(Protocol):
+    """What is asked of the server that connections are accepted for."""
+
+    def admit(self, sock: socket.socket, name: Any) -> None:
+        """Take a connection that was accepted, or close it."""
+
+    def turn_away(self, error: AcceptFailed) -> None:
+        """Hear that connections were refused for want of descriptors or memory."""
+
+
+class Listener:
+    """Accepts what comes to listening sockets.
+
+    The event loops either stop accepting for a second when there are no descriptors left, and tell
+    their exception handler, or refuse such connections without a word. This refuses and counts
+    them: one descriptor is kept in reserve, to take a connection with and close it.
+    """
+
+    __slots__ = ("_cause", "_door", "_loop", "_refused", "_reserve", "_resume", "_sockets", "_tell")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, door: Door) -> None:
+        self._loop = loop
+        self._door = door
+        self._sockets: list[socket.socket] = []
+        self._reserve: int | None = None
+        # How many were refused since that was told last, and what the system said to the last one.
+        self._refused = 0
+        self._cause: OSError | None = None
+        self._tell: asyncio.TimerHandle | None = None
+        self._resume: asyncio.TimerHandle | None = None
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """Where it listens."""
+        return tuple(self._sockets)
+
+    def listen(self, sockets: Iterable[socket.socket]) -> None:
+        """Listen on sockets that are bound; from now on they belong to the listener."""
+        self._sockets += sockets
+        self._keep_reserve()
+        for sock in self._sockets:
+            sock.setblocking(False)
+            sock.listen(BACKLOG)
+            self._loop.add_reader(sock, self._accept, sock)
+
+    def close(self) -> None:
+        """Accept nobody any more."""
+        sockets, self._sockets = self._sockets, []
+        for sock in sockets:
+            self._loop.remove_reader(sock)
+            shut_down(sock)
+            sock.close()
+        for timer in (self._tell, self._resume):
+            if timer is not None:
+                timer.cancel()
+        self._tell = self._resume = None
+        self._say_refused()
+        self._drop_reserve()
+
+    def _accept(self, sock: socket.socket) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                accepted, name = sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in EXHAUSTED:
+                    # It is about the one connection: accept(2) passes on what befell it.
+                    self._note_refused(error)
+                elif not self._refuse(sock, error):
+                    self._pause()
+                    return
+            else:
+                accepted.setblocking(False)
+                self._door.admit(accepted, name)
+
+    def _refuse(self, sock: socket.socket, error: OSError) -> bool:
+        """Take a connection with the descriptor in reserve and close it; whether that could be."""
+        self._keep_reserve()
+        if self._reserve is None:
+            return False
+        self._drop_reserve()
+        try:
+            sock.accept()[0].close()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            pass
+        except OSError:
+            return False
+        else:
+            self._note_refused(error)
+        finally:
+            self._keep_reserve()
+        return True
+
+    def _note_refused(self, error: OSError) -> None:
+        self._refused += 1
+        self._cause = error
+        if self._tell is None:
+            self._say_refused()
+            self._tell = self._loop.call_later(INTERVAL, self._tell_again)
+
+    def _tell_again(self) -> None:
+        self._tell = None
+        self._say_refused()
+
+    def _say_refused(self) -> None:
+        count, cause = self._refused, self._cause
+        self._refused, self._cause = 0, None
+        if cause is None:
+            return
+        what = "a connection was" if count == 1 else f"{count} connections were"
+        failure = AcceptFailed(f"{what} refused: {os.strerror(cause.errno or 0)}", count)
+        failure.__cause__ = cause
+        self._door.turn_away(failure)
+
+    def _pause(self) -> None:
+        """Accept nobody for a while: there is nothing to accept or refuse them with."""
+        for sock in self._sockets:
+            self._loop.remove_reader(sock)
+        if self._resume is None:
+            self._resume = self._loop.call_later(INTERVAL, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resume = None
+        for sock in self._sockets:
+            self._loop.add_reader(sock, self._accept, sock)
+
+    def _keep_reserve(self) -> None:
+        if self._reserve is None:
+            try:
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                self._reserve = None
+
+    def _drop_reserve(self) -> None:
+        if self._reserve is not None:
+            os.close(self._reserve)
+            self._reserve = None
+
+
+async def bind(address: Address, *, reuse_port: bool) -> list[socket.socket]:
+    """Sockets at every address of the host; without one, on all interfaces.
+
+    Raises:
+        OSError: there is no such host, or an address is taken.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        infos = await loop.getaddrinfo(
+            address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except socket.gaierror as error:
+        text = f"{address} cannot be listened on: {error.strerror}"
+        raise socket.gaierror(error.errno, text) from error
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, name in dict.fromkeys(infos):
+            try:
+                sock = socket.socket(family, kind, protocol)
+            except OSError as error:
+                if error.errno in EXHAUSTED or len(infos) == 1:
+                    raise
+                # The system does not have this family.
+                continue
+            sockets.append(sock)
+            _bind(sock, name, address, reuse_port=reuse_port)
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+def _bind(sock: socket.socket, name: Any, address: Address, *, reuse_port: bool) -> None:
+    if os.name == "posix":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if sock.family == socket.AF_INET6:
+        # IPv4 has a socket of its own.
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        sock.bind(name)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise OSError(error.errno, f"{address} cannot be listened on: {reason}") from error

@@ -1,0 +1,320 @@
+"""A server for streams."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from gestalt.core import Handler, StateError, check_thread, keep_from_children
+from gestalt.net.address import Address
+from gestalt.net.errors import AcceptFailed, ConnectionLost, SendBufferFull, UnknownPeer
+from gestalt.net.reporting import OnError
+from gestalt.net.tls import Tls, half_closing
+from gestalt.net.wire import Wire
+
+from .connection import Connection, PlainConnection
+from .endpoint import OnConnected, OnDisconnected, StreamEndpoint
+from .handshakes import Handshakes
+from .keepalive import keep_alive
+from .limits import Limits
+from .listening import BACKLOG, Listener, bind
+from .peer import Peer, PeersView
+from .shutdown import shut_down
+from .unix_socket import inode, listen
+
+
+class StreamServer(StreamEndpoint):
+    """Listens on an address and exchanges messages with the peers that connect.
+
+        async with StreamServer("tcp://0.0.0.0:9000", wire, on_message=handlers) as server:
+            await server.wait_stopped()
+
+    `on_message` is a plain function, which is called within the loop's read callback, or an async
+    one. Messages of one peer are handled in order, one at a time; a slow handler slows its own peer
+    only. Callbacks may be async, too; these run in tasks of their own.
+
+    An exception of a handler goes to `on_error` as a HandlerError, and the peer stays; but a reply
+    to a peer that has left, and the ConnectionLost of it, is no error of the handler. A peer that
+    breaks the framing, sends what the codec refuses or what no handler takes (HandlerNotFound), or
+    exceeds a limit is disconnected, alone; this goes to `on_error` as a ConnectionLost, and a TLS
+    handshake that fails as a HandshakeFailed. Without `on_error` they go to the log, with their
+    traceback where the cause is not ours, a few lines a second of each kind. None of them ends the
+    server, nor does what `on_error` and the other callbacks raise.
+
+    Where the system has no descriptors left, connections are refused and counted, and `on_error` is
+    given an AcceptFailed, once a second at most; others are accepted as soon as there are some.
+
+    Stopping accepts nobody and reads nothing any more; what was received is handled, while all
+    peers stay connected; then what was accepted for sending is sent, and they are closed. What is
+    left after `stop_timeout` is aborted.
+
+    Args:
+        address: `tcp://host:port`, `tls://host:port` or `unix:///path`.
+        wire: how messages cross the socket.
+        on_message: takes each `StreamMessage`.
+        on_connected: takes each new `Peer`.
+        on_disconnected: takes each `Peer` that has gone, and a ConnectionLost, or None when nothing
+            was wrong and nothing is lost. It is called after the peer's last message; at once where
+            the peer was cut from here, by a limit or `abort`.
+        on_error: takes a HandlerError, a ConnectionLost, a HandshakeFailed or an AcceptFailed. When
+            it is an async function, 100 calls may be under way; errors beyond that are counted as
+            `unreported`, and logged.
+        concurrency: how many messages of one peer an asynchronous handler may work on at a time.
+        limits: what a peer may cost.
+        tls: for `tls://`; a unix socket may have it, too.
+        reuse_port: whether several processes may listen on the port and share its connections.
+        name: how the server is called in messages.
+        stop_timeout: how long stopping may drain, in seconds.
+
+    Raises:
+        AddressError: the address is none for a stream.
+        ValueError: an argument is out of its range, or TLS settings are missing or superfluous.
+    """
+
+    # Beside the dictionary of the base classes: with more than 30 entries, CPython looks up what is
+    # in it, methods included, in a slower way.
+    __slots__ = (
+        "_address",
+        "_addresses",
+        "_handshakes",
+        "_listener",
+        "_peers",
+        "_reuse_port",
+        "_socket_file",
+        "_ssl",
+        "_tls",
+    )
+
+    def __init__(
+        self,
+        address: str | Address,
+        wire: Wire,
+        *,
+        on_message: Handler,
+        on_connected: OnConnected | None = None,
+        on_disconnected: OnDisconnected | None = None,
+        on_error: OnError | None = None,
+        concurrency: int = 1,
+        limits: Limits | None = None,
+        tls: Tls | ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+        name: str | None = None,
+        stop_timeout: float = 10.0,
+    ) -> None:
+        super().__init__(
+            wire,
+            on_message=on_message,
+            on_connected=on_connected,
+            on_disconnected=on_disconnected,
+            on_error=on_error,
+            concurrency=concurrency,
+            limits=limits or Limits(),
+            name=name,
+            stop_timeout=stop_timeout,
+        )
+        self._address = Address.parse(address, ("tcp", "tls", "unix"))
+        check_tls(self._address, tls)
+        self._tls = tls
+        self._ssl: ssl.SSLContext | None = None
+        self._reuse_port = reuse_port
+        self._listener: Listener | None = None
+        self._handshakes = Handshakes(self)
+        self._socket_file: tuple[str, int | None] | None = None
+        self._addresses: tuple[Address, ...] = ()
+        self._peers = PeersView(self._connections)
+
+    # What an application uses
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where the server listens, or listened at last; port 0 is replaced by the one it got."""
+        return self._addresses
+
+    @property
+    def address(self) -> Address:
+        """The first of `addresses`.
+
+        Raises:
+            StateError: the server was never started.
+        """
+        if not self._addresses:
+            raise StateError(f"{self!r} has no address before it is started")
+        return self._addresses[0]
+
+    @property
+    def peers(self) -> Mapping[int, Peer]:
+        """The connected peers by their identifiers; it shows each change."""
+        return self._peers
+
+    async def send(self, peer_id: int, body: Any, type_id: int | None = None) -> None:
+        """Send a message to one peer: see `Peer.send`.
+
+        Raises:
+            UnknownPeer: it is not connected, or not any more.
+        """
+        if peer_id not in self._connections:
+            raise UnknownPeer(f"no peer {peer_id} is connected")
+        await self._connections[peer_id].peer.send(body, type_id)
+
+    async def broadcast(
+        self,
+        body: Any,
+        type_id: int | None = None,
+        *,
+        to: Iterable[Peer] | None = None,
+        slow: Literal["wait", "drop", "disconnect"] = "wait",
+    ) -> int:
+        """Send a message to all peers; it is encoded once.
+
+        Args:
+            body: the message.
+            type_id: its message type identifier.
+            to: these peers only.
+            slow: what to do about a peer that has not taken what it was sent before: wait for it
+                (others are served first), drop the message for it, or disconnect it.
+
+        Returns:
+            To how many peers it was sent.
+
+        Raises:
+            PayloadError, CodecError: the message cannot be sent to anybody.
+            ValueError: `slow` is none of these.
+            WrongThread: this is not the thread of the server's event loop.
+        """
+        if slow not in ("wait", "drop", "disconnect"):
+            raise ValueError(f'slow must be "wait", "drop" or "disconnect", got {slow!r}')
+        if self._serving:
+            check_thread(self.loop, self)
+        frame = self.wire.encode(body, type_id)
+        if to is None:
+            connections = list(self._connections.values())
+        else:
+            connections = [peer._link for peer in to]
+        behind = []
+        sent = 0
+        for connection in connections:
+            if connection.full and not connection.closing:
+                connection.flush()
+            if not connection.full:
+                connection.write(frame)
+                sent += 1
+            elif not connection.closing:
+                behind.append(connection)
+        if slow == "wait":
+            results = await asyncio.gather(*(_write(each, frame) for each in behind))
+            return sent + sum(results)
+        for connection in behind:
+            self.stats.dropped += 1
+            if slow == "disconnect":
+                connection.abort(SendBufferFull("it reads more slowly than it is sent to"))
+        return sent
+
+    def reload_tls(self) -> None:
+        """Read all TLS files again, for connections made from now on.
+
+        Raises:
+            StateError: the server is not running, or was not given its TLS settings by file names.
+            OSError: a file cannot be read, or is no certificate or key; what was in use stays so.
+        """
+        if self._ssl is None or not isinstance(self._tls, Tls):
+            raise StateError(f"{self!r} has no TLS files in use")
+        self._ssl = half_closing(self._tls.server_context())
+
+    # The life of the component
+
+    async def _open(self) -> None:
+        self._begin()
+        if isinstance(self._tls, Tls):
+            self._ssl = half_closing(self._tls.server_context())
+        elif self._tls is not None:
+            self._ssl = half_closing(self._tls)
+        listener = self._listener = Listener(self.loop, self)
+        if self._address.scheme == "unix":
+            sock = await listen(self._address, BACKLOG)
+            path = self._address.path
+            if not path.startswith("\0"):
+                self._socket_file = path, inode(path)
+            listener.listen([sock])
+        else:
+            listener.listen(await bind(self._address, reuse_port=self._reuse_port))
+        for each in listener.sockets:
+            keep_from_children(each.fileno())
+            keep_alive(each, self.limits.keepalive)
+        self._addresses = tuple(
+            Address.of_socket(self._address.scheme, each.getsockname()) for each in listener.sockets
+        )
+
+    async def _drain(self) -> None:
+        self._stop_listening()
+        await self._finish_connections()
+
+    async def _close(self) -> None:
+        self._stop_listening()
+        await self._abort_connections()
+        # The transports of those that had just come up are closed by now, their sockets are next.
+        await asyncio.sleep(0)
+
+    def _stop_listening(self) -> None:
+        if self._socket_file is not None:
+            path, ours = self._socket_file
+            self._socket_file = None
+            # While we listen, nobody takes the file's place, unless somebody has removed it.
+            try:
+                if inode(path) == ours:
+                    Path(path).unlink()
+            except OSError as error:
+                self._report_error(error, f"{self!r} cannot remove its socket's file")
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self._handshakes.abort()
+
+    def _connection_made(self, connection: Connection) -> None:
+        self._handshakes.done(connection)
+        if self._serving:
+            super()._connection_made(connection)
+        else:
+            connection.transport.abort()
+
+    def _connection_lost(self, connection: Connection, error: ConnectionLost | None) -> None:
+        if isinstance(connection, PlainConnection):
+            shut_down(connection.transport.get_extra_info("socket"))
+        super()._connection_lost(connection, error)
+
+    # Called by the listener
+
+    def admit(self, sock: socket.socket, name: Any) -> None:
+        """Take a connection that was accepted, or close it where there are too many."""
+        most = self.limits.max_peers
+        present = len(self._connections) + len(self._handshakes) + len(self._lingering)
+        if not self._serving or (most is not None and present >= most):
+            self.stats.refused += 1
+            sock.close()
+        else:
+            keep_from_children(sock.fileno())
+            address = Address.of_socket(self._address.scheme, name)
+            self._handshakes.begin(sock, address, self._ssl)
+
+    def turn_away(self, error: AcceptFailed) -> None:
+        """Tell of connections that were refused for want of descriptors or memory."""
+        self.stats.refused += error.refused
+        self.reporting.tell(error)
+
+
+async def _write(connection: Connection, frame: bytes) -> bool:
+    try:
+        await connection.writable()
+    except ConnectionLost:
+        return False
+    connection.write(frame)
+    return True
+
+
+def check_tls(address: Address, tls: Tls | ssl.SSLContext | None) -> None:
+    """Refuse TLS settings without TLS, and the other way round."""
+    if address.scheme == "tls" and tls is None:
+        raise ValueError(f"{address} needs tls=: a Tls or an ssl.SSLContext")
+    if address.scheme == "tcp" and tls is not None:
+        raise ValueError(f"{address} is plain, but TLS settings were given: tls:// was meant?")

@@ -1,0 +1,104 @@
+"""Looks now and then whether peers keep to their time limits: one timer for all of them."""
+
+import asyncio
+from collections.abc import Mapping
+
+from gestalt.net.errors import LimitExceeded
+
+from .connection import Connection
+from .limits import Limits
+from .room import Room
+
+LONGEST = 1.0
+"""The longest time between two looks, in seconds."""
+
+HURRY = 8
+"""Into how many parts `message_timeout` is divided while others wait for room."""
+
+MESSAGE_TIMEOUT = 60.0
+"""What is divided where there is no such limit, in seconds."""
+
+
+class Sweep:
+    """Closes the connections whose peers are idle, slow or stalled for too long."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        connections: Mapping[int, Connection],
+        room: Room,
+    ) -> None:
+        self._loop = loop
+        self._limits = limits
+        self._connections = connections
+        self._room = room
+        timeouts = [
+            timeout
+            for timeout in (limits.idle_timeout, limits.message_timeout, limits.stall_timeout)
+            if timeout is not None
+        ]
+        self._interval = min([LONGEST, *(timeout / 8 for timeout in timeouts)])
+        # Time during which the event loop was held is nobody's: it is left out.
+        self._held = 0.0
+        self._looked = loop.time()
+        self._timer = loop.call_later(self._interval, self._look)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        self._held += max(0.0, now - self._looked - 2 * self._interval)
+        self._looked = now
+        for connection in list(self._connections.values()):
+            self._check(connection, now)
+        self._timer = self._loop.call_later(self._interval, self._look)
+
+    def _check(self, connection: Connection, now: float) -> None:
+        limits = self._limits
+        blocked = connection.blocked
+        watch = connection.watch
+        reading = connection.reading_time(now) - self._held
+        now -= self._held
+        if watch is None:
+            if limits.idle_timeout is None and not blocked and not connection.message_begun:
+                return
+            watch = connection.watch = Watch(now, reading)
+        heard, connection.heard = connection.heard, False
+        progress = connection.progress
+        moved, watch.progress = progress != watch.progress, progress
+        # While a message of its own is handled, the peer may be waiting for us.
+        if heard or moved or connection.busy:
+            watch.active = reading
+        if heard or not connection.message_begun:
+            watch.begun = reading
+        if moved or not blocked:
+            watch.stalled = now
+        message_timeout, what = limits.message_timeout, "one message took"
+        if self._room.contended and connection in self._room:
+            message_timeout = (message_timeout or MESSAGE_TIMEOUT) / HURRY
+            what = "others wait for room, and one message took"
+        for limit, time, since, exceeded in (
+            (message_timeout, reading, watch.begun, what),
+            (limits.stall_timeout, now, watch.stalled, "it took nothing for"),
+            (limits.idle_timeout, reading, watch.active, "it was idle for"),
+        ):
+            if limit is not None and time - since >= limit:
+                connection.abort(LimitExceeded(f"{exceeded} more than {limit} s"))
+                return
+
+
+class Watch:
+    """Since when a connection is idle, a message of its peer incomplete, and sending stalled.
+
+    The first two are told by a clock that stands still while the peer is not read.
+    """
+
+    __slots__ = ("active", "begun", "progress", "stalled")
+
+    def __init__(self, now: float, reading: float) -> None:
+        self.active = self.begun = reading
+        self.stalled = now
+        self.progress = (0, 0)
