@@ -3,9 +3,9 @@
 from .backoff import Backoff, Delays
 from .clock import Clock, ManualClock
 from .component import Component
-from .errors import GestaltError, HandlerNotFound, ReplyNotPossible, StateError, WrongThread
+from .errors import GestaltError, ReplyNotPossible, StateError, WrongThread
 from .forks import keep_from_children
-from .handlers import Handler, Handlers
+from .handlers import Handler, HandlerNotFound, Handlers
 from .life import State
 from .message import Message
 from .reporting import Reports

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from types import MethodType, TracebackType
 from typing import Any, Self, TypeVar, final
 
+from .calling import cancellations
 from .errors import StateError
 from .life import Life, State, inside, make_task, run_at_once, within
 
@@ -98,7 +99,7 @@ class Component:
         if life.state in (State.STARTING, State.RUNNING, State.STOPPING):
             raise StateError(f"{self!r} cannot be started: it is {life.state.value}")
         life.reset(State.STARTING)
-        cancellations = _cancellations()
+        asked_before = cancellations()
         error: BaseException | None = None
         try:
             if self.__at_once:
@@ -120,7 +121,7 @@ class Component:
                 self.__escalate(life.error, f"{self!r} did not start")
             raise
         if error is not None:
-            cancelled_here = _cancellations() > cancellations or not stopped
+            cancelled_here = cancellations() > asked_before or not stopped
             if cancelled_here or not isinstance(error, asyncio.CancelledError):
                 if life.stop_error is not None and life.error is life.stop_error:
                     self.__escalate(life.stop_error, f"{self!r} did not stop cleanly")
@@ -410,8 +411,3 @@ _FILLED_IN = {"_open", "_drain", "_close", "start", "stop", "wait_stopped"}
 
 for _name in _PROVIDED - {"state"}:
     setattr(Component, _name, _Provided(vars(Component)[_name]))
-
-
-def _cancellations() -> int:
-    current = asyncio.current_task()
-    return current.cancelling() if current is not None else 0

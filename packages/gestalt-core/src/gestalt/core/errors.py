@@ -10,11 +10,6 @@ Every distribution keeps a small family of its own below GestaltError. Each erro
 standard exception that a caller would expect, too.
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .message import Message
-
 
 class GestaltError(Exception):
     """The root of every error that Gestalt raises by itself."""
@@ -26,18 +21,6 @@ class StateError(GestaltError, RuntimeError):
 
 class WrongThread(StateError):  # noqa: N818 - reads as what happened
     """Something was used from another thread than that of its event loop; nothing was done."""
-
-
-class HandlerNotFound(GestaltError, LookupError):  # noqa: N818 - reads as what happened
-    """A table of handlers has none for a message, and no default.
-
-    Attributes:
-        message: the message that no handler takes; None where whoever raised it did not tell.
-    """
-
-    def __init__(self, text: str = "", message: "Message[Any] | None" = None) -> None:
-        super().__init__(text)
-        self.message = message
 
 
 class ReplyNotPossible(GestaltError, TypeError):  # noqa: N818 - reads as what happened

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
-from .errors import HandlerNotFound
+from .errors import GestaltError
 from .message import Message
 
 Handler: TypeAlias = Callable[[Any], Any]
@@ -11,6 +11,18 @@ Handler: TypeAlias = Callable[[Any], Any]
 awaitable is awaited by the endpoint, and a responder sends the result back."""
 
 F = TypeVar("F", bound=Handler)
+
+
+class HandlerNotFound(GestaltError, LookupError):  # noqa: N818 - reads as what happened
+    """A table of handlers has none for a message, and no default.
+
+    Attributes:
+        message: the message that no handler takes; None where whoever raised it did not tell.
+    """
+
+    def __init__(self, text: str = "", message: Message[Any] | None = None) -> None:
+        super().__init__(text)
+        self.message = message
 
 
 class Handlers:

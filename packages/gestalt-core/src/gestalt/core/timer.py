@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeAlias, TypedDict, Unpack
 
+from .calling import RAISED, call_plain, is_awaitable, is_own_cancellation
 from .clock import Cancellable, Clock
 from .component import Component
 from .errors import StateError
@@ -287,10 +288,10 @@ class Timer(Component, at_once=True):
         self.stats.fired += 1
         try:
             result = self._func()
-        except (Exception, asyncio.CancelledError) as error:
+        except RAISED as error:
             self._call_failed(error)
         else:
-            if result is not None and inspect.isawaitable(result):
+            if is_awaitable(result):
                 self._running = self._spawn(self._finish(result), name="call")
                 self._running.add_done_callback(self._call_ended)
                 return
@@ -299,12 +300,9 @@ class Timer(Component, at_once=True):
     async def _finish(self, call: Awaitable[Any]) -> None:
         try:
             await call
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+        except RAISED as error:
+            if is_own_cancellation(error):
                 raise
-            self._call_failed(error)
-        except Exception as error:
             self._call_failed(error)
 
     def _call_ended(self, _: asyncio.Task[None]) -> None:
@@ -322,15 +320,9 @@ class Timer(Component, at_once=True):
             self._report_error(error, f"{self!r}: a call failed")
         else:
             try:
-                result: object = self._on_error(error)
-            except Exception as second:
+                call_plain("on_error", self._on_error, error)
+            except RAISED as second:
                 self._report_error(second, f"{self!r}: on_error failed for {type(error).__name__}")
-                return
-            if inspect.iscoroutine(result):
-                result.close()
-                wrong = TypeError("on_error must be a plain function, it returned a coroutine")
-                wrong.__cause__ = error
-                self._report_error(wrong, f"{self!r}: on_error failed for {type(error).__name__}")
 
     def _stop_after_last_call(self) -> None:
         if self._times is not None and self.stats.fired >= self._times:

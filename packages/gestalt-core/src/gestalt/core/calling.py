@@ -1,0 +1,48 @@
+"""Calling what an application gave us: plain or async, and whose cancellation ended it."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from types import CoroutineType
+from typing import Any, TypeGuard
+
+RAISED = (Exception, asyncio.CancelledError)
+"""What a function of the application may raise without being at the end of its task: it may ask a
+future that was cancelled for its result, or await one."""
+
+
+def is_awaitable(result: object) -> TypeGuard[Awaitable[Any]]:
+    """Whether what a function returned is to be awaited; soonest for what most of them return."""
+    # isawaitable looks the type up in three ways: 80 ns for None, and 60 for a coroutine.
+    if result is None:
+        return False
+    return type(result) is CoroutineType or inspect.isawaitable(result)
+
+
+def call_plain(name: str, function: Callable[..., object], *args: object) -> None:
+    """Call a function that nobody can await, such as `on_event`, which `name` says.
+
+    Raises:
+        TypeError: it returned a coroutine, which is closed.
+        Exception: whatever the function raises.
+    """
+    result = function(*args)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError(f"{name} must be a plain function, it returned a coroutine")
+
+
+def cancellations() -> int:
+    """How often the current task was asked to end, and goes on."""
+    current = asyncio.current_task()
+    return current.cancelling() if current is not None else 0
+
+
+def is_own_cancellation(error: BaseException, *, since: int = 0) -> bool:
+    """Whether `error` is the cancellation of the current task, not of what it awaited.
+
+    Args:
+        error: what was caught.
+        since: what `cancellations` gave before; by default, that of a task that nobody cancelled.
+    """
+    return isinstance(error, asyncio.CancelledError) and cancellations() > since
