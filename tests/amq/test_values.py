@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 from gestalt.amq import Exchange, Queue, Retry, connect
-from gestalt.amq.outgoing import make_properties
+from gestalt.amq.encoding import make_properties
 from gestalt.codecs import Codec
 from gestalt.core import StateError
 

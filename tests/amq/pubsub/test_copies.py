@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gestalt.amq.frames import decode_properties, encode_properties
+from gestalt.amq.headers import safe_text
 from gestalt.amq.properties import Delivery, Properties
-from gestalt.amq.pubsub.copies import copy_properties, failure_headers, safe_text
+from gestalt.amq.pubsub.copies import copy_properties, failure_headers
 from gestalt.amq.tables import RawValue
 
 some = st.one_of(st.none(), st.text(alphabet=st.characters(codec="utf-8"), max_size=63))

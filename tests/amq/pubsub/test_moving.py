@@ -17,7 +17,7 @@ from collector import Collector
 from gestalt.amq import Bus, BusMessage, Queue, Retry, TopologyError, connect
 from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.properties import Delivery, Properties
-from gestalt.amq.pubsub import failures, held
+from gestalt.amq.pubsub import failed_message, failures
 from rabbitmq import RabbitMQNode
 
 SOON = Retry(attempts=3, delay=0.05, factor=1)
@@ -270,7 +270,7 @@ async def test_what_cannot_be_moved_for_long_is_given_back(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(held, "LONGEST_HOLD", 0.2)
+    monkeypatch.setattr(failed_message, "LONGEST_HOLD", 0.2)
     handle = Handler()
     subscription = await bus.subscribe(unique, "#", handle, queue=unique, retry=None)
     await fill(admin, f"{unique}.parked")

@@ -2,6 +2,7 @@
 
 from .bus import Bus
 from .connect import connect
+from .encoding import MessageOptions
 from .errors import (
     AccessRefused,
     AmqError,
@@ -27,13 +28,12 @@ from .errors import (
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
 from .message import BusMessage
-from .outgoing import MessageOptions
 from .properties import Properties
 from .pubsub.batch import Batch
-from .pubsub.failures import SubscriptionStats
 from .pubsub.parking import ParkedMessage, Parking
 from .pubsub.publisher import Publisher
 from .pubsub.retry import Retry
+from .pubsub.stats import SubscriptionStats
 from .pubsub.subscription import Subscription
 from .requests.request import Request
 from .requests.requester import GatheredReply, Requester

@@ -23,11 +23,11 @@ from .link.consumer import Consumer
 from .link.interface import Link
 from .link.reach import Ranks
 from .link.supervisor import Supervisor
-from .pubsub.mover import Mover
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher
-from .pubsub.retry import Failing, Retry
-from .pubsub.subscription import Binding, Consuming, Subscription
+from .pubsub.republisher import Republisher
+from .pubsub.retry import FailurePolicy, Retry
+from .pubsub.subscription import Binding, ConsumeOptions, Subscription
 from .requests.requester import Requester
 from .requests.responder import Responder, Serving
 from .topology import Exchange, Queue
@@ -238,7 +238,7 @@ class Bus(Component):
             queue,
             handler,
             codec or self._codec,
-            Consuming(
+            ConsumeOptions(
                 # More handlers than messages would only wait.
                 max(prefetch, concurrency),
                 concurrency,
@@ -246,14 +246,14 @@ class Bus(Component):
                 exclusive,
                 consumer_arguments or {},
             ),
-            Failing(
+            FailurePolicy(
                 # A stream keeps its messages: another copy in it would reach everybody again.
                 None if streams else retry,
                 queue.parking_name if queue is not None else None,
                 private=queue is None,
                 given=queue is not None and not queue.declare,
             ),
-            Mover(self._publishing, self._consuming),
+            Republisher(self._publishing, self._consuming),
             backoff=self._backoff,
             start_timeout=self._start_timeout,
             stop_timeout=self.stop_timeout if stop_timeout is None else stop_timeout,

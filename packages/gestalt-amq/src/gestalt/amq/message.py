@@ -1,21 +1,15 @@
 """A message as a subscription's handler gets it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gestalt.core import Message
 
+from .headers import ATTEMPTS_HEADER, EXCHANGE_HEADER, ROUTING_KEY_HEADER, as_integer, as_text
 from .properties import Delivery, Properties
 
 T = TypeVar("T")
-
-# What a message carries through its retry queues, and into its parking.
-ATTEMPTS_HEADER = "x-gestalt-attempts"
-EXCHANGE_HEADER = "x-gestalt-exchange"
-ROUTING_KEY_HEADER = "x-gestalt-routing-key"
 
 MAX_ATTEMPTS = 2**31 - 1
 
@@ -47,7 +41,6 @@ class BusMessage(Message[T]):
         self.source = delivery.routing_key
         if headers:
             self.attempt = attempts_before(headers) + 1
-            # Headers are the sender's to write: what makes no sense is not believed.
             if isinstance(exchange := headers.get(EXCHANGE_HEADER), str):
                 self.exchange = exchange
             if isinstance(routing_key := headers.get(ROUTING_KEY_HEADER), str):
@@ -69,13 +62,13 @@ def described(delivery: Delivery) -> str:
     """A delivery's message, for a line of a log; bounded, as its sender chose the words."""
     properties = delivery.properties
     headers = properties.headers or {}
-    key = headers.get(ROUTING_KEY_HEADER)
+    key = as_text(headers.get(ROUTING_KEY_HEADER))
     told = [
         f"{name} {value[:100]!r}"
         for name, value in (
             ("message id", properties.message_id),
             ("type", properties.type),
-            ("routing key", key if isinstance(key, str) else delivery.routing_key),
+            ("routing key", delivery.routing_key if key is None else key),
         )
         if value is not None
     ]
@@ -84,8 +77,6 @@ def described(delivery: Delivery) -> str:
 
 def attempts_before(headers: Mapping[str, Any] | None) -> int:
     """How often a message was handled before this delivery."""
-    attempts = (headers or {}).get(ATTEMPTS_HEADER, 0)
-    # Nonsense counts as never, and more than a header can carry as the most.
-    if not isinstance(attempts, int) or isinstance(attempts, bool):
-        return 0
-    return min(max(attempts, 0), MAX_ATTEMPTS - 1)
+    attempts = as_integer((headers or {}).get(ATTEMPTS_HEADER))
+    # More than a header can carry counts as the most.
+    return min(max(attempts or 0, 0), MAX_ATTEMPTS - 1)

@@ -1,17 +1,12 @@
 """Many publishes whose confirmations are awaited together."""
 
-from __future__ import annotations
-
 from collections import deque
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import Any, Protocol, Self, Unpack
 
+from gestalt.amq.encoding import MessageOptions
 from gestalt.amq.errors import BatchError, LinkLost, OutcomeUnknown, PublishError, Refused
 from gestalt.amq.link.interface import Confirm
-from gestalt.amq.outgoing import MessageOptions
-
-if TYPE_CHECKING:
-    from .publisher import Publisher
 
 
 def lost_after_sending(error: LinkLost) -> OutcomeUnknown:
@@ -19,11 +14,31 @@ def lost_after_sending(error: LinkLost) -> OutcomeUnknown:
     return OutcomeUnknown(f"the message was sent, then the connection was lost: {error}")
 
 
-class Batch:
-    """Made by `Publisher.batch`; its own publishes return as soon as the message is sent."""
+class Submit(Protocol):
+    """Encodes and sends a message as soon as it may be sent, and returns what will be the answer.
 
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
+    Parameters and errors as those of `Batch.publish`; besides these it raises Refused.
+    """
+
+    async def __call__(
+        self,
+        body: Any,
+        routing_key: str,
+        mandatory: bool | None,
+        timeout: float | None,
+        options: MessageOptions,
+    ) -> Confirm: ...
+
+
+class Batch:
+    """Made by `Publisher.batch`; its own publishes return as soon as the message is sent.
+
+    Args:
+        submit: sends by the publisher.
+    """
+
+    def __init__(self, submit: Submit) -> None:
+        self._submit = submit
         self._confirms: deque[Confirm] = deque()
         self._errors: list[PublishError] = []
 
@@ -43,13 +58,8 @@ class Batch:
         Raises:
             NotSent: there was no connection until the deadline; this message was not sent.
         """
-        encoded, properties = self._publisher.encode(body, options)
-        if self._publisher.tracing is not None:
-            properties = self._publisher.tracing.inject(properties)
         try:
-            confirm = await self._publisher.submit(
-                encoded, properties, routing_key, mandatory, timeout
-            )
+            confirm = await self._submit(body, routing_key, mandatory, timeout, options)
         except Refused as error:
             # As those that the broker does not confirm: the others of the batch go on.
             self._errors.append(error)

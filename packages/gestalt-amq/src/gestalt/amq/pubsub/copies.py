@@ -4,31 +4,35 @@ What came is passed on as it came, unread, wherever it can be: brokers and other
 headers that this one would not.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from gestalt.amq.frames import encode_properties, headers_of
-from gestalt.amq.incoming import COMPRESSION_HEADER
-from gestalt.amq.message import ATTEMPTS_HEADER, EXCHANGE_HEADER, ROUTING_KEY_HEADER
-from gestalt.amq.outgoing import TYPE_ID_HEADER
+from gestalt.amq.headers import (
+    ATTEMPTS_HEADER,
+    BCC_HEADER,
+    CC_HEADER,
+    COMPRESSION_HEADER,
+    ERROR_HEADER,
+    EXCHANGE_HEADER,
+    LEFT_OUT_HEADER,
+    MAX_NAME,
+    PUBLISH_HEADER,
+    QUEUE_HEADER,
+    REASON_HEADER,
+    ROUTING_KEY_HEADER,
+    TYPE_ID_HEADER,
+    error_name,
+    error_text,
+    safe_text,
+)
 from gestalt.amq.properties import PERSISTENT, Delivery, Properties
 from gestalt.amq.tables import decode_value, encode_table, split_table
 
-QUEUE_HEADER = "x-gestalt-queue"
-REASON_HEADER = "x-gestalt-reason"
-ERROR_HEADER = "x-gestalt-error"
-PARKED_AT_HEADER = "x-gestalt-parked-at"
-LEFT_OUT_HEADER = "x-gestalt-left-out"
-# Headers are for people to read: a text of megabytes helps nobody.
-MAX_REASON = 2000
-MAX_NAME = 255
-
 # Keys by which brokers route a message further, and what a copy calls them.
-_ROUTING = {"CC": "x-gestalt-cc", "BCC": "x-gestalt-bcc"}
+_ROUTING = {"CC": CC_HEADER, "BCC": BCC_HEADER}
 # What the broker itself adds while a message travels is not for the next journey.
 _TRAVEL = (
     "x-death",
@@ -40,7 +44,7 @@ _TRAVEL = (
     "x-last-death-reason",
     "x-delivery-count",
     "x-acquired-count",
-    "x-gestalt-publish",
+    PUBLISH_HEADER,
 )
 # Without these the body cannot be decoded.
 _OF_BODY = (TYPE_ID_HEADER, COMPRESSION_HEADER)
@@ -49,25 +53,6 @@ _MALFORMED = (ValueError, TypeError, IndexError, OverflowError, struct.error)
 _LARGEST_NAME = 2 * 256 + 4
 # What a content header takes beside its properties, in bytes.
 _FIXED = 12
-
-
-def safe_text(text: str, limit: int = MAX_REASON) -> str:
-    """At most so many characters of a text, such that it can be encoded whatever it holds."""
-    return text[:limit].encode("utf-8", "backslashreplace").decode()
-
-
-def text_of(error: BaseException) -> str:
-    """What an exception says, for a header or a line of a log, whatever its author made of it."""
-    try:
-        text = str(error)
-    except Exception as failure:
-        text = f"(its text cannot be had: {type(failure).__qualname__})"
-    return safe_text(text)
-
-
-def name_of(error: BaseException) -> str:
-    """The class of an exception, for a header or a line of a log."""
-    return safe_text(type(error).__qualname__, MAX_NAME)
 
 
 def failure_headers(
@@ -79,8 +64,8 @@ def failure_headers(
         EXCHANGE_HEADER: delivery.exchange,
         ROUTING_KEY_HEADER: delivery.routing_key,
         QUEUE_HEADER: queue,
-        ERROR_HEADER: name_of(error),
-        REASON_HEADER: text_of(error),
+        ERROR_HEADER: error_name(error),
+        REASON_HEADER: error_text(error),
     }
 
 

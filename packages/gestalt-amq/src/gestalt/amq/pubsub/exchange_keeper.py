@@ -1,7 +1,5 @@
 """The channel by which messages are published to one exchange."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Messages that could not be handled: looking at them, and sending them back."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,27 +16,25 @@ from gestalt.amq.errors import (
     TopologyError,
     Unroutable,
 )
-from gestalt.amq.link.interface import Channel, Link
-from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.message import (
+from gestalt.amq.headers import (
     ATTEMPTS_HEADER,
-    EXCHANGE_HEADER,
-    ROUTING_KEY_HEADER,
-    attempts_before,
-    described,
-)
-from gestalt.amq.properties import Delivery
-
-from .copies import (
     ERROR_HEADER,
+    EXCHANGE_HEADER,
     LEFT_OUT_HEADER,
     PARKED_AT_HEADER,
     QUEUE_HEADER,
     REASON_HEADER,
-    copy_properties,
-    readable_headers,
-    text_of,
+    ROUTING_KEY_HEADER,
+    as_integer,
+    as_text,
+    error_text,
 )
+from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.message import attempts_before, described
+from gestalt.amq.properties import Delivery
+
+from .copies import copy_properties, readable_headers
 
 # For the confirmation of what is sent back, in seconds.
 CONFIRM_TIMEOUT = 30.0
@@ -160,7 +156,7 @@ class Parking:
                 except (Unroutable, LinkLost):
                     raise
                 except (AmqError, ValueError, TypeError) as error:
-                    told = Rejected(f"{described(delivery)}: {text_of(error)}")
+                    told = Rejected(f"{described(delivery)}: {error_text(error)}")
                     told.__cause__ = error
                     stayed.append(told)
                 else:
@@ -228,21 +224,20 @@ def _parked(delivery: Delivery) -> ParkedMessage:
     properties = delivery.properties
     headers = readable_headers(delivery)
     death = _death(headers)
-    reason = headers.get(REASON_HEADER)
-    if not isinstance(reason, str):
-        reason = f"{_BY_BROKER}{_text(death.get('reason')) or 'unknown'}"
+    reason = as_text(headers.get(REASON_HEADER))
+    if reason is None:
+        reason = f"{_BY_BROKER}{as_text(death.get('reason')) or 'unknown'}"
     keys = death.get("routing-keys")
-    key = _text(keys[0]) if isinstance(keys, list) and keys else None
-    parked_at = headers.get(PARKED_AT_HEADER)
+    key = as_text(keys[0]) if isinstance(keys, list) and keys else None
     return ParkedMessage(
-        exchange=_text(headers.get(EXCHANGE_HEADER))
-        or _text(death.get("exchange"))
+        exchange=as_text(headers.get(EXCHANGE_HEADER))
+        or as_text(death.get("exchange"))
         or delivery.exchange,
-        routing_key=_text(headers.get(ROUTING_KEY_HEADER)) or key or delivery.routing_key,
+        routing_key=as_text(headers.get(ROUTING_KEY_HEADER)) or key or delivery.routing_key,
         attempts=attempts_before(headers),
-        error=_text(headers.get(ERROR_HEADER)),
+        error=as_text(headers.get(ERROR_HEADER)),
         reason=reason,
-        parked_at=parked_at if isinstance(parked_at, int) else None,
+        parked_at=as_integer(headers.get(PARKED_AT_HEADER)),
         content_type=properties.content_type,
         content_encoding=properties.content_encoding,
         headers=headers,
@@ -256,8 +251,3 @@ def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
         return deaths[0]
     return {}
-
-
-def _text(value: object) -> str | None:
-    # Headers are the senders' to write: what makes no sense is not believed.
-    return value if isinstance(value, str) else None

@@ -1,15 +1,13 @@
 """Publishing with confirmation: returns when the broker has taken charge of the message."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any, Unpack
 
+from gestalt.amq.encoding import MessageOptions, make_properties
 from gestalt.amq.errors import LinkLost, Rejected, UnsendableType
 from gestalt.amq.link.admission import Question
 from gestalt.amq.link.interface import Channel, Confirm
 from gestalt.amq.link.outlet import Outlet
-from gestalt.amq.outgoing import MessageOptions, make_properties
 from gestalt.amq.properties import PERSISTENT, TRANSIENT, Properties
 from gestalt.amq.tables import shown
 from gestalt.amq.tracing import Tracing
@@ -43,7 +41,7 @@ class Publisher(Outlet):
         super().__init__(keeper, timeout=timeout, max_pending=max_unconfirmed)
         self.exchange = keeper.exchange
         self.codec = codec
-        self.tracing = tracing
+        self._tracing = tracing
         self._mandatory = mandatory
         self._delivery_mode = PERSISTENT if persistent else TRANSIENT
         self._exchanges = keeper
@@ -80,12 +78,12 @@ class Publisher(Outlet):
                 TypeError (UnsendableType) where the type is wrong.
             CodecError: the body cannot be encoded.
         """
-        encoded, properties = self.encode(body, options)
-        if self.tracing is None or self.tracing.idle():
-            await self.publish_encoded(encoded, properties, routing_key, mandatory, timeout)
+        encoded, properties = self._encode(body, options)
+        if self._tracing is None or self._tracing.idle():
+            await self._publish(encoded, properties, routing_key, mandatory, timeout)
             return
-        with self.tracing.publishing(self.exchange.name, routing_key, properties) as traced:
-            await self.publish_encoded(encoded, traced, routing_key, mandatory, timeout)
+        with self._tracing.publishing(self.exchange.name, routing_key, properties) as traced:
+            await self._publish(encoded, traced, routing_key, mandatory, timeout)
 
     def batch(self) -> Batch:
         """Publish many messages and await their confirmations together.
@@ -96,9 +94,9 @@ class Publisher(Outlet):
 
         Leaving the block waits for all confirmations, and raises BatchError when some failed.
         """
-        return Batch(self)
+        return Batch(self._submit)
 
-    def encode(self, body: Any, options: MessageOptions) -> tuple[bytes, Properties]:
+    def _encode(self, body: Any, options: MessageOptions) -> tuple[bytes, Properties]:
         """Encode a body, with the properties that go with it."""
         encoded = self.codec.encode(body)
         if options:
@@ -111,22 +109,16 @@ class Publisher(Outlet):
             self._common[key] = properties
         return encoded.body, properties
 
-    async def publish_encoded(
+    async def _publish(
         self,
         body: bytes,
         properties: Properties,
         routing_key: str,
-        mandatory: bool | None = None,
-        timeout: float | None = None,
+        mandatory: bool | None,
+        timeout: float | None,
     ) -> None:
-        """Publish what is encoded already; the rest is as in `publish`."""
-        now = asyncio.get_running_loop().time()
-        deadline = self._deadline(now, timeout)
-        channel = self._channel_now(body, properties, routing_key, now)
-        if channel is None:
-            channel = await self._channel_for(body, properties, routing_key, deadline)
-        confirm = self._send(channel, body, properties, routing_key, mandatory)
-        self._keeper.hold(confirm, deadline)
+        """Publish what is encoded, as `publish` does."""
+        confirm = await self._send(body, properties, routing_key, mandatory, timeout)
         try:
             await confirm
         except LinkLost as error:
@@ -137,7 +129,28 @@ class Publisher(Outlet):
         finally:
             self._done(confirm)
 
-    async def submit(
+    async def _submit(
+        self,
+        body: Any,
+        routing_key: str,
+        mandatory: bool | None,
+        timeout: float | None,
+        options: MessageOptions,
+    ) -> Confirm:
+        """Publish as a batch does, which awaits the confirmation later."""
+        encoded, properties = self._encode(body, options)
+        if self._tracing is not None:
+            properties = self._tracing.inject(properties)
+        confirm = await self._send(encoded, properties, routing_key, mandatory, timeout)
+        confirm.add_done_callback(self._submitted)
+        return confirm
+
+    def _submitted(self, confirm: Confirm) -> None:
+        self._done(confirm)
+        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
+            self._exchanges.note_rejection(error)
+
+    async def _send(
         self,
         body: bytes,
         properties: Properties,
@@ -145,42 +158,19 @@ class Publisher(Outlet):
         mandatory: bool | None,
         timeout: float | None,
     ) -> Confirm:
-        """Send as soon as it may be sent, and return what will be the answer."""
+        """Send as soon as it may be sent, and return the answer, after which comes `_done`."""
         now = asyncio.get_running_loop().time()
         deadline = self._deadline(now, timeout)
-        channel = self._channel_now(body, properties, routing_key, now)
-        if channel is None:
-            channel = await self._channel_for(body, properties, routing_key, deadline)
-        confirm = self._send(channel, body, properties, routing_key, mandatory)
-        self._keeper.hold(confirm, deadline)
-        confirm.add_done_callback(self._submitted)
-        return confirm
-
-    def _channel_now(
-        self, body: bytes, properties: Properties, routing_key: str, now: float
-    ) -> Channel | None:
         if not isinstance(routing_key, str):
             raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
-        if properties.user_id is not None:
-            return None
-        return self._ready_now(routing_key, len(body), now)
-
-    async def _channel_for(
-        self, body: bytes, properties: Properties, routing_key: str, deadline: float
-    ) -> Channel:
-        question = Question(self.exchange.name, routing_key, len(body), properties.user_id)
-        return await self._ready(deadline, question)
-
-    def _send(
-        self,
-        channel: Channel,
-        body: bytes,
-        properties: Properties,
-        routing_key: str,
-        mandatory: bool | None,
-    ) -> Confirm:
+        channel: Channel | None = None
+        if properties.user_id is None:
+            channel = self._ready_now(routing_key, len(body), now)
+        if channel is None:
+            question = Question(self.exchange.name, routing_key, len(body), properties.user_id)
+            channel = await self._ready(deadline, question)
         try:
-            return channel.publish(
+            confirm = channel.publish(
                 self.exchange.name,
                 routing_key,
                 properties,
@@ -191,8 +181,5 @@ class Publisher(Outlet):
         except BaseException:
             self._window.release()
             raise
-
-    def _submitted(self, confirm: Confirm) -> None:
-        self._done(confirm)
-        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
-            self._exchanges.note_rejection(error)
+        self._keeper.hold(confirm, deadline)
+        return confirm

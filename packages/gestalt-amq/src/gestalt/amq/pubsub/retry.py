@@ -1,7 +1,5 @@
 """How often, and how long after one another, a message is tried, and where it goes then."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -54,7 +52,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class FailurePolicy:
     """What is to become of failures.
 
     Args:

@@ -1,18 +1,14 @@
 """Consuming from a queue: decode, handle, acknowledge; retry or park what fails."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
-import inspect
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gestalt.amq.declare import declare_exchange, declare_shared
-from gestalt.amq.errors import AmqError, LinkLost
-from gestalt.amq.incoming import decode
+from gestalt.amq.encoding import decode
+from gestalt.amq.errors import AmqError
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
@@ -21,22 +17,19 @@ from gestalt.amq.topology import Exchange, Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, Handler, HandlerNotFound, State
+from gestalt.core.calling import is_awaitable, is_own_cancellation
 
-from .failures import Failures, SubscriptionStats
-from .feed import Consumption, Feed
-from .held import Kept
-from .mover import Mover
-from .pace import PATIENCE, Pace, Waiting
-from .retry import Failing
+from .backlog import Backlog
+from .failures import Failures
+from .flow_control import FlowControl
+from .republisher import Republisher
+from .retry import FailurePolicy
+from .session import BrokerConsumer, SubscriptionSession
+from .stalls import StallDetector
+from .stats import SubscriptionStats
 
 # How long handlers may follow one another without giving way to the event loop, in seconds.
 TURN = 0.005
-# How often a subscription that has something to do looks after what it is sent, in seconds.
-LOOK = 0.1
-# After so long without a delivery the queue is looked at, twice before it is acted, in seconds.
-STALL = 15.0
-# Where the broker's consumer cannot be changed, what was not begun for so long is given back.
-LONGEST_WAIT = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +42,7 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Consuming:
+class ConsumeOptions:
     """How a subscription consumes; the parameters of `Bus.subscribe`."""
 
     prefetch: int
@@ -59,11 +52,12 @@ class Consuming:
     arguments: Mapping[str, Any]
 
 
-class Subscription(Consumer[Consumption]):
+class Subscription(Consumer[SubscriptionSession]):
     """A handler on a queue; made, started and stopped by `Bus.subscribe`.
 
     Attributes:
         stats: what became of its messages.
+        binding: what its queue takes.
     """
 
     def __init__(
@@ -74,9 +68,9 @@ class Subscription(Consumer[Consumption]):
         queue: Queue | None,
         handler: Handler,
         codec: Codec,
-        consuming: Consuming,
-        failing: Failing,
-        mover: Mover,
+        options: ConsumeOptions,
+        policy: FailurePolicy,
+        republisher: Republisher,
         *,
         backoff: Backoff,
         start_timeout: float,
@@ -95,44 +89,51 @@ class Subscription(Consumer[Consumption]):
         self._queue = queue
         self._handler = handler
         self._codec = codec
-        self._consuming = consuming
+        self._options = options
         self._tracing = tracing
         where = f"queue {queue.name!r}" if queue else f"private queue of {binding.exchange.name!r}"
         self._failures = Failures(
             f"bus {bus!r}, {where}",
-            failing,
-            mover,
+            policy,
+            republisher,
             self.stats,
             spawn=self._spawn,
             report=self._report_error,
             resume=self._take,
         )
-        # What was delivered and not begun, each with the session that it came by.
-        self._backlog: deque[tuple[Consumption, Delivery]] = deque()
-        self._idle: deque[asyncio.Future[None]] = deque()
-        # Without those that are handled now.
-        self._begun = 0
-        self._running = 0
-        self._quiet = asyncio.Event()
+        self._backlog = Backlog()
+        self._handled_all = asyncio.Event()
+        self._stream = queue is not None and queue.type == "stream"
         self._offset: int | None = None
-        self._pace = Pace(
-            consuming.prefetch,
-            consuming.concurrency,
-            # While one that comes first took little, the next one would be served.
-            cautious="x-priority" not in consuming.arguments,
+        # Whether its consumer at the broker can be changed without harm.
+        self._adapts = not options.exclusive and (
+            queue is None or not (self._stream or queue.arguments.get("x-single-active-consumer"))
         )
-        self._waiting = Waiting()
-        # Whether the next look is due in a moment, and who changes what is sent.
-        self._looking = False
-        self._look = asyncio.Event()
-        self._changing = asyncio.Lock()
+        # While one that comes first took little, the next one would be served.
+        first_served = "x-priority" in options.arguments
+        # Nothing but a fault keeps messages of its queue from it while it is idle.
+        self._notices_stalls = (
+            self._adapts and (queue is None or queue.declare) and not first_served
+        )
+        self._flow = FlowControl(
+            prefetch=options.prefetch,
+            concurrency=options.concurrency,
+            adapts=self._adapts,
+            returns=not self._stream,
+            cautious=not first_served,
+            backlog=self._backlog,
+            held=self._failures,
+            stats=self.stats,
+            session=self._present,
+            active=lambda: self.state is State.RUNNING,
+        )
 
     @property
     def queue_name(self) -> str | None:
         """The queue's name; that of a private queue changes with each connection."""
         if self._queue is not None:
             return self._queue.name
-        return self._session.intake.queue if self._session is not None else None
+        return self._session.source.queue if self._session is not None else None
 
     @property
     def trouble(self) -> str | None:
@@ -141,40 +142,40 @@ class Subscription(Consumer[Consumption]):
             return "the broker delivers nothing to it"
         return self._failures.trouble
 
+    def _present(self) -> SubscriptionSession | None:
+        return self._session
+
     # Its life
 
     async def _open(self) -> None:
-        self._backlog.clear()
-        self._running = 0
-        self._waiting = Waiting()
-        self._looking = False
+        self._backlog.entries.clear()
+        self._backlog.running = 0
+        self._flow.start()
         await super()._open()
-        for number in range(self._consuming.concurrency):
+        for number in range(self._options.concurrency):
             self._sustain(self._work, name=f"worker {number}")
-        self._sustain(self._look_after, name="look")
-        if self._alone:
-            self._sustain(self._watch, name="watch")
+        self._sustain(self._flow.run, name="flow control")
+        if self._notices_stalls:
+            detector = StallDetector(self._backlog, lambda: self._failures.busy, self._present)
+            self._sustain(detector.run, name="stall detector")
 
     async def _drain(self) -> None:
-        async with self._changing:
-            session = self._session
-            if session is not None:
-                # The connection is gone, and everything that is not acknowledged goes back.
-                with contextlib.suppress(AmqError):
-                    await session.feed.pause()
-        self._backlog.clear()
-        while self._running:
-            self._quiet.clear()
-            await self._quiet.wait()
+        # Where the connection is gone, everything that is not acknowledged goes back.
+        with contextlib.suppress(AmqError):
+            await self._flow.pause()
+        self._backlog.entries.clear()
+        while self._backlog.running:
+            self._handled_all.clear()
+            await self._handled_all.wait()
         await self._failures.settle()
 
     async def _close(self) -> None:
-        self._backlog.clear()
+        self._backlog.entries.clear()
         await super()._close()
         await self._failures.close()
 
-    async def _consume(self, link: Link) -> Consumption:
-        session = Consumption(link)
+    async def _consume(self, link: Link) -> SubscriptionSession:
+        session = SubscriptionSession(link)
         try:
             await self._consume_in(session)
         except BaseException:
@@ -182,242 +183,117 @@ class Subscription(Consumer[Consumption]):
             raise
         return session
 
-    async def _consume_in(self, session: Consumption) -> None:
-        intake = session.intake = await session.open(
+    async def _consume_in(self, session: SubscriptionSession) -> None:
+        source = session.source = await session.open(
             lambda _, delivery: self._take(session, delivery)
         )
-        channel = intake.channel
+        channel = source.channel
         await declare_exchange(channel, self.binding.exchange)
         if self._queue is None:
             # Not one that vanishes with its last consumer: consumers come and go here.
-            intake.queue = await channel.declare_queue("", durable=False, exclusive=True)
-            session.private.append(intake.queue)
+            source.queue = await channel.declare_queue("", durable=False, exclusive=True)
+            session.private.append(source.queue)
         else:
-            intake.queue = await declare_shared(channel, self._queue)
+            source.queue = await declare_shared(channel, self._queue)
         if self.binding.exchange.name:
             for pattern in self.binding.patterns:
                 await channel.bind(
-                    intake.queue, self.binding.exchange.name, pattern, self.binding.arguments
+                    source.queue, self.binding.exchange.name, pattern, self.binding.arguments
                 )
         session.private += await self._failures.prepare(
-            session.link, intake.queue, strict=self.state is State.STARTING
+            session.link, source.queue, strict=self.state is State.STARTING
         )
-        arguments = dict(self._consuming.arguments)
+        arguments = dict(self._options.arguments)
         if self._offset is not None:
             arguments["x-stream-offset"] = self._offset + 1
-        session.feed = Feed(
-            intake,
-            exclusive=self._consuming.exclusive,
+        session.consumer = BrokerConsumer(
+            source,
+            exclusive=self._options.exclusive,
             single=not self._adapts,
             arguments=arguments,
         )
-        await session.feed.begin(self._pace.window if self._adapts else self._consuming.prefetch)
+        await session.consumer.begin(self._flow.window)
 
     # Deliveries
 
-    def _take(self, session: Consumption, delivery: Delivery) -> None:
-        self._backlog.append((session, delivery))
-        if not self._looking:
-            self._look_soon()
-        while self._idle:
-            waiter = self._idle.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                break
+    def _take(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        self._backlog.put(session, delivery)
+        if not self._flow.scheduled:
+            self._flow.schedule()
 
     async def _work(self) -> None:
         """Handle deliveries, one after the other; as many of these run as may at once."""
-        loop = asyncio.get_running_loop()
-        backlog = self._backlog
-        turn, count = loop.time(), 0
+        time = asyncio.get_running_loop().time
+        backlog, entries = self._backlog, self._backlog.entries
+        turn, count = time(), 0
         while True:
-            if not backlog:
+            if not entries:
                 if count:
-                    self._measured(count, loop.time() - turn)
-                while not backlog:
-                    waiter = loop.create_future()
-                    self._idle.append(waiter)
-                    await waiter
-                turn, count = loop.time(), 0
-            session, delivery = backlog.popleft()
+                    self._flow.measured(count, time() - turn)
+                await backlog.wait()
+                turn, count = time(), 0
+            session, delivery = entries.popleft()
             count += 1
             if session.ended.done():
                 continue  # it will be delivered again
-            self._running += 1
+            backlog.running += 1
             try:
                 await self._handle(session, delivery)
             finally:
-                self._running -= 1
-                if not self._running:
-                    self._quiet.set()
-            now = loop.time()
+                backlog.running -= 1
+                if not backlog.running:
+                    self._handled_all.set()
+            now = time()
             if now - turn > TURN:
-                self._measured(count, now - turn)
+                self._flow.measured(count, now - turn)
                 await asyncio.sleep(0)
-                turn, count = loop.time(), 0
+                turn, count = time(), 0
 
-    async def _handle(self, session: Consumption, delivery: Delivery) -> None:
+    async def _handle(self, session: SubscriptionSession, delivery: Delivery) -> None:
         try:
             message = decode(self._codec, delivery)
         except Exception as error:
             # Whatever is wrong with it, it will be wrong the next time.
-            self._failed(session, delivery, error, lasting=True)
+            self._fail_message(session, delivery, error, permanent=True)
             return
         try:
             if self._tracing is None or self._tracing.unconcerned(message):
                 result = self._handler(message)
-                if inspect.isawaitable(result):
-                    async with asyncio.timeout(self._consuming.timeout):
-                        await result
+                if is_awaitable(result):
+                    await self._within_timeout(result)
             else:
-                with self._tracing.handling(message, session.intake.queue):
+                with self._tracing.handling(message, session.source.queue):
                     result = self._handler(message)
-                    if inspect.isawaitable(result):
-                        async with asyncio.timeout(self._consuming.timeout):
-                            await result
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or not task.cancelling():
-                self._failed(session, delivery, error, lasting=False)
-                return
-            if self.state is State.RUNNING:
-                # Not by the end of the subscription: by the handler itself, or by anybody else.
-                self._failed(session, delivery, error, lasting=False)
-            # Otherwise, unacknowledged, it goes back.
-            raise
+                    if is_awaitable(result):
+                        await self._within_timeout(result)
         except HandlerNotFound as error:
-            self._failed(session, delivery, error, lasting=True)
+            self._fail_message(session, delivery, error, permanent=True)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:
-            self._failed(session, delivery, error, lasting=False)
+            cancelled = is_own_cancellation(error)
+            # Cancelled by the end of the subscription, it is not settled, and goes back; by the
+            # handler itself, or by anybody else, it has failed.
+            if not cancelled or self.state is State.RUNNING:
+                self._fail_message(session, delivery, error, permanent=False)
+            if cancelled:
+                raise
         else:
             self.stats.handled += 1
-            session.intake.acks.ack(delivery.tag)
-            if self._queue is not None and self._queue.type == "stream":
+            session.source.acks.ack(delivery.tag)
+            if self._stream:
                 self._offset = (delivery.properties.headers or {}).get("x-stream-offset")
 
-    def _failed(
-        self, session: Consumption, delivery: Delivery, error: BaseException, *, lasting: bool
+    async def _within_timeout(self, result: Awaitable[object]) -> None:
+        async with asyncio.timeout(self._options.timeout):
+            await result
+
+    def _fail_message(
+        self,
+        session: SubscriptionSession,
+        delivery: Delivery,
+        error: BaseException,
+        *,
+        permanent: bool,
     ) -> None:
-        self._failures.take(session, session.intake, delivery, error, lasting=lasting)
-
-    # What the broker sends ahead
-
-    @property
-    def _adapts(self) -> bool:
-        """Whether its consumer at the broker can be changed without harm."""
-        queue = self._queue
-        return not self._consuming.exclusive and (
-            queue is None
-            or (queue.type != "stream" and not queue.arguments.get("x-single-active-consumer"))
-        )
-
-    @property
-    def _alone(self) -> bool:
-        """Whether nothing but a fault keeps messages of its queue from it while it is idle."""
-        return (
-            self._adapts
-            and (self._queue is None or self._queue.declare)
-            and "x-priority" not in self._consuming.arguments
-        )
-
-    def _measured(self, count: int, elapsed: float) -> None:
-        self._begun += count
-        self._pace.note(count, elapsed)
-        session = self._session
-        if session is not None and self._grows(session):
-            self._look.set()
-
-    def _grows(self, session: Consumption) -> bool:
-        return self._adapts and 0 < session.feed.window <= self._pace.window // 2
-
-    def _look_soon(self) -> None:
-        self._looking = True
-        asyncio.get_running_loop().call_later(LOOK, self._look.set)
-
-    async def _look_after(self) -> None:
-        """See to it that messages are not sent before, and not kept after, they can be handled."""
-        now = asyncio.get_running_loop().time
-        while True:
-            await self._look.wait()
-            self._look.clear()
-            session = self._session
-            if session is not None and not session.ended.done():
-                async with self._changing:
-                    if self.state is State.RUNNING:
-                        try:
-                            await self._change(session, now())
-                        except AmqError as error:
-                            # Whoever keeps the subscription consuming has it from there.
-                            session.end(error)
-                        except asyncio.CancelledError:
-                            session.end(LinkLost("a change of its consumer was cancelled"))
-                            raise
-            busy = self._backlog or self._running or self._failures.busy
-            if busy or (session is not None and not session.feed.window):
-                self._look_soon()
-            else:
-                self._looking = False
-
-    async def _watch(self) -> None:
-        """Consume anew where the broker delivers nothing, though there is something."""
-        begun, stalled = -1, False
-        while True:
-            await asyncio.sleep(STALL)
-            session = self._session
-            busy = self._begun != begun or self._backlog or self._running or self._failures.busy
-            begun = self._begun
-            if session is None or session.ended.done() or busy or not session.feed.window:
-                stalled = False
-                continue
-            try:
-                waiting = await session.feed.waiting(session.link)
-            except AmqError:
-                # The connection or the queue has gone: that is told elsewhere.
-                waiting = 0
-            if waiting and stalled and self._begun == begun:
-                session.end(
-                    AmqError(f"the broker delivers none of the {waiting} messages in the queue")
-                )
-            stalled = waiting > 0
-
-    async def _change(self, session: Consumption, now: float) -> None:
-        feed = session.feed
-        waited = self._waiting.look(now, self._begun + self._running, len(self._backlog))
-        stream = self._queue is not None and self._queue.type == "stream"
-        if not self._adapts:
-            if waited > LONGEST_WAIT and not stream:
-                self._give_back(session)
-        elif not feed.window:
-            if self._running < self._consuming.concurrency and not self._backlog:
-                await feed.begin(self._pace.window)
-        elif waited > PATIENCE:
-            await feed.pause()
-            self._give_back(session)
-        elif self._grows(session):
-            await feed.begin(self._pace.window)
-        if feed.window and not stream and not self._failures.full:
-            await self._pass_by(session, now)
-
-    async def _pass_by(self, session: Consumption, now: float) -> None:
-        """Have further messages sent past those that wait to be moved."""
-        feed = session.feed
-        waiting, first = self._failures.waiting(feed.begun_at)
-        if waiting * 2 < feed.window or now - first < LOOK:
-            return
-        if self._adapts or not (self._running or self._backlog):
-            await feed.begin(self._pace.window if self._adapts else feed.window)
-
-    def _give_back(self, session: Consumption) -> None:
-        """Return what was not begun, before the broker's patience ends."""
-        kept: list[tuple[Consumption, Delivery]] = []
-        for entry in self._backlog:
-            if entry[0] is session and not isinstance(entry[1], Kept):
-                session.intake.acks.nack(entry[1].tag)
-                self.stats.returned += 1
-                self._begun += 1
-            else:
-                kept.append(entry)
-        self._backlog.clear()
-        self._backlog.extend(kept)
+        self._failures.take(session, session.source, delivery, error, permanent=permanent)

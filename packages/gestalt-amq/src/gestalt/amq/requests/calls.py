@@ -1,15 +1,14 @@
 """Requests that are sent, and await their replies: the future of each, and what fills it."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from gestalt.amq.encoding import checked_headers, make_properties
 from gestalt.amq.errors import DeadlineExceeded, OutcomeUnknown, RequestError
-from gestalt.amq.outgoing import checked_headers, make_properties
+from gestalt.amq.headers import DEADLINE_HEADER, ITEM_HEADER, STATUS_HEADER
 from gestalt.amq.properties import TRANSIENT, Delivery, Properties
 from gestalt.codecs import Encoded
 
@@ -42,7 +41,7 @@ class EncodedRequest:
                 "expiration": left,
                 "headers": {
                     **self.headers,
-                    protocol.DEADLINE_HEADER: int((time.time() + left) * 1000),
+                    DEADLINE_HEADER: int((time.time() + left) * 1000),
                 },
             },
         )
@@ -118,10 +117,10 @@ class StreamCall(Call[None]):
 
     def take(self, delivery: Delivery) -> None:
         headers = delivery.properties.headers or {}
-        status = headers.get(protocol.STATUS_HEADER)
+        status = headers.get(STATUS_HEADER)
         if status == protocol.ITEM:
             self._received += 1
-            if headers.get(protocol.ITEM_HEADER) != self._received:
+            if headers.get(ITEM_HEADER) != self._received:
                 self._lost()
             elif len(self._items) == self._window:
                 self.set_exception(
@@ -133,7 +132,7 @@ class StreamCall(Call[None]):
                 self._wake()
         elif status == protocol.END:
             self.at_work = False
-            if headers.get(protocol.ITEM_HEADER) == self._received:
+            if headers.get(ITEM_HEADER) == self._received:
                 self.set_result(None)
             else:
                 self._lost()

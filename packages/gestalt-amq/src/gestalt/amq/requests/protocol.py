@@ -3,8 +3,6 @@
 docs/amq/requests.md specifies it for those who write the other end.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +15,21 @@ from gestalt.amq.errors import (
     RequestError,
     RequestRefused,
 )
+from gestalt.amq.headers import (
+    DEADLINE_HEADER,
+    DETAILS_HEADER,
+    ERROR_HEADER,
+    REASON_HEADER,
+    STATUS_HEADER,
+    TRACEBACK_HEADER,
+    as_integer,
+    error_name,
+    error_text,
+)
 from gestalt.amq.properties import Delivery
-from gestalt.amq.pubsub.copies import ERROR_HEADER, MAX_REASON, REASON_HEADER
 from gestalt.amq.tables import encode_table
 from gestalt.amq.topology import Exchange
+from gestalt.codecs import Encoded
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 """Where replies go: straight to the channel that sent the request, by no queue."""
@@ -32,30 +41,17 @@ INSTANCES = Exchange("gestalt.instances", type="direct")
 SERVING = Exchange("gestalt.serving", type="direct")
 """Reaches every instance of it that is not about to stop."""
 
-DEADLINE_HEADER = "x-gestalt-deadline"
-"""Of a request: when its caller gives up, in milliseconds since the epoch."""
-IDEMPOTENT_HEADER = "x-gestalt-idempotent"
-"""Of a request: it may be worked on twice."""
-WINDOW_HEADER = "x-gestalt-window"
-"""Of a request: a stream of replies is wanted, and so many before more are asked for."""
-CONTROL_HEADER = "x-gestalt-control"
-"""Of what is no request, but about one, or about the service: one of those below."""
-STATUS_HEADER = "x-gestalt-status"
-"""Of a reply that is not simply the one value."""
-ITEM_HEADER = "x-gestalt-item"
-"""Of a reply in a stream: its number, from 1; of the end: how many there were."""
-INSTANCE_HEADER = "x-gestalt-instance"
-"""Of a reply to a request that went to every instance: which one replies."""
-DETAILS_HEADER = "x-gestalt-details"
-TRACEBACK_HEADER = "x-gestalt-traceback"
-
+# What the control header says.
 PING, INFO, CANCEL, CREDIT, PROBE = "ping", "info", "cancel", "credit", "probe"
 
+# What the status header says: of a stream's items and its end, and of what is no reply.
 ITEM, END = "item", "end"
 FAILED, REFUSED, LATE, ABANDONED, UNSERVED = "failed", "refused", "late", "abandoned", "unserved"
 
+NOTHING = Encoded(b"", "application/octet-stream", None, None, None)
+"""The body of what says everything by its headers."""
+
 # A header frame has at most 128 KiB with RabbitMQ, for all headers together.
-MAX_NAME = 255
 MAX_DETAILS = 32 * 1024
 MAX_TRACEBACK = 32 * 1024
 # In seconds, as a message's time to live: RabbitMQ ends the channel of whoever sends a longer one.
@@ -69,21 +65,16 @@ def request_queue(service: str) -> str:
 
 def remaining(headers: Mapping[str, Any]) -> float | None:
     """Seconds until the caller gives up, below 0 when it has; None when it does not say."""
-    deadline = number(headers.get(DEADLINE_HEADER))
+    deadline = as_integer(headers.get(DEADLINE_HEADER))
     return None if deadline is None else deadline / 1000 - time.time()
-
-
-def number(value: object) -> int | None:
-    """A header that is a number; they are the sender's to write, and nonsense counts as nothing."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def error_headers(status: str, error: BaseException, trace: str | None) -> dict[str, Any]:
     """The headers of a reply that is an error."""
     headers: dict[str, Any] = {
         STATUS_HEADER: status,
-        ERROR_HEADER: _plain(type(error).__qualname__[:MAX_NAME]),
-        REASON_HEADER: _plain(_text(error)[:MAX_REASON]),
+        ERROR_HEADER: error_name(error),
+        REASON_HEADER: error_text(error),
     }
     if trace is not None:
         # The end of a traceback tells most.
@@ -92,21 +83,9 @@ def error_headers(status: str, error: BaseException, trace: str | None) -> dict[
     return headers
 
 
-def _plain(text: str) -> str:
-    """Text that can be encoded, whatever it was."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as reason:
-        return f"it has no text: {type(reason).__qualname__}"
-
-
-def name_of(error: BaseException) -> str:
-    """What an error is called in messages, whatever it is."""
-    return f"{type(error).__qualname__[:MAX_NAME]}: {_plain(_text(error)[:200])}"
+def error_summary(error: BaseException) -> str:
+    """An error in a line of a log, whatever it is."""
+    return f"{error_name(error)}: {error_text(error)[:200]}"
 
 
 def details_of(error: BaseException) -> Mapping[str, Any] | None:

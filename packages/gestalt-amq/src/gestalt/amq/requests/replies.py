@@ -1,23 +1,26 @@
 """How a responder replies: values, streams and errors, to whoever asked."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gestalt.amq.encoding import MessageOptions, make_properties
 from gestalt.amq.errors import LinkLost
+from gestalt.amq.headers import (
+    DETAILS_HEADER,
+    INSTANCE_HEADER,
+    ITEM_HEADER,
+    STATUS_HEADER,
+    TRACEBACK_HEADER,
+)
 from gestalt.amq.link.interface import Channel
-from gestalt.amq.outgoing import MessageOptions, make_properties
 from gestalt.amq.properties import TRANSIENT, Delivery
 from gestalt.codecs import Codec, Encoded
 
 from . import protocol
 from .work import Work
-
-NOTHING = Encoded(b"", "application/octet-stream", None, None, None)
 
 
 class Replies:
@@ -73,17 +76,17 @@ class Replies:
         """Send an item of a stream, and return by which channel; raises as `value` does."""
         encoded = work.codec.encode(body)
         work.items += 1
-        headers = {protocol.STATUS_HEADER: protocol.ITEM, protocol.ITEM_HEADER: work.items}
+        headers = {STATUS_HEADER: protocol.ITEM, ITEM_HEADER: work.items}
         return self.send(work.delivery, encoded, headers, reply_to=self.queue)
 
     def end(self, work: Work) -> None:
         """Send the end of a stream; raises LinkLost as `value` does."""
-        headers = {protocol.STATUS_HEADER: protocol.END, protocol.ITEM_HEADER: work.items}
-        self.send(work.delivery, NOTHING, headers)
+        headers = {STATUS_HEADER: protocol.END, ITEM_HEADER: work.items}
+        self.send(work.delivery, protocol.NOTHING, headers)
 
     def status(self, delivery: Delivery, status: str) -> None:
         """Send word of what became of a request, where there is a connection."""
-        self.tell(delivery, NOTHING, {protocol.STATUS_HEADER: status})
+        self.tell(delivery, protocol.NOTHING, {STATUS_HEADER: status})
 
     def error(self, delivery: Delivery, status: str, error: BaseException) -> None:
         """Send an error, where there is a connection."""
@@ -94,16 +97,18 @@ class Replies:
         plain = dict(headers)
         if (details := protocol.details_of(error)) is not None:
             try:
-                headers[protocol.DETAILS_HEADER] = protocol.check_details(details)
+                headers[DETAILS_HEADER] = protocol.check_details(details)
             except Exception as reason:
-                self._report(reason, f"the details of {protocol.name_of(error)} cannot be sent")
+                self._report(
+                    reason, f"the details of {protocol.error_summary(error)} cannot be sent"
+                )
         try:
-            self.tell(delivery, NOTHING, headers)
+            self.tell(delivery, protocol.NOTHING, headers)
         except ValueError as reason:
             # A broker may allow smaller frames than usual.
-            self._report(reason, f"{protocol.name_of(error)} is told without its details")
-            plain.pop(protocol.TRACEBACK_HEADER, None)
-            self.tell(delivery, NOTHING, plain)
+            self._report(reason, f"{protocol.error_summary(error)} is told without its details")
+            plain.pop(TRACEBACK_HEADER, None)
+            self.tell(delivery, protocol.NOTHING, plain)
         # What is refused is the sender's mistake, and harms nobody here.
         if delivery.properties.reply_to is None and status == protocol.FAILED:
             self._report(error, f"{describe(delivery)} failed, which asks for no reply")
@@ -141,7 +146,7 @@ class Replies:
         if properties.correlation_id is not None:
             options["correlation_id"] = properties.correlation_id
         if delivery.exchange == protocol.INSTANCES.name:
-            headers = {**(headers or {}), protocol.INSTANCE_HEADER: self._instance}
+            headers = {**(headers or {}), INSTANCE_HEADER: self._instance}
         if headers:
             options["headers"] = headers
         if reply_to is not None:

@@ -1,7 +1,5 @@
 """A stream of replies as its reader sees it."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable

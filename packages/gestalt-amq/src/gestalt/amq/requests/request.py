@@ -1,7 +1,5 @@
 """A request as a responder's handler gets it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar
 

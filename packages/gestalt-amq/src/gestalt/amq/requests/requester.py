@@ -1,7 +1,5 @@
 """Requests to a service, and what comes back: a reply, an error that says which, or a stream."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import secrets
@@ -10,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gestalt.amq.encoding import decode_body
 from gestalt.amq.errors import (
     AmqError,
     DeadlineExceeded,
@@ -18,7 +17,13 @@ from gestalt.amq.errors import (
     NotSent,
     OutcomeUnknown,
 )
-from gestalt.amq.incoming import decode_body
+from gestalt.amq.headers import (
+    CONTROL_HEADER,
+    IDEMPOTENT_HEADER,
+    INSTANCE_HEADER,
+    STATUS_HEADER,
+    WINDOW_HEADER,
+)
 from gestalt.amq.link.admission import Question
 from gestalt.amq.link.outlet import Outlet
 from gestalt.amq.properties import TRANSIENT, Delivery, Properties
@@ -29,7 +34,6 @@ from gestalt.core import Backoff, GestaltError
 
 from . import protocol
 from .calls import Call, EncodedRequest, GatherCall, SingleCall, StreamCall
-from .replies import NOTHING
 from .reply_stream import ReplyStream
 from .requests_keeper import RequestsKeeper
 from .service import ServiceInfo, info_codec
@@ -122,7 +126,7 @@ class Requester(Outlet):
         """
         request = EncodedRequest(self.codec.encode(body), self._until(timeout), headers)
         if idempotent:
-            request.headers[protocol.IDEMPOTENT_HEADER] = True
+            request.headers[IDEMPOTENT_HEADER] = True
         if self._tracing is None or self._tracing.idle():
             return self._read(await self._call(request, idempotent=idempotent))
         with self._tracing.publishing(
@@ -167,7 +171,7 @@ class Requester(Outlet):
             nonlocal request
             if request is None:
                 request = EncodedRequest(self.codec.encode(body), self._until(timeout), headers)
-                request.headers[protocol.WINDOW_HEADER] = buffer
+                request.headers[WINDOW_HEADER] = buffer
                 self._trace(request)
             call = StreamCall(self._next_id(), self.service, buffer)
             await self._send(call, request)
@@ -213,7 +217,7 @@ class Requester(Outlet):
             NoResponder, DeadlineExceeded, OutcomeUnknown, NotSent: as in `request`.
         """
         request = EncodedRequest(
-            NOTHING, self._until(timeout), {protocol.CONTROL_HEADER: protocol.PING}
+            protocol.NOTHING, self._until(timeout), {CONTROL_HEADER: protocol.PING}
         )
         begun = time.perf_counter()
         self._check(await self._call(request, idempotent=False))
@@ -234,7 +238,7 @@ class Requester(Outlet):
             DecodeError: what came is no such information.
         """
         request = EncodedRequest(
-            NOTHING, self._until(timeout), {protocol.CONTROL_HEADER: protocol.INFO}
+            protocol.NOTHING, self._until(timeout), {CONTROL_HEADER: protocol.INFO}
         )
         replies = await self._ask_all(request, count)
         for reply in replies:
@@ -346,7 +350,7 @@ class Requester(Outlet):
         properties = Properties(
             correlation_id=call.id,
             delivery_mode=TRANSIENT,
-            headers={protocol.CONTROL_HEADER: control, **headers},
+            headers={CONTROL_HEADER: control, **headers},
         )
         exchange, key = (protocol.INSTANCES.name, self.service) if queue is None else ("", queue)
         # Where the connection is lost, the call ends by that.
@@ -355,7 +359,7 @@ class Requester(Outlet):
 
     def _note_used(self, call: StreamCall) -> None:
         if (credit := call.credit()) and call.responder is not None:
-            self._control(call, protocol.CREDIT, call.responder, {protocol.WINDOW_HEADER: credit})
+            self._control(call, protocol.CREDIT, call.responder, {WINDOW_HEADER: credit})
 
     def _leave(self, call: StreamCall) -> None:
         call.cancel()
@@ -369,7 +373,7 @@ class Requester(Outlet):
     # Replies
 
     def _check(self, delivery: Delivery) -> None:
-        if protocol.STATUS_HEADER in (delivery.properties.headers or {}):
+        if STATUS_HEADER in (delivery.properties.headers or {}):
             raise protocol.read_error(self.service, delivery)
 
     def _read(self, delivery: Delivery) -> Any:
@@ -377,7 +381,7 @@ class Requester(Outlet):
         return decode_body(self.codec, delivery)[0]
 
     def _gathered(self, delivery: Delivery) -> GatheredReply:
-        instance = str((delivery.properties.headers or {}).get(protocol.INSTANCE_HEADER, ""))
+        instance = str((delivery.properties.headers or {}).get(INSTANCE_HEADER, ""))
         try:
             return GatheredReply(instance, self._read(delivery))
         except GestaltError as error:

@@ -1,7 +1,5 @@
 """The channel by which requests are sent, and their replies come back."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast

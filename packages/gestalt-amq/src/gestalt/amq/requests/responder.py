@@ -1,7 +1,5 @@
 """Works on the requests of a service: each gets one outcome, which its caller is told."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time
@@ -12,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from gestalt.amq.declare import declare_exchange
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
+from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER, as_integer
 from gestalt.amq.link.consumer import Consumer, Intake, Session
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
@@ -21,7 +20,7 @@ from gestalt.codecs import Codec, CodecError
 from gestalt.core import Backoff, Handler, Handlers, State
 
 from . import protocol
-from .replies import NOTHING, Replies
+from .replies import Replies
 from .service import ResponderStats, ServiceInfo, info_codec
 from .worker import Worker, worked_on_before
 
@@ -257,9 +256,7 @@ class Responder(Consumer[_Session]):
     async def _alone(self, channel: Channel) -> bool:
         """Whether no instance serves; however many stop at once, the last finds that none does."""
         self._unheard = False
-        probe = Properties(
-            headers={protocol.CONTROL_HEADER: protocol.PROBE}, delivery_mode=TRANSIENT
-        )
+        probe = Properties(headers={CONTROL_HEADER: protocol.PROBE}, delivery_mode=TRANSIENT)
         channel.send(protocol.SERVING.name, self.service, probe, b"", mandatory=True)
         # A round trip: what is returned comes before its end.
         await channel.qos(self._serving.concurrency)
@@ -296,7 +293,7 @@ class Responder(Consumer[_Session]):
             intake.acks.ack(delivery.tag)
 
     def _returned(self, delivery: Delivery) -> None:
-        if protocol.CONTROL_HEADER in (delivery.properties.headers or {}):
+        if CONTROL_HEADER in (delivery.properties.headers or {}):
             self._unheard = True
         else:
             self._replies.status(delivery, protocol.UNSERVED)
@@ -304,7 +301,7 @@ class Responder(Consumer[_Session]):
     # Deliveries
 
     def _take(self, intake: Intake, delivery: Delivery) -> None:
-        control = (delivery.properties.headers or {}).get(protocol.CONTROL_HEADER)
+        control = (delivery.properties.headers or {}).get(CONTROL_HEADER)
         if control is not None:
             self._take_control(delivery, control)
             intake.acks.ack(delivery.tag)
@@ -320,11 +317,11 @@ class Responder(Consumer[_Session]):
     def _take_control(self, delivery: Delivery, control: object) -> None:
         properties = delivery.properties
         if control == protocol.PING:
-            self._replies.tell(delivery, NOTHING)
+            self._replies.tell(delivery, protocol.NOTHING)
         elif control == protocol.INFO:
             self._tell_info(delivery)
         elif control == protocol.CREDIT:
-            credit = protocol.number((properties.headers or {}).get(protocol.WINDOW_HEADER))
+            credit = as_integer((properties.headers or {}).get(WINDOW_HEADER))
             work = self._worker.find(properties.correlation_id)
             if work is not None and credit is not None:
                 work.add_credit(credit)

@@ -1,7 +1,5 @@
 """What a responder tells of itself."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from functools import cache
 

@@ -1,15 +1,12 @@
 """A request that a responder works on."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
+from gestalt.amq.headers import WINDOW_HEADER, as_integer
 from gestalt.amq.link.consumer import Intake
 from gestalt.amq.properties import Delivery
 from gestalt.codecs import Codec
-
-from . import protocol
 
 
 class Work:
@@ -51,7 +48,7 @@ class Work:
         self.replied = False
         self.settled = False
         self.items = 0
-        window = protocol.number((delivery.properties.headers or {}).get(protocol.WINDOW_HEADER))
+        window = as_integer((delivery.properties.headers or {}).get(WINDOW_HEADER))
         self.streams = window is not None
         self._credit = window or 0
         self._more: asyncio.Event | None = None

@@ -1,7 +1,5 @@
 """Calls a responder's handler for each request, and sees to it that each has one outcome."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
@@ -9,8 +7,9 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol
 
+from gestalt.amq.encoding import decode_body
 from gestalt.amq.errors import LinkLost
-from gestalt.amq.incoming import decode_body
+from gestalt.amq.headers import IDEMPOTENT_HEADER
 from gestalt.amq.link.consumer import Intake
 from gestalt.amq.properties import Delivery
 from gestalt.amq.tracing import Tracing
@@ -265,7 +264,7 @@ class Worker:
 
     def _refuse(self, work: Work, error: Exception) -> None:
         self._stats.refused += 1
-        self._note(f"is refused: {protocol.name_of(error)}", work, level=logging.WARNING)
+        self._note(f"is refused: {protocol.error_summary(error)}", work, level=logging.WARNING)
         self._replies.error(work.delivery, protocol.REFUSED, error)
         self._ack(work)
 
@@ -296,7 +295,7 @@ class Worker:
 def worked_on_before(delivery: Delivery) -> bool:
     """Whether a request that must not be worked on twice may have been begun by a responder."""
     headers = delivery.properties.headers or {}
-    return delivery.redelivered and headers.get(protocol.IDEMPOTENT_HEADER) is not True
+    return delivery.redelivered and headers.get(IDEMPOTENT_HEADER) is not True
 
 
 def _equal(one: Delivery, other: Delivery) -> bool:

@@ -9,8 +9,8 @@ import pytest
 from callers import until
 from collector import Collector
 from gestalt.amq import Bus, BusMessage, Queue, connect
-from gestalt.amq.pubsub import subscription
-from gestalt.amq.pubsub.pace import AHEAD, Pace, Waiting
+from gestalt.amq.pubsub import flow_control, stalls
+from gestalt.amq.pubsub.prefetch import AHEAD, Prefetch, WaitingTime
 from rabbitmq import RabbitMQNode
 
 
@@ -26,27 +26,27 @@ async def ready(broker_url: str, queue: str) -> int:
     [(1e-5, 1, 100), (0.01, 1, 100), (0.1, 1, 10), (0.1, 8, 80), (18, 1, 1), (18, 8, 8)],
 )
 def test_about_a_second_of_work_is_sent_ahead(each: float, concurrency: int, window: int) -> None:
-    pace = Pace(100, concurrency)
-    assert pace.window == concurrency
-    pace.note(1, each)
-    assert pace.window == pytest.approx(window, abs=1)
+    prefetch = Prefetch(100, concurrency)
+    assert prefetch.window == concurrency
+    prefetch.note(1, each)
+    assert prefetch.window == pytest.approx(window, abs=1)
 
 
 def test_slowness_is_believed_sooner_than_speed() -> None:
-    pace = Pace(100, 1)
-    pace.note(1000, 0.1)
-    pace.note(1, 20)
-    assert pace.window == 1
-    pace.note(1, 0.001)
-    assert pace.window == 1
+    prefetch = Prefetch(100, 1)
+    prefetch.note(1000, 0.1)
+    prefetch.note(1, 20)
+    assert prefetch.window == 1
+    prefetch.note(1, 0.001)
+    assert prefetch.window == 1
     for _ in range(100):
-        pace.note(1, 0.001)
-    assert pace.window == 100
+        prefetch.note(1, 0.001)
+    assert prefetch.window == 100
     assert AHEAD <= 2
 
 
 def test_the_wait_of_the_first_is_known_from_looks_now_and_then() -> None:
-    waiting = Waiting()
+    waiting = WaitingTime()
     assert waiting.look(10, begun=0, waiting=0) == 0
     assert waiting.look(11, begun=0, waiting=5) == 0
     assert waiting.look(12, begun=3, waiting=50) == 1
@@ -81,7 +81,7 @@ async def test_behind_a_slow_handler_messages_stay_at_the_broker(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscription, "PATIENCE", 0.3)
+    monkeypatch.setattr(flow_control, "PATIENCE", 0.3)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -189,7 +189,7 @@ async def test_no_message_runs_out_of_the_brokers_patience_behind_slow_ones(
 async def test_a_consumer_that_gets_nothing_of_what_there_is_begins_anew(
     bus: Bus, unique: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(subscription, "STALL", 0.1)
+    monkeypatch.setattr(stalls, "STALL", 0.1)
     got = Collector()
     stalling = await bus.subscribe(unique, "#", got, queue=unique)
     publisher = bus.publisher(unique, mandatory=True)
@@ -197,9 +197,9 @@ async def test_a_consumer_that_gets_nothing_of_what_there_is_begins_anew(
     assert await got.wait(1) == [0]
     session = stalling._session
     assert session is not None
-    await until(lambda: session.feed.window == 100)
+    await until(lambda: session.consumer.window == 100)
     # As a broker does that has lost its consumer, and says nothing.
-    await session.intake.channel.cancel(session.intake.consumer)
+    await session.source.channel.cancel(session.source.consumer)
     async with publisher.batch() as batch:
         for number in range(1, 20):
             await batch.publish(number)

@@ -1,6 +1,4 @@
-"""The consumer of a session at the broker: how many messages it sends ahead, and whether any."""
-
-from __future__ import annotations
+"""What a subscription has at the broker on one link: its channel, its consumer, its queues."""
 
 import asyncio
 import contextlib
@@ -12,14 +10,14 @@ from gestalt.amq.link.consumer import Intake, Session
 from gestalt.amq.link.interface import Link
 
 
-class Feed:
-    """Begins to consume from the queue of an intake, anew with each change.
+class BrokerConsumer:
+    """Begins to consume from the queue of a channel, anew with each change.
 
     A broker fixes the prefetch of a consumer when it begins. What a former consumer was sent and
     has not settled stays with the channel, and does not count for the next one.
 
     Args:
-        intake: whose queue is consumed from.
+        source: whose queue is consumed from.
         exclusive: be the queue's only consumer, or fail.
         single: the queue serves one consumer at a time.
         arguments: of the consumer.
@@ -30,11 +28,11 @@ class Feed:
     """
 
     def __init__(
-        self, intake: Intake, *, exclusive: bool, single: bool, arguments: Mapping[str, Any]
+        self, source: Intake, *, exclusive: bool, single: bool, arguments: Mapping[str, Any]
     ) -> None:
         self.window = 0
         self.begun_at = 0.0
-        self._intake = intake
+        self._source = source
         self._exclusive = exclusive
         self._single = single or exclusive
         self._arguments = arguments
@@ -46,46 +44,48 @@ class Feed:
             TopologyError: the broker refuses.
             LinkLost: the link or the channel ended.
         """
-        intake = self._intake
+        source = self._source
         if self._single:
             await self.pause()
-        former = intake.consumer if self.window else None
-        await intake.channel.qos(window)
+        former = source.consumer if self.window else None
+        await source.channel.qos(window)
         self.begun_at = asyncio.get_running_loop().time()
-        intake.consumer = await intake.channel.consume(
-            intake.queue, exclusive=self._exclusive, arguments=self._arguments
+        source.consumer = await source.channel.consume(
+            source.queue, exclusive=self._exclusive, arguments=self._arguments
         )
         self.window = window
         if former is not None:
             # Only then: a queue without a consumer would look for another one elsewhere.
-            await intake.channel.cancel(former)
+            await source.channel.cancel(former)
 
     async def pause(self) -> None:
         """Have no more messages sent; errors as those of `begin`."""
         if self.window:
             self.window = 0
-            await self._intake.channel.cancel(self._intake.consumer)
+            await self._source.channel.cancel(self._source.consumer)
 
     async def waiting(self, link: Link) -> int:
         """How many messages of the queue the broker has not sent; errors as those of `begin`."""
         # On a channel of its own: a queue that has gone would end the one that delivers.
         channel = await link.open_channel()
         try:
-            return await channel.count(self._intake.queue)
+            return await channel.count(self._source.queue)
         finally:
             with contextlib.suppress(AmqError):
                 await channel.close()
 
 
-class Consumption(Session):
+class SubscriptionSession(Session):
     """A session of a subscription.
 
     Attributes:
+        source: the channel that messages come by.
+        consumer: what has them sent.
         private: the queues that vanish with it.
     """
 
-    intake: Intake
-    feed: Feed
+    source: Intake
+    consumer: BrokerConsumer
 
     def __init__(self, link: Link) -> None:
         super().__init__(link)

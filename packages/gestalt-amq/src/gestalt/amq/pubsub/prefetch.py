@@ -4,15 +4,13 @@ A broker counts the time until a message is acknowledged from its delivery, not 
 handler began. Messages that wait here behind slow ones would run out of that time unhandled.
 """
 
-from __future__ import annotations
-
 # So much work may be sent ahead, in seconds.
 AHEAD = 1.0
 # Messages that were not begun for so long are given back, in seconds.
 PATIENCE = 3.0
 
 
-class Pace:
+class Prefetch:
     """Follows the speed of handlers.
 
     Args:
@@ -46,7 +44,7 @@ class Pace:
         self.window = max(self._concurrency, min(fitting, self._most))
 
 
-class Waiting:
+class WaitingTime:
     """Knows since when the first of the messages that wait has waited, from a look now and then.
 
     A look costs the same however many wait, and nothing is noted of each.

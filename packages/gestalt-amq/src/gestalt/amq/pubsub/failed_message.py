@@ -1,21 +1,19 @@
 """A message that could not be handled, until it is settled."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
 from gestalt.amq.link.consumer import Intake, Session
 from gestalt.amq.properties import Delivery, Properties
 
-from .mover import Place
+from .target_queue import TargetQueue
 
 # What could not be moved for so long is given back, in seconds: brokers end a channel by which a
 # message was not acknowledged for half an hour.
 LONGEST_HOLD = 240.0
 
 
-class Kept(Delivery):
+class LocalRetry(Delivery):
     """A message that is handled again without having been moved away and back.
 
     Attributes:
@@ -37,47 +35,52 @@ class Kept(Delivery):
         self.until = until
 
 
-class Held:
+class FailedMessage:
     """A message that waits to be moved: unacknowledged, so that it cannot be lost.
 
-    Attributes:
-        place: where it is to go.
+    Args:
+        session, source: by which it came.
+        delivery: the message.
+        target: where it is to go.
         headers: what tells of the failure.
-        delay: after how long it is to be handled again; None to park it.
+        delay: after how long it is to be handled again, in seconds; None to park it.
+
+    Attributes:
         since: when it failed, by the loop's clock.
         until: when it is given back.
-        care: how much is done to get it through: 1 for a channel of its own, 2 for a bare copy.
+        moving: since when it is being moved, None while it is not.
+        effort: how much is done to get it through: 1 for a channel of its own, 2 for a bare copy.
     """
 
     __slots__ = (
-        "care",
         "delay",
         "delivery",
+        "effort",
         "headers",
-        "intake",
         "moving",
-        "place",
         "session",
         "since",
+        "source",
+        "target",
         "until",
     )
 
     def __init__(
         self,
         session: Session,
-        intake: Intake,
+        source: Intake,
         delivery: Delivery,
-        place: Place,
+        target: TargetQueue,
         headers: dict[str, Any],
         delay: float | None,
     ) -> None:
         self.session = session
-        self.intake = intake
+        self.source = source
         self.delivery = delivery
-        self.place = place
+        self.target = target
         self.headers = headers
         self.delay = delay
         self.since = asyncio.get_running_loop().time()
         self.until = self.since + LONGEST_HOLD
-        self.care = 0
+        self.effort = 0
         self.moving: float | None = None

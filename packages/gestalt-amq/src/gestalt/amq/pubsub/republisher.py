@@ -1,13 +1,9 @@
 """Moves messages to other queues: each with confirmation, and a queue that refuses hurts itself."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from gestalt.amq.declare import declare_aside
 from gestalt.amq.errors import (
     AmqError,
     Blocked,
@@ -21,11 +17,8 @@ from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.properties import Properties
 
-# How many copies may await their confirmation by one queue: a silent one holds back its own.
-IN_FLIGHT = 100
-# The first pause after a failure, and the longest, in seconds.
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
+from .target_queue import TargetQueue
+
 # How long a channel lives before a rejection makes it be replaced, in seconds.
 MIN_CHANNEL_AGE = 1.0
 
@@ -34,90 +27,7 @@ class CopyRefused(AmqError):  # noqa: N818 - reads as what happened
     """The broker closed the channel that copies were published by, because of one of them."""
 
 
-class Place:
-    """A queue that messages are moved to.
-
-    Args:
-        name: its name.
-        arguments: those of its declaration.
-        exclusive: it is the consuming connection's own.
-        given: one that exists is used as it is.
-
-    Attributes:
-        trouble: why nothing can be moved there, None while it can.
-        opening: done when it is worth another try, None while nothing is against it.
-    """
-
-    def __init__(
-        self, name: str, arguments: Mapping[str, Any], *, exclusive: bool, given: bool
-    ) -> None:
-        self.name = name
-        self.trouble: AmqError | None = None
-        self.opening: asyncio.Future[None] | None = None
-        self.room = asyncio.Semaphore(IN_FLIGHT)
-        self.declaring = asyncio.Lock()
-        # On which link it was declared last.
-        self.declared: Link | None = None
-        self._arguments = arguments
-        self._exclusive = exclusive
-        self._given = given
-        self._declared_at = 0.0
-        self._failed_at = -1.0
-        self._pause = 0.0
-        self._timer: asyncio.TimerHandle | None = None
-
-    async def declare(self, link: Link) -> None:
-        """Declare it, or see that it exists; errors as those of `declare_aside`."""
-        await declare_aside(
-            link, self.name, self._arguments, exclusive=self._exclusive, given=self._given
-        )
-        self.declared = link
-        self._declared_at = asyncio.get_running_loop().time()
-
-    def miss(self, since: float) -> None:
-        """It was not there when something was to be moved, since when nobody has declared it."""
-        if self._declared_at <= since:
-            self.declared = None
-
-    def fail(self, error: AmqError) -> bool:
-        """Nothing could be moved there: pause, longer each time; False when it pauses already."""
-        loop = asyncio.get_running_loop()
-        self._failed_at = loop.time()
-        if self.opening is not None:
-            return False
-        self.trouble = error
-        self.opening = loop.create_future()
-        self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
-        self._timer = loop.call_later(self._pause, self._open)
-        return True
-
-    def succeed(self) -> None:
-        """Something was moved there."""
-        if self.trouble is not None:
-            self.trouble = None
-            self._pause = 0.0
-            self._open()
-
-    def check(self, since: float) -> None:
-        """Raise the error of a try that was made since, by the loop's clock."""
-        if self.trouble is not None and self._failed_at >= since:
-            raise AmqError(str(self.trouble))
-
-    def forget(self) -> None:
-        """Nothing is to be moved there any more: let nobody wait, or look after it."""
-        self.trouble = None
-        self._open()
-
-    def _open(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self.opening is not None:
-            self.opening.set_result(None)
-            self.opening = None
-
-
-class Mover:
+class Republisher:
     """Publishes copies, by a channel that it opens when there is something to move.
 
     Args:
@@ -137,7 +47,7 @@ class Mover:
 
     async def move(
         self,
-        place: Place,
+        queue: TargetQueue,
         body: bytes,
         properties: Callable[[int], Properties],
         *,
@@ -155,17 +65,17 @@ class Mover:
             ValueError: the copy cannot be written.
         """
         began = asyncio.get_running_loop().time()
-        async with place.room:
+        async with queue.in_flight:
             try:
-                await self._move(place, body, properties, alone, began)
+                await self._move(queue, body, properties, alone, began)
             except Unroutable:
                 # It was deleted meanwhile, and is declared again.
-                place.miss(began)
-                await self._move(place, body, properties, alone, began)
+                queue.miss(began)
+                await self._move(queue, body, properties, alone, began)
 
-    async def declare(self, place: Place) -> None:
-        """Declare a place, or see that it exists; errors as those of `declare_aside`."""
-        await place.declare(await self._consuming.wait_link())
+    async def declare(self, queue: TargetQueue) -> None:
+        """Declare a queue, or see that it exists; errors as those of `declare_aside`."""
+        await queue.declare(await self._consuming.wait_link())
 
     async def close(self) -> None:
         """Close what is open."""
@@ -178,35 +88,35 @@ class Mover:
 
     async def _move(
         self,
-        place: Place,
+        queue: TargetQueue,
         body: bytes,
         properties: Callable[[int], Properties],
         alone: bool,
         began: float,
     ) -> None:
-        place.check(began)
+        queue.check(began)
         link = await self._publishing.wait_link()
         if link.blocked is not None:
             raise Blocked(f"the broker blocks publishers: {link.blocked}")
-        async with place.declaring:
-            place.check(began)
+        async with queue.declaring:
+            queue.check(began)
             declaring = await self._consuming.wait_link()
-            if place.declared is not declaring:
-                await place.declare(declaring)
+            if queue.declared is not declaring:
+                await queue.declare(declaring)
         channel = await (link.open_channel(confirms=True) if alone else self._shared(link))
-        await self._publish(channel, place, body, properties)
+        await self._publish(channel, queue, body, properties)
 
     async def _publish(
         self,
         channel: Channel,
-        place: Place,
+        queue: TargetQueue,
         body: bytes,
         properties: Callable[[int], Properties],
     ) -> None:
         self._using[channel] = self._using.get(channel, 0) + 1
         try:
             await channel.publish(
-                "", place.name, properties(channel.frame_limit), body, mandatory=True
+                "", queue.name, properties(channel.frame_limit), body, mandatory=True
             )
         except (LinkLost, Refused) as error:
             await self._used(channel)

@@ -1,0 +1,22 @@
+"""What a subscription counts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class SubscriptionStats:
+    """What became of a subscription's messages.
+
+    Attributes:
+        handled: their handler succeeded.
+        retried: their handler failed, and they will be handled again.
+        parked: they were moved to the parked messages.
+        dropped: they failed in a private queue, which has no parking.
+        returned: they were given back to the queue: not begun for too long, or not to be moved.
+    """
+
+    handled: int = 0
+    retried: int = 0
+    parked: int = 0
+    dropped: int = 0
+    returned: int = 0

@@ -1,0 +1,100 @@
+"""A queue that failed messages are moved to, which may be in trouble for a while."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from gestalt.amq.declare import declare_aside
+from gestalt.amq.errors import AmqError
+from gestalt.amq.link.interface import Link
+
+# How many copies may await their confirmation by one queue: a silent one holds back its own.
+IN_FLIGHT = 100
+# The first pause after a failure, and the longest, in seconds.
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+
+
+class TargetQueue:
+    """Where copies go, as far as it is known whether they get there.
+
+    Args:
+        name: its name.
+        arguments: those of its declaration.
+        exclusive: it is the consuming connection's own.
+        given: one that exists is used as it is.
+
+    Attributes:
+        trouble: why nothing can be moved there, None while it can.
+        pause: done when it is worth another try, None while nothing is against it.
+        in_flight: bounds how many copies await their confirmation.
+        declaring: held by whoever declares it.
+        declared: on which link it was declared last.
+    """
+
+    def __init__(
+        self, name: str, arguments: Mapping[str, Any], *, exclusive: bool, given: bool
+    ) -> None:
+        self.name = name
+        self.trouble: AmqError | None = None
+        self.pause: asyncio.Future[None] | None = None
+        self.in_flight = asyncio.Semaphore(IN_FLIGHT)
+        self.declaring = asyncio.Lock()
+        self.declared: Link | None = None
+        self._arguments = arguments
+        self._exclusive = exclusive
+        self._given = given
+        self._declared_at = 0.0
+        self._failed_at = -1.0
+        self._delay = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def declare(self, link: Link) -> None:
+        """Declare it, or see that it exists; errors as those of `declare_aside`."""
+        await declare_aside(
+            link, self.name, self._arguments, exclusive=self._exclusive, given=self._given
+        )
+        self.declared = link
+        self._declared_at = asyncio.get_running_loop().time()
+
+    def miss(self, since: float) -> None:
+        """It was not there when something was to be moved, since when nobody has declared it."""
+        if self._declared_at <= since:
+            self.declared = None
+
+    def fail(self, error: AmqError) -> bool:
+        """Nothing could be moved there: pause, longer each time; False when it pauses already."""
+        loop = asyncio.get_running_loop()
+        self._failed_at = loop.time()
+        if self.pause is not None:
+            return False
+        self.trouble = error
+        self.pause = loop.create_future()
+        self._delay = min(self._delay * 2 or FIRST_PAUSE, LONGEST_PAUSE)
+        self._timer = loop.call_later(self._delay, self._end_pause)
+        return True
+
+    def succeed(self) -> None:
+        """Something was moved there."""
+        if self.trouble is not None:
+            self.trouble = None
+            self._delay = 0.0
+            self._end_pause()
+
+    def check(self, since: float) -> None:
+        """Raise the error of a try that was made since, by the loop's clock."""
+        if self.trouble is not None and self._failed_at >= since:
+            raise AmqError(str(self.trouble))
+
+    def forget(self) -> None:
+        """Nothing is to be moved there any more: let nobody wait, or look after it."""
+        self.trouble = None
+        self._end_pause()
+
+    def _end_pause(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.pause is not None:
+            self.pause.set_result(None)
+            self.pause = None
