@@ -197,9 +197,9 @@ async def test_a_consumer_that_gets_nothing_of_what_there_is_begins_anew(
     assert await got.wait(1) == [0]
     session = stalling._session
     assert session is not None
-    await until(lambda: session.feed.window == 100)
+    await until(lambda: session.consumer.window == 100)
     # As a broker does that has lost its consumer, and says nothing.
-    await session.intake.channel.cancel(session.intake.consumer)
+    await session.receiver.channel.cancel(session.receiver.consumer_tag)
     async with publisher.batch() as batch:
         for number in range(1, 20):
             await batch.publish(number)

@@ -21,8 +21,8 @@ from gestalt.amq import (
     OutcomeUnknown,
     connect,
 )
+from gestalt.amq.channel_pool import MAX_IDLE
 from gestalt.amq.embedded import EmbeddedBroker, Settings, ThreadedBroker
-from gestalt.amq.keepers import MAX_IDLE
 from gestalt.amq.link import aiormq_link
 from gestalt.core import Backoff, StateError
 from rabbitmq import RabbitMQNode

@@ -14,14 +14,14 @@ from gestalt.codecs import Codec
 from gestalt.core import Backoff, Component, Handler, State, StateError
 
 from . import tracing
+from .channel_pool import ChannelPool
 from .errors import ConnectError
 from .events import Event, PublishingUnblocked
-from .keepers import Keepers
 from .link.address import BrokerAddress
 from .link.channel_keeper import ChannelKeeper
 from .link.consumer import Consumer
+from .link.dial import FailedAddresses
 from .link.interface import Link
-from .link.reach import Ranks
 from .link.supervisor import Supervisor
 from .pubsub.mover import Mover
 from .pubsub.parking import Parking
@@ -78,14 +78,14 @@ class Bus(Component):
         self._backoff = backoff
         self._on_event = on_event
         self._tracing = tracing.load()
-        self._ranks = Ranks()
+        self._ranks = FailedAddresses()
         self._publishing = self._supervisor(addresses, "publish")
         self._consuming = self._supervisor(addresses, "consume")
         self._requesting = self._supervisor(addresses, "request")
         # Made by each start: these belong to an event loop, and a start may be in another one.
         self._starting: asyncio.Lock
         self._patience = 0.0
-        self._keepers = Keepers(
+        self._keepers = ChannelPool(
             self._publishing,
             self._requesting,
             spawn=self._spawn,

@@ -64,7 +64,7 @@ class Tracing:
     def _look_again(self) -> None:
         self._looked_in = None
 
-    def unconcerned(self, message: BusMessage[Any]) -> bool:
+    def idle_for(self, message: BusMessage[Any]) -> bool:
         """Whether a handler's call has nothing to record, and no trace to go on with."""
         return self.idle() and "traceparent" not in message.headers
 

@@ -36,13 +36,13 @@ from gestalt.amq.errors import (
 from gestalt.amq.properties import Delivery
 from gestalt.core import check_thread
 
-from . import aiormq_handshake, quiet
+from . import aiormq_handshake, aiormq_logging
 from .address import BrokerAddress
 from .aiormq_channel import AiormqChannel
 from .aiormq_streams import Reader, StreamProtocol, Streams
+from .dial import Dialer, FailedAddresses
 from .interface import Channel, Link
-from .pulse import Pulse
-from .reach import Ranks, Way
+from .stalls import StallDetector
 
 # Asking the broker something takes milliseconds; one that does not answer is lost.
 ANSWER_TIMEOUT = 10.0
@@ -61,7 +61,7 @@ async def connect(
     heartbeat: int,
     timeout: float,
     context: ssl.SSLContext | None = None,
-    ranks: Ranks | None = None,
+    ranks: FailedAddresses | None = None,
 ) -> Link:
     """Connect to one broker. What its URL says goes before these parameters.
 
@@ -77,13 +77,13 @@ async def connect(
         ConnectError: it could not be reached, or did not answer in time.
         AccessRefused: it refused the credentials or the virtual host.
     """
-    quiet.install()
+    aiormq_logging.install()
     link = AiormqLink(
         address,
         name,
         heartbeat if address.heartbeat is None else address.heartbeat,
         context,
-        ranks or Ranks(),
+        ranks or FailedAddresses(),
     )
     await link.open(address.connect_timeout or timeout)
     return link
@@ -98,7 +98,7 @@ class AiormqLink(Link):
         name: str,
         heartbeat: int,
         context: ssl.SSLContext | None,
-        ranks: Ranks,
+        ranks: FailedAddresses,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.address = str(address)
@@ -115,7 +115,7 @@ class AiormqLink(Link):
         self.writable = asyncio.Event()
         self.writable.set()
         self._loop = loop
-        self._way = Way(address, context, ranks)
+        self._way = Dialer(address, context, ranks)
         self._heartbeat = heartbeat
         self._protocol = StreamProtocol(self.reader, loop, self)
         self._connection = aiormq.Connection(
@@ -132,7 +132,7 @@ class AiormqLink(Link):
         self._connection.vhost = address.virtual_host
         self._channels: set[AiormqChannel] = set()
         self._asking: set[asyncio.Task[Any]] = set()
-        self._pulse: Pulse | None = None
+        self._pulse: StallDetector | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._output: list[bytes] = []
         self._output_size = 0
@@ -178,7 +178,7 @@ class AiormqLink(Link):
         self._connection.closing.add_done_callback(self._on_closing)
         if self._heartbeat:
             # The broker waits for two heartbeats, and TCP may report the end of that later.
-            self._pulse = Pulse(min(1.0, self._heartbeat / 4), 3.0 * self._heartbeat)
+            self._pulse = StallDetector(min(1.0, self._heartbeat / 4), 3.0 * self._heartbeat)
         self._watch_silence()
 
     def __repr__(self) -> str:
@@ -426,7 +426,7 @@ class AiormqLink(Link):
 
     def _call(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
         # Not by the loop's factory: an eager one would run it before it is held.
-        asking = asyncio.Task(quiet.quietly(call), loop=self._loop)
+        asking = asyncio.Task(aiormq_logging.quietly(call), loop=self._loop)
         self._asking.add(asking)
         asking.add_done_callback(self._asked)
         return asking

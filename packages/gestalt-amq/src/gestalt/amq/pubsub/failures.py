@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from gestalt.amq.errors import AmqError, TopologyError
-from gestalt.amq.link.consumer import Intake, Session
+from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
 from gestalt.amq.message import ATTEMPTS_HEADER, attempts_before, described
 from gestalt.amq.properties import Delivery, Properties
@@ -190,7 +190,7 @@ class Failures:
     def take(
         self,
         session: Session,
-        intake: Intake,
+        receiver: Receiver,
         delivery: Delivery,
         error: BaseException,
         *,
@@ -206,16 +206,16 @@ class Failures:
         headers = failure_headers(delivery, self._queue, error, attempt)
         if retry is not None and not lasting and attempt < retry.attempts:
             delay = retry.delay_after(attempt)
-            held = Held(session, intake, delivery, self._retrying(delay), headers, delay)
+            held = Held(session, receiver, delivery, self._retrying(delay), headers, delay)
             fate = f"tried again in {delay:.3g} s"
             level = logging.WARNING
         elif parking is not None:
-            held = Held(session, intake, delivery, self._parking(parking), headers, None)
+            held = Held(session, receiver, delivery, self._parking(parking), headers, None)
             fate = f"parked in {parking!r}"
             level = logging.ERROR
         else:
             self._stats.dropped += 1
-            intake.acks.ack(delivery.tag)
+            receiver.acks.ack(delivery.tag)
             self._tell(delivery, error, "dropped, there is no parking for it", logging.ERROR)
             return
         if isinstance(delivery, Kept):
@@ -271,7 +271,7 @@ class Failures:
         while not held.session.ended.done():
             if place.opening is not None:
                 if self._stopping:
-                    held.intake.acks.nack(held.delivery.tag)
+                    held.receiver.acks.nack(held.delivery.tag)
                     return
                 await self._wait(held, place.opening)
                 if held.session.ended.done():
@@ -321,7 +321,7 @@ class Failures:
         finally:
             held.moving = None
         held.place.succeed()
-        held.intake.acks.ack(held.delivery.tag)
+        held.receiver.acks.ack(held.delivery.tag)
         if held.delay is None:
             self._stats.parked += 1
         else:
@@ -345,7 +345,7 @@ class Failures:
 
     def _give_back(self, held: Held) -> None:
         self._stats.returned += 1
-        held.intake.acks.nack(held.delivery.tag)
+        held.receiver.acks.nack(held.delivery.tag)
         self._report(
             held.place.trouble or AmqError("it does not answer"),
             f"{self._name}: {described(held.delivery)} given back to its queue: it could not be "
@@ -357,7 +357,7 @@ class Failures:
         self._bytes -= len(held.delivery.body)
         if task.cancelled() and not held.session.ended.done():
             # By the end of the subscription, or by anybody else: nobody would settle it.
-            held.intake.acks.nack(held.delivery.tag)
+            held.receiver.acks.nack(held.delivery.tag)
 
     def _failed_to(self, place: Place, error: AmqError) -> None:
         if place.fail(error):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from gestalt.amq.link.consumer import Intake, Session
+from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.properties import Delivery, Properties
 
 from .mover import Place
@@ -54,9 +54,9 @@ class Held:
         "delay",
         "delivery",
         "headers",
-        "intake",
         "moving",
         "place",
+        "receiver",
         "session",
         "since",
         "until",
@@ -65,14 +65,14 @@ class Held:
     def __init__(
         self,
         session: Session,
-        intake: Intake,
+        receiver: Receiver,
         delivery: Delivery,
         place: Place,
         headers: dict[str, Any],
         delay: float | None,
     ) -> None:
         self.session = session
-        self.intake = intake
+        self.receiver = receiver
         self.delivery = delivery
         self.place = place
         self.headers = headers

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gestalt.amq.declare import declare_aside
 from gestalt.amq.errors import (
     AmqError,
     Blocked,
@@ -20,6 +19,7 @@ from gestalt.amq.errors import (
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.properties import Properties
+from gestalt.amq.topology import declare_aside
 
 # How many copies may await their confirmation by one queue: a silent one holds back its own.
 IN_FLIGHT = 100

@@ -10,20 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gestalt.amq.declare import declare_exchange, declare_shared
 from gestalt.amq.errors import AmqError, LinkLost
 from gestalt.amq.incoming import decode
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.properties import Delivery
-from gestalt.amq.topology import Exchange, Queue
+from gestalt.amq.topology import Exchange, Queue, declare_exchange, declare_shared
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, Handler, HandlerNotFound, State
 
+from .broker_consumer import BrokerConsumer, Consumption
 from .failures import Failures, SubscriptionStats
-from .feed import Consumption, Feed
 from .held import Kept
 from .mover import Mover
 from .pace import PATIENCE, Pace, Waiting
@@ -132,7 +131,7 @@ class Subscription(Consumer[Consumption]):
         """The queue's name; that of a private queue changes with each connection."""
         if self._queue is not None:
             return self._queue.name
-        return self._session.intake.queue if self._session is not None else None
+        return self._session.receiver.queue if self._session is not None else None
 
     @property
     def trouble(self) -> str | None:
@@ -161,7 +160,7 @@ class Subscription(Consumer[Consumption]):
             if session is not None:
                 # The connection is gone, and everything that is not acknowledged goes back.
                 with contextlib.suppress(AmqError):
-                    await session.feed.pause()
+                    await session.consumer.pause()
         self._backlog.clear()
         while self._running:
             self._quiet.clear()
@@ -183,35 +182,37 @@ class Subscription(Consumer[Consumption]):
         return session
 
     async def _consume_in(self, session: Consumption) -> None:
-        intake = session.intake = await session.open(
+        receiver = session.receiver = await session.open(
             lambda _, delivery: self._take(session, delivery)
         )
-        channel = intake.channel
+        channel = receiver.channel
         await declare_exchange(channel, self.binding.exchange)
         if self._queue is None:
             # Not one that vanishes with its last consumer: consumers come and go here.
-            intake.queue = await channel.declare_queue("", durable=False, exclusive=True)
-            session.private.append(intake.queue)
+            receiver.queue = await channel.declare_queue("", durable=False, exclusive=True)
+            session.private.append(receiver.queue)
         else:
-            intake.queue = await declare_shared(channel, self._queue)
+            receiver.queue = await declare_shared(channel, self._queue)
         if self.binding.exchange.name:
             for pattern in self.binding.patterns:
                 await channel.bind(
-                    intake.queue, self.binding.exchange.name, pattern, self.binding.arguments
+                    receiver.queue, self.binding.exchange.name, pattern, self.binding.arguments
                 )
         session.private += await self._failures.prepare(
-            session.link, intake.queue, strict=self.state is State.STARTING
+            session.link, receiver.queue, strict=self.state is State.STARTING
         )
         arguments = dict(self._consuming.arguments)
         if self._offset is not None:
             arguments["x-stream-offset"] = self._offset + 1
-        session.feed = Feed(
-            intake,
+        session.consumer = BrokerConsumer(
+            receiver,
             exclusive=self._consuming.exclusive,
             single=not self._adapts,
             arguments=arguments,
         )
-        await session.feed.begin(self._pace.window if self._adapts else self._consuming.prefetch)
+        await session.consumer.begin(
+            self._pace.window if self._adapts else self._consuming.prefetch
+        )
 
     # Deliveries
 
@@ -264,13 +265,13 @@ class Subscription(Consumer[Consumption]):
             self._failed(session, delivery, error, lasting=True)
             return
         try:
-            if self._tracing is None or self._tracing.unconcerned(message):
+            if self._tracing is None or self._tracing.idle_for(message):
                 result = self._handler(message)
                 if inspect.isawaitable(result):
                     async with asyncio.timeout(self._consuming.timeout):
                         await result
             else:
-                with self._tracing.handling(message, session.intake.queue):
+                with self._tracing.handling(message, session.receiver.queue):
                     result = self._handler(message)
                     if inspect.isawaitable(result):
                         async with asyncio.timeout(self._consuming.timeout):
@@ -293,14 +294,14 @@ class Subscription(Consumer[Consumption]):
             self._failed(session, delivery, error, lasting=False)
         else:
             self.stats.handled += 1
-            session.intake.acks.ack(delivery.tag)
+            session.receiver.acks.ack(delivery.tag)
             if self._queue is not None and self._queue.type == "stream":
                 self._offset = (delivery.properties.headers or {}).get("x-stream-offset")
 
     def _failed(
         self, session: Consumption, delivery: Delivery, error: BaseException, *, lasting: bool
     ) -> None:
-        self._failures.take(session, session.intake, delivery, error, lasting=lasting)
+        self._failures.take(session, session.receiver, delivery, error, lasting=lasting)
 
     # What the broker sends ahead
 
@@ -330,7 +331,7 @@ class Subscription(Consumer[Consumption]):
             self._look.set()
 
     def _grows(self, session: Consumption) -> bool:
-        return self._adapts and 0 < session.feed.window <= self._pace.window // 2
+        return self._adapts and 0 < session.consumer.window <= self._pace.window // 2
 
     def _look_soon(self) -> None:
         self._looking = True
@@ -355,7 +356,7 @@ class Subscription(Consumer[Consumption]):
                             session.end(LinkLost("a change of its consumer was cancelled"))
                             raise
             busy = self._backlog or self._running or self._failures.busy
-            if busy or (session is not None and not session.feed.window):
+            if busy or (session is not None and not session.consumer.window):
                 self._look_soon()
             else:
                 self._looking = False
@@ -368,11 +369,11 @@ class Subscription(Consumer[Consumption]):
             session = self._session
             busy = self._begun != begun or self._backlog or self._running or self._failures.busy
             begun = self._begun
-            if session is None or session.ended.done() or busy or not session.feed.window:
+            if session is None or session.ended.done() or busy or not session.consumer.window:
                 stalled = False
                 continue
             try:
-                waiting = await session.feed.waiting(session.link)
+                waiting = await session.consumer.waiting(session.link)
             except AmqError:
                 # The connection or the queue has gone: that is told elsewhere.
                 waiting = 0
@@ -383,38 +384,38 @@ class Subscription(Consumer[Consumption]):
             stalled = waiting > 0
 
     async def _change(self, session: Consumption, now: float) -> None:
-        feed = session.feed
+        consumer = session.consumer
         waited = self._waiting.look(now, self._begun + self._running, len(self._backlog))
         stream = self._queue is not None and self._queue.type == "stream"
         if not self._adapts:
             if waited > LONGEST_WAIT and not stream:
                 self._give_back(session)
-        elif not feed.window:
+        elif not consumer.window:
             if self._running < self._consuming.concurrency and not self._backlog:
-                await feed.begin(self._pace.window)
+                await consumer.begin(self._pace.window)
         elif waited > PATIENCE:
-            await feed.pause()
+            await consumer.pause()
             self._give_back(session)
         elif self._grows(session):
-            await feed.begin(self._pace.window)
-        if feed.window and not stream and not self._failures.full:
+            await consumer.begin(self._pace.window)
+        if consumer.window and not stream and not self._failures.full:
             await self._pass_by(session, now)
 
     async def _pass_by(self, session: Consumption, now: float) -> None:
         """Have further messages sent past those that wait to be moved."""
-        feed = session.feed
-        waiting, first = self._failures.waiting(feed.begun_at)
-        if waiting * 2 < feed.window or now - first < LOOK:
+        consumer = session.consumer
+        waiting, first = self._failures.waiting(consumer.begun_at)
+        if waiting * 2 < consumer.window or now - first < LOOK:
             return
         if self._adapts or not (self._running or self._backlog):
-            await feed.begin(self._pace.window if self._adapts else feed.window)
+            await consumer.begin(self._pace.window if self._adapts else consumer.window)
 
     def _give_back(self, session: Consumption) -> None:
         """Return what was not begun, before the broker's patience ends."""
         kept: list[tuple[Consumption, Delivery]] = []
         for entry in self._backlog:
             if entry[0] is session and not isinstance(entry[1], Kept):
-                session.intake.acks.nack(entry[1].tag)
+                session.receiver.acks.nack(entry[1].tag)
                 self.stats.returned += 1
                 self._begun += 1
             else:

@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from gestalt.amq.errors import AmqError
-from gestalt.amq.link.consumer import Intake, Session
+from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
 
 
-class Feed:
-    """Begins to consume from the queue of an intake, anew with each change.
+class BrokerConsumer:
+    """Begins to consume from the queue of a receiver, anew with each change.
 
     A broker fixes the prefetch of a consumer when it begins. What a former consumer was sent and
     has not settled stays with the channel, and does not count for the next one.
 
     Args:
-        intake: whose queue is consumed from.
+        receiver: whose queue is consumed from.
         exclusive: be the queue's only consumer, or fail.
         single: the queue serves one consumer at a time.
         arguments: of the consumer.
@@ -30,11 +30,11 @@ class Feed:
     """
 
     def __init__(
-        self, intake: Intake, *, exclusive: bool, single: bool, arguments: Mapping[str, Any]
+        self, receiver: Receiver, *, exclusive: bool, single: bool, arguments: Mapping[str, Any]
     ) -> None:
         self.window = 0
         self.begun_at = 0.0
-        self._intake = intake
+        self._receiver = receiver
         self._exclusive = exclusive
         self._single = single or exclusive
         self._arguments = arguments
@@ -46,32 +46,32 @@ class Feed:
             TopologyError: the broker refuses.
             LinkLost: the link or the channel ended.
         """
-        intake = self._intake
+        receiver = self._receiver
         if self._single:
             await self.pause()
-        former = intake.consumer if self.window else None
-        await intake.channel.qos(window)
+        former = receiver.consumer_tag if self.window else None
+        await receiver.channel.qos(window)
         self.begun_at = asyncio.get_running_loop().time()
-        intake.consumer = await intake.channel.consume(
-            intake.queue, exclusive=self._exclusive, arguments=self._arguments
+        receiver.consumer_tag = await receiver.channel.consume(
+            receiver.queue, exclusive=self._exclusive, arguments=self._arguments
         )
         self.window = window
         if former is not None:
             # Only then: a queue without a consumer would look for another one elsewhere.
-            await intake.channel.cancel(former)
+            await receiver.channel.cancel(former)
 
     async def pause(self) -> None:
         """Have no more messages sent; errors as those of `begin`."""
         if self.window:
             self.window = 0
-            await self._intake.channel.cancel(self._intake.consumer)
+            await self._receiver.channel.cancel(self._receiver.consumer_tag)
 
     async def waiting(self, link: Link) -> int:
         """How many messages of the queue the broker has not sent; errors as those of `begin`."""
         # On a channel of its own: a queue that has gone would end the one that delivers.
         channel = await link.open_channel()
         try:
-            return await channel.count(self._intake.queue)
+            return await channel.count(self._receiver.queue)
         finally:
             with contextlib.suppress(AmqError):
                 await channel.close()
@@ -84,8 +84,8 @@ class Consumption(Session):
         private: the queues that vanish with it.
     """
 
-    intake: Intake
-    feed: Feed
+    receiver: Receiver
+    consumer: BrokerConsumer
 
     def __init__(self, link: Link) -> None:
         super().__init__(link)

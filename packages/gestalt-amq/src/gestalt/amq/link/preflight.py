@@ -29,7 +29,7 @@ class Question(NamedTuple):
     user_id: str | None = None
 
 
-class Admission:
+class Preflight:
     """Asks the broker what it takes, for everybody who publishes on one connection.
 
     A broker that refuses a message ends the channel by which it came, and whatever is under way

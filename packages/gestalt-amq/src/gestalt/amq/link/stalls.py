@@ -9,7 +9,7 @@ from collections import deque
 TOLERANCE = 0.1
 
 
-class Pulse:
+class StallDetector:
     """Remembers for how long the event loop did not run, and when.
 
     Args:

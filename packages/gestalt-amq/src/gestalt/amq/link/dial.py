@@ -16,7 +16,7 @@ READ_SIZE = 65536
 MAX_RANKS = 1000
 
 
-class Ranks:
+class FailedAddresses:
     """Which addresses of a name took connections and led nowhere, the latest last.
 
     A host that is stuck, or a balancer with nothing behind it, is quicker to connect to than any
@@ -39,7 +39,7 @@ class Ranks:
             self._failed[address] = time.monotonic()
 
 
-class Way:
+class Dialer:
     """One attempt to reach one broker.
 
     Args:
@@ -48,7 +48,9 @@ class Way:
         ranks: of the addresses that its name has.
     """
 
-    def __init__(self, target: BrokerAddress, context: ssl.SSLContext | None, ranks: Ranks) -> None:
+    def __init__(
+        self, target: BrokerAddress, context: ssl.SSLContext | None, ranks: FailedAddresses
+    ) -> None:
         self._target = target
         self._context = context
         self._ranks = ranks
