@@ -1,7 +1,5 @@
 """A channel kept open on every link in turn, and what was sent by it and awaits its answer."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
@@ -19,7 +17,7 @@ from .permissions import Permissions, Ticket
 from .preflight import Preflight, Question
 from .supervisor import Supervisor
 
-log = logging.getLogger("gestalt.amq")
+logger = logging.getLogger("gestalt.amq")
 
 # Before it is tried again to ask, where that failed on a connection that lives on, in seconds.
 PAUSE = 0.05
@@ -335,7 +333,7 @@ class ChannelKeeper(ABC):
                     continue
                 reason = channel.closed.result()
                 if isinstance(reason, TopologyError):
-                    log.warning("%s: %s: %s", self.supervisor.name, self.name, reason)
+                    logger.warning("%s: %s: %s", self.supervisor.name, self.name, reason)
                     self._permissions.forget(restricted=reason.code == 403)
             if not link.lost.done():
                 # The supervisor sees to the waits between links.

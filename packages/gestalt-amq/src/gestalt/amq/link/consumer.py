@@ -1,7 +1,5 @@
 """A consumer that goes on over reconnections: a session for each link in turn."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from abc import abstractmethod

@@ -1,7 +1,5 @@
 """What the broker is known to take on one link, and how that comes to be known."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 from gestalt.amq.errors import ChannelsExhausted, Refused, TopologyError

@@ -1,7 +1,5 @@
 """Whether the broker would take a message: asked before the message is sent."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What publishers and requesters share: how much awaits an answer, and for how long."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

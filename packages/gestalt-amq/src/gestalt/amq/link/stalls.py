@@ -1,7 +1,5 @@
 """Notices that the event loop did not run, which costs heartbeats and looks like a bad network."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 
