@@ -1,7 +1,5 @@
 """The channels of a bus: one for each exchange that is published to, one for all requests."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ Span names and attributes: OpenTelemetry, semantic conventions for messaging, Ra
 fields: W3C Trace Context. Needs the extra `otel`; without it no code of this module runs.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +12,6 @@ from typing import Any
 
 from .message import BusMessage
 from .properties import Properties
-
-
-def load() -> Tracing | None:
-    """Tracing, if opentelemetry-api is installed."""
-    try:
-        import opentelemetry.trace  # noqa: F401 - asks whether it is there
-    except ImportError:
-        return None
-    return Tracing()
 
 
 class Tracing:
@@ -126,3 +115,12 @@ class Tracing:
             attributes=attributes,
         ):
             yield
+
+
+def load() -> Tracing | None:
+    """Tracing, if opentelemetry-api is installed."""
+    try:
+        import opentelemetry.trace  # noqa: F401 - asks whether it is there
+    except ImportError:
+        return None
+    return Tracing()
