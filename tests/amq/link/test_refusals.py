@@ -22,8 +22,8 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import EmbeddedBroker, Settings
-from gestalt.amq.link.admission import Admission
-from gestalt.amq.link.clearance import MANY_ROUTES
+from gestalt.amq.link.permissions import MANY_ROUTES
+from gestalt.amq.link.preflight import Preflight
 from gestalt.amq.pubsub.exchange_keeper import HOLDS
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
@@ -256,14 +256,14 @@ async def test_what_waits_for_the_answer_of_the_broker_ends_by_its_deadline(
     await publisher.publish(0, "a")
     asked = asyncio.Event()
     go_on = asyncio.Event()
-    ask = Admission.ask
+    ask = Preflight.ask
 
     async def slow(*arguments: Any) -> Any:
         asked.set()
         await go_on.wait()
         return await ask(*arguments)
 
-    monkeypatch.setattr(Admission, "ask", slow)
+    monkeypatch.setattr(Preflight, "ask", slow)
     waiting = asyncio.create_task(publisher.publish(1, "b", timeout=0.1))
     behind = asyncio.create_task(publisher.publish(2, "a"))
     await asked.wait()

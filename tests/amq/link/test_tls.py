@@ -40,7 +40,7 @@ def context(authority: trustme.CA) -> ssl.SSLContext:
 async def publish_one(
     url: str, tls: ssl.SSLContext | None, unique: str, start_timeout: float = 10
 ) -> None:
-    async with connect(url, ssl=tls, start_timeout=start_timeout) as bus:
+    async with connect(url, tls=tls, start_timeout=start_timeout) as bus:
         got: asyncio.Queue[int] = asyncio.Queue()
         await bus.subscribe(unique, "#", lambda message: got.put_nowait(message.body))
         await bus.publisher(unique, mandatory=True).publish(1)
@@ -151,4 +151,4 @@ async def test_files_that_cannot_be_used_are_named_and_ask_for_nothing(
 
 def test_certificates_are_given_once() -> None:
     with pytest.raises(ValueError, match="not both"):
-        connect("amqps://localhost/?verify=verify_none", ssl=ssl.create_default_context())
+        connect("amqps://localhost/?verify=verify_none", tls=ssl.create_default_context())

@@ -30,7 +30,7 @@ from gestalt.amq import (
     Queue,
     connect,
 )
-from gestalt.amq.link import aiormq_link
+from gestalt.amq.link import aiormq_calls
 from gestalt.core import Backoff, StateError
 from proxy import Direction, Proxy
 from rabbitmq import RabbitMQNode
@@ -295,7 +295,7 @@ async def test_a_memory_alarm_blocks_publishers_by_their_deadline_and_harms_no_c
 async def test_subscribing_on_a_dead_link_ends_by_its_deadline(
     monkeypatch: pytest.MonkeyPatch, broker_url: str, broker_port: int, unique: str
 ) -> None:
-    monkeypatch.setattr(aiormq_link, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(aiormq_calls, "ANSWER_TIMEOUT", 0.3)
     async with (
         Proxy(broker_port) as proxy,
         connect(

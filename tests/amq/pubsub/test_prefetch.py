@@ -199,7 +199,7 @@ async def test_a_consumer_that_gets_nothing_of_what_there_is_begins_anew(
     assert session is not None
     await until(lambda: session.consumer.window == 100)
     # As a broker does that has lost its consumer, and says nothing.
-    await session.source.channel.cancel(session.source.consumer)
+    await session.receiver.channel.cancel(session.receiver.consumer_tag)
     async with publisher.batch() as batch:
         for number in range(1, 20):
             await batch.publish(number)

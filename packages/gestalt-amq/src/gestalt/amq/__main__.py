@@ -1,7 +1,5 @@
 """The command: `python -m gestalt.amq parked list|replay QUEUE`, and `info|ping SERVICE`."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import datetime

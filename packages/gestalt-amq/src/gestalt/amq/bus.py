@@ -1,28 +1,21 @@
 """The bus: connections to RabbitMQ, and what publishes, consumes and makes requests on them."""
 
-from __future__ import annotations
-
 import asyncio
-import inspect
 import logging
-import ssl as ssl_module
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 from gestalt.codecs import Codec
-from gestalt.core import Backoff, Component, Handler, State, StateError
+from gestalt.core import Component, Handler, State, StateError
+from gestalt.core.calling import RAISED, call_plain, cancellations, is_own_cancellation
 
 from . import tracing
+from .channel_pool import ChannelPool
+from .connections import Connections, Settings, gather_all
 from .errors import ConnectError
 from .events import Event, PublishingUnblocked
-from .keepers import Keepers
-from .link.address import BrokerAddress
 from .link.channel_keeper import ChannelKeeper
 from .link.consumer import Consumer
-from .link.interface import Link
-from .link.reach import Ranks
-from .link.supervisor import Supervisor
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher
 from .pubsub.republisher import Republisher
@@ -32,9 +25,7 @@ from .requests.requester import Requester
 from .requests.responder import Responder, Serving
 from .topology import Exchange, Queue
 
-log = logging.getLogger("gestalt.amq")
-
-T = TypeVar("T")
+logger = logging.getLogger("gestalt.amq")
 
 DEFAULT_RETRY = Retry()
 
@@ -44,9 +35,7 @@ HASTE = 0.3
 
 
 class Bus(Component):
-    """Made by `connect`. Publishing, consuming and requests have a connection each.
-
-    A broker that blocks publishers, or a consumer that lags, thereby holds up only its own kind.
+    """Publishes, consumes and makes requests; made by `connect`.
 
     A bus that has stopped or failed may be started again, in another event loop as well. Its
     publishers and requesters live as long as the bus: they refuse to send while it is stopped,
@@ -56,77 +45,38 @@ class Bus(Component):
 
     def __init__(
         self,
-        addresses: Sequence[BrokerAddress],
-        *,
+        settings: Settings,
         codec: Codec,
-        name: str,
-        ssl: ssl_module.SSLContext | None,
-        heartbeat: int,
-        connect_timeout: float,
-        start_timeout: float,
+        *,
         stop_timeout: float,
-        backoff: Backoff,
         on_event: Callable[[Event], None] | None,
     ) -> None:
-        super().__init__(name=name, stop_timeout=stop_timeout)
-        self._addresses = list(addresses)
+        super().__init__(name=settings.name, stop_timeout=stop_timeout)
         self._codec = codec
-        self._ssl = ssl
-        self._heartbeat = heartbeat
-        self._connect_timeout = connect_timeout
-        self._start_timeout = start_timeout
-        self._backoff = backoff
+        self._backoff = settings.backoff
+        self._start_timeout = settings.start_timeout
         self._on_event = on_event
         self._tracing = tracing.load()
-        self._ranks = Ranks()
-        self._publishing = self._supervisor(addresses, "publish")
-        self._consuming = self._supervisor(addresses, "consume")
-        self._requesting = self._supervisor(addresses, "request")
-        # Made by each start: these belong to an event loop, and a start may be in another one.
-        self._starting: asyncio.Lock
         self._patience = 0.0
-        self._keepers = Keepers(
-            self._publishing,
-            self._requesting,
+        self._connections = Connections(
+            settings, run=self._inside, spawn=self._spawn, tell=self._event
+        )
+        self._channels = ChannelPool(
+            self._connections.publishing,
+            self._connections.requesting,
             spawn=self._spawn,
             begin=self._begin_keeper,
-            backoff=backoff,
+            backoff=settings.backoff,
         )
         # Subscriptions and responders.
         self._consumers: list[Consumer[Any]] = []
-
-    def _supervisor(
-        self, addresses: Sequence[BrokerAddress], purpose: str, *, tells: bool = True
-    ) -> Supervisor:
-        return Supervisor(
-            addresses,
-            lambda address: self._connect(address, purpose),
-            name=f"{self.name} {purpose}",
-            purpose=purpose,
-            backoff=self._backoff,
-            start_timeout=self._start_timeout,
-            on_event=self._event if tells else _ignored,
-        )
-
-    async def _connect(self, address: BrokerAddress, purpose: str) -> Link:
-        # The client library takes a while to import, and not every process connects.
-        from .link.aiormq_link import connect as connect_link
-
-        return await connect_link(
-            address,
-            name=f"{address.name or self.name} {purpose}",
-            heartbeat=self._heartbeat,
-            timeout=self._connect_timeout,
-            context=self._ssl,
-            ranks=self._ranks,
-        )
 
     # What an application uses
 
     @property
     def ready(self) -> bool:
         """Whether everything works now: connected, not blocked, all that consumes consuming."""
-        link = self._publishing.link
+        link = self._connections.publishing.link
         return (
             self.state is State.RUNNING
             and link is not None
@@ -163,7 +113,7 @@ class Bus(Component):
         if isinstance(exchange, str):
             exchange = Exchange(exchange)
         return Publisher(
-            self._keepers.exchange(exchange),
+            self._channels.exchange(exchange),
             codec or self._codec,
             mandatory=mandatory,
             persistent=persistent,
@@ -225,11 +175,11 @@ class Bus(Component):
             exchange = Exchange(exchange)
         if isinstance(queue, str):
             queue = Queue(queue)
-        await self._ensure(self._consuming)
+        await self._connections.open(self._connections.consuming)
         streams = queue is not None and queue.type == "stream"
         subscription = Subscription(
             self.name,
-            self._consuming,
+            self._connections.consuming,
             Binding(
                 exchange,
                 [patterns] if isinstance(patterns, str) else list(patterns),
@@ -253,7 +203,7 @@ class Bus(Component):
                 private=queue is None,
                 given=queue is not None and not queue.declare,
             ),
-            Republisher(self._publishing, self._consuming),
+            Republisher(self._connections.publishing, self._connections.consuming),
             backoff=self._backoff,
             start_timeout=self._start_timeout,
             stop_timeout=self.stop_timeout if stop_timeout is None else stop_timeout,
@@ -304,9 +254,9 @@ class Bus(Component):
             raise ValueError(f"timeout must be above 0, got {timeout}")
         if isinstance(codec, Codec):
             codec = [codec]
-        await self._ensure(self._requesting)
+        await self._connections.open(self._connections.requesting)
         responder = Responder(
-            self._requesting,
+            self._connections.requesting,
             service,
             handler,
             list(codec or [self._codec]),
@@ -338,7 +288,7 @@ class Bus(Component):
             max_pending: how many may await their reply at once; further ones wait.
         """
         return Requester(
-            self._keepers.requests(),
+            self._channels.requests(),
             service,
             codec or self._codec,
             timeout=timeout,
@@ -352,7 +302,7 @@ class Bus(Component):
         if isinstance(queue, str):
             queue = Queue(queue)
         return Parking(
-            lambda: self._supervisor(self._addresses, "parked", tells=False),
+            lambda: self._connections.one_more("parked"),
             queue.name,
             queue.parking_name,
         )
@@ -360,59 +310,47 @@ class Bus(Component):
     # Its life
 
     async def _open(self) -> None:
-        self._starting = asyncio.Lock()
+        self._connections.start()
         self._patience = HASTE
-        await self._ensure(self._publishing)
-        self._keepers.start()
+        await self._connections.open(self._connections.publishing)
+        self._channels.start()
 
     async def _drain(self) -> None:
         until = asyncio.get_running_loop().time() + self.stop_timeout
         # Handlers may publish and make requests until they are done.
-        await _all(each.stop() for each in self._consumers)
-        await self._keepers.drain()
+        await gather_all(each.stop() for each in self._consumers)
+        await self._channels.drain()
         left = until - asyncio.get_running_loop().time()
         self._patience = max(HASTE, min(PATIENCE, left))
 
     async def _close(self) -> None:
-        self._keepers.stop()
+        self._channels.stop()
         consumers, self._consumers = self._consumers, []
-        supervisors = self._requesting, self._consuming, self._publishing
-        for supervisor in supervisors:
-            supervisor.close_timeout = self._patience
         try:
-            await _all(each.stop() for each in consumers)
+            await gather_all(each.stop() for each in consumers)
         finally:
-            await _all(each.stop() for each in supervisors)
+            await self._connections.close(self._patience)
 
-    async def _inside(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _inside(self, call: Callable[[], Awaitable[None]]) -> None:
         """Await a call in a task of the bus, so that what is started by it is within the bus.
 
         A handler that stops the bus is thereby known to be one of its own, whoever subscribed.
 
         Raises:
             StateError: the bus was stopped meanwhile.
+            Exception: what the call raises.
         """
         if self.state not in (State.STARTING, State.RUNNING):
             raise StateError(f"{self!r} is not running")
-        current = asyncio.current_task()
-        cancellations = current.cancelling() if current is not None else 0
+        before = cancellations()
         try:
-            outcome = await self._spawn(_outcome(call), name="start")
-        except asyncio.CancelledError:
-            if current is not None and current.cancelling() > cancellations:
+            error = await self._spawn(_error_of(call), name="start")
+        except asyncio.CancelledError as cancelled:
+            if is_own_cancellation(cancelled, since=before):
                 raise
             raise StateError(f"{self!r} was stopped meanwhile") from None
-        if isinstance(outcome, _Failed):
-            raise outcome.error
-        return outcome
-
-    async def _ensure(self, supervisor: Supervisor) -> None:
-        """Start a connection, with its first user."""
-        async with self._starting:
-            if supervisor.state is not State.RUNNING:
-                await self._inside(supervisor.start)
-                # It does not fail by what a broker does; if it does, so does the bus.
-                self._spawn(supervisor.wait_stopped(), name=f"watch {supervisor.name}")
+        if error is not None:
+            raise error
 
     async def _begin(self, consumer: Consumer[Any]) -> None:
         async def begin() -> None:
@@ -428,10 +366,10 @@ class Bus(Component):
     async def _run_keeper(self, keeper: ChannelKeeper) -> None:
         while keeper.supervisor.state is not State.RUNNING:
             try:
-                await self._ensure(keeper.supervisor)
+                await self._connections.open(keeper.supervisor)
             except ConnectError as error:
                 # It has tried for a while; messages wait, up to their deadlines.
-                log.warning("%s: %s", keeper.supervisor.name, error)
+                logger.warning("%s: %s", keeper.supervisor.name, error)
             except StateError:
                 if self.state is State.STOPPING:
                     return
@@ -440,41 +378,18 @@ class Bus(Component):
 
     def _event(self, event: Event) -> None:
         if isinstance(event, PublishingUnblocked):
-            self._keepers.note_change()
-        if self._on_event is None:
-            return
-        try:
-            result: object = self._on_event(event)
-        except (Exception, asyncio.CancelledError) as error:
-            self._report_error(error, f"{self!r}: on_event failed on {event!r}")
-            return
-        if inspect.iscoroutine(result):
-            result.close()
-            wrong = TypeError("it is called and not awaited: give it a plain function")
-            self._report_error(wrong, f"{self!r}: on_event failed on {event!r}")
+            self._channels.note_change()
+        if self._on_event is not None:
+            try:
+                call_plain("on_event", self._on_event, event)
+            except RAISED as error:
+                self._report_error(error, f"{self!r}: on_event failed on {event!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    error: Exception
-
-
-async def _outcome(call: Callable[[], Awaitable[T]]) -> T | _Failed:
+async def _error_of(call: Callable[[], Awaitable[None]]) -> Exception | None:
+    """What a call raises: that is its caller's, and does not fail the bus whose task it is."""
     try:
-        return await call()
+        await call()
     except Exception as error:
-        return _Failed(error)
-
-
-async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Await them all, whatever some of them raise; then raise that."""
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    errors = [result for result in results if isinstance(result, BaseException)]
-    if len(errors) > 1:
-        raise BaseExceptionGroup("several failed to stop", errors)
-    if errors:
-        raise errors[0]
-
-
-def _ignored(event: Event) -> None:
-    """What happens to a connection of one call is told by that call."""
+        return error
+    return None

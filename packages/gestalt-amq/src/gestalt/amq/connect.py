@@ -1,15 +1,14 @@
 """How a bus is made."""
 
-from __future__ import annotations
-
 import inspect
-import ssl as ssl_module
+import ssl
 from collections.abc import Callable, Sequence
 
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
 
 from .bus import Bus
+from .connections import Settings
 from .events import Event
 from .link.address import MAX_HEARTBEAT, BrokerAddress, parse
 
@@ -19,7 +18,7 @@ def connect(
     *,
     codec: Codec | None = None,
     name: str = "gestalt",
-    ssl: ssl_module.SSLContext | None = None,
+    tls: ssl.SSLContext | None = None,
     heartbeat: int = 5,
     connect_timeout: float = 5.0,
     start_timeout: float = 30.0,
@@ -40,7 +39,7 @@ def connect(
             server_name_indication. What a URL has goes before the arguments below.
         codec: for all bodies, unless a publisher or subscription has its own; JSON by default.
         name: how the broker's tools show the connections.
-        ssl: for amqps://; the system's certificates by default.
+        tls: for amqps://; the system's certificates by default.
         heartbeat: a broker that is silent for twice these seconds is taken for lost; 0 for never.
         connect_timeout: for one attempt at one broker, in seconds.
         start_timeout: how long a start tries to reach a broker, in seconds.
@@ -64,20 +63,18 @@ def connect(
     if on_event is not None and inspect.iscoroutinefunction(on_event):
         raise TypeError("on_event is called and not awaited: give it a plain function")
     addresses = [_parse(url, number, len(given)) for number, url in enumerate(given, 1)]
-    if ssl is not None and any(address.certificates for address in addresses):
-        raise ValueError("give certificates either by ssl= or by the parameters of URLs, not both")
-    return Bus(
+    if tls is not None and any(address.certificates for address in addresses):
+        raise ValueError("give certificates either by tls= or by the parameters of URLs, not both")
+    settings = Settings(
         addresses,
-        codec=codec or Codec(),
         name=name,
-        ssl=ssl,
+        tls=tls,
         heartbeat=heartbeat,
         connect_timeout=connect_timeout,
         start_timeout=start_timeout,
-        stop_timeout=stop_timeout,
         backoff=backoff or Backoff(),
-        on_event=on_event,
     )
+    return Bus(settings, codec or Codec(), stop_timeout=stop_timeout, on_event=on_event)
 
 
 def _parse(url: str, number: int, count: int) -> BrokerAddress:

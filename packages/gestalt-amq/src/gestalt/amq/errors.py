@@ -25,8 +25,6 @@ RequestError (AmqError)                   a request did not end with a reply
 BatchError (AmqError, ExceptionGroup)     the PublishErrors of a batch
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,5 +149,5 @@ class RequestRefused(RemoteError, ValueError):  # noqa: N818 - reads as what hap
 class BatchError(AmqError, ExceptionGroup[PublishError]):
     """Some publishes of a batch failed; all others are confirmed."""
 
-    def derive(self, excs: Sequence[PublishError]) -> BatchError:  # type: ignore[override]
+    def derive(self, excs: Sequence[PublishError]) -> "BatchError":  # type: ignore[override]
         return BatchError(self.message, excs)

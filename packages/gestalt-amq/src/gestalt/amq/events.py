@@ -1,7 +1,5 @@
 """What a bus tells about its connections."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from .errors import AmqError

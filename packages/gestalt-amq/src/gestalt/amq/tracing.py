@@ -4,8 +4,6 @@ Span names and attributes: OpenTelemetry, semantic conventions for messaging, Ra
 fields: W3C Trace Context. Needs the extra `otel`; without it no code of this module runs.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +12,6 @@ from typing import Any
 
 from .message import BusMessage
 from .properties import Properties
-
-
-def load() -> Tracing | None:
-    """Tracing, if opentelemetry-api is installed."""
-    try:
-        import opentelemetry.trace  # noqa: F401 - asks whether it is there
-    except ImportError:
-        return None
-    return Tracing()
 
 
 class Tracing:
@@ -64,7 +53,7 @@ class Tracing:
     def _look_again(self) -> None:
         self._looked_in = None
 
-    def unconcerned(self, message: BusMessage[Any]) -> bool:
+    def idle_for(self, message: BusMessage[Any]) -> bool:
         """Whether a handler's call has nothing to record, and no trace to go on with."""
         return self.idle() and "traceparent" not in message.headers
 
@@ -126,3 +115,12 @@ class Tracing:
             attributes=attributes,
         ):
             yield
+
+
+def load() -> Tracing | None:
+    """Tracing, if opentelemetry-api is installed."""
+    try:
+        import opentelemetry.trace  # noqa: F401 - asks whether it is there
+    except ImportError:
+        return None
+    return Tracing()

@@ -1,7 +1,5 @@
 """Acknowledgements, gathered over one turn of the loop and sent as few as possible."""
 
-from __future__ import annotations
-
 import asyncio
 
 from .interface import Channel

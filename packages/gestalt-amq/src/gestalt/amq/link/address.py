@@ -1,7 +1,5 @@
 """A broker's URL, read once and checked: where it is, who we are there, and what is asked of it."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re
@@ -76,7 +74,7 @@ class Certificates:
 
 def _no_password() -> NoReturn:
     # Without this, OpenSSL would ask for it at the terminal, and hold the event loop meanwhile.
-    raise ValueError("the key is encrypted: give an ssl.SSLContext that has loaded it as ssl=")
+    raise ValueError("the key is encrypted: give an ssl.SSLContext that has loaded it as tls=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +194,7 @@ def _decode(text: str, what: str) -> str:
         raise ValueError(f"its {what} is not UTF-8 when percent-decoded") from None
 
 
-# Parameters: each reads its value, or raises a ValueError that says what it wants
+# Each of these reads the value of a parameter, or raises a ValueError that says what it wants.
 
 
 def _integer(lowest: int, highest: int, *others: int) -> Callable[[str], int]:

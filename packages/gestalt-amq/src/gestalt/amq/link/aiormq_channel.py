@@ -1,12 +1,12 @@
 """A channel of the link on aiormq: the hot frames itself, the rest by aiormq's calls."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import aiormq.abc
 
 from gestalt.amq import frames
 from gestalt.amq.errors import (
@@ -21,25 +21,34 @@ from gestalt.amq.errors import (
 )
 from gestalt.amq.properties import Delivery, Got, Properties
 
+from .aiormq_calls import Calls
 from .interface import CHANNEL_CLOSED, Channel, Confirm
-
-if TYPE_CHECKING:
-    import aiormq.abc
-
-    from .aiormq_link import AiormqLink
+from .output import Output
 
 # The broker returns an unroutable message without its number, so the message carries it itself.
 SEQUENCE_HEADER = "x-gestalt-publish"
 
 
 class AiormqChannel(Channel):
-    """A channel by aiormq, and the sink of its hot frames."""
+    """A channel by aiormq, and the sink of its hot frames.
+
+    Args:
+        channel: aiormq's.
+        frame_limit: the largest body that is sent in one frame, in bytes.
+        output: of the connection.
+        calls: makes calls of aiormq on that connection.
+        forget: is called with the channel and its number when no frame is for it any more.
+        on_delivery, on_cancelled, on_returned: as `Link.open_channel` has them.
+    """
 
     def __init__(
         self,
-        link: AiormqLink,
         channel: aiormq.abc.AbstractChannel,
         frame_limit: int,
+        output: Output,
+        calls: Calls,
+        *,
+        forget: Callable[["AiormqChannel", int], None],
         on_delivery: Callable[[Delivery], None] | None,
         on_cancelled: Callable[[], None] | None,
         on_returned: Callable[[Delivery], None] | None,
@@ -47,7 +56,10 @@ class AiormqChannel(Channel):
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[AmqError] = self._loop.create_future()
         self.content: frames.PartialContent | None = None
-        self._link = link
+        self._write = output.write
+        self._writable = output.writable
+        self._calls = calls
+        self._forget = forget
         self._channel = channel
         self._number: int = channel.number
         self.frame_limit = frame_limit
@@ -109,22 +121,22 @@ class AiormqChannel(Channel):
             self._encoded = (properties, encoded)
         method = frames.publish_method(self._number, exchange, routing_key, mandatory)
         parts = frames.content(self._number, encoded, body, self.frame_limit)
-        self._link.write([method, *parts], len(body) + 128, at_once=at_once)
+        self._write([method, *parts], len(body) + 128, at_once=at_once)
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         if not self.closed.done():
-            self._link.write([frames.ack(self._number, tag, multiple)], 21)
+            self._write([frames.ack(self._number, tag, multiple)], 21)
 
     def nack(self, tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         if not self.closed.done():
-            self._link.write([frames.nack(self._number, tag, multiple, requeue)], 21)
+            self._write([frames.nack(self._number, tag, multiple, requeue)], 21)
 
     @property
     def congested(self) -> bool:
-        return not self._link.writable.is_set()
+        return not self._writable.is_set()
 
     async def drain(self) -> None:
-        await self._link.writable.wait()
+        await self._writable.wait()
 
     # What the inlet tells
 
@@ -192,10 +204,10 @@ class AiormqChannel(Channel):
             return
         self.closed.set_result(reason)
         if leaving is None or leaving.done():
-            self._link.forget(self, self._number)
+            self._forget(self, self._number)
         else:
             self._deliver = None
-            leaving.add_done_callback(lambda _: self._link.forget(self, self._number))
+            leaving.add_done_callback(lambda _: self._forget(self, self._number))
         if self._got is not None and not self._got.done():
             self._got.set_exception(LinkLost(str(reason)))
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
@@ -311,7 +323,7 @@ class AiormqChannel(Channel):
         if self.closed.done():
             raise LinkLost(str(self.closed.result()))
         self._got = self._loop.create_future()
-        self._link.write([frames.get(self._number, queue)], 32, at_once=True)
+        self._write([frames.get(self._number, queue)], 32, at_once=True)
         try:
             return await self._got
         finally:
@@ -319,11 +331,11 @@ class AiormqChannel(Channel):
 
     async def close(self) -> None:
         if not self.closed.done():
-            leaving = await self._link.take_leave(self._channel.close)
+            leaving = await self._calls.take_leave(self._channel.close)
             self.end(LinkLost("the channel was closed here"), leaving)
 
     async def _ask(self, call: Callable[[], Any]) -> Any:
-        return await self._link.ask(call, self)
+        return await self._calls.ask(call, self.closed)
 
 
 def _answered(confirm: Confirm) -> bool:

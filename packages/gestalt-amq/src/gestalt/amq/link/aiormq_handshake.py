@@ -1,7 +1,5 @@
 """What became of aiormq's handshake with a broker, in our errors."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

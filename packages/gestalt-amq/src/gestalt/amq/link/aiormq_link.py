@@ -1,4 +1,4 @@
-"""The link on aiormq, the protocol library below aio-pika: the one module that imports it.
+"""The link on aiormq, the protocol library below aio-pika: modules called aiormq_ alone import it.
 
 aiormq does the handshake, heartbeats, and every method that asks the broker for something. The
 frames of the hot paths do not pass through it: they are written to the connection directly, one
@@ -9,8 +9,6 @@ This leans on aiormq's public interface alone: `Connection(transport_factory=)`,
 caller make the streams (aiormq 6.9.2 and later), and `Channel.number`. aio-pika's own layer is
 not used: what it adds, reconnection and callbacks, is what the supervisor does.
 """
-
-from __future__ import annotations
 
 import asyncio
 import ssl
@@ -25,32 +23,21 @@ import aiormq.exceptions
 from yarl import URL
 
 from gestalt.amq import frames
-from gestalt.amq.errors import (
-    AccessRefused,
-    AmqError,
-    ChannelsExhausted,
-    ConnectError,
-    LinkLost,
-    TopologyError,
-)
+from gestalt.amq.errors import AccessRefused, AmqError, ChannelsExhausted, ConnectError, LinkLost
 from gestalt.amq.properties import Delivery
-from gestalt.core import check_thread
 
-from . import aiormq_handshake, quiet
+from . import aiormq_handshake, aiormq_logging
 from .address import BrokerAddress
+from .aiormq_calls import Calls
 from .aiormq_channel import AiormqChannel
 from .aiormq_streams import Reader, StreamProtocol, Streams
+from .dial import Dialer, FailedAddresses
 from .interface import Channel, Link
-from .pulse import Pulse
-from .reach import Ranks, Way
+from .output import Output
+from .stalls import StallDetector
 
-# Asking the broker something takes milliseconds; one that does not answer is lost.
-ANSWER_TIMEOUT = 10.0
-# Closing a channel is a courtesy; what takes longer goes on while the connection lives.
-CLOSE_TIMEOUT = 0.5
 # How long aiormq's tasks take to end after the connection is cut: turns of the loop.
 ENDING_TIMEOUT = 0.2
-WRITE_SIZE = 65536
 FRAME_OVERHEAD = 8
 
 
@@ -60,8 +47,8 @@ async def connect(
     name: str,
     heartbeat: int,
     timeout: float,
-    context: ssl.SSLContext | None = None,
-    ranks: Ranks | None = None,
+    tls: ssl.SSLContext | None = None,
+    failed_addresses: FailedAddresses | None = None,
 ) -> Link:
     """Connect to one broker. What its URL says goes before these parameters.
 
@@ -70,20 +57,20 @@ async def connect(
         name: how the broker's tools show the connection.
         heartbeat: seconds after which silence is doubted; after twice that the link is lost.
         timeout: for all of it, in seconds.
-        context: for amqps://; the system's certificates by default.
-        ranks: of the addresses that its name has.
+        tls: for amqps://; the system's certificates by default.
+        failed_addresses: which addresses of its name have led nowhere before.
 
     Raises:
         ConnectError: it could not be reached, or did not answer in time.
         AccessRefused: it refused the credentials or the virtual host.
     """
-    quiet.install()
+    aiormq_logging.install()
     link = AiormqLink(
         address,
         name,
         heartbeat if address.heartbeat is None else address.heartbeat,
-        context,
-        ranks or Ranks(),
+        tls,
+        failed_addresses or FailedAddresses(),
     )
     await link.open(address.connect_timeout or timeout)
     return link
@@ -97,25 +84,22 @@ class AiormqLink(Link):
         address: BrokerAddress,
         name: str,
         heartbeat: int,
-        context: ssl.SSLContext | None,
-        ranks: Ranks,
+        tls: ssl.SSLContext | None,
+        failed_addresses: FailedAddresses,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.address = str(address)
         self.place = address.place
         self.lost: asyncio.Future[AmqError] = loop.create_future()
         self.blocked: str | None = None
-        self._blocks = 0
         self.blocking = loop.create_future()
         self.on_blocked: Callable[[str | None], None] | None = None
         self.inlet = frames.Inlet(self)
         self.reader = Reader(self.inlet, loop, (address.channel_max, address.frame_max))
         self.transport: asyncio.Transport | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self.writable = asyncio.Event()
-        self.writable.set()
         self._loop = loop
-        self._way = Way(address, context, ranks)
+        self._dialer = Dialer(address, tls, failed_addresses)
         self._heartbeat = heartbeat
         self._protocol = StreamProtocol(self.reader, loop, self)
         self._connection = aiormq.Connection(
@@ -130,13 +114,11 @@ class AiormqLink(Link):
             transport_factory=Streams(self._streams),
         )
         self._connection.vhost = address.virtual_host
+        self._output = Output(repr(self), self.end)
+        self._calls = Calls(self.lost, self._output.flush, self._cut)
         self._channels: set[AiormqChannel] = set()
-        self._asking: set[asyncio.Task[Any]] = set()
-        self._pulse: Pulse | None = None
-        self._watch: asyncio.TimerHandle | None = None
-        self._output: list[bytes] = []
-        self._output_size = 0
-        self._flushing = False
+        self._stalls: StallDetector | None = None
+        self._silence_timer: asyncio.TimerHandle | None = None
         self._cause: AmqError | None = None
         self._frame_max = self.inlet.limit
 
@@ -154,7 +136,8 @@ class AiormqLink(Link):
         opened = False
         try:
             async with asyncio.timeout(timeout) as limit:
-                self.transport = await self._way.open(self._protocol)
+                self.transport = await self._dialer.open(self._protocol)
+                self._output.open(self.transport)
                 await self._shake_hands()
             opened = True
         except AmqError:
@@ -167,7 +150,7 @@ class AiormqLink(Link):
                 text = f"{self.place} cannot be connected to: {reason}"
             raise ConnectError(text) from error
         finally:
-            self._way.ended(failed=not opened)
+            self._dialer.ended(failed=not opened)
             if not opened:
                 await self._give_up()
         if agreed := self._connection.connection_tune.frame_max:
@@ -178,25 +161,24 @@ class AiormqLink(Link):
         self._connection.closing.add_done_callback(self._on_closing)
         if self._heartbeat:
             # The broker waits for two heartbeats, and TCP may report the end of that later.
-            self._pulse = Pulse(min(1.0, self._heartbeat / 4), 3.0 * self._heartbeat)
+            self._stalls = StallDetector(min(1.0, self._heartbeat / 4), 3.0 * self._heartbeat)
         self._watch_silence()
 
     def __repr__(self) -> str:
         return f"<connection to {self.address}>"
 
     async def _shake_hands(self) -> None:
-        connecting = self._call(self._connection.connect)
+        connecting = self._calls.begin(self._connection.connect)
         # aiormq does long things when it is cancelled: the connection is cut first.
         await asyncio.wait({connecting})
         aiormq_handshake.check(connecting, self.place, self._cause)
 
     async def _give_up(self) -> None:
         """Cut, and see that nothing is left of it: no socket, and none of aiormq's tasks."""
-        self.end(LinkLost("the connection was closed here"))
-        self._abort()
-        for asking in self._asking:
-            asking.cancel()
-        waiting: set[asyncio.Future[Any]] = {*self._asking}
+        self._cut(LinkLost("the connection was closed here"))
+        for call in self._calls.running:
+            call.cancel()
+        waiting: set[asyncio.Future[Any]] = {*self._calls.running}
         if self.transport is not None and not self._connection.closing.done():
             waiting.add(self._connection.closing)
         if waiting:
@@ -206,7 +188,7 @@ class AiormqLink(Link):
 
     def note_blocked(self, reason: str | None) -> None:
         self.blocked = reason
-        self._blocks += 1
+        self._calls.note_blocked(reason is not None)
         if reason is None:
             self.blocking = self._loop.create_future()
         elif not self.blocking.done():
@@ -221,13 +203,14 @@ class AiormqLink(Link):
     # What the streams tell
 
     def note_garbage(self, error: frames.FrameError) -> None:
-        self.fail(LinkLost(f"what the broker sent is no AMQP 0-9-1: {error}"))
+        self._cause = LinkLost(f"what the broker sent is no AMQP 0-9-1: {error}")
+        self._cut(self._cause)
 
     def note_writable(self, writable: bool) -> None:
         if writable:
-            self.writable.set()
+            self._output.writable.set()
         else:
-            self.writable.clear()
+            self._output.writable.clear()
 
     def note_lost(self, error: Exception | None) -> None:
         self.end(LinkLost(f"the connection ended: {error or 'closed by the broker'}"))
@@ -239,36 +222,30 @@ class AiormqLink(Link):
         if self.lost.done():
             return
         reason = self._cause or reason
-        if self._pulse is not None:
-            self._pulse.stop()
-            stalled = self._pulse.stalled()
+        if self._stalls is not None:
+            self._stalls.stop()
+            stalled = self._stalls.stalled()
             if stalled >= self._heartbeat and type(reason) is LinkLost:
                 reason = LinkLost(
                     f"this process's event loop did not run for {stalled:.1f} s, so that the "
                     f"broker heard no heartbeat: {reason}"
                 )
         self.lost.set_result(reason)
-        self.writable.set()
-        self._output.clear()
-        if self._watch is not None:
-            self._watch.cancel()
+        self._output.end()
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
         for channel in list(self._channels):
             channel.end(reason)
 
-    def fail(self, reason: AmqError) -> None:
+    def _cut(self, reason: AmqError) -> None:
         """End it now, whatever is under way."""
-        self._cause = reason
         self.end(reason)
-        self._abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     def _on_closing(self, closing: asyncio.Future[Any]) -> None:
         error = None if closing.cancelled() else closing.exception()
-        self.end(LinkLost(f"the connection ended: {error or 'closed'}"))
-        self._abort()
-
-    def _abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
+        self._cut(LinkLost(f"the connection ended: {error or 'closed'}"))
 
     def _watch_silence(self) -> None:
         if not self._heartbeat:
@@ -276,61 +253,24 @@ class AiormqLink(Link):
         silence = time.monotonic() - self.reader.heard
         if silence < 2 * self._heartbeat:
             wait = 2 * self._heartbeat - silence + 0.05
-            self._watch = self._loop.call_later(wait, self._watch_silence)
-        elif self._pulse is not None and self._pulse.fresh:
+            self._silence_timer = self._loop.call_later(wait, self._watch_silence)
+        elif self._stalls is not None and self._stalls.fresh:
             # What came meanwhile has not been read yet.
-            self._watch = self._loop.call_later(0.05, self._watch_silence)
+            self._silence_timer = self._loop.call_later(0.05, self._watch_silence)
         else:
-            self.end(LinkLost(f"nothing was heard from the broker for {silence:.1f} s"))
-            self._abort()
+            self._cut(LinkLost(f"nothing was heard from the broker for {silence:.1f} s"))
 
     async def close(self, timeout: float) -> None:
-        self.flush()
+        self._output.flush()
         # A broker that blocks the connection answers nothing on it.
         if not self.lost.done() and not self.blocked:
-            closing = self._call(self._connection.close)
+            closing = self._calls.begin(self._connection.close)
             try:
                 await asyncio.wait({closing}, timeout=timeout)
             finally:
                 await self._give_up()
         else:
             await self._give_up()
-
-    # Output
-
-    def write(self, data: list[bytes], size: int, *, at_once: bool = False) -> None:
-        """Send at once, or with whatever else is sent in this turn of the loop.
-
-        Raises:
-            WrongThread: this is not the thread of the event loop.
-        """
-        if not self._output:
-            check_thread(self._loop, self)
-        self._output += data
-        self._output_size += size
-        if at_once or self._output_size >= WRITE_SIZE:
-            self.flush()
-        elif not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush_soon)
-
-    def _flush_soon(self) -> None:
-        self._flushing = False
-        self.flush()
-
-    def flush(self) -> None:
-        """Send now."""
-        if self._output and self.transport is not None:
-            data = b"".join(self._output)
-            self._output.clear()
-            self._output_size = 0
-            try:
-                self.transport.write(data)
-            except RuntimeError as error:
-                # aiormq has ended the output, and the connection will follow. Whoever sends now
-                # is to have his message counted as sent before he is told.
-                reason = LinkLost(f"the connection is ending: {error}")
-                self._loop.call_soon(self.end, reason)
 
     # Channels
 
@@ -345,9 +285,18 @@ class AiormqLink(Link):
     ) -> Channel:
         if self.lost.done():
             raise LinkLost(str(self.lost.result()))
-        channel = await self.ask(partial(self._open, confirms, transactions))
+        channel = await self._calls.ask(partial(self._open, confirms, transactions))
         limit = self._frame_max - FRAME_OVERHEAD
-        opened = AiormqChannel(self, channel, limit, on_delivery, on_cancelled, on_returned)
+        opened = AiormqChannel(
+            channel,
+            limit,
+            self._output,
+            self._calls,
+            forget=self._forget,
+            on_delivery=on_delivery,
+            on_cancelled=on_cancelled,
+            on_returned=on_returned,
+        )
         self._channels.add(opened)
         self.inlet.sinks[channel.number] = opened
         return opened
@@ -373,78 +322,10 @@ class AiormqLink(Link):
             f"all {most} channels that the broker allows on the connection are in use"
         )
 
-    def forget(self, channel: AiormqChannel, number: int) -> None:
+    def _forget(self, channel: AiormqChannel, number: int) -> None:
         self._channels.discard(channel)
         if self.inlet.sinks.get(number) is channel:
             del self.inlet.sinks[number]
 
-    async def ask(
-        self, call: Callable[[], Awaitable[Any]], channel: AiormqChannel | None = None
-    ) -> Any:
-        """Await one of aiormq's calls, under a deadline, with its errors translated.
-
-        Raises:
-            LinkLost: the link or the channel ended meanwhile.
-            TopologyError: the broker refused, and closed the channel.
-        """
-        self.flush()
-        # In a task of its own: aiormq cancels its calls when the connection ends, and does long
-        # things when they are cancelled. Neither may be taken for a cancellation of ours.
-        asking = self._call(call)
-        try:
-            while True:
-                blocks = self._blocks
-                await asyncio.wait({asking}, timeout=ANSWER_TIMEOUT)
-                # While the broker blocks the connection, it answers nothing on it.
-                if asking.done() or (not self.blocked and self._blocks == blocks):
-                    break
-        finally:
-            asking.cancel()
-        if not asking.done():
-            # What the broker has done by now is not known; a fresh link knows.
-            self.end(LinkLost(f"the broker did not answer within {ANSWER_TIMEOUT} s"))
-            self._abort()
-            raise LinkLost(str(self.lost.result()))
-        if asking.cancelled():
-            raise self._reason(channel)
-        error = asking.exception()
-        if isinstance(
-            error, aiormq.exceptions.AMQPError | OSError | RuntimeError
-        ) and not isinstance(error, AmqError):
-            raise self._reason(channel, error) from error
-        return asking.result()
-
     async def take_leave(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
-        """Await one of aiormq's calls that closes something, for a moment.
-
-        A cancellation would not end it, but send what must not be sent twice.
-        """
-        self.flush()
-        leaving = self._call(call)
-        await asyncio.wait({leaving}, timeout=0 if self.blocked else CLOSE_TIMEOUT)
-        return leaving
-
-    def _call(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
-        # Not by the loop's factory: an eager one would run it before it is held.
-        asking = asyncio.Task(quiet.quietly(call), loop=self._loop)
-        self._asking.add(asking)
-        asking.add_done_callback(self._asked)
-        return asking
-
-    def _asked(self, asking: asyncio.Task[Any]) -> None:
-        self._asking.discard(asking)
-        if not asking.cancelled():
-            # Whoever still waits for it has it raised.
-            asking.exception()
-
-    def _reason(
-        self, channel: AiormqChannel | None, error: BaseException | None = None
-    ) -> AmqError:
-        if channel is not None and channel.closed.done():
-            reason = channel.closed.result()
-            if isinstance(reason, TopologyError):
-                return TopologyError(str(reason), reason.code)
-            return LinkLost(str(reason))
-        if self.lost.done():
-            return LinkLost(str(self.lost.result()))
-        return LinkLost(f"the connection is ending: {error!r}")
+        return await self._calls.take_leave(call)

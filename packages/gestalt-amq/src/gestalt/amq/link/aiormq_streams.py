@@ -1,7 +1,5 @@
 """The streams that aiormq reads and writes by, which keep the frames of the hot paths from it."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 import time

@@ -1,7 +1,5 @@
 """A channel kept open on every link in turn, and what was sent by it and awaits its answer."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import logging
@@ -14,12 +12,12 @@ from gestalt.amq.errors import AmqError, ChannelsExhausted, Refused, TopologyErr
 from gestalt.amq.frames import short_string
 from gestalt.core import Backoff, StateError
 
-from .admission import Admission, Question
-from .clearance import Clearance, Ticket
 from .interface import Channel, Link
+from .permissions import Permissions, Ticket
+from .preflight import Preflight, Question
 from .supervisor import Supervisor
 
-log = logging.getLogger("gestalt.amq")
+logger = logging.getLogger("gestalt.amq")
 
 # Before it is tried again to ask, where that failed on a connection that lives on, in seconds.
 PAUSE = 0.05
@@ -49,7 +47,7 @@ class ChannelKeeper(ABC):
     Args:
         name: how it is called in messages.
         supervisor: the connection.
-        admission: asks on that connection.
+        preflight: asks on that connection.
         spawn: runs its tasks.
         make_room: gives up channels that nobody uses; whether it helps to try again.
         backoff: the waits before a channel is opened again on the same connection.
@@ -64,7 +62,7 @@ class ChannelKeeper(ABC):
         self,
         name: str,
         supervisor: Supervisor,
-        admission: Admission,
+        preflight: Preflight,
         spawn: Spawn,
         make_room: Callable[[], bool],
         backoff: Backoff,
@@ -83,7 +81,7 @@ class ChannelKeeper(ABC):
         self._stopped = False
         self._tickets: set[Ticket] = set()
         self._asking: asyncio.Task[None] | None = None
-        self._clearance = Clearance(admission, self._route, self._restore)
+        self._permissions = Permissions(preflight, self._route, self._restore)
         self._idle_since = 0.0
         # What is under way is the first after a pause.
         self._first = False
@@ -114,7 +112,7 @@ class ChannelKeeper(ABC):
     async def _restore(self, link: Link) -> bool:
         """Bring back what the broker did not find; whether there is anything to bring back."""
 
-    async def _worn(self, channel: Channel) -> None:
+    async def _wait_ended(self, channel: Channel) -> None:
         """Wait until the channel has ended, or had better be replaced."""
         await self._first_of(channel, self._over)
 
@@ -155,8 +153,8 @@ class ChannelKeeper(ABC):
         if (
             channel is None
             or self.queued
-            or size > self._clearance.size
-            or not (self._clearance.all_routes or route in self._clearance.routes)
+            or size > self._permissions.size
+            or not (self._permissions.all_routes or route in self._permissions.routes)
             or channel.congested
             or self._doubtful(now)
         ):
@@ -237,7 +235,7 @@ class ChannelKeeper(ABC):
 
     def _takes(self, question: Question) -> bool:
         now = asyncio.get_running_loop().time()
-        return self._clearance.covers(question) and not self._doubtful(now)
+        return self._permissions.covers(question) and not self._doubtful(now)
 
     def _doubtful(self, now: float) -> bool:
         """Whether what is known may hold no more.
@@ -261,7 +259,7 @@ class ChannelKeeper(ABC):
         if link is None:
             return
         try:
-            if await self._clearance.ask(link, self._waiting, anew=self._first):
+            if await self._permissions.ask(link, self._waiting, anew=self._first):
                 self._first = False
         except (TopologyError, ChannelsExhausted) as error:
             if isinstance(error, ChannelsExhausted) and self._make_room():
@@ -322,11 +320,11 @@ class ChannelKeeper(ABC):
                 self._delays.connected()
                 self._broken = None
                 if link is not self._link:
-                    self._clearance.forget()
+                    self._permissions.forget()
                 self._link = link
                 self._channel = channel
                 self._changed.set()
-                await self._worn(channel)
+                await self._wait_ended(channel)
                 self._channel = None
                 if not channel.closed.done():
                     await self.drain()
@@ -335,8 +333,8 @@ class ChannelKeeper(ABC):
                     continue
                 reason = channel.closed.result()
                 if isinstance(reason, TopologyError):
-                    log.warning("%s: %s: %s", self.supervisor.name, self.name, reason)
-                    self._clearance.forget(restricted=reason.code == 403)
+                    logger.warning("%s: %s: %s", self.supervisor.name, self.name, reason)
+                    self._permissions.forget(restricted=reason.code == 403)
             if not link.lost.done():
                 # The supervisor sees to the waits between links.
                 await asyncio.sleep(self._delays.next())

@@ -1,7 +1,5 @@
 """A consumer that goes on over reconnections: a session for each link in turn."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from abc import abstractmethod
@@ -20,16 +18,16 @@ from .supervisor import Supervisor
 AGAIN = 0.01
 
 
-class Intake:
-    """A channel of a session, with its one consumer and its acknowledgements.
+class Receiver:
+    """What receives by one channel of a session: its one consumer, and its acknowledgements.
 
     Attributes:
         queue: what it consumes from.
-        consumer: the consumer's tag.
+        consumer_tag: how the broker calls that consumer.
     """
 
     queue = ""
-    consumer = ""
+    consumer_tag = ""
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -46,39 +44,39 @@ class Session:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.ended: asyncio.Future[AmqError] = asyncio.get_running_loop().create_future()
-        self._intakes: list[Intake] = []
+        self._receivers: list[Receiver] = []
 
     async def open(
         self,
-        on_delivery: Callable[[Intake, Delivery], None],
+        on_delivery: Callable[[Receiver, Delivery], None],
         *,
         on_returned: Callable[[Delivery], None] | None = None,
-    ) -> Intake:
+    ) -> Receiver:
         """Open a channel whose end is the end of the session."""
-        intake: Intake
+        receiver: Receiver
         channel = await self.link.open_channel(
-            on_delivery=lambda delivery: on_delivery(intake, delivery),
+            on_delivery=lambda delivery: on_delivery(receiver, delivery),
             on_cancelled=self._cancelled,
             on_returned=on_returned,
         )
-        intake = Intake(channel)
-        self._intakes.append(intake)
+        receiver = Receiver(channel)
+        self._receivers.append(receiver)
         channel.closed.add_done_callback(self._channel_closed)
-        return intake
+        return receiver
 
     async def close(self) -> None:
         """Acknowledge what is to be, and close every channel, which may have ended by itself.
 
         A broker that does not answer for a while is not waited for.
         """
-        for intake in self._intakes:
-            intake.acks.flush()
+        for receiver in self._receivers:
+            receiver.acks.flush()
         await self.link.take_leave(self._leave)
 
     async def _leave(self) -> None:
-        for intake in self._intakes:
+        for receiver in self._receivers:
             with contextlib.suppress(AmqError):
-                await intake.channel.close()
+                await receiver.channel.close()
         with contextlib.suppress(AmqError):
             await self._release()
 

@@ -4,8 +4,6 @@ A `Link` is one connection to one broker, for as long as it lasts: it never reco
 deals with supervision, topology, retry, deadlines and drain is written against these classes.
 """
 
-from __future__ import annotations
-
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping

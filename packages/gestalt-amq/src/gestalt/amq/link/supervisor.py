@@ -1,7 +1,5 @@
 """Keeps one connection to the brokers open: failover, backoff, and word of every change."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,7 +17,7 @@ from gestalt.core import Backoff, Component, Reports, State, StateError
 from .address import BrokerAddress
 from .interface import Link
 
-log = logging.getLogger("gestalt.amq")
+logger = logging.getLogger("gestalt.amq")
 
 # While it is in one of these, there will be a link.
 _ALIVE = (State.STARTING, State.RUNNING)
@@ -66,7 +64,7 @@ class Supervisor(Component):
         self._backoff = backoff
         self._start_timeout = start_timeout
         self._on_event = on_event
-        self._attempts = Reports(log)
+        self._attempts = Reports(logger)
         self._reset()
 
     def _reset(self) -> None:
@@ -133,7 +131,9 @@ class Supervisor(Component):
                 reason = await asyncio.shield(link.lost)
                 self.link = None
                 self.failure = reason
-                log.warning("%s: the connection to %s is lost: %s", self.name, link.place, reason)
+                logger.warning(
+                    "%s: the connection to %s is lost: %s", self.name, link.place, reason
+                )
                 self._on_event(Disconnected(self._purpose, reason))
                 await asyncio.sleep(self._delays.next())
                 link = await self._connect([], give_up_refused=False)
@@ -150,16 +150,16 @@ class Supervisor(Component):
         self.link = link
         self.failure = None
         self._changed.set()
-        log.info("%s: the connection to %s is up", self.name, link.place)
+        logger.info("%s: the connection to %s is up", self.name, link.place)
         self._on_event(Connected(self._purpose, link.address))
 
     def _blocked(self, reason: str | None) -> None:
         if reason is None:
             self._changed.set()
-            log.info("%s: the broker blocks the connection no more", self.name)
+            logger.info("%s: the broker blocks the connection no more", self.name)
             self._on_event(PublishingUnblocked(self._purpose))
         else:
-            log.warning("%s: the broker blocks the connection: %s", self.name, reason)
+            logger.warning("%s: the broker blocks the connection: %s", self.name, reason)
             self._on_event(PublishingBlocked(self._purpose, reason))
 
     async def _connect(self, errors: list[AmqError], *, give_up_refused: bool) -> Link:

@@ -1,7 +1,5 @@
 """A bound on how much is under way at once, that costs next to nothing while it is not reached."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 

@@ -51,7 +51,7 @@ class Backlog:
         count = 0
         for entry in self.entries:
             if entry[0] is session and not isinstance(entry[1], LocalRetry):
-                session.source.acks.nack(entry[1].tag)
+                session.receiver.acks.nack(entry[1].tag)
                 count += 1
             else:
                 kept.append(entry)

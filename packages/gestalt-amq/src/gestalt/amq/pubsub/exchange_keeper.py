@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
-from gestalt.amq.declare import declare_exchange
 from gestalt.amq.errors import OutcomeUnknown, Refused, Rejected
-from gestalt.amq.link.admission import Admission, Question
 from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.preflight import Preflight, Question
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import Exchange
+from gestalt.amq.topology import Exchange, declare_exchange
 from gestalt.core import Backoff
 
 # How long a channel lives before a rejection makes it be replaced, in seconds.
@@ -29,7 +28,7 @@ class ExchangeKeeper(ChannelKeeper):
         self,
         supervisor: Supervisor,
         exchange: Exchange,
-        admission: Admission,
+        preflight: Preflight,
         spawn: Spawn,
         make_room: Callable[[], bool],
         backoff: Backoff,
@@ -37,12 +36,12 @@ class ExchangeKeeper(ChannelKeeper):
         self.exchange = exchange
         self._replace = asyncio.Event()
         super().__init__(
-            f"exchange {exchange.name!r}", supervisor, admission, spawn, make_room, backoff
+            f"exchange {exchange.name!r}", supervisor, preflight, spawn, make_room, backoff
         )
         self._by_key = exchange.type == "topic" and exchange.name != ""
         if not self._by_key:
             # Permissions depend on the routing key with topic exchanges only.
-            self._clearance.many_routes = 0
+            self._permissions.many_routes = 0
         if exchange.name:
             self._holds = HOLDS
 
@@ -73,7 +72,7 @@ class ExchangeKeeper(ChannelKeeper):
             OutcomeUnknown(f"the message was sent, and not confirmed in time: {why}")
         )
 
-    async def _worn(self, channel: Channel) -> None:
+    async def _wait_ended(self, channel: Channel) -> None:
         """Wait until the channel has ended, or is to be replaced.
 
         When a quorum queue's leader fails, RabbitMQ (seen with 3.10) rejects what comes by a

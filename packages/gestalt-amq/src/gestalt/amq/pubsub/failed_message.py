@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from gestalt.amq.link.consumer import Intake, Session
+from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.properties import Delivery, Properties
 
 from .target_queue import TargetQueue
@@ -39,7 +39,7 @@ class FailedMessage:
     """A message that waits to be moved: unacknowledged, so that it cannot be lost.
 
     Args:
-        session, source: by which it came.
+        session, receiver: by which it came.
         delivery: the message.
         target: where it is to go.
         headers: what tells of the failure.
@@ -58,9 +58,9 @@ class FailedMessage:
         "effort",
         "headers",
         "moving",
+        "receiver",
         "session",
         "since",
-        "source",
         "target",
         "until",
     )
@@ -68,14 +68,14 @@ class FailedMessage:
     def __init__(
         self,
         session: Session,
-        source: Intake,
+        receiver: Receiver,
         delivery: Delivery,
         target: TargetQueue,
         headers: dict[str, Any],
         delay: float | None,
     ) -> None:
         self.session = session
-        self.source = source
+        self.receiver = receiver
         self.delivery = delivery
         self.target = target
         self.headers = headers

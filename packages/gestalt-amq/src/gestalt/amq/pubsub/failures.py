@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from gestalt.amq.errors import AmqError
 from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_name, error_text
 from gestalt.amq.link.channel_keeper import Spawn
-from gestalt.amq.link.consumer import Intake, Session
+from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
 from gestalt.amq.message import attempts_before, described
 from gestalt.amq.properties import Delivery, Properties
@@ -131,7 +131,7 @@ class Failures:
     def take(
         self,
         session: Session,
-        source: Intake,
+        receiver: Receiver,
         delivery: Delivery,
         error: BaseException,
         *,
@@ -140,7 +140,7 @@ class Failures:
         """Take charge of a message that could not be handled; it is settled here.
 
         Args:
-            session, source: by which it came.
+            session, receiver: by which it came.
             delivery: the message.
             error: why it could not be handled.
             permanent: it will never be handled, so that it is not tried again.
@@ -151,16 +151,16 @@ class Failures:
         if retry is not None and not permanent and attempt < retry.attempts:
             delay = retry.delay_after(attempt)
             target = self._queues.retrying(delay)
-            message = FailedMessage(session, source, delivery, target, headers, delay)
+            message = FailedMessage(session, receiver, delivery, target, headers, delay)
             fate = f"tried again in {delay:.3g} s"
             level = logging.WARNING
         elif (parking := self._queues.parking()) is not None:
-            message = FailedMessage(session, source, delivery, parking, headers, None)
+            message = FailedMessage(session, receiver, delivery, parking, headers, None)
             fate = f"parked in {parking.name!r}"
             level = logging.ERROR
         else:
             self._stats.dropped += 1
-            source.acks.ack(delivery.tag)
+            receiver.acks.ack(delivery.tag)
             self._tell(delivery, error, "dropped, there is no parking for it", logging.ERROR)
             return
         if isinstance(delivery, LocalRetry):
@@ -194,7 +194,7 @@ class Failures:
         while not message.session.ended.done():
             if target.pause is not None:
                 if self._stopping:
-                    message.source.acks.nack(message.delivery.tag)
+                    message.receiver.acks.nack(message.delivery.tag)
                     return
                 await self._wait(message, target.pause)
                 if message.session.ended.done():
@@ -246,7 +246,7 @@ class Failures:
         finally:
             message.moving = None
         message.target.succeed()
-        message.source.acks.ack(message.delivery.tag)
+        message.receiver.acks.ack(message.delivery.tag)
         if message.delay is None:
             self._stats.parked += 1
         else:
@@ -270,7 +270,7 @@ class Failures:
 
     def _give_back(self, message: FailedMessage) -> None:
         self._stats.returned += 1
-        message.source.acks.nack(message.delivery.tag)
+        message.receiver.acks.nack(message.delivery.tag)
         self._report(
             message.target.trouble or AmqError("it does not answer"),
             f"{self._name}: {described(message.delivery)} given back to its queue: it could not "
@@ -282,7 +282,7 @@ class Failures:
         self._bytes -= len(message.delivery.body)
         if task.cancelled() and not message.session.ended.done():
             # By the end of the subscription, or by anybody else: nobody would settle it.
-            message.source.acks.nack(message.delivery.tag)
+            message.receiver.acks.nack(message.delivery.tag)
 
     def _tell(self, delivery: Delivery, error: BaseException, fate: str, level: int) -> None:
         name, reason = error_name(error), error_text(error)

@@ -5,9 +5,9 @@ from typing import Any, Unpack
 
 from gestalt.amq.encoding import MessageOptions, make_properties
 from gestalt.amq.errors import LinkLost, Rejected, UnsendableType
-from gestalt.amq.link.admission import Question
 from gestalt.amq.link.interface import Channel, Confirm
-from gestalt.amq.link.outlet import Outlet
+from gestalt.amq.link.preflight import Question
+from gestalt.amq.link.sender import Sender
 from gestalt.amq.properties import PERSISTENT, TRANSIENT, Properties
 from gestalt.amq.tables import shown
 from gestalt.amq.tracing import Tracing
@@ -17,7 +17,7 @@ from .batch import Batch, lost_after_sending
 from .exchange_keeper import ExchangeKeeper
 
 
-class Publisher(Outlet):
+class Publisher(Sender):
     """Publishes to one exchange; made by `Bus.publisher`, and shared by any number of tasks.
 
     A publish returns when the broker has confirmed it: it is stored, and replicated, as the

@@ -1,90 +1,21 @@
 """What a subscription has at the broker on one link: its channel, its consumer, its queues."""
 
-import asyncio
-import contextlib
-from collections.abc import Mapping
-from typing import Any
-
-from gestalt.amq.errors import AmqError
-from gestalt.amq.link.consumer import Intake, Session
+from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
 
-
-class BrokerConsumer:
-    """Begins to consume from the queue of a channel, anew with each change.
-
-    A broker fixes the prefetch of a consumer when it begins. What a former consumer was sent and
-    has not settled stays with the channel, and does not count for the next one.
-
-    Args:
-        source: whose queue is consumed from.
-        exclusive: be the queue's only consumer, or fail.
-        single: the queue serves one consumer at a time.
-        arguments: of the consumer.
-
-    Attributes:
-        window: how many messages the broker sends ahead; 0 while it sends none.
-        begun_at: when the present consumer began, by the loop's clock.
-    """
-
-    def __init__(
-        self, source: Intake, *, exclusive: bool, single: bool, arguments: Mapping[str, Any]
-    ) -> None:
-        self.window = 0
-        self.begun_at = 0.0
-        self._source = source
-        self._exclusive = exclusive
-        self._single = single or exclusive
-        self._arguments = arguments
-
-    async def begin(self, window: int) -> None:
-        """Consume, in place of the present consumer if there is one.
-
-        Raises:
-            TopologyError: the broker refuses.
-            LinkLost: the link or the channel ended.
-        """
-        source = self._source
-        if self._single:
-            await self.pause()
-        former = source.consumer if self.window else None
-        await source.channel.qos(window)
-        self.begun_at = asyncio.get_running_loop().time()
-        source.consumer = await source.channel.consume(
-            source.queue, exclusive=self._exclusive, arguments=self._arguments
-        )
-        self.window = window
-        if former is not None:
-            # Only then: a queue without a consumer would look for another one elsewhere.
-            await source.channel.cancel(former)
-
-    async def pause(self) -> None:
-        """Have no more messages sent; errors as those of `begin`."""
-        if self.window:
-            self.window = 0
-            await self._source.channel.cancel(self._source.consumer)
-
-    async def waiting(self, link: Link) -> int:
-        """How many messages of the queue the broker has not sent; errors as those of `begin`."""
-        # On a channel of its own: a queue that has gone would end the one that delivers.
-        channel = await link.open_channel()
-        try:
-            return await channel.count(self._source.queue)
-        finally:
-            with contextlib.suppress(AmqError):
-                await channel.close()
+from .broker_consumer import BrokerConsumer
 
 
 class SubscriptionSession(Session):
     """A session of a subscription.
 
     Attributes:
-        source: the channel that messages come by.
+        receiver: what messages come by.
         consumer: what has them sent.
         private: the queues that vanish with it.
     """
 
-    source: Intake
+    receiver: Receiver
     consumer: BrokerConsumer
 
     def __init__(self, link: Link) -> None:

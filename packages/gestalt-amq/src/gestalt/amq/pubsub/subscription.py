@@ -6,25 +6,25 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gestalt.amq.declare import declare_exchange, declare_shared
 from gestalt.amq.encoding import decode
 from gestalt.amq.errors import AmqError
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.properties import Delivery
-from gestalt.amq.topology import Exchange, Queue
+from gestalt.amq.topology import Exchange, Queue, declare_exchange, declare_shared
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, Handler, HandlerNotFound, State
 from gestalt.core.calling import is_awaitable, is_own_cancellation
 
 from .backlog import Backlog
+from .broker_consumer import BrokerConsumer
 from .failures import Failures
 from .flow_control import FlowControl
 from .republisher import Republisher
 from .retry import FailurePolicy
-from .session import BrokerConsumer, SubscriptionSession
+from .session import SubscriptionSession
 from .stalls import StallDetector
 from .stats import SubscriptionStats
 
@@ -133,7 +133,7 @@ class Subscription(Consumer[SubscriptionSession]):
         """The queue's name; that of a private queue changes with each connection."""
         if self._queue is not None:
             return self._queue.name
-        return self._session.source.queue if self._session is not None else None
+        return self._session.receiver.queue if self._session is not None else None
 
     @property
     def trouble(self) -> str | None:
@@ -184,30 +184,30 @@ class Subscription(Consumer[SubscriptionSession]):
         return session
 
     async def _consume_in(self, session: SubscriptionSession) -> None:
-        source = session.source = await session.open(
+        receiver = session.receiver = await session.open(
             lambda _, delivery: self._take(session, delivery)
         )
-        channel = source.channel
+        channel = receiver.channel
         await declare_exchange(channel, self.binding.exchange)
         if self._queue is None:
             # Not one that vanishes with its last consumer: consumers come and go here.
-            source.queue = await channel.declare_queue("", durable=False, exclusive=True)
-            session.private.append(source.queue)
+            receiver.queue = await channel.declare_queue("", durable=False, exclusive=True)
+            session.private.append(receiver.queue)
         else:
-            source.queue = await declare_shared(channel, self._queue)
+            receiver.queue = await declare_shared(channel, self._queue)
         if self.binding.exchange.name:
             for pattern in self.binding.patterns:
                 await channel.bind(
-                    source.queue, self.binding.exchange.name, pattern, self.binding.arguments
+                    receiver.queue, self.binding.exchange.name, pattern, self.binding.arguments
                 )
         session.private += await self._failures.prepare(
-            session.link, source.queue, strict=self.state is State.STARTING
+            session.link, receiver.queue, strict=self.state is State.STARTING
         )
         arguments = dict(self._options.arguments)
         if self._offset is not None:
             arguments["x-stream-offset"] = self._offset + 1
         session.consumer = BrokerConsumer(
-            source,
+            receiver,
             exclusive=self._options.exclusive,
             single=not self._adapts,
             arguments=arguments,
@@ -257,12 +257,12 @@ class Subscription(Consumer[SubscriptionSession]):
             self._fail_message(session, delivery, error, permanent=True)
             return
         try:
-            if self._tracing is None or self._tracing.unconcerned(message):
+            if self._tracing is None or self._tracing.idle_for(message):
                 result = self._handler(message)
                 if is_awaitable(result):
                     await self._within_timeout(result)
             else:
-                with self._tracing.handling(message, session.source.queue):
+                with self._tracing.handling(message, session.receiver.queue):
                     result = self._handler(message)
                     if is_awaitable(result):
                         await self._within_timeout(result)
@@ -280,7 +280,7 @@ class Subscription(Consumer[SubscriptionSession]):
                 raise
         else:
             self.stats.handled += 1
-            session.source.acks.ack(delivery.tag)
+            session.receiver.acks.ack(delivery.tag)
             if self._stream:
                 self._offset = (delivery.properties.headers or {}).get("x-stream-offset")
 
@@ -296,4 +296,4 @@ class Subscription(Consumer[SubscriptionSession]):
         *,
         permanent: bool,
     ) -> None:
-        self._failures.take(session, session.source, delivery, error, permanent=permanent)
+        self._failures.take(session, session.receiver, delivery, error, permanent=permanent)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from gestalt.amq.declare import declare_aside
 from gestalt.amq.errors import AmqError
 from gestalt.amq.link.interface import Link
+from gestalt.amq.topology import declare_aside
 
 # How many copies may await their confirmation by one queue: a silent one holds back its own.
 IN_FLIGHT = 100

@@ -24,8 +24,8 @@ from gestalt.amq.headers import (
     STATUS_HEADER,
     WINDOW_HEADER,
 )
-from gestalt.amq.link.admission import Question
-from gestalt.amq.link.outlet import Outlet
+from gestalt.amq.link.preflight import Question
+from gestalt.amq.link.sender import Sender
 from gestalt.amq.properties import TRANSIENT, Delivery, Properties
 from gestalt.amq.topology import Exchange
 from gestalt.amq.tracing import Tracing
@@ -57,7 +57,7 @@ class GatheredReply:
     error: Exception | None = None
 
 
-class Requester(Outlet):
+class Requester(Sender):
     """Requests to one service; made by `Bus.requester`, and shared by any number of tasks.
 
     Every call ends: by a reply, or by an error that says what is known. Many may be under way at

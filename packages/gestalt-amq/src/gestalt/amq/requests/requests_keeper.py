@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from gestalt.amq.declare import declare_exchange
 from gestalt.amq.errors import AmqError, LinkLost, NoResponder
-from gestalt.amq.link.admission import Admission, Question
 from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.preflight import Preflight, Question
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.properties import Delivery
+from gestalt.amq.topology import declare_exchange
 from gestalt.core import Backoff
 
 from . import protocol
@@ -23,12 +23,12 @@ class RequestsKeeper(ChannelKeeper):
     def __init__(
         self,
         supervisor: Supervisor,
-        admission: Admission,
+        preflight: Preflight,
         spawn: Spawn,
         make_room: Callable[[], bool],
         backoff: Backoff,
     ) -> None:
-        super().__init__("requests", supervisor, admission, spawn, make_room, backoff)
+        super().__init__("requests", supervisor, preflight, spawn, make_room, backoff)
         self._calls: dict[str, Call[Any]] = {}
 
     @property

@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gestalt.amq.declare import declare_exchange
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
 from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER, as_integer
-from gestalt.amq.link.consumer import Consumer, Intake, Session
+from gestalt.amq.link.consumer import Consumer, Receiver, Session
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.properties import TRANSIENT, Delivery, Properties
+from gestalt.amq.topology import declare_exchange
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Backoff, Handler, Handlers, State
@@ -46,8 +46,8 @@ class Serving:
 class _Session(Session):
     """The requests that all instances share, and what is for this instance alone."""
 
-    requests: Intake
-    instance: Intake
+    requests: Receiver
+    instance: Receiver
 
 
 class Responder(Consumer[_Session]):
@@ -107,7 +107,7 @@ class Responder(Consumer[_Session]):
         # What replies leave by.
         self._outgoing: Channel | None = None
         # What was delivered and not begun, each with the channel that it came by.
-        self._backlog: deque[tuple[Intake, Delivery]] = deque()
+        self._backlog: deque[tuple[Receiver, Delivery]] = deque()
         self._scheduled = False
         # Whether a probe was returned.
         self._unheard = False
@@ -166,32 +166,32 @@ class Responder(Consumer[_Session]):
 
     async def _consume_instance(self, session: _Session) -> None:
         """Take what every instance gets, and what is said about requests under way."""
-        intake = session.instance = await session.open(self._take)
-        channel = intake.channel
+        receiver = session.instance = await session.open(self._take)
+        channel = receiver.channel
         await declare_exchange(channel, protocol.INSTANCES)
-        intake.queue = await channel.declare_queue(
+        receiver.queue = await channel.declare_queue(
             "", durable=False, exclusive=True, auto_delete=True
         )
-        self._replies.queue = intake.queue
-        await channel.bind(intake.queue, protocol.INSTANCES.name, self.service, {})
+        self._replies.queue = receiver.queue
+        await channel.bind(receiver.queue, protocol.INSTANCES.name, self.service, {})
         await declare_exchange(channel, protocol.SERVING)
         # What is said about requests must get past the requests that are worked on.
         await channel.qos(self._serving.concurrency + 100)
-        intake.consumer = await channel.consume(intake.queue)
+        receiver.consumer_tag = await channel.consume(receiver.queue)
 
     async def _consume_requests(self, session: _Session) -> None:
         """Take requests from the queue that all instances share, and that goes with the last."""
-        intake = session.requests
-        channel = intake.channel
+        receiver = session.requests
+        channel = receiver.channel
         await declare_exchange(channel, protocol.REQUESTS)
-        intake.queue = await channel.declare_queue(
+        receiver.queue = await channel.declare_queue(
             self._queue,
             auto_delete=True,
             arguments={"x-expires": round(QUEUE_EXPIRES * 1000)},
         )
         await channel.qos(self._serving.concurrency)
         try:
-            intake.consumer = await channel.consume(intake.queue)
+            receiver.consumer_tag = await channel.consume(receiver.queue)
         except TopologyError as error:
             if error.code != 404:
                 raise
@@ -233,19 +233,19 @@ class Responder(Consumer[_Session]):
 
     async def _leave(self, session: _Session) -> None:
         """Take no more requests, and leave those that were not begun to other instances."""
-        intake = session.requests
-        if not intake.consumer:
+        receiver = session.requests
+        if not receiver.consumer_tag:
             return
-        channel = intake.channel
+        channel = receiver.channel
         await channel.unbind(session.instance.queue, protocol.SERVING.name, self.service)
         if await self._alone(channel):
             # What the broker routes to a queue while that ends, it loses.
             await channel.unbind(self._queue, protocol.REQUESTS.name, self.service)
             if await self._alone(channel):
-                await self._empty(intake)
+                await self._empty(receiver)
             else:
                 await self._bind(channel)
-        await channel.cancel(intake.consumer)
+        await channel.cancel(receiver.consumer_tag)
         self._give_back(session)
         # A round trip: what was given back and is returned comes before its end.
         await channel.qos(1)
@@ -262,20 +262,20 @@ class Responder(Consumer[_Session]):
         await channel.qos(self._serving.concurrency)
         return self._unheard
 
-    async def _empty(self, intake: Intake) -> None:
+    async def _empty(self, receiver: Receiver) -> None:
         """Take what waits in the queue, which goes with its last consumer."""
         now = asyncio.get_running_loop().time
         until = now() + EMPTYING
-        while now() < until and (delivery := await intake.channel.get(self._queue)) is not None:
-            self._take(intake, delivery)
+        while now() < until and (delivery := await receiver.channel.get(self._queue)) is not None:
+            self._take(receiver, delivery)
 
     def _give_back(self, session: _Session) -> None:
         """Leave what was not begun to other instances; where there is none, say so."""
         while self._backlog:
-            intake, delivery = self._backlog.popleft()
-            if intake.channel.closed.done():
+            receiver, delivery = self._backlog.popleft()
+            if receiver.channel.closed.done():
                 continue
-            if intake is session.instance:
+            if receiver is session.instance:
                 self._replies.status(delivery, protocol.UNSERVED)
             elif worked_on_before(delivery):
                 self._worker.abandon(delivery)
@@ -287,10 +287,10 @@ class Responder(Consumer[_Session]):
                 if left is not None:
                     left = min(max(0.0, left), protocol.MAX_LEFT)
                     properties = replace(properties, expiration=str(round(left * 1000)))
-                intake.channel.send(
+                receiver.channel.send(
                     protocol.REQUESTS.name, self.service, properties, delivery.body, mandatory=True
                 )
-            intake.acks.ack(delivery.tag)
+            receiver.acks.ack(delivery.tag)
 
     def _returned(self, delivery: Delivery) -> None:
         if CONTROL_HEADER in (delivery.properties.headers or {}):
@@ -300,18 +300,18 @@ class Responder(Consumer[_Session]):
 
     # Deliveries
 
-    def _take(self, intake: Intake, delivery: Delivery) -> None:
+    def _take(self, receiver: Receiver, delivery: Delivery) -> None:
         control = (delivery.properties.headers or {}).get(CONTROL_HEADER)
         if control is not None:
             self._take_control(delivery, control)
-            intake.acks.ack(delivery.tag)
-        elif delivery.redelivered and self._worker.resume(intake, delivery):
+            receiver.acks.ack(delivery.tag)
+        elif delivery.redelivered and self._worker.resume(receiver, delivery):
             pass
-        elif self._leaving and intake.queue != self._queue:
+        elif self._leaving and receiver.queue != self._queue:
             self._replies.status(delivery, protocol.UNSERVED)
-            intake.acks.ack(delivery.tag)
+            receiver.acks.ack(delivery.tag)
         else:
-            self._backlog.append((intake, delivery))
+            self._backlog.append((receiver, delivery))
             self._schedule()
 
     def _take_control(self, delivery: Delivery, control: object) -> None:
@@ -343,11 +343,11 @@ class Responder(Consumer[_Session]):
     def _forget(self, id: str) -> None:  # noqa: A002 - the protocol's own word
         """Drop a request that was cancelled and is not begun."""
         for entry in self._backlog:
-            intake, delivery = entry
+            receiver, delivery = entry
             if delivery.properties.correlation_id == id:
                 self._backlog.remove(entry)
                 self.stats.cancelled += 1
-                intake.acks.ack(delivery.tag)
+                receiver.acks.ack(delivery.tag)
                 return
 
     def _schedule(self) -> None:

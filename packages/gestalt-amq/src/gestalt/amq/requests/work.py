@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from gestalt.amq.headers import WINDOW_HEADER, as_integer
-from gestalt.amq.link.consumer import Intake
+from gestalt.amq.link.consumer import Receiver
 from gestalt.amq.properties import Delivery
 from gestalt.codecs import Codec
 
@@ -13,7 +13,7 @@ class Work:
     """A request from its delivery to its last reply.
 
     Attributes:
-        intake: by which channel it came, and is acknowledged.
+        receiver: by which channel it came, and is acknowledged.
         delivery: the request as it was delivered last.
         deadline: when its handler is cancelled, by the loop's clock.
         codec: for the replies: the one that the caller used.
@@ -30,16 +30,18 @@ class Work:
         "codec",
         "deadline",
         "delivery",
-        "intake",
         "items",
+        "receiver",
         "replied",
         "settled",
         "streams",
         "task",
     )
 
-    def __init__(self, intake: Intake, delivery: Delivery, deadline: float, codec: Codec) -> None:
-        self.intake = intake
+    def __init__(
+        self, receiver: Receiver, delivery: Delivery, deadline: float, codec: Codec
+    ) -> None:
+        self.receiver = receiver
         self.delivery = delivery
         self.deadline = deadline
         self.codec = codec

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from gestalt.amq.encoding import decode_body
 from gestalt.amq.errors import LinkLost
 from gestalt.amq.headers import IDEMPOTENT_HEADER
-from gestalt.amq.link.consumer import Intake
+from gestalt.amq.link.consumer import Receiver
 from gestalt.amq.properties import Delivery
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec, CodecError
@@ -91,9 +91,9 @@ class Worker:
         work.task.cancel()
         return True
 
-    def begin(self, intake: Intake, delivery: Delivery) -> None:
+    def begin(self, receiver: Receiver, delivery: Delivery) -> None:
         """Work on a request; it is acknowledged when it has its outcome."""
-        if intake.channel.closed.done():
+        if receiver.channel.closed.done():
             return  # it is delivered again, here or to others
         left = protocol.remaining(delivery.properties.headers or {})
         if left is not None and left <= 0:
@@ -102,41 +102,41 @@ class Worker:
         elif worked_on_before(delivery):
             self.abandon(delivery)
         else:
-            self._call(intake, delivery, self._timeout if left is None else left)
+            self._call(receiver, delivery, self._timeout if left is None else left)
             return
-        intake.acks.ack(delivery.tag)
+        receiver.acks.ack(delivery.tag)
 
     def abandon(self, delivery: Delivery) -> None:
         """Say that the outcome of a request is not known."""
         self._stats.abandoned += 1
         self._replies.status(delivery, protocol.ABANDONED)
 
-    def resume(self, intake: Intake, delivery: Delivery) -> bool:
+    def resume(self, receiver: Receiver, delivery: Delivery) -> bool:
         """Whether a redelivered request is worked on here, and goes on by its new delivery."""
         for work in self.running:
             # Ids are the callers' to choose, and other callers' may be the same, or none.
-            if work.intake.channel.closed.done() and _equal(work.delivery, delivery):
-                work.intake, work.delivery = intake, delivery
+            if work.receiver.channel.closed.done() and _equal(work.delivery, delivery):
+                work.receiver, work.delivery = receiver, delivery
                 return True
         return False
 
     def end_streams(self) -> None:
         """Abandon what streams to its caller: with the connection, replies and credit were lost."""
         for work in self.running:
-            if work.streams and work.task is not None and work.intake.channel.closed.done():
+            if work.streams and work.task is not None and work.receiver.channel.closed.done():
                 work.task.cancel()
 
-    def _call(self, intake: Intake, delivery: Delivery, left: float) -> None:
+    def _call(self, receiver: Receiver, delivery: Delivery, left: float) -> None:
         codec = choose(self._codecs, delivery.properties.content_type)
         deadline = asyncio.get_running_loop().time() + min(left, self._timeout)
-        work = Work(intake, delivery, deadline, codec)
+        work = Work(receiver, delivery, deadline, codec)
         try:
             body, type_id = decode_body(codec, delivery)
         except CodecError as error:
             self._refuse(work, error)
             return
         request = Request(body, type_id, delivery, deadline, lambda body: self._reply(work, body))
-        if self._tracing is not None and not self._tracing.unconcerned(request):
+        if self._tracing is not None and not self._tracing.idle_for(request):
             self._run(work, self._traced(self._tracing, work, request))
             return
         try:
@@ -202,7 +202,7 @@ class Worker:
                 self._failed(work, error)
 
     async def _traced(self, tracing: Tracing, work: Work, request: Request[Any]) -> None:
-        with tracing.handling(request, work.intake.queue):
+        with tracing.handling(request, work.receiver.queue):
             result = self._handler(request)
             if isawaitable(result) or isinstance(result, AsyncIterable):
                 await self._finish_with(work, result)
@@ -269,7 +269,7 @@ class Worker:
         self._ack(work)
 
     def _failed(self, work: Work, error: BaseException) -> None:
-        if isinstance(error, LinkLost) and work.intake.channel.closed.done():
+        if isinstance(error, LinkLost) and work.receiver.channel.closed.done():
             return
         self._stats.failed += 1
         self._note("failed", work, error)
@@ -289,7 +289,7 @@ class Worker:
 
     def _ack(self, work: Work) -> None:
         work.settled = True
-        work.intake.acks.ack(work.delivery.tag)
+        work.receiver.acks.ack(work.delivery.tag)
 
 
 def worked_on_before(delivery: Delivery) -> bool:

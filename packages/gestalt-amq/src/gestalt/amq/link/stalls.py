@@ -1,7 +1,5 @@
 """Notices that the event loop did not run, which costs heartbeats and looks like a bad network."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 
@@ -9,7 +7,7 @@ from collections import deque
 TOLERANCE = 0.1
 
 
-class Pulse:
+class StallDetector:
     """Remembers for how long the event loop did not run, and when.
 
     Args:

@@ -5,8 +5,6 @@ one line each, and by what it raises. The library's lines about connections that
 makes with it, beside the bus, stay as they are.
 """
 
-from __future__ import annotations
-
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,7 +15,7 @@ T = TypeVar("T")
 _LOGGERS = ("aiormq", "aiormq.connection", "aiormq.channel")
 # Whether the present code is the library's, called by a link.
 _ours: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "gestalt.amq.link.interface.quiet", default=False
+    "gestalt.amq.link.quiet", default=False
 )
 
 

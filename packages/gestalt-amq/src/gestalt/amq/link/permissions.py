@@ -1,13 +1,11 @@
 """What the broker is known to take on one link, and how that comes to be known."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 
 from gestalt.amq.errors import ChannelsExhausted, Refused, TopologyError
 
-from .admission import ROUND_SIZE, Admission, Question
 from .interface import Link
+from .preflight import ROUND_SIZE, Preflight, Question
 
 # So many routes without a refusal, and the user is taken for one who may use all of them.
 MANY_ROUTES = 1000
@@ -30,11 +28,11 @@ class Ticket:
         self.refused: Refused | TopologyError | ChannelsExhausted | None = None
 
 
-class Clearance:
+class Permissions:
     """What may be sent without asking first.
 
     Args:
-        admission: asks the broker.
+        preflight: asks the broker.
         route: what the broker's permissions depend on, besides the user.
         restore: brings back what the broker does not find; whether there is anything to.
 
@@ -47,13 +45,13 @@ class Clearance:
 
     def __init__(
         self,
-        admission: Admission,
+        preflight: Preflight,
         route: Callable[[Question], str],
         restore: Callable[[Link], Awaitable[bool]],
     ) -> None:
         self.routes: set[str] = set()
         self.many_routes = MANY_ROUTES
-        self._admission = admission
+        self._preflight = preflight
         self._route = route
         self._restore = restore
         # Counts what was forgotten: an answer may be to a question of before.
@@ -117,9 +115,9 @@ class Clearance:
                 routes.setdefault(route, Question(exchange, key))
         if not routes:
             return False
-        refused = await self._admission.ask(link, routes.values())
+        refused = await self._preflight.ask(link, routes.values())
         if any(error.code == 404 for error in refused.values()) and await self._restore(link):
-            refused = await self._admission.ask(link, routes.values())
+            refused = await self._preflight.ask(link, routes.values())
         if epoch != self._epoch:
             return False
         for ticket in waiting():
@@ -180,4 +178,4 @@ class Clearance:
         return True
 
     async def _ask_one(self, link: Link, question: Question) -> Refused | None:
-        return (await self._admission.ask(link, [question])).get(question)
+        return (await self._preflight.ask(link, [question])).get(question)

@@ -1,19 +1,17 @@
 """What publishers and requesters share: how much awaits an answer, and for how long."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
 from gestalt.amq.errors import Blocked, NotSent
 
-from .admission import Question
 from .channel_keeper import ChannelKeeper
 from .interface import Channel
+from .preflight import Question
 from .window import Window
 
 
-class Outlet:
+class Sender:
     """Sends by a channel that it shares, and bounds how much awaits an answer, and for how long.
 
     Args:

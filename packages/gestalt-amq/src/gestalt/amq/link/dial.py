@@ -1,7 +1,5 @@
 """Reaching a broker: a connection by TCP, and TLS on it, to the host's address that answers."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 import time
@@ -13,10 +11,11 @@ from .address import BrokerAddress, Certificates
 
 # asyncio would allocate 256 KiB for each read.
 READ_SIZE = 65536
-MAX_RANKS = 1000
+# So many are kept in mind.
+MAX_FAILED = 1000
 
 
-class Ranks:
+class FailedAddresses:
     """Which addresses of a name took connections and led nowhere, the latest last.
 
     A host that is stuck, or a balancer with nothing behind it, is quicker to connect to than any
@@ -34,24 +33,26 @@ class Ranks:
         """Remember what became of a connection."""
         self._failed.pop(address, None)
         if failed:
-            if len(self._failed) >= MAX_RANKS:
+            if len(self._failed) >= MAX_FAILED:
                 del self._failed[next(iter(self._failed))]
             self._failed[address] = time.monotonic()
 
 
-class Way:
+class Dialer:
     """One attempt to reach one broker.
 
     Args:
         target: the broker.
-        context: for amqps://; what its URL says, or the system's certificates, by default.
-        ranks: of the addresses that its name has.
+        tls: for amqps://; what its URL says, or the system's certificates, by default.
+        failed: which addresses of its name have led nowhere before.
     """
 
-    def __init__(self, target: BrokerAddress, context: ssl.SSLContext | None, ranks: Ranks) -> None:
+    def __init__(
+        self, target: BrokerAddress, tls: ssl.SSLContext | None, failed: FailedAddresses
+    ) -> None:
         self._target = target
-        self._context = context
-        self._ranks = ranks
+        self._tls = tls
+        self._failed = failed
         self._address: Any = None
 
     async def open(self, protocol: asyncio.Protocol) -> asyncio.Transport:
@@ -64,20 +65,20 @@ class Way:
         """
         loop = asyncio.get_running_loop()
         target = self._target
-        context = self._context
+        tls = self._tls
         server_name = None
         if target.scheme != "amqps":
-            context = None
+            tls = None
         else:
             given = target.certificates or Certificates()
             server_name = given.server_name or target.host
-            if context is None:
-                context = await loop.run_in_executor(None, given.context)
-        sock = await dial(loop, target.host, target.port, order=self._ranks.rank)
+            if tls is None:
+                tls = await loop.run_in_executor(None, given.context)
+        sock = await dial(loop, target.host, target.port, order=self._failed.rank)
         try:
             self._address = sock.getpeername()
             transport, _ = await loop.create_connection(
-                lambda: protocol, sock=sock, ssl=context, server_hostname=server_name
+                lambda: protocol, sock=sock, ssl=tls, server_hostname=server_name
             )
         except BaseException:
             sock.close()
@@ -89,4 +90,4 @@ class Way:
     def ended(self, *, failed: bool) -> None:
         """What became of the attempt: the next one takes another address, if there is one."""
         if self._address is not None:
-            self._ranks.note(self._address, failed=failed)
+            self._failed.note(self._address, failed=failed)

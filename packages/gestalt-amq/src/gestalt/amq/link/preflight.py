@@ -1,7 +1,5 @@
 """Whether the broker would take a message: asked before the message is sent."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -29,7 +27,7 @@ class Question(NamedTuple):
     user_id: str | None = None
 
 
-class Admission:
+class Preflight:
     """Asks the broker what it takes, for everybody who publishes on one connection.
 
     A broker that refuses a message ends the channel by which it came, and whatever is under way

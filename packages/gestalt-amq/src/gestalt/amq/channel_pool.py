@@ -1,15 +1,13 @@
 """The channels of a bus: one for each exchange that is published to, one for all requests."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 
 from gestalt.core import Backoff
 
-from .link.admission import Admission
 from .link.channel_keeper import ChannelKeeper, Spawn
 from .link.interface import Channel
+from .link.preflight import Preflight
 from .link.supervisor import Supervisor
 from .pubsub.exchange_keeper import ExchangeKeeper
 from .requests.requests_keeper import RequestsKeeper
@@ -19,7 +17,7 @@ from .topology import Exchange
 MAX_IDLE = 32
 
 
-class Keepers:
+class ChannelPool:
     """Shares channels among publishers, and among requesters; gives up those that nobody uses.
 
     Args:
@@ -43,7 +41,7 @@ class Keepers:
         self._spawn = spawn
         self._begin = begin
         self._backoff = backoff
-        self._admissions = {each: Admission() for each in (publishing, requesting)}
+        self._preflights = {each: Preflight() for each in (publishing, requesting)}
         # By exchange, the one that was asked for last at the end.
         self._exchanges: dict[Exchange, ExchangeKeeper] = {}
         self._requests: RequestsKeeper | None = None
@@ -59,7 +57,7 @@ class Keepers:
             keeper = ExchangeKeeper(
                 self._publishing,
                 exchange,
-                self._admissions[self._publishing],
+                self._preflights[self._publishing],
                 self._spawn,
                 lambda: self._dismiss_idle(0),
                 self._backoff,
@@ -73,7 +71,7 @@ class Keepers:
         if self._requests is None:
             self._requests = RequestsKeeper(
                 self._requesting,
-                self._admissions[self._requesting],
+                self._preflights[self._requesting],
                 self._spawn,
                 # There are no others on this connection.
                 lambda: False,
@@ -85,8 +83,8 @@ class Keepers:
     def start(self) -> None:
         """Begin to send; what the bus calls when it starts."""
         self._started = True
-        for admission in self._admissions.values():
-            admission.start()
+        for preflight in self._preflights.values():
+            preflight.start()
         for keeper in self._all:
             keeper.start()
             self._begin(keeper)

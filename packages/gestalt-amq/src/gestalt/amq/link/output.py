@@ -1,0 +1,80 @@
+"""What is sent within one turn of the event loop, written to the socket at once."""
+
+import asyncio
+from collections.abc import Callable
+
+from gestalt.amq.errors import AmqError, LinkLost
+from gestalt.core import check_thread
+
+# So much is written without waiting for the end of the turn, in bytes.
+WRITE_SIZE = 65536
+
+
+class Output:
+    """Gathers what a connection sends.
+
+    Args:
+        name: of the connection, for errors.
+        on_refused: is told, in a later turn, that the transport takes no more.
+
+    Attributes:
+        writable: is set while the socket takes more.
+    """
+
+    def __init__(self, name: str, on_refused: Callable[[AmqError], None]) -> None:
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self._loop = asyncio.get_running_loop()
+        self._name = name
+        self._on_refused = on_refused
+        self._transport: asyncio.Transport | None = None
+        self._gathered: list[bytes] = []
+        self._size = 0
+        self._flushing = False
+
+    def open(self, transport: asyncio.Transport) -> None:
+        """Write there from now on."""
+        self._transport = transport
+
+    def write(self, data: list[bytes], size: int, *, at_once: bool = False) -> None:
+        """Send at once, or with whatever else is sent in this turn of the loop.
+
+        Args:
+            data: the pieces.
+            size: of all of them, in bytes.
+
+        Raises:
+            WrongThread: this is not the thread of the event loop.
+        """
+        if not self._gathered:
+            check_thread(self._loop, self._name)
+        self._gathered += data
+        self._size += size
+        if at_once or self._size >= WRITE_SIZE:
+            self.flush()
+        elif not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush_soon)
+
+    def flush(self) -> None:
+        """Send now."""
+        if self._gathered and self._transport is not None:
+            data = b"".join(self._gathered)
+            self._gathered.clear()
+            self._size = 0
+            try:
+                self._transport.write(data)
+            except RuntimeError as error:
+                # aiormq has ended the output, and the connection will follow. Whoever sends now
+                # is to have his message counted as sent before he is told.
+                reason = LinkLost(f"the connection is ending: {error}")
+                self._loop.call_soon(self._on_refused, reason)
+
+    def end(self) -> None:
+        """The connection is over: nothing is sent any more, and nobody waits to send."""
+        self.writable.set()
+        self._gathered.clear()
+
+    def _flush_soon(self) -> None:
+        self._flushing = False
+        self.flush()
