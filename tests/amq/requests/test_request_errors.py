@@ -138,14 +138,21 @@ async def test_details_that_cannot_be_sent_are_reported_at_the_responder(
     assert reported == []
 
 
-async def test_a_cancellation_that_a_handler_makes_up_is_an_error(bus: Bus, unique: str) -> None:
-    async def fail(request: Request[Any]) -> None:
+@pytest.mark.parametrize("plain", [True, False])
+async def test_a_cancellation_that_a_handler_makes_up_is_an_error(
+    bus: Bus, unique: str, plain: bool, reported: list[dict[str, Any]]
+) -> None:
+    def fail(request: Request[Any]) -> None:
         raise asyncio.CancelledError
 
-    await bus.respond(unique, fail)
+    async def fail_later(request: Request[Any]) -> None:
+        fail(request)
+
+    await bus.respond(unique, fail if plain else fail_later)
     with pytest.raises(RemoteError) as caught:
         await bus.requester(unique).request(1)
     assert caught.value.remote_type == "CancelledError"
+    assert reported == []
 
 
 async def test_what_cannot_be_decoded_is_told_on_either_side(

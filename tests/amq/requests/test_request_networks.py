@@ -225,17 +225,23 @@ async def test_requests_without_ids_are_told_apart_when_they_come_again(
 async def test_calls_without_a_broker_wait_for_it_until_their_deadline(
     broker_url: str, broker_port: int, unique: str
 ) -> None:
+    lost: list[str] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, Disconnected):
+            lost.append(event.connection)
+
     async with (
         Proxy(broker_port) as proxy,
         connect(broker_url, backoff=QUICK) as theirs,
-        connect(through(proxy, broker_url), backoff=QUICK) as ours,
+        connect(through(proxy, broker_url), backoff=QUICK, on_event=note) as ours,
     ):
         await theirs.respond(unique, echo)
         requester = ours.requester(unique)
         await requester.request(0)
         proxy.refuse()
         await proxy.cut()
-        await until(lambda: not requester._keeper.connected)
+        await until(lambda: "request" in lost)
         with pytest.raises(NotSent):
             await requester.request(1, timeout=0.1)
         with pytest.raises(NotSent):

@@ -22,7 +22,7 @@ from .pubsub.republisher import Republisher
 from .pubsub.retry import FailurePolicy, Retry
 from .pubsub.subscription import Binding, ConsumeOptions, Subscription
 from .requests.requester import Requester
-from .requests.responder import Responder, Serving
+from .requests.responder import Responder, ServeOptions
 from .topology import Exchange, Queue
 
 logger = logging.getLogger("gestalt.amq")
@@ -260,7 +260,7 @@ class Bus(Component):
             service,
             handler,
             list(codec or [self._codec]),
-            Serving(version, description, concurrency, timeout, send_traceback),
+            ServeOptions(version, description, concurrency, timeout, send_traceback),
             backoff=self._backoff,
             start_timeout=self._start_timeout,
             stop_timeout=self.stop_timeout if stop_timeout is None else stop_timeout,

@@ -58,7 +58,7 @@ class BusMessage(Message[T]):
         return self.properties.headers or _NONE
 
 
-def described(delivery: Delivery) -> str:
+def describe_message(delivery: Delivery) -> str:
     """A delivery's message, for a line of a log; bounded, as its sender chose the words."""
     properties = delivery.properties
     headers = properties.headers or {}

@@ -14,7 +14,7 @@ from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_name, e
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
-from gestalt.amq.message import attempts_before, described
+from gestalt.amq.message import attempts_before, describe_message
 from gestalt.amq.properties import Delivery, Properties
 
 from .copies import copy_properties, failure_headers
@@ -273,8 +273,8 @@ class Failures:
         message.receiver.acks.nack(message.delivery.tag)
         self._report(
             message.target.trouble or AmqError("it does not answer"),
-            f"{self._name}: {described(message.delivery)} given back to its queue: it could not "
-            f"be moved to queue {message.target.name!r} in time",
+            f"{self._name}: {describe_message(message.delivery)} given back to its queue: it could "
+            f"not be moved to queue {message.target.name!r} in time",
         )
 
     def _released(self, message: FailedMessage, task: asyncio.Task[None]) -> None:
@@ -292,6 +292,6 @@ class Failures:
             error = RuntimeError(f"{name}: {reason}...").with_traceback(error.__traceback__)
         self._report(
             error,
-            f"{self._name}: {described(delivery)} {fate}: {name}: {reason}",
+            f"{self._name}: {describe_message(delivery)} {fate}: {name}: {reason}",
             level=level,
         )

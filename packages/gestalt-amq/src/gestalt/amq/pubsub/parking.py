@@ -31,7 +31,7 @@ from gestalt.amq.headers import (
 )
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.message import attempts_before, described
+from gestalt.amq.message import attempts_before, describe_message
 from gestalt.amq.properties import Delivery
 
 from .copies import copy_properties, readable_headers
@@ -156,7 +156,7 @@ class Parking:
                 except (Unroutable, LinkLost):
                     raise
                 except (AmqError, ValueError, TypeError) as error:
-                    told = Rejected(f"{described(delivery)}: {error_text(error)}")
+                    told = Rejected(f"{describe_message(delivery)}: {error_text(error)}")
                     told.__cause__ = error
                     stayed.append(told)
                 else:

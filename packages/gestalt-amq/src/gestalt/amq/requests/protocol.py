@@ -19,6 +19,7 @@ from gestalt.amq.headers import (
     DEADLINE_HEADER,
     DETAILS_HEADER,
     ERROR_HEADER,
+    IDEMPOTENT_HEADER,
     REASON_HEADER,
     STATUS_HEADER,
     TRACEBACK_HEADER,
@@ -67,6 +68,12 @@ def remaining(headers: Mapping[str, Any]) -> float | None:
     """Seconds until the caller gives up, below 0 when it has; None when it does not say."""
     deadline = as_integer(headers.get(DEADLINE_HEADER))
     return None if deadline is None else deadline / 1000 - time.time()
+
+
+def may_have_begun(delivery: Delivery) -> bool:
+    """Whether a request that must not be worked on twice may have been begun by a responder."""
+    headers = delivery.properties.headers or {}
+    return delivery.redelivered and headers.get(IDEMPOTENT_HEADER) is not True
 
 
 def error_headers(status: str, error: BaseException, trace: str | None) -> dict[str, Any]:

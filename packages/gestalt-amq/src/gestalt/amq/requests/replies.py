@@ -111,7 +111,7 @@ class Replies:
             self.tell(delivery, protocol.NOTHING, plain)
         # What is refused is the sender's mistake, and harms nobody here.
         if delivery.properties.reply_to is None and status == protocol.FAILED:
-            self._report(error, f"{describe(delivery)} failed, which asks for no reply")
+            self._report(error, f"{describe_request(delivery)} failed, which asks for no reply")
 
     def tell(
         self, delivery: Delivery, encoded: Encoded, headers: dict[str, Any] | None = None
@@ -157,14 +157,14 @@ class Replies:
         return channel
 
 
-def describe(delivery: Delivery) -> str:
+def describe_request(delivery: Delivery) -> str:
     """What a request is called in messages."""
     properties = delivery.properties
     kind = f" of type {properties.type}" if properties.type is not None else ""
     return f"request {properties.correlation_id or properties.message_id or 'without id'}{kind}"
 
 
-def choose(codecs: Sequence[Codec], content_type: str | None) -> Codec:
+def choose_codec(codecs: Sequence[Codec], content_type: str | None) -> Codec:
     """The codec of a caller: the first that reads what it wrote, else the first of all."""
     if content_type is not None and len(codecs) > 1:
         for codec in codecs:

@@ -1,45 +1,28 @@
 """Requests to a service, and what comes back: a reply, an error that says which, or a stream."""
 
-import asyncio
-import contextlib
-import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gestalt.amq.encoding import decode_body
-from gestalt.amq.errors import (
-    AmqError,
-    DeadlineExceeded,
-    LinkLost,
-    NoResponder,
-    NotSent,
-    OutcomeUnknown,
-)
 from gestalt.amq.headers import (
     CONTROL_HEADER,
     IDEMPOTENT_HEADER,
     INSTANCE_HEADER,
     STATUS_HEADER,
-    WINDOW_HEADER,
 )
-from gestalt.amq.link.preflight import Question
-from gestalt.amq.link.sender import Sender
-from gestalt.amq.properties import TRANSIENT, Delivery, Properties
-from gestalt.amq.topology import Exchange
+from gestalt.amq.properties import Delivery, Properties
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, GestaltError
 
 from . import protocol
-from .calls import Call, EncodedRequest, GatherCall, SingleCall, StreamCall
+from .calls import EncodedRequest, StreamCall
 from .reply_stream import ReplyStream
+from .request_sender import RequestSender
 from .requests_keeper import RequestsKeeper
 from .service import ServiceInfo, info_codec
-
-# Instances are counted in tens: a gather that nobody limits ends here.
-MAX_REPLIES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +40,7 @@ class GatheredReply:
     error: Exception | None = None
 
 
-class Requester(Sender):
+class Requester:
     """Requests to one service; made by `Bus.requester`, and shared by any number of tasks.
 
     Every call ends: by a reply, or by an error that says what is known. Many may be under way at
@@ -76,23 +59,17 @@ class Requester(Sender):
         backoff: Backoff,
         tracing: Tracing | None,
     ) -> None:
-        if max_pending < 1:
-            raise ValueError(f"max_pending must be at least 1, got {max_pending}")
-        super().__init__(keeper, timeout=timeout, max_pending=max_pending)
         self.service = service
         self.codec = codec
-        self._backoff = backoff
         self._tracing = tracing
-        # Ids are not to be guessed: whoever knows one can cancel the call.
-        self._prefix = secrets.token_hex(8)
-        self._number = 0
-        self._requests = keeper
-        self._pending = 0
+        self._sender = RequestSender(
+            keeper, service, timeout=timeout, max_pending=max_pending, backoff=backoff
+        )
 
     @property
     def pending(self) -> int:
         """How many calls await replies."""
-        return self._pending
+        return self._sender.pending
 
     async def request(
         self,
@@ -124,16 +101,16 @@ class Requester(Sender):
             Unsendable: a header cannot be sent; it is named.
             CodecError: the request cannot be encoded, or the reply not decoded.
         """
-        request = EncodedRequest(self.codec.encode(body), self._until(timeout), headers)
+        request = self._encode(body, timeout, headers)
         if idempotent:
             request.headers[IDEMPOTENT_HEADER] = True
         if self._tracing is None or self._tracing.idle():
-            return self._read(await self._call(request, idempotent=idempotent))
+            return self._read(await self._sender.call(request, idempotent=idempotent))
         with self._tracing.publishing(
             protocol.REQUESTS.name, self.service, Properties(headers=request.headers)
         ) as span:
             request.headers.update(span.headers or {})
-            return self._read(await self._call(request, idempotent=idempotent))
+            return self._read(await self._sender.call(request, idempotent=idempotent))
 
     def stream(
         self,
@@ -170,19 +147,16 @@ class Requester(Sender):
         async def begin() -> StreamCall:
             nonlocal request
             if request is None:
-                request = EncodedRequest(self.codec.encode(body), self._until(timeout), headers)
-                request.headers[WINDOW_HEADER] = buffer
+                request = self._encode(body, timeout, headers)
                 self._trace(request)
-            call = StreamCall(self._next_id(), self.service, buffer)
-            await self._send(call, request)
-            return call
+            return await self._sender.stream(request, buffer)
 
         return ReplyStream(
             begin,
-            use=self._note_used,
-            leave=self._leave,
+            use=self._sender.note_used,
+            leave=self._sender.leave,
             decode=lambda delivery: decode_body(self.codec, delivery)[0],
-            explain=lambda error: self._unknown(error) if isinstance(error, LinkLost) else error,
+            explain=self._sender.explain,
         )
 
     async def gather(
@@ -206,9 +180,9 @@ class Requester(Sender):
             OutcomeUnknown: the connection was lost.
             NotSent, CodecError: as in `request`.
         """
-        request = EncodedRequest(self.codec.encode(body), self._until(timeout), headers)
+        request = self._encode(body, timeout, headers)
         self._trace(request)
-        return [self._gathered(reply) for reply in await self._ask_all(request, count)]
+        return [self._gathered(reply) for reply in await self._sender.gather(request, count)]
 
     async def ping(self, *, timeout: float | None = None) -> float:
         """Have one instance answer at once, and return how long that took, in seconds.
@@ -217,10 +191,10 @@ class Requester(Sender):
             NoResponder, DeadlineExceeded, OutcomeUnknown, NotSent: as in `request`.
         """
         request = EncodedRequest(
-            protocol.NOTHING, self._until(timeout), {CONTROL_HEADER: protocol.PING}
+            protocol.NOTHING, self._sender.deadline(timeout), {CONTROL_HEADER: protocol.PING}
         )
         begun = time.perf_counter()
-        self._check(await self._call(request, idempotent=False))
+        self._check(await self._sender.call(request, idempotent=False))
         return time.perf_counter() - begun
 
     async def info(
@@ -238,17 +212,17 @@ class Requester(Sender):
             DecodeError: what came is no such information.
         """
         request = EncodedRequest(
-            protocol.NOTHING, self._until(timeout), {CONTROL_HEADER: protocol.INFO}
+            protocol.NOTHING, self._sender.deadline(timeout), {CONTROL_HEADER: protocol.INFO}
         )
-        replies = await self._ask_all(request, count)
+        replies = await self._sender.gather(request, count)
         for reply in replies:
             self._check(reply)
         return [info_codec().decode(reply.body) for reply in replies]
 
-    # Sending
-
-    def _until(self, timeout: float | None) -> float:
-        return self._deadline(asyncio.get_running_loop().time(), timeout)
+    def _encode(
+        self, body: Any, timeout: float | None, headers: Mapping[str, Any] | None
+    ) -> EncodedRequest:
+        return EncodedRequest(self.codec.encode(body), self._sender.deadline(timeout), headers)
 
     def _trace(self, request: EncodedRequest) -> None:
         """Have what is sent belong to the present trace."""
@@ -256,121 +230,6 @@ class Requester(Sender):
             request.headers.update(
                 self._tracing.inject(Properties(headers=request.headers)).headers or {}
             )
-
-    def _next_id(self) -> str:
-        self._number += 1
-        return f"{self._prefix}{self._number:x}"
-
-    async def _call(self, request: EncodedRequest, *, idempotent: bool) -> Delivery:
-        """Send a request that has one reply, again where it may be, and return the reply."""
-        lost: AmqError | None = None
-        delays = self._backoff.delays()
-        while True:
-            call = SingleCall(self._next_id(), self.service)
-            failure: AmqError
-            try:
-                await self._send(call, request)
-                reply = await call
-                if not (idempotent and protocol.is_abandoned(reply)):
-                    return reply
-                lost = failure = protocol.read_error(self.service, reply)
-            except LinkLost as error:
-                if not idempotent:
-                    raise self._unknown(error) from error
-                lost = error
-                continue
-            except NotSent as error:
-                if lost is None:
-                    raise
-                raise DeadlineExceeded(
-                    f"{self.service}: the connection was lost after the request was sent, and "
-                    f"there was none to send it again: {error}"
-                ) from lost
-            except NoResponder as error:
-                if lost is None:
-                    raise
-                failure = error
-            except asyncio.CancelledError:
-                self._cancel_remote(call)
-                raise
-            # Responders come back a little later than we do.
-            pause = delays.next()
-            if asyncio.get_running_loop().time() + pause >= request.deadline:
-                raise failure
-            await asyncio.sleep(pause)
-
-    async def _ask_all(self, request: EncodedRequest, count: int | None) -> list[Delivery]:
-        if count is not None and count < 1:
-            raise ValueError(f"count must be at least 1, got {count}")
-        call = GatherCall(self._next_id(), self.service, count or MAX_REPLIES)
-        try:
-            await self._send(call, request, protocol.INSTANCES)
-            return await call
-        except LinkLost as error:
-            raise self._unknown(error) from error
-        except asyncio.CancelledError:
-            self._cancel_remote(call)
-            raise
-
-    async def _send(
-        self,
-        call: Call[Any],
-        request: EncodedRequest,
-        exchange: Exchange = protocol.REQUESTS,
-    ) -> None:
-        """Send a request, and note that its replies are awaited."""
-        now = asyncio.get_running_loop().time()
-        channel = self._ready_now(exchange.name, len(request.body), now)
-        if channel is None:
-            question = Question(exchange.name, self.service, len(request.body))
-            channel = await self._ready(request.deadline, question)
-        try:
-            channel.send(
-                exchange.name,
-                self.service,
-                request.properties(call.id),
-                request.body,
-                mandatory=True,
-            )
-        except BaseException:
-            self._window.release()
-            raise
-        call.at_work = True
-        self._pending += 1
-        self._requests.expect(call, request.deadline)
-        call.add_done_callback(self._done)
-
-    def _control(
-        self, call: Call[Any], control: str, queue: str | None, headers: Mapping[str, Any]
-    ) -> None:
-        """Tell one instance something about a call, or all of them."""
-        channel = self._requests.channel
-        if channel is None:
-            return
-        properties = Properties(
-            correlation_id=call.id,
-            delivery_mode=TRANSIENT,
-            headers={CONTROL_HEADER: control, **headers},
-        )
-        exchange, key = (protocol.INSTANCES.name, self.service) if queue is None else ("", queue)
-        # Where the connection is lost, the call ends by that.
-        with contextlib.suppress(LinkLost):
-            channel.send(exchange, key, properties, b"")
-
-    def _note_used(self, call: StreamCall) -> None:
-        if (credit := call.credit()) and call.responder is not None:
-            self._control(call, protocol.CREDIT, call.responder, {WINDOW_HEADER: credit})
-
-    def _leave(self, call: StreamCall) -> None:
-        call.cancel()
-        self._cancel_remote(call)
-
-    def _cancel_remote(self, call: Call[Any]) -> None:
-        if call.at_work:
-            # Which instance has the request is known to none but that one.
-            self._control(call, protocol.CANCEL, None, {})
-
-    # Replies
 
     def _check(self, delivery: Delivery) -> None:
         if STATUS_HEADER in (delivery.properties.headers or {}):
@@ -386,16 +245,3 @@ class Requester(Sender):
             return GatheredReply(instance, self._read(delivery))
         except GestaltError as error:
             return GatheredReply(instance, error=error)
-
-    def _unknown(self, error: LinkLost) -> OutcomeUnknown:
-        return OutcomeUnknown(
-            f"{self.service}: the request was sent, then the connection was lost: {error}"
-        )
-
-    def _done(self, pending: asyncio.Future[Any]) -> None:
-        super()._done(pending)
-        self._pending = max(0, self._pending - 1)
-
-    def renew(self) -> None:
-        super().renew()
-        self._pending = 0

@@ -13,27 +13,26 @@ from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER, as_integer
 from gestalt.amq.link.consumer import Consumer, Receiver, Session
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.properties import TRANSIENT, Delivery, Properties
+from gestalt.amq.properties import Delivery
 from gestalt.amq.topology import declare_exchange
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Backoff, Handler, Handlers, State
 
 from . import protocol
+from .departure import Departure
 from .replies import Replies
 from .service import ResponderStats, ServiceInfo, info_codec
-from .worker import Worker, worked_on_before
+from .worker import Worker
 
 # How long handlers may follow one another without giving way to the event loop, in seconds.
 TURN = 0.005
 # A queue that outlived its responders, with a restart of the broker, vanishes after so long.
 QUEUE_EXPIRES = 30.0
-# How long the last instance takes requests off the queue only to refuse them, in seconds.
-EMPTYING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServeOptions:
     """How a responder serves; the parameters of `Bus.respond`."""
 
     version: str
@@ -43,14 +42,14 @@ class Serving:
     send_traceback: bool
 
 
-class _Session(Session):
+class ResponderSession(Session):
     """The requests that all instances share, and what is for this instance alone."""
 
     requests: Receiver
     instance: Receiver
 
 
-class Responder(Consumer[_Session]):
+class Responder(Consumer[ResponderSession]):
     """A handler for the requests of a service; made, started and stopped by `Bus.respond`.
 
     Attributes:
@@ -65,7 +64,7 @@ class Responder(Consumer[_Session]):
         service: str,
         handler: Handler,
         codecs: Sequence[Codec],
-        serving: Serving,
+        options: ServeOptions,
         *,
         backoff: Backoff,
         start_timeout: float,
@@ -84,12 +83,12 @@ class Responder(Consumer[_Session]):
         self.stats = ResponderStats()
         self._queue = protocol.request_queue(service)
         self._handler = handler
-        self._serving = serving
+        self._options = options
         called = f"{supervisor.name}: {self.name}"
         self._replies = Replies(
             self.instance,
             self._channel,
-            send_traceback=serving.send_traceback,
+            send_traceback=options.send_traceback,
             report=lambda error, text: self._report_error(error, f"{called}: {text}"),
         )
         self._worker = Worker(
@@ -98,7 +97,7 @@ class Responder(Consumer[_Session]):
             codecs,
             self._replies,
             self.stats,
-            timeout=serving.timeout,
+            timeout=options.timeout,
             spawn=self._spawn,
             on_done=self._done,
             tracing=tracing,
@@ -109,9 +108,15 @@ class Responder(Consumer[_Session]):
         # What was delivered and not begun, each with the channel that it came by.
         self._backlog: deque[tuple[Receiver, Delivery]] = deque()
         self._scheduled = False
-        # Whether a probe was returned.
-        self._unheard = False
-        self._quiet = asyncio.Event()
+        self._departure = Departure(
+            service,
+            options.concurrency,
+            self._backlog,
+            self._replies,
+            take=self._take,
+            abandon=self._worker.abandon,
+        )
+        self._handled_all = asyncio.Event()
 
     @property
     def info(self) -> ServiceInfo:
@@ -120,8 +125,8 @@ class Responder(Consumer[_Session]):
         return ServiceInfo(
             service=self.service,
             instance=self.instance,
-            version=self._serving.version,
-            description=self._serving.description,
+            version=self._options.version,
+            description=self._options.description,
             handlers=list(handler.names)
             if isinstance(handler, Handlers)
             else [getattr(handler, "__qualname__", type(handler).__qualname__)],
@@ -141,11 +146,13 @@ class Responder(Consumer[_Session]):
         self._started = time.time()
         await super()._open()
 
-    async def _consume(self, link: Link) -> _Session:
-        session = _Session(link)
+    async def _consume(self, link: Link) -> ResponderSession:
+        session = ResponderSession(link)
         try:
             # Requests may come, and be replied to, before all of this is done.
-            session.requests = await session.open(self._take, on_returned=self._returned)
+            session.requests = await session.open(
+                self._take, on_returned=self._departure.take_returned
+            )
             self._outgoing = session.requests.channel
             self._replies.note_connected()
             self._forget_lost()
@@ -159,12 +166,12 @@ class Responder(Consumer[_Session]):
 
     def _forget_lost(self) -> None:
         """Leave to the broker what came by a connection that was lost."""
-        for entry in list(self._backlog):
-            if entry[0].channel.closed.done():
-                self._backlog.remove(entry)
+        left = [entry for entry in self._backlog if not entry[0].channel.closed.done()]
+        self._backlog.clear()
+        self._backlog.extend(left)
         self._worker.end_streams()
 
-    async def _consume_instance(self, session: _Session) -> None:
+    async def _consume_instance(self, session: ResponderSession) -> None:
         """Take what every instance gets, and what is said about requests under way."""
         receiver = session.instance = await session.open(self._take)
         channel = receiver.channel
@@ -176,10 +183,10 @@ class Responder(Consumer[_Session]):
         await channel.bind(receiver.queue, protocol.INSTANCES.name, self.service, {})
         await declare_exchange(channel, protocol.SERVING)
         # What is said about requests must get past the requests that are worked on.
-        await channel.qos(self._serving.concurrency + 100)
+        await channel.qos(self._options.concurrency + 100)
         receiver.consumer_tag = await channel.consume(receiver.queue)
 
-    async def _consume_requests(self, session: _Session) -> None:
+    async def _consume_requests(self, session: ResponderSession) -> None:
         """Take requests from the queue that all instances share, and that goes with the last."""
         receiver = session.requests
         channel = receiver.channel
@@ -189,7 +196,7 @@ class Responder(Consumer[_Session]):
             auto_delete=True,
             arguments={"x-expires": round(QUEUE_EXPIRES * 1000)},
         )
-        await channel.qos(self._serving.concurrency)
+        await channel.qos(self._options.concurrency)
         try:
             receiver.consumer_tag = await channel.consume(receiver.queue)
         except TopologyError as error:
@@ -199,9 +206,9 @@ class Responder(Consumer[_Session]):
         # In this order: whoever stops meanwhile, and finds nobody that serves, has not taken the
         # queue or its binding away from this instance.
         await channel.bind(session.instance.queue, protocol.SERVING.name, self.service, {})
-        await self._bind(channel)
+        await channel.bind(self._queue, protocol.REQUESTS.name, self.service, {})
         if self._leaving:
-            await self._leave(session)
+            await self._departure.leave(session.requests, session.instance)
 
     async def _drain(self) -> None:
         session = self._session
@@ -216,87 +223,20 @@ class Responder(Consumer[_Session]):
         # The replies of what runs get through when the broker blocks no more.
         replies = bool(self._worker.running)
         while self._worker.running:
-            self._quiet.clear()
-            await self._quiet.wait()
+            self._handled_all.clear()
+            await self._handled_all.wait()
         if replies and leaving:
             await asyncio.wait(leaving)
 
-    async def _leave_if_connected(self, session: _Session) -> None:
+    async def _leave_if_connected(self, session: ResponderSession) -> None:
         # Without a connection everything that is not acknowledged goes to others anyway.
         with contextlib.suppress(AmqError):
-            await self._leave(session)
+            await self._departure.leave(session.requests, session.instance)
 
     async def _close(self) -> None:
         self._backlog.clear()
         self._worker.reports.flush()
         await super()._close()
-
-    async def _leave(self, session: _Session) -> None:
-        """Take no more requests, and leave those that were not begun to other instances."""
-        receiver = session.requests
-        if not receiver.consumer_tag:
-            return
-        channel = receiver.channel
-        await channel.unbind(session.instance.queue, protocol.SERVING.name, self.service)
-        if await self._alone(channel):
-            # What the broker routes to a queue while that ends, it loses.
-            await channel.unbind(self._queue, protocol.REQUESTS.name, self.service)
-            if await self._alone(channel):
-                await self._empty(receiver)
-            else:
-                await self._bind(channel)
-        await channel.cancel(receiver.consumer_tag)
-        self._give_back(session)
-        # A round trip: what was given back and is returned comes before its end.
-        await channel.qos(1)
-
-    async def _bind(self, channel: Channel) -> None:
-        await channel.bind(self._queue, protocol.REQUESTS.name, self.service, {})
-
-    async def _alone(self, channel: Channel) -> bool:
-        """Whether no instance serves; however many stop at once, the last finds that none does."""
-        self._unheard = False
-        probe = Properties(headers={CONTROL_HEADER: protocol.PROBE}, delivery_mode=TRANSIENT)
-        channel.send(protocol.SERVING.name, self.service, probe, b"", mandatory=True)
-        # A round trip: what is returned comes before its end.
-        await channel.qos(self._serving.concurrency)
-        return self._unheard
-
-    async def _empty(self, receiver: Receiver) -> None:
-        """Take what waits in the queue, which goes with its last consumer."""
-        now = asyncio.get_running_loop().time
-        until = now() + EMPTYING
-        while now() < until and (delivery := await receiver.channel.get(self._queue)) is not None:
-            self._take(receiver, delivery)
-
-    def _give_back(self, session: _Session) -> None:
-        """Leave what was not begun to other instances; where there is none, say so."""
-        while self._backlog:
-            receiver, delivery = self._backlog.popleft()
-            if receiver.channel.closed.done():
-                continue
-            if receiver is session.instance:
-                self._replies.status(delivery, protocol.UNSERVED)
-            elif worked_on_before(delivery):
-                self._worker.abandon(delivery)
-            else:
-                # Not by nack: the next instance would take it for one that was begun here.
-                # Its user is checked by the broker, and is not ours.
-                properties = replace(delivery.properties, user_id=None)
-                left = protocol.remaining(properties.headers or {})
-                if left is not None:
-                    left = min(max(0.0, left), protocol.MAX_LEFT)
-                    properties = replace(properties, expiration=str(round(left * 1000)))
-                receiver.channel.send(
-                    protocol.REQUESTS.name, self.service, properties, delivery.body, mandatory=True
-                )
-            receiver.acks.ack(delivery.tag)
-
-    def _returned(self, delivery: Delivery) -> None:
-        if CONTROL_HEADER in (delivery.properties.headers or {}):
-            self._unheard = True
-        else:
-            self._replies.status(delivery, protocol.UNSERVED)
 
     # Deliveries
 
@@ -362,7 +302,7 @@ class Responder(Consumer[_Session]):
             return
         now = asyncio.get_running_loop().time
         until = now() + TURN
-        while self._backlog and len(self._worker.running) < self._serving.concurrency:
+        while self._backlog and len(self._worker.running) < self._options.concurrency:
             self._worker.begin(*self._backlog.popleft())
             if now() > until:
                 self._schedule()
@@ -373,7 +313,7 @@ class Responder(Consumer[_Session]):
         if self._backlog:
             self._schedule()
         if not self._worker.running:
-            self._quiet.set()
+            self._handled_all.set()
 
     def _channel(self) -> Channel | None:
         """What replies leave by."""

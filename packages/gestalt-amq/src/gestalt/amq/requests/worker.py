@@ -4,33 +4,25 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
-from inspect import isawaitable
-from typing import Any, Protocol
+from typing import Any
 
 from gestalt.amq.encoding import decode_body
 from gestalt.amq.errors import LinkLost
-from gestalt.amq.headers import IDEMPOTENT_HEADER
+from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver
 from gestalt.amq.properties import Delivery
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Handler, HandlerNotFound, Reports
+from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
 
 from . import protocol
-from .replies import Replies, choose, describe
+from .replies import Replies, choose_codec, describe_request
 from .request import Request
 from .service import ResponderStats
 from .work import Work
 
-log = logging.getLogger("gestalt.amq")
-
-
-class Spawn(Protocol):
-    """Runs a coroutine in a task that the responder owns."""
-
-    def __call__(
-        self, coro: Coroutine[Any, Any, None], *, name: str | None = None
-    ) -> asyncio.Task[None]: ...
+logger = logging.getLogger("gestalt.amq")
 
 
 class Worker:
@@ -74,7 +66,7 @@ class Worker:
         self._on_done = on_done
         self._tracing = tracing
         self.running: set[Work] = set()
-        self.reports = Reports(log)
+        self.reports = Reports(logger)
 
     def find(self, id: str | None) -> Work | None:  # noqa: A002 - the protocol's own word
         """What is worked on under a correlation id; nothing is by none."""
@@ -99,7 +91,7 @@ class Worker:
         if left is not None and left <= 0:
             self._stats.expired += 1
             self._replies.status(delivery, protocol.LATE)
-        elif worked_on_before(delivery):
+        elif protocol.may_have_begun(delivery):
             self.abandon(delivery)
         else:
             self._call(receiver, delivery, self._timeout if left is None else left)
@@ -127,7 +119,7 @@ class Worker:
                 work.task.cancel()
 
     def _call(self, receiver: Receiver, delivery: Delivery, left: float) -> None:
-        codec = choose(self._codecs, delivery.properties.content_type)
+        codec = choose_codec(self._codecs, delivery.properties.content_type)
         deadline = asyncio.get_running_loop().time() + min(left, self._timeout)
         work = Work(receiver, delivery, deadline, codec)
         try:
@@ -143,10 +135,10 @@ class Worker:
             result = self._handler(request)
         except HandlerNotFound as error:
             self._refuse(work, error)
-        except Exception as error:
+        except RAISED as error:
             self._failed(work, error)
         else:
-            if isawaitable(result) or isinstance(result, AsyncIterable):
+            if is_awaitable(result) or isinstance(result, AsyncIterable):
                 self._run(work, self._finish_with(work, result), result)
             else:
                 self._finish(work, result)
@@ -184,8 +176,7 @@ class Worker:
             async with asyncio.timeout_at(work.deadline) as limit:
                 await coro
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if is_own_cancellation(error):
                 # By its caller; or the responder stops, and waits no longer.
                 self._cancelled(work)
                 raise
@@ -195,7 +186,7 @@ class Worker:
         except Exception as error:
             if limit.expired() and isinstance(error, TimeoutError):
                 self._stats.expired += 1
-                self._note("is cancelled at its deadline", work, level=logging.WARNING)
+                self._log("is cancelled at its deadline", work, level=logging.WARNING)
                 self._replies.status(work.delivery, protocol.LATE)
                 self._ack(work)
             else:
@@ -204,13 +195,13 @@ class Worker:
     async def _traced(self, tracing: Tracing, work: Work, request: Request[Any]) -> None:
         with tracing.handling(request, work.receiver.queue):
             result = self._handler(request)
-            if isawaitable(result) or isinstance(result, AsyncIterable):
+            if is_awaitable(result) or isinstance(result, AsyncIterable):
                 await self._finish_with(work, result)
             else:
                 self._finish(work, result)
 
     async def _finish_with(self, work: Work, result: Any) -> None:
-        if isawaitable(result):
+        if is_awaitable(result):
             try:
                 value = await result
             except Exception:
@@ -264,7 +255,7 @@ class Worker:
 
     def _refuse(self, work: Work, error: Exception) -> None:
         self._stats.refused += 1
-        self._note(f"is refused: {protocol.error_summary(error)}", work, level=logging.WARNING)
+        self._log(f"is refused: {protocol.error_summary(error)}", work, level=logging.WARNING)
         self._replies.error(work.delivery, protocol.REFUSED, error)
         self._ack(work)
 
@@ -272,11 +263,11 @@ class Worker:
         if isinstance(error, LinkLost) and work.receiver.channel.closed.done():
             return
         self._stats.failed += 1
-        self._note("failed", work, error)
+        self._log("failed", work, error)
         self._replies.error(work.delivery, protocol.FAILED, error)
         self._ack(work)
 
-    def _note(
+    def _log(
         self,
         what: str,
         work: Work,
@@ -284,18 +275,12 @@ class Worker:
         *,
         level: int = logging.ERROR,
     ) -> None:
-        message = f"{self._name}: {describe(work.delivery)} {what}"
+        message = f"{self._name}: {describe_request(work.delivery)} {what}"
         self.reports.log(message, error, level=level, cause=None if error else what[:12])
 
     def _ack(self, work: Work) -> None:
         work.settled = True
         work.receiver.acks.ack(work.delivery.tag)
-
-
-def worked_on_before(delivery: Delivery) -> bool:
-    """Whether a request that must not be worked on twice may have been begun by a responder."""
-    headers = delivery.properties.headers or {}
-    return delivery.redelivered and headers.get(IDEMPOTENT_HEADER) is not True
 
 
 def _equal(one: Delivery, other: Delivery) -> bool:

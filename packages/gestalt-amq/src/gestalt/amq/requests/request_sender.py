@@ -1,0 +1,224 @@
+"""Sends the requests to one service, and awaits what comes back."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from gestalt.amq.errors import (
+    AmqError,
+    DeadlineExceeded,
+    LinkLost,
+    NoResponder,
+    NotSent,
+    OutcomeUnknown,
+)
+from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER
+from gestalt.amq.link.preflight import Question
+from gestalt.amq.link.sender import Sender
+from gestalt.amq.properties import TRANSIENT, Delivery, Properties
+from gestalt.amq.topology import Exchange
+from gestalt.core import Backoff
+
+from . import protocol
+from .calls import Call, EncodedRequest, GatherCall, SingleCall, StreamCall
+from .requests_keeper import RequestsKeeper
+
+# Instances are counted in tens: a gather that nobody limits ends here.
+MAX_REPLIES = 10_000
+
+
+class RequestSender(Sender):
+    """Sends requests, again where they may be, and cancels those that nobody waits for any more.
+
+    Args:
+        keeper: keeps the channel, and hands replies to calls.
+        service: to which everything is sent.
+        timeout: for a request with its reply, in seconds.
+        max_pending: how many may await their reply at once; further ones wait.
+        backoff: the waits before a request is sent again.
+
+    Attributes:
+        pending: how many calls await replies.
+    """
+
+    def __init__(
+        self,
+        keeper: RequestsKeeper,
+        service: str,
+        *,
+        timeout: float,
+        max_pending: int,
+        backoff: Backoff,
+    ) -> None:
+        if max_pending < 1:
+            raise ValueError(f"max_pending must be at least 1, got {max_pending}")
+        super().__init__(keeper, timeout=timeout, max_pending=max_pending)
+        self.pending = 0
+        self._service = service
+        self._backoff = backoff
+        # Ids are not to be guessed: whoever knows one can cancel the call.
+        self._prefix = secrets.token_hex(8)
+        self._number = 0
+        self._requests = keeper
+
+    def deadline(self, timeout: float | None) -> float:
+        """When a request that is sent now is given up, by the loop's clock.
+
+        Raises:
+            NotSent: there is no time at all.
+        """
+        return self._deadline(asyncio.get_running_loop().time(), timeout)
+
+    async def call(self, request: EncodedRequest, *, idempotent: bool) -> Delivery:
+        """Send a request that has one reply, again where it may be, and return the reply.
+
+        Raises:
+            NoResponder, DeadlineExceeded, OutcomeUnknown, NotSent: as `Requester.request` does.
+        """
+        lost: AmqError | None = None
+        delays = self._backoff.delays()
+        while True:
+            call = SingleCall(self._next_id(), self._service)
+            failure: AmqError
+            try:
+                await self._send(call, request)
+                reply = await call
+                if not (idempotent and protocol.is_abandoned(reply)):
+                    return reply
+                lost = failure = protocol.read_error(self._service, reply)
+            except LinkLost as error:
+                if not idempotent:
+                    raise self._lost_after_sending(error) from error
+                lost = error
+                continue
+            except NotSent as error:
+                if lost is None:
+                    raise
+                raise DeadlineExceeded(
+                    f"{self._service}: the connection was lost after the request was sent, and "
+                    f"there was none to send it again: {error}"
+                ) from lost
+            except NoResponder as error:
+                if lost is None:
+                    raise
+                failure = error
+            except asyncio.CancelledError:
+                self._cancel(call)
+                raise
+            # Responders come back a little later than we do.
+            pause = delays.next()
+            if asyncio.get_running_loop().time() + pause >= request.deadline:
+                raise failure
+            await asyncio.sleep(pause)
+
+    async def gather(self, request: EncodedRequest, count: int | None) -> list[Delivery]:
+        """Send a request to every instance, and return their replies.
+
+        Args:
+            request: what is sent.
+            count: how many replies are enough; None for those that come by the deadline.
+
+        Raises:
+            NoResponder, OutcomeUnknown, NotSent: as `Requester.gather` does.
+        """
+        if count is not None and count < 1:
+            raise ValueError(f"count must be at least 1, got {count}")
+        call = GatherCall(self._next_id(), self._service, count or MAX_REPLIES)
+        try:
+            await self._send(call, request, protocol.INSTANCES)
+            return await call
+        except LinkLost as error:
+            raise self._lost_after_sending(error) from error
+        except asyncio.CancelledError:
+            self._cancel(call)
+            raise
+
+    async def stream(self, request: EncodedRequest, buffer: int) -> StreamCall:
+        """Send a request for a stream of replies, of which up to `buffer` may be ahead."""
+        request.headers[WINDOW_HEADER] = buffer
+        call = StreamCall(self._next_id(), self._service, buffer)
+        await self._send(call, request)
+        return call
+
+    def note_used(self, call: StreamCall) -> None:
+        """An item of a stream was used up: ask for more when it is time."""
+        if (credit := call.credit()) and call.responder is not None:
+            self._control(call, protocol.CREDIT, call.responder, {WINDOW_HEADER: credit})
+
+    def leave(self, call: StreamCall) -> None:
+        """Nothing more of a stream is wanted."""
+        call.cancel()
+        self._cancel(call)
+
+    def explain(self, error: Exception) -> Exception:
+        """What an error means for a request that was sent."""
+        return self._lost_after_sending(error) if isinstance(error, LinkLost) else error
+
+    def renew(self) -> None:
+        super().renew()
+        self.pending = 0
+
+    def _next_id(self) -> str:
+        self._number += 1
+        return f"{self._prefix}{self._number:x}"
+
+    async def _send(
+        self,
+        call: Call[Any],
+        request: EncodedRequest,
+        exchange: Exchange = protocol.REQUESTS,
+    ) -> None:
+        """Send a request, and note that its replies are awaited."""
+        now = asyncio.get_running_loop().time()
+        channel = self._ready_now(exchange.name, len(request.body), now)
+        if channel is None:
+            question = Question(exchange.name, self._service, len(request.body))
+            channel = await self._ready(request.deadline, question)
+        try:
+            channel.send(
+                exchange.name,
+                self._service,
+                request.properties(call.id),
+                request.body,
+                mandatory=True,
+            )
+        except BaseException:
+            self._window.release()
+            raise
+        call.at_work = True
+        self.pending += 1
+        self._requests.expect(call, request.deadline)
+        call.add_done_callback(self._done)
+
+    def _done(self, pending: asyncio.Future[Any]) -> None:
+        super()._done(pending)
+        self.pending = max(0, self.pending - 1)
+
+    def _cancel(self, call: Call[Any]) -> None:
+        if call.at_work:
+            # Which instance has the request is known to none but that one.
+            self._control(call, protocol.CANCEL, None, {})
+
+    def _control(
+        self, call: Call[Any], control: str, queue: str | None, headers: Mapping[str, Any]
+    ) -> None:
+        """Tell one instance something about a call, or all of them."""
+        channel = self._requests.channel
+        if channel is None:
+            return
+        properties = Properties(
+            correlation_id=call.id,
+            delivery_mode=TRANSIENT,
+            headers={CONTROL_HEADER: control, **headers},
+        )
+        exchange, key = (protocol.INSTANCES.name, self._service) if queue is None else ("", queue)
+        # Where the connection is lost, the call ends by that.
+        with contextlib.suppress(LinkLost):
+            channel.send(exchange, key, properties, b"")
+
+    def _lost_after_sending(self, error: LinkLost) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"{self._service}: the request was sent, then the connection was lost: {error}"
+        )
