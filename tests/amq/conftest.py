@@ -3,8 +3,6 @@
 GESTALT_AMQP_URL names a running RabbitMQ to take instead of the private one.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import uuid
@@ -20,12 +18,11 @@ from alarms import Alarm
 from callers import Raw
 from gestalt.amq import Bus, connect, tracing
 from gestalt.amq.embedded import ThreadedBroker
-from gestalt.core import Backoff
 from missing import without
 from rabbitmq import NoRabbitMQError, RabbitMQNode, free_ports
+from waiting import QUICK
 
 URL_VARIABLE = "GESTALT_AMQP_URL"
-QUICK = Backoff(initial=0.02, maximum=0.2)
 
 
 @pytest.fixture(scope="session")

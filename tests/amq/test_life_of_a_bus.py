@@ -25,8 +25,7 @@ from gestalt.amq import (
 )
 from gestalt.core import Backoff, State, StateError
 from proxy import Proxy
-
-QUICK = Backoff(initial=0.02, maximum=0.2)
+from waiting import QUICK, Reported
 
 
 async def use(bus: Bus, unique: str, publisher: Any, requester: Any) -> None:
@@ -106,7 +105,7 @@ async def stopped_within(seconds: float, stop: Awaitable[None]) -> None:
 
 @pytest.mark.parametrize("what", ["idle", "everything", "a subscription alone"])
 async def test_a_stop_in_a_black_hole_ends_in_time_and_nothing_lives_on(
-    broker_port: int, unique: str, what: str, reported: list[dict[str, Any]]
+    broker_port: int, unique: str, what: str, reported: Reported
 ) -> None:
     told: list[object] = []
     before = asyncio.all_tasks()
@@ -144,7 +143,7 @@ async def test_a_stop_in_a_black_hole_ends_in_time_and_nothing_lives_on(
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["publisher", "responder", "subscriber", "requester"])
 async def test_a_stop_during_a_memory_alarm_is_clean_and_soon(
-    alarm: Alarm, unique: str, what: str, reported: list[dict[str, Any]]
+    alarm: Alarm, unique: str, what: str, reported: Reported
 ) -> None:
     before = asyncio.all_tasks()
     bus = connect(alarm.url, stop_timeout=1.0, backoff=QUICK)
@@ -233,7 +232,7 @@ async def use_and_stop(bus: Bus, unique: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at open files in /proc")
 @pytest.mark.parametrize("how", ["cancelled", "stopped"])
 async def test_a_start_that_ends_at_any_moment_leaves_nothing(
-    amqp_url: str, unique: str, how: str, reported: list[dict[str, Any]]
+    amqp_url: str, unique: str, how: str, reported: Reported
 ) -> None:
     bus = connect(amqp_url, stop_timeout=1.0, backoff=QUICK)
     await use_and_stop(bus, unique)
@@ -271,7 +270,7 @@ async def test_an_on_event_that_raises_is_reported_and_ends_nothing(
     broker_port: int,
     unique: str,
     caplog: pytest.LogCaptureFixture,
-    reported: list[dict[str, Any]],
+    reported: Reported,
 ) -> None:
     told: list[object] = []
 
@@ -371,7 +370,7 @@ async def test_refused_credentials_are_one_line_and_the_reason_of_what_was_not_s
 
 
 async def test_a_bus_whose_supervision_was_cancelled_by_somebody_fails(
-    broker_url: str, reported: list[dict[str, Any]]
+    broker_url: str, reported: Reported
 ) -> None:
     bus = connect(broker_url, name="fleet", backoff=QUICK)
     await bus.start()
@@ -388,7 +387,7 @@ async def test_a_bus_whose_supervision_was_cancelled_by_somebody_fails(
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
 async def test_everything_works_with_eager_tasks(
-    broker_url: str, broker_port: int, unique: str, reported: list[dict[str, Any]]
+    broker_url: str, broker_port: int, unique: str, reported: Reported
 ) -> None:
     told: list[object] = []
     loop = asyncio.get_running_loop()

@@ -26,10 +26,9 @@ from gestalt.amq.embedded import EmbeddedBroker, Settings, ThreadedBroker
 from gestalt.amq.link import aiormq_calls, aiormq_link
 from gestalt.amq.link.address import parse
 from gestalt.amq.properties import Properties
-from gestalt.core import Backoff, StateError
+from gestalt.core import StateError
 from rabbitmq import RabbitMQNode
-
-QUICK = Backoff(initial=0.02, maximum=0.2)
+from waiting import QUICK, Reported
 
 
 async def test_requesters_and_publishers_made_for_each_message_share_a_channel(
@@ -79,7 +78,7 @@ async def test_exchanges_that_nobody_uses_any_more_cost_no_channels() -> None:
 
 
 async def test_running_out_of_channels_is_an_error_of_its_own_and_harms_nobody_else(
-    reported: list[dict[str, Any]],
+    reported: Reported,
 ) -> None:
     async with (
         EmbeddedBroker(settings=Settings(channel_max=10)) as broker,

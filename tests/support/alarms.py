@@ -1,7 +1,5 @@
 """Memory alarms, of whatever broker a test has."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Both ends of requests: handlers that wait, many callers, and both ends of another make."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import time
@@ -13,20 +11,12 @@ import aio_pika
 import aio_pika.abc
 
 from gestalt.amq import AmqError, Bus, Request
-from gestalt.core import Backoff
 from proxy import Proxy
-
-QUICK = Backoff(initial=0.02, maximum=0.2)
+from waiting import until
 
 Incoming = aio_pika.abc.AbstractIncomingMessage
 
 UNLIMITED = sys.maxsize
-
-
-async def until(condition: Callable[[], object], limit: float = 10) -> None:
-    async with asyncio.timeout(limit):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def echo(request: Request[Any]) -> Any:

@@ -1,7 +1,5 @@
 """A handler of subscriptions that keeps what it gets."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

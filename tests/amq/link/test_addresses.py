@@ -9,10 +9,8 @@ import pytest
 
 from gestalt.amq import AccessRefused, Connected, ConnectError, Disconnected, connect
 from gestalt.amq.embedded import Settings, ThreadedBroker
-from gestalt.core import Backoff
 from rabbitmq import RabbitMQNode
-
-QUICK = Backoff(initial=0.02, maximum=0.2)
+from waiting import QUICK
 
 
 @pytest.mark.parametrize(

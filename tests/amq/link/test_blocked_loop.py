@@ -5,10 +5,8 @@ import re
 import time
 
 from gestalt.amq import Connected, Disconnected, connect
-from gestalt.core import Backoff
 from proxy import Proxy
-
-QUICK = Backoff(initial=0.02, maximum=0.2)
+from waiting import QUICK
 
 
 async def test_a_handler_that_blocks_the_loop_is_named_with_its_seconds(

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from gestalt.amq import ConnectError, connect
-from gestalt.core import Backoff
+from waiting import QUICK
 
-QUICK = Backoff(initial=0.02, maximum=0.2)
 NAME = "broker.test"
 
 Resolve = Callable[..., None]

@@ -1,8 +1,6 @@
 """What must be as before when a connection was lost and made again."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import aio_pika
 import pytest
@@ -22,16 +20,8 @@ from gestalt.amq import (
 from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.wire import method_frame
 from gestalt.amq.wire.methods import ConnectionClose
-from gestalt.core import Backoff
 from proxy import Proxy
-
-QUICK = Backoff(initial=0.02, maximum=0.2)
-
-
-async def until(condition: Callable[[], object], limit: float = 10) -> None:
-    async with asyncio.timeout(limit):
-        while not condition():
-            await asyncio.sleep(0.01)
+from waiting import QUICK, Reported, until
 
 
 async def cut(proxy: Proxy, bus: Bus) -> None:
@@ -101,7 +91,7 @@ async def test_a_deleted_queue_is_reported_and_made_again(
     bus: Bus,
     broker_url: str,
     unique: str,
-    reported: list[dict[str, Any]],
+    reported: Reported,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     got: list[int] = []
@@ -152,7 +142,7 @@ async def test_what_is_no_amqp_costs_the_connection_and_says_so(
 # aiormq, in its older versions, leaves the stream of such a connection unclosed.
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*StreamWriter.__del__")
 async def test_what_is_published_while_the_broker_closes_the_connection_has_its_outcome(
-    broker_url: str, broker_port: int, unique: str, reported: list[dict[str, Any]]
+    broker_url: str, broker_port: int, unique: str, reported: Reported
 ) -> None:
     """The client library ends its output some turns of the loop before the connection is lost."""
     lost = asyncio.Event()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import aio_pika
 import pytest
 
-from callers import Hanging, until
+from callers import Hanging
 from collector import Collector
 from gestalt.amq import (
     BatchError,
@@ -26,10 +26,9 @@ from gestalt.amq.link.permissions import MANY_ROUTES
 from gestalt.amq.link.preflight import Preflight
 from gestalt.amq.pubsub.exchange_keeper import HOLDS
 from gestalt.codecs import Codec
-from gestalt.core import Backoff
 from rabbitmq import RabbitMQNode
+from waiting import QUICK, until
 
-QUICK = Backoff(initial=0.02, maximum=0.2)
 TASKS = 300
 LIMIT = 50_000
 

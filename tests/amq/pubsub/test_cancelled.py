@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from callers import until
 from collector import Collector
 from gestalt.amq import Bus, BusMessage, Retry
+from waiting import Reported, until
 
 
 @pytest.mark.parametrize("waits", [True, False])
 async def test_a_handler_that_cancels_its_own_task_fails_alone(
-    bus: Bus, unique: str, waits: bool, reported: list[dict[str, Any]]
+    bus: Bus, unique: str, waits: bool, reported: Reported
 ) -> None:
     got = Collector()
     attempts: list[int] = []

@@ -31,13 +31,12 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.link import aiormq_calls
-from gestalt.core import Backoff, StateError
+from gestalt.core import StateError
 from proxy import Direction, Proxy
 from rabbitmq import RabbitMQNode
+from waiting import QUICK
 
 pytestmark = pytest.mark.slow
-
-QUICK = Backoff(initial=0.02, maximum=0.2)
 
 
 class Traffic:

@@ -8,10 +8,10 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import until
 from collector import Collector
 from gestalt.amq import Bus, BusMessage, ParkedMessage, Queue, Retry, connect
 from gestalt.core import Handlers
+from waiting import Reported, until
 from wire_headers import ODD_HEADERS, nested, publish_raw
 
 SOON = Retry(attempts=3, delay=0.02, factor=1)
@@ -36,7 +36,7 @@ async def parked(bus: Bus, queue: str, count: int = 1) -> list[ParkedMessage]:
 
 
 async def test_a_message_without_a_handler_or_sense_is_parked_and_the_application_goes_on(
-    bus: Bus, broker_url: str, unique: str, reported: list[dict[str, Any]]
+    bus: Bus, broker_url: str, unique: str, reported: Reported
 ) -> None:
     got = Collector()
     handlers = Handlers()
@@ -55,7 +55,7 @@ async def test_a_message_without_a_handler_or_sense_is_parked_and_the_applicatio
 
 
 async def test_in_a_private_queue_they_are_dropped_reported_and_counted(
-    bus: Bus, unique: str, reported: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+    bus: Bus, unique: str, reported: Reported, caplog: pytest.LogCaptureFixture
 ) -> None:
     got = Collector()
     handlers = Handlers()
@@ -184,7 +184,7 @@ async def test_whatever_a_handler_raises_is_tried_again_and_parked(
     error: Callable[[], BaseException],
     name: str,
     reason: str,
-    reported: list[dict[str, Any]],
+    reported: Reported,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     attempts: list[int] = []

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from callers import QUICK, Hanging, Raw, echo, through, until
+from callers import Hanging, Raw, echo, through
 from gestalt.amq import Bus, DeadlineExceeded, NoResponder, RemoteError, Request, connect
 from proxy import Proxy
+from waiting import QUICK, until
 
 
 @pytest.fixture(autouse=True)

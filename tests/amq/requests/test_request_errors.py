@@ -13,6 +13,7 @@ from callers import Raw, echo
 from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused, connect
 from gestalt.amq.embedded import EmbeddedBroker, Settings
 from gestalt.codecs import Codec, DecodeError, EncodeError, MessageTypes
+from waiting import Reported
 
 TYPED = Codec("json", types=MessageTypes())
 
@@ -103,7 +104,7 @@ class TextError(Exception):
 
 @pytest.mark.parametrize("error", [MethodError(), PropertyError(), TextError()], ids=repr)
 async def test_an_exception_of_any_make_reaches_the_caller_and_harms_no_other(
-    bus: Bus, unique: str, error: Exception, reported: list[dict[str, Any]]
+    bus: Bus, unique: str, error: Exception, reported: Reported
 ) -> None:
     async def fail(request: Request[bool]) -> None:
         if request.body:
@@ -120,7 +121,7 @@ async def test_an_exception_of_any_make_reaches_the_caller_and_harms_no_other(
 
 
 async def test_details_that_cannot_be_sent_are_reported_at_the_responder(
-    bus: Bus, unique: str, caplog: pytest.LogCaptureFixture, reported: list[dict[str, Any]]
+    bus: Bus, unique: str, caplog: pytest.LogCaptureFixture, reported: Reported
 ) -> None:
     def fail(request: Request[int]) -> None:
         details = {"object": object()} if request.body == 1 else {"much": "x" * 40_000}
@@ -140,7 +141,7 @@ async def test_details_that_cannot_be_sent_are_reported_at_the_responder(
 
 @pytest.mark.parametrize("plain", [True, False])
 async def test_a_cancellation_that_a_handler_makes_up_is_an_error(
-    bus: Bus, unique: str, plain: bool, reported: list[dict[str, Any]]
+    bus: Bus, unique: str, plain: bool, reported: Reported
 ) -> None:
     def fail(request: Request[Any]) -> None:
         raise asyncio.CancelledError
@@ -235,7 +236,7 @@ async def test_whatever_an_error_looks_like_its_caller_is_told_and_nothing_else_
     name: str,
     error: Exception,
     way: str,
-    reported: list[dict[str, Any]],
+    reported: Reported,
 ) -> None:
     def plain(request: Request[int]) -> int:
         if request.body:

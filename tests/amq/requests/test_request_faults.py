@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from callers import QUICK, Calls, until
+from callers import Calls
 from gestalt.amq import connect
 from rabbitmq import RabbitMQNode
+from waiting import QUICK, until
 
 pytestmark = pytest.mark.slow
 

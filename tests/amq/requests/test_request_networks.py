@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from callers import QUICK, UNLIMITED, Calls, Hanging, Raw, echo, through, until
+from callers import UNLIMITED, Calls, Hanging, Raw, echo, through
 from gestalt.amq import (
     Blocked,
     Bus,
@@ -22,6 +22,7 @@ from gestalt.amq import (
 from gestalt.amq.embedded import ThreadedBroker
 from proxy import Proxy
 from rabbitmq import RabbitMQNode
+from waiting import QUICK, Reported, until
 
 pytestmark = pytest.mark.slow
 
@@ -344,7 +345,7 @@ async def test_calls_go_over_to_another_broker(unique: str) -> None:
 
 
 async def test_a_responder_whose_queue_is_deleted_makes_it_again(
-    bus: Bus, raw: Raw, unique: str, reported: list[dict[str, Any]]
+    bus: Bus, raw: Raw, unique: str, reported: Reported
 ) -> None:
     responder = await bus.respond(unique, echo)
     queue = await raw.declare_requests()

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from callers import Hanging, echo, until
+from callers import Hanging, echo
 from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused, connect
 from gestalt.codecs import Codec, EncodeError, MessageTypes
 from gestalt.core import Handlers, ReplyNotPossible, StateError
+from waiting import until
 
 types = MessageTypes()
 

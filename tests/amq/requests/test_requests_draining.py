@@ -8,11 +8,12 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import QUICK, Hanging, Raw, echo, through, until
+from callers import Hanging, Raw, echo, through
 from gestalt.amq import Bus, NoResponder, OutcomeUnknown, Request, connect
 from gestalt.core import State
 from proxy import Proxy
 from rabbitmq import RabbitMQNode
+from waiting import QUICK, until
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import Raw, echo, until
+from callers import Raw, echo
 from gestalt.amq import (
     Bus,
     DeadlineExceeded,
@@ -19,6 +19,7 @@ from gestalt.amq import (
     RequestRefused,
 )
 from gestalt.core import ReplyNotPossible
+from waiting import until
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import Hanging, Raw, echo, until
+from callers import Hanging, Raw, echo
 from gestalt.amq import (
     Bus,
     DeadlineExceeded,
@@ -17,6 +17,7 @@ from gestalt.amq import (
 )
 from gestalt.codecs import Codec, DecodeError
 from gestalt.core import Handlers
+from waiting import until
 
 
 @pytest.fixture(autouse=True)

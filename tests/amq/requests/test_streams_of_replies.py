@@ -9,7 +9,7 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import QUICK, Hanging, Incoming, Raw, echo, through, until
+from callers import Hanging, Incoming, Raw, echo, through
 from gestalt.amq import (
     Bus,
     DeadlineExceeded,
@@ -24,6 +24,7 @@ from gestalt.amq import (
 from gestalt.codecs import Codec, DecodeError
 from gestalt.core import Handlers
 from proxy import Proxy
+from waiting import QUICK, until
 
 
 @pytest.fixture(autouse=True)
