@@ -156,9 +156,9 @@ class Parking:
                 except (Unroutable, LinkLost):
                     raise
                 except (AmqError, ValueError, TypeError) as error:
-                    told = Rejected(f"{describe_message(delivery)}: {error_text(error)}")
-                    told.__cause__ = error
-                    stayed.append(told)
+                    rejected = Rejected(f"{describe_message(delivery)}: {error_text(error)}")
+                    rejected.__cause__ = error
+                    stayed.append(rejected)
                 else:
                     channel.ack(delivery.tag)
                     count += 1

@@ -51,16 +51,16 @@ class Call(asyncio.Future[T]):
     """A request under way; done when no further reply is awaited.
 
     Args:
-        id: its correlation id.
+        correlation_id: tells its replies from others.
         service: whose request it is.
 
     Attributes:
         at_work: it was sent, and no responder has said that it is done with it.
     """
 
-    def __init__(self, id: str, service: str) -> None:  # noqa: A002 - the protocol's own word
+    def __init__(self, correlation_id: str, service: str) -> None:
         super().__init__()
-        self.id = id
+        self.correlation_id = correlation_id
         self.service = service
         self.at_work = False
 
@@ -84,8 +84,8 @@ class SingleCall(Call[Delivery]):
 class GatherCall(Call[list[Delivery]]):
     """Awaits `count` replies, or as many as come by the deadline."""
 
-    def __init__(self, id: str, service: str, count: int) -> None:  # noqa: A002
-        super().__init__(id, service)
+    def __init__(self, correlation_id: str, service: str, count: int) -> None:
+        super().__init__(correlation_id, service)
         self._count = count
         self._replies: list[Delivery] = []
 
@@ -105,8 +105,8 @@ class StreamCall(Call[None]):
         responder: the queue of the instance that replies, once that is known.
     """
 
-    def __init__(self, id: str, service: str, window: int) -> None:  # noqa: A002
-        super().__init__(id, service)
+    def __init__(self, correlation_id: str, service: str, window: int) -> None:
+        super().__init__(correlation_id, service)
         self.responder: str | None = None
         self._window = window
         self._items: deque[Delivery] = deque()

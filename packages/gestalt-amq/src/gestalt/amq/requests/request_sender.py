@@ -80,7 +80,7 @@ class RequestSender(Sender):
         lost: AmqError | None = None
         delays = self._backoff.delays()
         while True:
-            call = SingleCall(self._next_id(), self._service)
+            call = SingleCall(self._next_correlation_id(), self._service)
             failure: AmqError
             try:
                 await self._send(call, request)
@@ -125,7 +125,7 @@ class RequestSender(Sender):
         """
         if count is not None and count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
-        call = GatherCall(self._next_id(), self._service, count or MAX_REPLIES)
+        call = GatherCall(self._next_correlation_id(), self._service, count or MAX_REPLIES)
         try:
             await self._send(call, request, protocol.INSTANCES)
             return await call
@@ -138,7 +138,7 @@ class RequestSender(Sender):
     async def stream(self, request: EncodedRequest, buffer: int) -> StreamCall:
         """Send a request for a stream of replies, of which up to `buffer` may be ahead."""
         request.headers[WINDOW_HEADER] = buffer
-        call = StreamCall(self._next_id(), self._service, buffer)
+        call = StreamCall(self._next_correlation_id(), self._service, buffer)
         await self._send(call, request)
         return call
 
@@ -160,7 +160,7 @@ class RequestSender(Sender):
         super().renew()
         self.pending = 0
 
-    def _next_id(self) -> str:
+    def _next_correlation_id(self) -> str:
         self._number += 1
         return f"{self._prefix}{self._number:x}"
 
@@ -180,7 +180,7 @@ class RequestSender(Sender):
             channel.send(
                 exchange.name,
                 self._service,
-                request.properties(call.id),
+                request.properties(call.correlation_id),
                 request.body,
                 mandatory=True,
             )
@@ -209,7 +209,7 @@ class RequestSender(Sender):
         if channel is None:
             return
         properties = Properties(
-            correlation_id=call.id,
+            correlation_id=call.correlation_id,
             delivery_mode=TRANSIENT,
             headers={CONTROL_HEADER: control, **headers},
         )

@@ -38,11 +38,11 @@ class RequestsKeeper(ChannelKeeper):
 
     def expect(self, call: Call[Any], deadline: float) -> None:
         """Hand the call its replies, until `settle`."""
-        self._calls[call.id] = call
+        self._calls[call.correlation_id] = call
         self.hold(call, deadline)
 
     def settle(self, pending: asyncio.Future[Any]) -> bool:
-        self._calls.pop(cast("Call[Any]", pending).id, None)
+        self._calls.pop(cast("Call[Any]", pending).correlation_id, None)
         return super().settle(pending)
 
     async def _open_channel(self, link: Link) -> Channel:

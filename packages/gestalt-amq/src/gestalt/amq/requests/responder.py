@@ -267,10 +267,10 @@ class Responder(Consumer[ResponderSession]):
                 work.add_credit(credit)
         elif (
             control == protocol.CANCEL
-            and (id_ := properties.correlation_id) is not None
-            and not self._worker.cancel(id_)
+            and (correlation_id := properties.correlation_id) is not None
+            and not self._worker.cancel(correlation_id)
         ):
-            self._forget(id_)
+            self._forget(correlation_id)
 
     def _tell_info(self, delivery: Delivery) -> None:
         try:
@@ -280,11 +280,11 @@ class Responder(Consumer[ResponderSession]):
         else:
             self._replies.tell(delivery, encoded)
 
-    def _forget(self, id: str) -> None:  # noqa: A002 - the protocol's own word
+    def _forget(self, correlation_id: str) -> None:
         """Drop a request that was cancelled and is not begun."""
         for entry in self._backlog:
             receiver, delivery = entry
-            if delivery.properties.correlation_id == id:
+            if delivery.properties.correlation_id == correlation_id:
                 self._backlog.remove(entry)
                 self.stats.cancelled += 1
                 receiver.acks.ack(delivery.tag)

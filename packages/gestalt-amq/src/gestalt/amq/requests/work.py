@@ -56,8 +56,8 @@ class Work:
         self._more: asyncio.Event | None = None
 
     @property
-    def id(self) -> str | None:
-        """The correlation id of the request."""
+    def correlation_id(self) -> str | None:
+        """What tells the request from others of its caller."""
         return self.delivery.properties.correlation_id
 
     def add_credit(self, credit: int) -> None:

@@ -68,15 +68,15 @@ class Worker:
         self.running: set[Work] = set()
         self.reports = Reports(logger)
 
-    def find(self, id: str | None) -> Work | None:  # noqa: A002 - the protocol's own word
+    def find(self, correlation_id: str | None) -> Work | None:
         """What is worked on under a correlation id; nothing is by none."""
-        if id is None:
+        if correlation_id is None:
             return None
-        return next((work for work in self.running if work.id == id), None)
+        return next((work for work in self.running if work.correlation_id == correlation_id), None)
 
-    def cancel(self, id: str | None) -> bool:  # noqa: A002 - the protocol's own word
+    def cancel(self, correlation_id: str | None) -> bool:
         """Cancel the handler of a request; False when there is none."""
-        work = self.find(id)
+        work = self.find(correlation_id)
         if work is None or work.task is None:
             return False
         work.cancelled = True
@@ -147,7 +147,9 @@ class Worker:
 
     def _run(self, work: Work, coro: Coroutine[Any, Any, None], result: Any = None) -> None:
         self.running.add(work)
-        task = work.task = self._spawn(self._guarded(work, coro), name=f"request {work.id}")
+        task = work.task = self._spawn(
+            self._guarded(work, coro), name=f"request {work.correlation_id}"
+        )
         task.add_done_callback(lambda _: self._ended(work, task, coro, result))
 
     def _ended(
