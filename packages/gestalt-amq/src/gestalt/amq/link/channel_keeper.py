@@ -33,7 +33,7 @@ class Spawn(Protocol):
 
 
 class User(Protocol):
-    """Who sends by a channel."""
+    """Who sends by a channel that is shared."""
 
     def renew(self) -> None:
         """Begin anew: what was under way is of an earlier start."""
@@ -56,7 +56,7 @@ class ChannelKeeper(ABC):
     Attributes:
         users: who sends by it; it is idle when nobody does any more.
         queued: how many messages wait to be sent.
-        pending: what awaits its answer, and until when, by the loop's clock.
+        pending: what is in flight: each with its deadline, by the loop's clock.
     """
 
     def __init__(
@@ -117,8 +117,8 @@ class ChannelKeeper(ABC):
 
     # What a subclass uses
 
-    # How long what is known holds while nothing is under way, in seconds.
-    _holds = float("inf")
+    # How long permissions are believed while nothing is in flight, in seconds.
+    _permissions_last = float("inf")
 
     @staticmethod
     async def _first_of(
@@ -238,7 +238,7 @@ class ChannelKeeper(ABC):
         What comes before its answer has the broker asked.
         """
         if not self.pending:
-            self._first = now - self._in_flight.empty_since > self._holds
+            self._first = now - self._in_flight.empty_since > self._permissions_last
             return False
         return self._first
 
