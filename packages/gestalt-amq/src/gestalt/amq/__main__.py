@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from .connect import connect
 from .errors import AmqError
+from .link.address import parse
 from .pubsub.parking import ParkedMessage
 from .topology import Queue
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lines = asyncio.run(options.run(options))
     except AmqError as error:
-        print(f"gestalt.amq: {_plain(str(error))}", file=sys.stderr)  # noqa: T201 - it is a command
+        print(f"gestalt.amq: {_plain(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print(lines: list[str]) -> int:
     try:
         for line in lines:
-            print(line)  # noqa: T201 - it is a command
+            print(line)
         sys.stdout.flush()
     except OSError as error:
         # What is left in the buffer would fail once more when the process ends.
@@ -94,7 +94,7 @@ def _print(lines: list[str]) -> int:
         # Whoever reads no more has seen enough; all else is told.
         if not isinstance(error, BrokenPipeError):
             told = f"gestalt.amq: the output cannot be written: {error.strerror}"
-            print(told, file=sys.stderr)  # noqa: T201 - it is a command
+            print(told, file=sys.stderr)
         return 1
     return 0
 
@@ -187,15 +187,11 @@ def _as_json(message: ParkedMessage) -> str:
 
 def _url(text: str) -> str:
     try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("amqp", "amqps") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        # What was given may hold a password.
+        parse(text)
+    except ValueError as error:
         raise argparse.ArgumentTypeError(
-            "a broker's URL is written like amqp://user:password@host:5672/"
-        )
+            f"a broker's URL is written like amqp://user:password@host:5672/: {error}"
+        ) from None
     return text
 
 

@@ -39,7 +39,7 @@ def connect(
             server_name_indication. What a URL has goes before the arguments below.
         codec: for all bodies, unless a publisher or subscription has its own; JSON by default.
         name: how the broker's tools show the connections.
-        tls: for amqps://; the system's certificates by default.
+        tls: for amqps://; by default what the URL says, or the system's certificates.
         heartbeat: a broker that is silent for twice these seconds is taken for lost; 0 for never.
         connect_timeout: for one attempt at one broker, in seconds.
         start_timeout: how long a start tries to reach a broker, in seconds.

@@ -9,7 +9,7 @@ from .errors import AmqError
 class Connected:
     """A connection is up.
 
-    Args:
+    Attributes:
         connection: which one: "publish", "consume" or "request".
         address: the broker's URL, without the password.
     """
@@ -20,7 +20,12 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """A connection was lost; it is being made again."""
+    """A connection was lost; it is being made again.
+
+    Attributes:
+        connection: which one, as `Connected` has it.
+        reason: why, as far as is known.
+    """
 
     connection: str
     reason: AmqError
@@ -28,7 +33,12 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class PublishingBlocked:
-    """The broker takes no messages for now, as when it is short of memory or disk."""
+    """The broker takes no messages for now, as when it is short of memory or disk.
+
+    Attributes:
+        connection: which one, as `Connected` has it.
+        reason: the broker's own.
+    """
 
     connection: str
     reason: str
@@ -36,7 +46,11 @@ class PublishingBlocked:
 
 @dataclass(frozen=True, slots=True)
 class PublishingUnblocked:
-    """The broker takes messages again."""
+    """The broker takes messages again.
+
+    Attributes:
+        connection: which one, as `Connected` has it.
+    """
 
     connection: str
 

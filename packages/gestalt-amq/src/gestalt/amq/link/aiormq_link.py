@@ -57,7 +57,7 @@ async def connect(
         name: how the broker's tools show the connection.
         heartbeat: seconds after which silence is doubted; after twice that the link is lost.
         timeout: for all of it, in seconds.
-        tls: for amqps://; the system's certificates by default.
+        tls: for amqps://; by default what the URL says, or the system's certificates.
         failed_addresses: which addresses of its name have led nowhere before.
 
     Raises:

@@ -1,17 +1,18 @@
-"""A channel kept open on every link in turn, and what was sent by it and awaits its answer."""
+"""A channel that is shared, and kept open on every link in turn."""
 
 import asyncio
 import contextlib
 import logging
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from gestalt.amq.errors import AmqError, ChannelsExhausted, Refused, TopologyError
 from gestalt.amq.frames import short_string
 from gestalt.core import Backoff, StateError
 
+from .in_flight import InFlight
 from .interface import Channel, Link
 from .permissions import Permissions, Ticket
 from .preflight import Preflight, Question
@@ -32,7 +33,7 @@ class Spawn(Protocol):
 
 
 class User(Protocol):
-    """Who sends by a channel."""
+    """Who sends by a channel that is shared."""
 
     def renew(self) -> None:
         """Begin anew: what was under way is of an earlier start."""
@@ -55,7 +56,7 @@ class ChannelKeeper(ABC):
     Attributes:
         users: who sends by it; it is idle when nobody does any more.
         queued: how many messages wait to be sent.
-        pending: what awaits its answer, and until when, by the loop's clock.
+        pending: what is in flight: each with its deadline, by the loop's clock.
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class ChannelKeeper(ABC):
         self.supervisor = supervisor
         self.users: weakref.WeakSet[User] = weakref.WeakSet()
         self.queued = 0
-        self.pending: dict[asyncio.Future[Any], float] = {}
+        self._in_flight = InFlight(self._expire)
+        self.pending: Mapping[asyncio.Future[Any], float] = self._in_flight.deadlines
         self._spawn = spawn
         self._make_room = make_room
         self._delays = backoff.delays()
@@ -82,11 +84,8 @@ class ChannelKeeper(ABC):
         self._tickets: set[Ticket] = set()
         self._asking: asyncio.Task[None] | None = None
         self._permissions = Permissions(preflight, self._route, self._restore)
-        self._idle_since = 0.0
         # What is under way is the first after a pause.
         self._first = False
-        self._sweep: asyncio.TimerHandle | None = None
-        self._sweep_at = float("inf")
         self.start()
 
     # What a subclass fills in
@@ -118,8 +117,8 @@ class ChannelKeeper(ABC):
 
     # What a subclass uses
 
-    # How long what is known holds while nothing is under way, in seconds.
-    _holds = float("inf")
+    # How long permissions are believed while nothing is in flight, in seconds.
+    _permissions_last = float("inf")
 
     @staticmethod
     async def _first_of(
@@ -216,17 +215,12 @@ class ChannelKeeper(ABC):
 
     def hold(self, pending: asyncio.Future[Any], deadline: float) -> None:
         """Count it as pending until `settle`; it is ended when its deadline passes."""
-        self.pending[pending] = deadline
-        if deadline < self._sweep_at:
-            self._sweep_from(deadline)
+        self._in_flight.add(pending, deadline)
 
     def settle(self, pending: asyncio.Future[Any]) -> bool:
         """It is done; False when it was of an earlier start."""
-        if self.pending.pop(pending, None) is None:
+        if not self._in_flight.remove(pending):
             return False
-        if not self.pending:
-            self._idle_since = asyncio.get_running_loop().time()
-            self._settled.set()
         if self._first and _succeeded(pending):
             self._first = False
         return True
@@ -244,7 +238,7 @@ class ChannelKeeper(ABC):
         What comes before its answer has the broker asked.
         """
         if not self.pending:
-            self._first = now - self._idle_since > self._holds
+            self._first = now - self._in_flight.empty_since > self._permissions_last
             return False
         return self._first
 
@@ -274,29 +268,6 @@ class ChannelKeeper(ABC):
 
     def _waiting(self) -> list[Ticket]:
         return [ticket for ticket in self._tickets if ticket.refused is None]
-
-    # The deadlines of what is pending: one timer for all of it
-
-    def _sweep_from(self, when: float) -> None:
-        if self._sweep is not None:
-            self._sweep.cancel()
-        self._sweep_at = when
-        self._sweep = asyncio.get_running_loop().call_at(when, self._look)
-
-    def _look(self) -> None:
-        now = asyncio.get_running_loop().time()
-        following = float("inf")
-        for pending, deadline in self.pending.items():
-            if pending.done():
-                continue
-            if deadline <= now:
-                self._expire(pending)
-            else:
-                following = min(following, deadline)
-        self._sweep = None
-        self._sweep_at = float("inf")
-        if following < self._sweep_at:
-            self._sweep_from(following)
 
     # What the bus drives
 
@@ -345,9 +316,7 @@ class ChannelKeeper(ABC):
 
     async def drain(self) -> None:
         """Wait until everything that was sent is answered."""
-        while self.pending:
-            self._settled.clear()
-            await self._settled.wait()
+        await self._in_flight.drain()
 
     def dismiss(self) -> Channel | None:
         """Nobody sends by it any more: give up the channel, and return it."""
@@ -358,12 +327,11 @@ class ChannelKeeper(ABC):
         """Take messages; what the bus calls when it starts, in whatever event loop that is."""
         self._stopped = False
         self._channel = self._link = self._broken = None
-        self.pending.clear()
+        self._in_flight.start()
         for user in self.users:
             user.renew()
         self._over = asyncio.Event()
         self._changed = asyncio.Event()
-        self._settled = asyncio.Event()
         self._turn = asyncio.Lock()
 
     def stop(self) -> None:
@@ -371,10 +339,7 @@ class ChannelKeeper(ABC):
         self._stopped = True
         self._channel = None
         self._changed.set()
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
-        self._sweep_at = float("inf")
+        self._in_flight.stop()
 
 
 def _copied(

@@ -43,7 +43,7 @@ class Dialer:
 
     Args:
         target: the broker.
-        tls: for amqps://; what its URL says, or the system's certificates, by default.
+        tls: for amqps://; by default what the URL says, or the system's certificates.
         failed: which addresses of its name have led nowhere before.
     """
 

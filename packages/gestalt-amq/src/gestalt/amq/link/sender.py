@@ -1,4 +1,4 @@
-"""What publishers and requesters share: how much awaits an answer, and for how long."""
+"""What publishers and requesters share: a bound on what is in flight, and deadlines."""
 
 import asyncio
 from typing import Any
@@ -12,7 +12,7 @@ from .window import Window
 
 
 class Sender:
-    """Sends by a channel that it shares, and bounds how much awaits an answer, and for how long.
+    """Sends by a channel that it shares; bounds how much is in flight, and for how long.
 
     Args:
         keeper: keeps the channel.

@@ -43,7 +43,7 @@ class ExchangeKeeper(ChannelKeeper):
             # Permissions depend on the routing key with topic exchanges only.
             self._permissions.many_routes = 0
         if exchange.name:
-            self._holds = HOLDS
+            self._permissions_last = HOLDS
 
     def note_rejection(self, error: Rejected) -> None:
         """The broker has not taken a message."""
