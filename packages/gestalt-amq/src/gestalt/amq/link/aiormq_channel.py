@@ -19,14 +19,12 @@ from gestalt.amq.errors import (
     Unroutable,
     Unsendable,
 )
+from gestalt.amq.headers import SEQUENCE_HEADER
 from gestalt.amq.properties import Delivery, Got, Properties
 
 from .aiormq_calls import Calls
 from .interface import CHANNEL_CLOSED, Channel, Confirm
 from .output import Output
-
-# The broker returns an unroutable message without its number, so the message carries it itself.
-SEQUENCE_HEADER = "x-gestalt-publish"
 
 
 class AiormqChannel(Channel):

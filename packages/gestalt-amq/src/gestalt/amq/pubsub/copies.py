@@ -19,10 +19,10 @@ from gestalt.amq.headers import (
     EXCHANGE_HEADER,
     LEFT_OUT_HEADER,
     MAX_NAME,
-    PUBLISH_HEADER,
     QUEUE_HEADER,
     REASON_HEADER,
     ROUTING_KEY_HEADER,
+    SEQUENCE_HEADER,
     TYPE_ID_HEADER,
     error_name,
     error_text,
@@ -44,7 +44,7 @@ _TRAVEL = (
     "x-last-death-reason",
     "x-delivery-count",
     "x-acquired-count",
-    PUBLISH_HEADER,
+    SEQUENCE_HEADER,
 )
 # Without these the body cannot be decoded.
 _OF_BODY = (TYPE_ID_HEADER, COMPRESSION_HEADER)
