@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from gestalt.amq.errors import AmqError
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.message import BusMessage
 from gestalt.amq.properties import Delivery
 from gestalt.amq.topology import Exchange, Queue, declare_exchange, declare_shared
 from gestalt.amq.tracing import Tracing
@@ -258,14 +259,14 @@ class Subscription(Consumer[SubscriptionSession]):
             return
         try:
             if self._tracing is None or self._tracing.idle_for(message):
+                # Not by `_call`: one coroutine less, a thirtieth of what a message costs.
                 result = self._handler(message)
                 if is_awaitable(result):
-                    await self._within_timeout(result)
+                    async with asyncio.timeout(self._options.timeout):
+                        await result
             else:
                 with self._tracing.handling(message, session.receiver.queue):
-                    result = self._handler(message)
-                    if is_awaitable(result):
-                        await self._within_timeout(result)
+                    await self._call(message)
         except HandlerNotFound as error:
             self._fail_message(session, delivery, error, permanent=True)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -284,9 +285,11 @@ class Subscription(Consumer[SubscriptionSession]):
             if self._stream:
                 self._offset = (delivery.properties.headers or {}).get("x-stream-offset")
 
-    async def _within_timeout(self, result: Awaitable[object]) -> None:
-        async with asyncio.timeout(self._options.timeout):
-            await result
+    async def _call(self, message: BusMessage[Any]) -> None:
+        result = self._handler(message)
+        if is_awaitable(result):
+            async with asyncio.timeout(self._options.timeout):
+                await result
 
     def _fail_message(
         self,
