@@ -18,7 +18,13 @@ T = TypeVar("T")
 
 
 class EncodedRequest:
-    """A request that is encoded, and may be sent several times."""
+    """A request that is encoded, and may be sent several times.
+
+    Args:
+        encoded: the body.
+        deadline: when its caller gives up, by the loop's clock.
+        headers: those of the application, and those of the protocol that are added to them.
+    """
 
     def __init__(
         self, encoded: Encoded, deadline: float, headers: Mapping[str, Any] | None

@@ -31,6 +31,9 @@ class Replies:
         channel: gives a channel that is open, None when there is none.
         send_traceback: callers are sent the tracebacks of handlers.
         report: is told of what could not be told to the caller.
+
+    Attributes:
+        queue: where callers find this instance, by the default exchange.
     """
 
     def __init__(
@@ -45,7 +48,6 @@ class Replies:
         self._channel = channel
         self._send_traceback = send_traceback
         self._report = report
-        # Where the caller finds this instance, by the default exchange.
         self.queue = ""
         self._connected = asyncio.Event()
 
