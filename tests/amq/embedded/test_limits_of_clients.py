@@ -249,7 +249,7 @@ def test_a_client_that_does_not_read_is_cut_and_takes_little_memory():
         deadline = time.monotonic() + 10
         while broker.connection_count() == 2:
             assert time.monotonic() < deadline
-            buffered.append(broker._control(most_buffered))
+            buffered.append(broker.control(most_buffered))
             # It is alive, but for reading.
             with contextlib.suppress(OSError):
                 lazy.socket.sendall(b"\x08\x00\x00\x00\x00\x00\x00\xce")
@@ -275,7 +275,7 @@ def test_a_client_that_asks_and_does_not_read_is_not_answered_without_end():
         ask = method_frame(1, m.QueueDeclare(0, "q" * 200, passive=True)) * 100
         with pytest.raises(TimeoutError):
             client.socket.sendall(ask * 5000)
-        assert broker._control(most_buffered) < 4 * 1024 * 1024
+        assert broker.control(most_buffered) < 4 * 1024 * 1024
 
 
 def test_a_client_that_reads_slowly_is_not_cut():
@@ -367,9 +367,9 @@ def test_what_headers_take_when_they_are_decoded_counts_as_memory():
         client.call(1, m.QueueDeclare(0, "q"))
         client.publish(1, "", "q", headers={"x": [{} for _ in range(20_000)]})
         client.call(1, m.QueueDeclare(0, "q", passive=True))
-        assert broker._control(lambda hub: hub.model.memory) > 10_000_000
+        assert broker.control(lambda hub: hub.model.memory) > 10_000_000
         client.call(1, m.QueuePurge(0, "q"))
-        assert broker._control(lambda hub: hub.model.memory) == 0
+        assert broker.control(lambda hub: hub.model.memory) == 0
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback", "close"])
@@ -382,9 +382,9 @@ def test_what_a_transaction_holds_counts_as_memory(end):
         for _ in range(10):
             client.publish(1, "", "q", bytes(100_000))
         client.call(1, m.QueueDeclare(0, "q", passive=True))
-        assert broker._control(lambda hub: hub.model.memory) > 1_000_000
+        assert broker.control(lambda hub: hub.model.memory) > 1_000_000
         method = {"commit": m.TxCommit(), "rollback": m.TxRollback(), "close": m.ChannelClose()}
         client.call(1, method[end])
         if end == "commit":
             assert client.call(1, m.QueuePurge(0, "q")).message_count == 10
-        assert broker._control(lambda hub: hub.model.memory) == 0
+        assert broker.control(lambda hub: hub.model.memory) == 0

@@ -1,8 +1,8 @@
 """A channel: publishing with confirms, deliveries and their acknowledgement."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from secrets import token_urlsafe
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gestalt.amq.wire import (
     AmqpError,
@@ -17,13 +17,39 @@ from gestalt.amq.wire.methods import (
     BasicNack,
     BasicPublish,
     BasicReturn,
+    Method,
 )
 
-from .consumers import Consumer
+from .consumer import Consumer, Limiter
 from .message import Entry, Message, receive, with_header, with_reply_to
-from .queue import Queue
-from .session import Output, Session
-from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
+from .queue import Owner, Queue
+from .virtualhost import REPLY_PREFIX, REPLY_QUEUE, VirtualHost
+
+
+class Opener(Owner, Protocol):
+    """What a channel asks of the session that has opened it."""
+
+    host: VirtualHost
+    user: str
+    cancel_notify: bool
+
+
+class Output(Protocol):
+    """Where a channel's methods go. Calls only collect; they never call back into the model."""
+
+    def send(self, method: Method) -> None: ...
+
+    def send_content(self, method: Method, header: bytes, body: bytes) -> None: ...
+
+    def deliver(
+        self,
+        prefix: bytes,
+        delivery_tag: int,
+        redelivered: bool,
+        address: bytes,
+        header: bytes,
+        body: bytes,
+    ) -> None: ...
 
 
 class Delivery(NamedTuple):
@@ -53,26 +79,21 @@ class Channel:
     """One channel of a session.
 
     Args:
-        session: The session; it knows the channel by its number.
-        number: The number.
+        session: The session that opens it.
         output: Where the channel's methods go.
         max_message_size: The size in bytes of the largest body that may be published.
+        paused: The client cannot take more deliveries at the moment.
     """
 
     def __init__(
-        self, session: Session, number: int, output: Output, *, max_message_size: int
+        self, session: Opener, output: Output, *, max_message_size: int, paused: bool = False
     ) -> None:
         self.session = session
         self.host = session.host
-        self.number = number
         self.output = output
         self.max_message_size = max_message_size
-        session.channels[number] = self
         self.consumers: dict[str, Consumer] = {}
-        # Those that could take no more when it was their turn, in that order.
-        self.blocked: dict[Consumer, None] = {}
-        # The queue of the last delivery that counted against the limit for all.
-        self._served: Queue | None = None
+        self.limiter = Limiter(paused=paused)
         self.reply_consumer: ReplyConsumer | None = None
         # The queue that an empty name stands for.
         self.last_queue = ""
@@ -80,14 +101,9 @@ class Channel:
         self.unacked: dict[int, Delivery] = {}
         self.next_tag = 1
         self._lowest_tag = 1
-        # The prefetch of new consumers, and the limit for all together with what it counts.
+        # The prefetch of new consumers.
         self.prefetch = 0
-        self.limit = 0
-        self.limit_used = 0
-        # The client cannot take more at the moment.
-        self.paused = False
         self.confirming = False
-        self.refuse_publishes = False
         self._published = 0
         self._outcomes: list[bool] = []
         self.transaction: Transaction | None = None
@@ -144,9 +160,9 @@ class Channel:
 
     def _send_on(self, message: Message, *, mandatory: bool) -> bool:
         """Routes a message to its queues; tells whether all of them took it."""
-        accepted = not self.refuse_publishes
+        host = self.host
+        accepted = not host.refuse_publishes
         if accepted:
-            host = self.host
             if not message.exchange:
                 self._reply_directly(message)
             # The exchange may have gone between a publish and its commit.
@@ -168,9 +184,9 @@ class Channel:
     def _reply_directly(self, message: Message) -> None:
         for key in message.routing_keys:
             if key.startswith(REPLY_PREFIX):
-                channel = self.host.reply_channels.get(key.removeprefix(REPLY_PREFIX))
-                if channel is not None:
-                    channel.deliver_reply(message, key)
+                deliver = self.host.reply_consumers.get(key.removeprefix(REPLY_PREFIX))
+                if deliver is not None:
+                    deliver(message, key)
 
     def send_confirms(self) -> None:
         """Tells the client the outcome of what it published, runs of equal outcomes at once."""
@@ -191,14 +207,10 @@ class Channel:
     # Deliveries
 
     def deliver(self, consumer: Consumer, entry: Entry) -> None:
-        """Sends an entry to the client, as the queue decided."""
+        """Sends an entry to the client, for a consumer."""
         tag = self.next_tag
         self.next_tag = tag + 1
         if not consumer.no_ack:
-            consumer.unacked += 1
-            self.limit_used += 1
-            if self.limit:
-                self._served = consumer.queue
             self.unacked[tag] = Delivery(consumer.queue, entry, consumer)
         message = entry.message
         self.output.deliver(
@@ -288,43 +300,16 @@ class Channel:
         self._unblock(deliveries)
 
     def _count_down(self, deliveries: list[Delivery]) -> None:
+        limiter = self.limiter
         for delivery in deliveries:
             if delivery.consumer is not None:
                 delivery.consumer.unacked -= 1
-                self.limit_used -= 1
+                limiter.used -= 1
 
     def _unblock(self, deliveries: list[Delivery]) -> None:
-        if not self.blocked:
-            return
-        if self.limit:
-            self.unblock_consumers()
-            return
-        self._unblock_these(
-            {
-                delivery.consumer: None
-                for delivery in deliveries
-                if delivery.consumer is not None and delivery.consumer.blocked
-            }
+        self.limiter.unblock(
+            delivery.consumer for delivery in deliveries if delivery.consumer is not None
         )
-
-    def unblock_consumers(self) -> None:
-        """Delivers on to those consumers that could take no more, and can now."""
-        self._unblock_these(list(self.blocked))
-
-    def _unblock_these(self, consumers: Iterable[Consumer]) -> None:
-        """Gives consumers their turn again, in the order in which they lost it.
-
-        A limit for all of a channel's consumers lets one delivery pass at a time: the queue that
-        was served last comes last, so that each gets its share.
-        """
-        queues: dict[Queue, None] = {}
-        for consumer in consumers:
-            if consumer.can_take() and self.consumers.get(consumer.tag) is consumer:
-                consumer.queue.consumers.unblock(consumer)
-                queues[consumer.queue] = None
-        served = self._served
-        for queue in sorted(queues, key=lambda queue: queue is served):
-            queue.run()
 
     # Consumers
 
@@ -336,12 +321,12 @@ class Channel:
         """Makes this the channel of direct replies to its client."""
         suffix = token_urlsafe(24)
         self.reply_consumer = ReplyConsumer(tag, suffix)
-        self.host.reply_channels[suffix] = self
+        self.host.reply_consumers[suffix] = self.deliver_reply
 
     def drop_reply_consumer(self) -> None:
         """Direct replies are not wanted any more."""
         if self.reply_consumer is not None:
-            del self.host.reply_channels[self.reply_consumer.suffix]
+            del self.host.reply_consumers[self.reply_consumer.suffix]
             self.reply_consumer = None
 
     def consumer_cancelled(self, consumer: Consumer) -> None:
@@ -351,7 +336,6 @@ class Channel:
 
     def close(self) -> None:
         """Cancels the consumers; what was not acknowledged goes back to its queues."""
-        self.session.channels.pop(self.number, None)
         self.drop_reply_consumer()
         self._outcomes = []
         deliveries = self.unacked
@@ -360,7 +344,7 @@ class Channel:
                 deliveries = {**deliveries, **collected}
             self.end_transaction(commit=False)
         self.unacked = {}
-        self.paused = True
+        self.limiter.paused = True
         for consumer in list(self.consumers.values()):
             if not consumer.queue.deleted:
                 consumer.queue.remove_consumer(consumer)

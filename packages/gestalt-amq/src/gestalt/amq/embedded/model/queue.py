@@ -1,19 +1,22 @@
 """Queues: they keep messages in order, and hand them to consumers."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gestalt.amq.wire import FieldValue
 
 from .arguments import QueueOptions
-from .consumers import Consumer, Consumers
+from .consumers import Consumers, Recipient
 from .exchange import Binding
 from .message import Entry, Message
 from .ready import ReadyMessages
 from .schedule import Schedule
 
-if TYPE_CHECKING:
-    from .session import Session
+
+class Owner(Protocol):
+    """What a queue asks of the connection that it is exclusive to."""
+
+    exclusive_queues: "dict[str, Queue]"
 
 
 class Surroundings(Protocol):
@@ -46,7 +49,7 @@ class Queue:
         *,
         durable: bool,
         auto_delete: bool,
-        owner: "Session | None",
+        owner: Owner | None,
         arguments: Mapping[str, FieldValue],
         options: QueueOptions,
     ) -> None:
@@ -170,12 +173,12 @@ class Queue:
 
     # Consumers
 
-    def add_consumer(self, consumer: Consumer) -> None:
+    def add_consumer(self, consumer: Recipient) -> None:
         """Adds a consumer, and does not deliver to it yet: `run` does."""
         self.consumers.add(consumer)
         self.touch()
 
-    def remove_consumer(self, consumer: Consumer) -> None:
+    def remove_consumer(self, consumer: Recipient) -> None:
         """Removes a consumer, and the queue itself with its last one if it is declared so."""
         self.consumers.remove(consumer)
         self.touch()
@@ -197,9 +200,9 @@ class Queue:
             self._watch_deadlines()
         return entry
 
-    def _deliver(self, consumer: Consumer, entry: Entry) -> None:
+    def _deliver(self, consumer: Recipient, entry: Entry) -> None:
         self._out(entry, no_ack=consumer.no_ack)
-        consumer.channel.deliver(consumer, entry)
+        consumer.deliver(entry)
 
     def _out(self, entry: Entry, *, no_ack: bool) -> None:
         if no_ack:

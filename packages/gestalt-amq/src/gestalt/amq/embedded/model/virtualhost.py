@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from gestalt.amq.wire import AmqpError, FieldValue
 
@@ -10,12 +9,8 @@ from .arguments import QueueOptions
 from .deadletter import dead_letter, without_cycles
 from .exchange import Binding, Destination, Exchange
 from .message import Message
-from .queue import Queue
+from .queue import Owner, Queue
 from .schedule import Schedule
-from .session import Session
-
-if TYPE_CHECKING:
-    from .channel import Channel
 
 REPLY_QUEUE = "amq.rabbitmq.reply-to"
 REPLY_PREFIX = REPLY_QUEUE + "."
@@ -40,6 +35,11 @@ class VirtualHost:
         schedule: For what has to happen later.
         account: Is told by how many bytes the messages in queues have grown.
         time: Returns the time of day in seconds since 1970, for the headers of dead letters.
+
+    Attributes:
+        exchanges, queues: What there is, by name.
+        reply_consumers: What delivers a direct reply, by the suffix of its address.
+        refuse_publishes: No message is taken, and publishers are told so.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class VirtualHost:
             "amq.rabbitmq.trace", "topic", durable=True, internal=True
         )
         self.queues: dict[str, Queue] = {}
-        # The channels that wait for direct replies, by the suffix of their reply address.
-        self.reply_channels: dict[str, Channel] = {}
+        self.reply_consumers: dict[str, Callable[[Message, str], None]] = {}
+        self.refuse_publishes = False
         self._routes: dict[tuple[str, str], Sequence[Queue]] = {}
         self._dead: deque[tuple[Queue, Message, str]] = deque()
         self._burying = False
@@ -108,7 +108,7 @@ class VirtualHost:
         *,
         durable: bool,
         auto_delete: bool,
-        owner: Session | None,
+        owner: Owner | None,
         arguments: Mapping[str, FieldValue],
         options: QueueOptions,
     ) -> Queue:
@@ -145,7 +145,7 @@ class VirtualHost:
             self._unbind(binding)
         count = queue.purge()
         for consumer in queue.consumers:
-            consumer.channel.consumer_cancelled(consumer)
+            consumer.cancelled()
         return count
 
     def bind(
@@ -223,7 +223,7 @@ class VirtualHost:
                     found = True
                     if isinstance(binding.destination, Queue):
                         queues[binding.destination] = None
-                    else:
+                    elif isinstance(binding.destination, Exchange):
                         following.append(binding.destination)
             if not found and exchange.alternate is not None:
                 following.append(self.exchanges.get(exchange.alternate))

@@ -113,7 +113,7 @@ class EmbeddedBroker(Component, Controls):
         hub.close()
         await hub.wait_empty()
 
-    def _control(self, action: Callable[[Hub], T]) -> T:
+    def control(self, action: Callable[[Hub], T]) -> T:
         return action(self._running())
 
     def _running(self) -> Hub:

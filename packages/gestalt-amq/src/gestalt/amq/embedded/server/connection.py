@@ -1,9 +1,9 @@
 """One client's connection: bytes to the model, and the model's answers back."""
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import NoReturn, cast
 
-from gestalt.amq.embedded.model import OPERATIONS, Channel, Session
+from gestalt.amq.embedded.model import Session
 from gestalt.amq.wire import (
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
@@ -21,9 +21,6 @@ from gestalt.amq.wire.methods import (
     INDEX,
     BasicPublish,
     ChannelClose,
-    ChannelCloseOk,
-    ChannelOpen,
-    ChannelOpenOk,
     ConnectionBlocked,
     ConnectionClose,
     ConnectionCloseOk,
@@ -35,12 +32,10 @@ from gestalt.amq.wire.methods import (
 )
 
 from .authentication import common_name
+from .hub import Hub
 from .negotiation import Negotiation
 from .output import ChannelOutput
 from .sending import Sending
-
-if TYPE_CHECKING:
-    from .hub import Hub
 
 # How long a client may take to close the socket when it has closed the connection, in seconds.
 _CLOSED_TIMEOUT = 30.0
@@ -57,7 +52,7 @@ class Connection(asyncio.Protocol):
         hub: What all connections share.
     """
 
-    def __init__(self, hub: "Hub") -> None:
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._loop = hub.loop
         self._settings = hub.settings
@@ -69,9 +64,6 @@ class Connection(asyncio.Protocol):
         self._closing = False
         # Nothing is said any more, and what comes is of no interest.
         self._closed = False
-        self._closing_channels: set[int] = set()
-        # The channels on which something was published in the present batch of input.
-        self._published: dict[Channel, None] = {}
         self._blocked = False
         # What was read and waits until the connection is no more blocked: one read at most.
         self._waiting: list[_Event] = []
@@ -82,7 +74,6 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._last_received = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
-        self.frame_max = 0
 
     # Called by the event loop
 
@@ -130,15 +121,14 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
-        for channel in self._channels():
-            channel.paused = True
+        if self.session is not None:
+            self.session.pause()
 
     def resume_writing(self) -> None:
         self._paused = False
         self.release("output")
-        for channel in self._channels():
-            channel.paused = False
-            channel.unblock_consumers()
+        if self.session is not None:
+            self.session.resume()
         self._hub.settle()
 
     # Called by the hub and by channels' outputs
@@ -238,13 +228,9 @@ class Connection(asyncio.Protocol):
     def _can(self, capability: str) -> bool:
         return self._negotiation.capabilities.get(capability) is True
 
-    def _channels(self) -> list[Channel]:
-        return list(self.session.channels.values()) if self.session is not None else []
-
     def _confirm(self) -> None:
-        for channel in self._published:
-            channel.send_confirms()
-        self._published.clear()
+        if self.session is not None:
+            self.session.send_confirms()
 
     def _end_session(self) -> None:
         session, self.session = self.session, None
@@ -262,8 +248,12 @@ class Connection(asyncio.Protocol):
         try:
             if number == 0:
                 self._on_connection(item)
-            elif not self._closing:
-                self._on_channel(number, item, content)
+            elif self._closing:
+                return
+            elif self.session is not None:
+                self.session.receive(number, item, content)
+            else:
+                self._refuse_channel()
         except AmqpError as error:
             self._close_for(error, number, type(item))
         except Exception as error:
@@ -295,17 +285,27 @@ class Connection(asyncio.Protocol):
                 "CHANNEL_ERROR", "unexpected method in connection state running", connection=True
             )
 
+    def _refuse_channel(self) -> NoReturn:
+        raise AmqpError("UNEXPECTED_FRAME", "a channel is used before connection.open")
+
     def _negotiate(self, method: Method) -> None:
         negotiation = self._negotiation
         answer = negotiation.receive(method)
         if answer is not None:
             self.write(method_frame(0, answer))
         if negotiation.virtual_host is None:
-            self.frame_max = self._decoder.frame_max = negotiation.frame_max
+            self._decoder.frame_max = negotiation.frame_max
             return
-        host = self._hub.model.virtual_host(negotiation.virtual_host)
-        notify = self._can("consumer_cancel_notify")
-        self.session = Session(host, negotiation.user, cancel_notify=notify)
+        self.session = Session(
+            self._hub.model.virtual_host(negotiation.virtual_host),
+            negotiation.user,
+            lambda number: ChannelOutput(self.write, number, negotiation.frame_max),
+            channel_max=negotiation.channel_max,
+            max_message_size=self._settings.max_message_size,
+            cancel_notify=self._can("consumer_cancel_notify"),
+        )
+        if self._paused:
+            self.session.pause()
         self.write(method_frame(0, ConnectionOpenOk()))
         if self._timer is not None:
             self._timer.cancel()
@@ -313,53 +313,11 @@ class Connection(asyncio.Protocol):
         if negotiation.heartbeat:
             self._beat(negotiation.heartbeat)
 
-    def _on_channel(self, number: int, method: Method, content: Content | None) -> None:
-        session = self.session
-        if session is None:
-            raise AmqpError("UNEXPECTED_FRAME", "a channel is used before connection.open")
-        channel = session.channels.get(number)
-        if channel is None:
-            self._on_closed_channel(session, number, method)
-        elif isinstance(method, BasicPublish) and content is not None:
-            self._published[channel] = None
-            channel.refuse_publishes = self._hub.refuse_publishes
-            channel.publish(method, content)
-        elif isinstance(method, ChannelClose):
-            channel.send_confirms()
-            channel.close()
-            self.write(method_frame(number, ChannelCloseOk()))
-        else:
-            operation = OPERATIONS.get(type(method))
-            if isinstance(method, ChannelOpen):
-                raise AmqpError("CHANNEL_ERROR", "second 'channel.open' seen")
-            if operation is None:
-                raise AmqpError("COMMAND_INVALID", f"unexpected method {type(method).__name__}")
-            answer = operation(channel, method)
-            if answer is not None:
-                self.write(method_frame(number, answer))
-
-    def _on_closed_channel(self, session: Session, number: int, method: Method) -> None:
-        if number in self._closing_channels:
-            if isinstance(method, ChannelCloseOk):
-                self._closing_channels.discard(number)
-            elif isinstance(method, ChannelClose):
-                self.write(method_frame(number, ChannelCloseOk()))
-            return
-        if not isinstance(method, ChannelOpen):
-            raise AmqpError("CHANNEL_ERROR", "expected 'channel.open'")
-        opened = len(session.channels) + len(self._closing_channels)
-        self._negotiation.check_channels(opened)
-        output = ChannelOutput(self, number)
-        channel = Channel(session, number, output, max_message_size=self._settings.max_message_size)
-        channel.paused = self._paused
-        self.write(method_frame(number, ChannelOpenOk()))
-
     def _close_for(self, error: AmqpError, number: int, cause: type[Method] | None) -> None:
         class_id, method_id = method_numbers(cause) if cause in INDEX else (0, 0)
         if not error.closes_connection and number and self.session is not None:
-            self._close_channel(
-                number, ChannelClose(error.code, error.text, class_id, method_id), self.session
-            )
+            method = ChannelClose(error.code, error.text, class_id, method_id)
+            self.session.close_channel(number, method)
             return
         # Before that a client is told nothing, but that its login failed if it wants to know;
         # and is made to wait, so that it cannot try many passwords.
@@ -368,8 +326,8 @@ class Connection(asyncio.Protocol):
         self._end_session()
         self._closing = True
         if tuned or (refused and self._can("authentication_failure_close")):
-            method = ConnectionClose(error.code, error.text, class_id, method_id)
-            self.write(method_frame(0, method))
+            close = ConnectionClose(error.code, error.text, class_id, method_id)
+            self.write(method_frame(0, close))
         settings = self._settings
         self._closed = not tuned
         self._cut_in(settings.close_timeout if tuned else settings.refusal_delay)
@@ -385,14 +343,6 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(delay, self.reset)
-
-    def _close_channel(self, number: int, method: ChannelClose, session: Session) -> None:
-        channel = session.channels.get(number)
-        if channel is not None:
-            channel.close()
-            self._published.pop(channel, None)
-        self._closing_channels.add(number)
-        self.write(method_frame(number, method))
 
     def _finish(self) -> None:
         """Closes the transport, when everything is sent."""

@@ -1,14 +1,28 @@
 """What the connections of a broker share: the model, the time, and the end of each batch."""
 
 import asyncio
+from typing import Protocol
 
 from gestalt.amq.embedded.model import BrokerModel
+from gestalt.amq.wire import AmqpError
 
-from .connection import Connection
 from .listener import Listener
 from .settings import Settings
 
 MEMORY_REASON = "low on memory"
+
+
+class Client(Protocol):
+    """What is asked of the connection of a client."""
+
+    @property
+    def user(self) -> str | None: ...
+    def hold(self, reason: str) -> None: ...
+    def release(self, reason: str) -> None: ...
+    def unblock(self) -> None: ...
+    def flush(self) -> None: ...
+    def close(self, error: AmqpError) -> None: ...
+    def abort(self) -> None: ...
 
 
 class Hub:
@@ -24,31 +38,33 @@ class Hub:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.listener: Listener
-        self.connections: dict[Connection, None] = {}
+        self.connections: dict[Client, None] = {}
         # Why publishers are blocked, or None when they are not.
         self.block_reason: str | None = None
-        self.refuse_publishes = False
         self.frozen = False
-        self._with_output: dict[Connection, None] = {}
+        self._closed = False
+        self._with_output: dict[Client, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._forced_reason: str | None = None
         self._emptied: asyncio.Future[None] | None = None
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: Client) -> None:
         """A client has connected."""
         self.connections[connection] = None
-        if self.frozen:
+        if self._closed:
+            connection.abort()
+        elif self.frozen:
             connection.hold("frozen")
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: Client) -> None:
         """A connection has ended."""
         self.connections.pop(connection, None)
         self._with_output.pop(connection, None)
         if not self.connections and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
-    def has_output(self, connection: Connection) -> None:
+    def has_output(self, connection: Client) -> None:
         """A connection has something to send when the batch is done."""
         self._with_output[connection] = None
 
@@ -61,7 +77,7 @@ class Hub:
             for connection in outputs:
                 connection.flush()
         due = self.model.schedule.next_due
-        if due is not None and (self._timer is None or due < self._timer_due):
+        if due is not None and not self._closed and (self._timer is None or due < self._timer_due):
             self._set_timer(due)
 
     def freeze(self, frozen: bool) -> None:
@@ -86,7 +102,8 @@ class Hub:
             await self._emptied
 
     def close(self) -> None:
-        """Cuts all connections, and stops the timer."""
+        """Cuts all connections, also those that come yet, and stops the timer."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for connection in list(self.connections):

@@ -76,15 +76,6 @@ class Negotiation:
         """Whether the limits are agreed upon; before that, errors are not told to the client."""
         return self._expected is ConnectionOpen
 
-    def check_channels(self, opened: int) -> None:
-        """Raises AmqpError when so many channels are open that there may be no other."""
-        if opened >= self.channel_max:
-            raise AmqpError(
-                "NOT_ALLOWED",
-                f"number of channels opened ({opened}) has reached the negotiated channel_max"
-                f" ({self.channel_max})",
-            )
-
     def start(self) -> Method:
         """Returns what to send when the client's protocol header is good."""
         return ConnectionStart(

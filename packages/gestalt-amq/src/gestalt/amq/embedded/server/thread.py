@@ -117,14 +117,14 @@ class ThreadedBroker(Controls):
         started.set_result(asyncio.get_running_loop())
         await self._broker.wait_stopped()
 
-    def _control(self, action: Callable[[Hub], T]) -> T:
+    def control(self, action: Callable[[Hub], T]) -> T:
         if self._thread is None or self._loop is None:
             raise StateError(f"{self._broker!r} is not running")
         done: Future[T] = Future()
 
         def act() -> None:
             try:
-                done.set_result(self._broker._control(action))
+                done.set_result(self._broker.control(action))
             except Exception as error:
                 done.set_exception(error)
 
