@@ -69,7 +69,8 @@ class Connection(asyncio.Protocol):
         self._waiting: list[_Event] = []
         # Why nothing is read at the moment.
         self._holds: set[str] = set()
-        self._sending: Sending | None = None
+        # Made with the transport.
+        self._sending: Sending
         # More waits for the client than it is to have of deliveries.
         self._paused = False
         self._last_received = self._loop.time()
@@ -97,9 +98,8 @@ class Connection(asyncio.Protocol):
         del exc
         if self._timer is not None:
             self._timer.cancel()
-        if self._sending is not None:
-            self._sending.stop()
-        self._transport = self._sending = None
+        self._sending.stop()
+        self._transport = None
         self._hub.remove(self)
         self._end_session()
         self._hub.settle()
@@ -140,27 +140,25 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Writes with all else that is written in the same batch."""
-        if self._sending is not None:
-            self._sending.write(data)
+        self._sending.write(data)
 
     def flush(self) -> None:
         """Sends what was written, unless the connection is frozen."""
-        if self._sending is not None:
-            self._sending.flush()
+        self._sending.flush()
 
     def hold(self, reason: str) -> None:
         """Stops reading, for a reason of its own; frozen, it stops to write as well."""
         if not self._holds and self._transport is not None:
             self._transport.pause_reading()
         self._holds.add(reason)
-        self._freeze("frozen" in self._holds)
+        self._sending.frozen = "frozen" in self._holds
 
     def release(self, reason: str) -> None:
         """Reads on, when no other reason is left."""
         if reason not in self._holds:
             return
         self._holds.discard(reason)
-        self._freeze("frozen" in self._holds)
+        self._sending.frozen = "frozen" in self._holds
         self._last_received = self._loop.time()
         if not self._holds and self._transport is not None:
             self._transport.resume_reading()
@@ -195,14 +193,9 @@ class Connection(asyncio.Protocol):
 
     def reset(self) -> None:
         """Cuts the connection such that the client hears of it at once."""
-        if self._sending is not None:
-            self._sending.reset()
+        self._sending.reset()
 
     # Within
-
-    def _freeze(self, frozen: bool) -> None:
-        if self._sending is not None:
-            self._sending.frozen = frozen
 
     def _take(self, events: list[_Event]) -> None:
         if self._waiting:
@@ -299,7 +292,7 @@ class Connection(asyncio.Protocol):
         self.session = Session(
             self._hub.model.virtual_host(negotiation.virtual_host),
             negotiation.user,
-            lambda number: ChannelOutput(self.write, number, negotiation.frame_max),
+            lambda number: ChannelOutput(self._sending.write, number, negotiation.frame_max),
             channel_max=negotiation.channel_max,
             max_message_size=self._settings.max_message_size,
             cancel_notify=self._can("consumer_cancel_notify"),
@@ -357,7 +350,7 @@ class Connection(asyncio.Protocol):
         if not self._holds and now - self._last_received > 2 * interval:
             self.reset()
             return
-        if self._sending is not None and now - self._sending.last >= interval / 2:
+        if now - self._sending.last >= interval / 2:
             self.write(HEARTBEAT_FRAME)
             self.flush()
         self._timer = self._loop.call_later(interval / 2, self._beat, interval)

@@ -49,6 +49,7 @@ class Sending:
         self._left = 0
         self._stuck_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
         transport.set_write_buffer_limits(high=OUTPUT_LIMIT)
 
     def write(self, data: bytes) -> None:
@@ -64,7 +65,7 @@ class Sending:
     def flush(self) -> None:
         """Sends what was written, unless it is frozen."""
         batch = self._batch
-        if not batch or self.frozen:
+        if not batch or self.frozen or self._stopped:
             return
         self._batch = []
         self._written += self._size
@@ -82,13 +83,16 @@ class Sending:
 
     def reset(self) -> None:
         """Cuts the connection; the client's next read or write fails."""
+        if self._stopped:
+            return
         sock = self._transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
     def stop(self) -> None:
-        """Drops what waits, and watches no more."""
+        """Drops what waits, and sends nothing any more."""
+        self._stopped = True
         self._batch = []
         if self._timer is not None:
             self._timer.cancel()
