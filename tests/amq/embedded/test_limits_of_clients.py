@@ -265,6 +265,25 @@ def most_buffered(hub):
     return max(each._transport.get_write_buffer_size() for each in hub.connections)
 
 
+def test_what_a_client_reads_makes_room_on_all_its_channels_together():
+    with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
+        connect = connector(broker, open_ones)
+        client = connect()
+        client.channel(1)
+        lazy = connect()
+        for channel in (1, 2, 3):
+            client.call(1, m.QueueDeclare(0, f"q{channel}"))
+            flood(client, f"q{channel}", 1000)
+            lazy.channel(channel)
+        for channel in (1, 2, 3):
+            lazy.send(channel, m.BasicConsume(0, f"q{channel}", "lazy", no_ack=True))
+        buffered = []
+        for _ in range(100):
+            assert lazy.socket.recv(65_536)
+            buffered.append(broker.control(most_buffered))
+        assert max(buffered) < 1024 * 1024
+
+
 def test_a_client_that_asks_and_does_not_read_is_not_answered_without_end():
     with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
         client = connector(broker, open_ones)()

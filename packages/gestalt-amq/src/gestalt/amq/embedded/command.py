@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_serve(EmbeddedBroker(options.host, options.port, settings)))
     except OSError as error:
-        logger.error("cannot listen on %s port %d: %s", options.host, options.port, error)  # noqa: TRY400 - the address is at fault, the traceback tells nothing
+        logger.error("%s", error.strerror or error)  # noqa: TRY400 - the address is at fault, the traceback tells nothing
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -45,6 +45,9 @@ class EmbeddedBroker(Component, Controls):
         settings: Users, limits and all else.
         name: How the component is called in messages.
         stop_timeout: How long a stop may wait for clients to close their connections, in seconds.
+
+    Raises:
+        ValueError: There can be no such port, or stop_timeout is negative.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class EmbeddedBroker(Component, Controls):
         stop_timeout: float = 2.0,
     ) -> None:
         super().__init__(name=name, stop_timeout=stop_timeout)
+        if not 0 <= port <= 65_535:
+            raise ValueError(f"port must be from 0 to 65535, got {port}")
         self.settings = settings or Settings()
         self._host = host
         self._port = port
