@@ -7,8 +7,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from .server import EmbeddedBroker, Settings
-
-MIB = 1024 * 1024
+from .server.settings import MIB
 
 logger = logging.getLogger("gestalt.amq.embedded")
 
