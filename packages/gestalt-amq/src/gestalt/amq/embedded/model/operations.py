@@ -66,7 +66,9 @@ def _reject(channel: Channel, method: BasicReject) -> None:
 def _settle(channel: Channel, tag: int, multiple: bool, action: Settle) -> None:
     collected = channel.collect(tag, multiple=multiple)
     if channel.transaction is not None:
-        channel.transaction.settlements.append((collected, action))
+        # All of no deliveries may be settled without end.
+        if collected:
+            channel.transaction.settlements.append((collected, action))
     else:
         action(list(collected.values()))
 

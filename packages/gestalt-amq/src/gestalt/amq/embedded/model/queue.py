@@ -1,6 +1,6 @@
 """Queues: they keep messages in order, and hand them to consumers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 from gestalt.amq.wire import FieldValue
@@ -10,7 +10,7 @@ from .consumers import Consumers, Recipient
 from .exchange import Binding
 from .message import Entry, Message
 from .ready import ReadyMessages
-from .schedule import Schedule
+from .schedule import Call, Schedule
 
 
 class Owner(Protocol):
@@ -73,10 +73,11 @@ class Queue:
         # Whether any message has had a deadline, and when expired ones will be looked for next.
         self._has_deadlines = False
         self._next_check: float | None = None
+        self._deadline_check: Call | None = None
+        self._use_check: Call | None = None
         self._last_used = 0.0
         self.touch()
-        if options.expires is not None:
-            self._schedule.call_at(self._last_used + options.expires, self._check_unused)
+        self._watch_use()
 
     # Messages in
 
@@ -187,6 +188,12 @@ class Queue:
         elif self.options.single_active_consumer:
             self.run()
 
+    def close(self) -> None:
+        """It is deleted: nothing is to be done later."""
+        self.deleted = True
+        self._schedule.cancel(self._deadline_check)
+        self._schedule.cancel(self._use_check)
+
     def touch(self) -> None:
         """Notes a use, which an unused queue's expiry is counted from."""
         self._last_used = self._schedule.now()
@@ -265,22 +272,19 @@ class Queue:
         due = min(deadlines)
         if self._next_check is None or due < self._next_check:
             self._next_check = due
-            self._schedule.call_at(due, self._check_deadlines(due))
+            self._schedule.cancel(self._deadline_check)
+            self._deadline_check = self._schedule.call_at(due, self._check_deadlines)
 
-    def _check_deadlines(self, due: float) -> Callable[[], None]:
-        def check() -> None:
-            if self.deleted or self._next_check != due:
-                return
-            self._next_check = None
-            while self._drop_expired():
-                pass
-            self._watch_deadlines()
+    def _check_deadlines(self) -> None:
+        self._next_check = None
+        while self._drop_expired():
+            pass
+        self._watch_deadlines()
 
-        return check
-
-    def _check_unused(self) -> None:
+    def _watch_use(self) -> None:
+        """Deletes the queue when it was unused for as long as it is declared to live then."""
         expires = self.options.expires
-        if self.deleted or expires is None:
+        if expires is None:
             return
         now = self._schedule.now()
         if self.consumers:
@@ -289,4 +293,4 @@ class Queue:
         if due <= now:
             self._host.delete_queue(self)
         else:
-            self._schedule.call_at(due, self._check_unused)
+            self._use_check = self._schedule.call_at(due, self._watch_use)

@@ -136,7 +136,7 @@ class VirtualHost:
         """
         if queue.deleted:
             return 0
-        queue.deleted = True
+        queue.close()
         del self.queues[queue.name]
         if queue.owner is not None:
             del queue.owner.exclusive_queues[queue.name]

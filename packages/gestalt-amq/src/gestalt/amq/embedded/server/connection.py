@@ -84,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._sending = Sending(
             stream,
             self._settings.send_timeout,
+            2 * self._settings.max_message_size,
             lambda: self._hub.has_output(self),
             lambda: self.hold("output") if self._paused else None,
         )

@@ -19,6 +19,7 @@ class Sending:
     Args:
         transport: The transport.
         timeout: How long the client may read nothing of what waits for it, in seconds.
+        limit: How much may wait for the client before it is cut, in bytes.
         begun: Called with the first that is written in a batch.
         overfull: Called when more waits than the answers to what is read may take.
 
@@ -31,6 +32,7 @@ class Sending:
         self,
         transport: asyncio.Transport,
         timeout: float,
+        limit: int,
         begun: Callable[[], None],
         overfull: Callable[[], None],
     ) -> None:
@@ -39,6 +41,7 @@ class Sending:
         self.last = self._loop.time()
         self._transport = transport
         self._timeout = timeout
+        self._limit = limit
         self._begun = begun
         self._overfull = overfull
         self._batch: list[bytes] = []
@@ -74,7 +77,10 @@ class Sending:
         transport = self._transport
         transport.write(batch[0] if len(batch) == 1 else b"".join(batch))
         waiting = transport.get_write_buffer_size()
-        if waiting:
+        if waiting > self._limit:
+            # It is others who send to it: direct replies are not held back.
+            self.reset()
+        elif waiting:
             if waiting > _ANSWERS_LIMIT:
                 self._overfull()
             if self._timer is None:
@@ -85,6 +91,7 @@ class Sending:
         """Cuts the connection; the client's next read or write fails."""
         if self._stopped:
             return
+        self.stop()
         sock = self._transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

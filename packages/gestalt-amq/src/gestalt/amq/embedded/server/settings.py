@@ -17,7 +17,8 @@ class Settings:
         heartbeat: The interval that is proposed to clients, in seconds; 0 for none.
         frame_max: The size of the largest frame that is proposed, in bytes.
         channel_max: How many channels a connection may have.
-        max_message_size: The size of the largest message body, in bytes.
+        max_message_size: The size of the largest message body, in bytes. A client may keep twice
+            as much waiting, in either direction, before it is cut.
         memory_limit: How much memory messages may take before publishers are blocked, in bytes.
         handshake_timeout: How long a client may take to open a connection, in seconds.
         close_timeout: How long a client may take to answer connection.close, in seconds.
