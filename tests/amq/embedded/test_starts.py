@@ -38,18 +38,20 @@ def descriptors() -> dict[str, str]:
     return found
 
 
-def port_of(broker: Any) -> int:
-    """Chooses a port by starting once, so that what is opened once and for all is open."""
-    with broker:
-        return broker.port
-
-
 def maker(kind: str, broker: Callable[..., Any]) -> Callable[[], Any]:
     """Returns what makes a broker of this kind, at one port all the time."""
     settings = Settings(tls=mutual_tls.server_context()) if kind == "tls" else None
-    port = port_of(ThreadedBroker(settings=settings))
+    with ThreadedBroker() as first:
+        port = first.port
     host = "localhost" if kind == "name" else "127.0.0.1"
     return lambda: broker(host, port, settings, stop_timeout=0.2)
+
+
+@pytest.fixture
+async def loop_in_use() -> None:
+    """What is opened once and for all is open: uvloop does so for its first connection."""
+    async with EmbeddedBroker(stop_timeout=0) as broker:
+        (await asyncio.to_thread(WireClient, broker.url)).socket.close()
 
 
 @contextlib.asynccontextmanager
@@ -79,6 +81,7 @@ async def end(how: str, ongoing: "asyncio.Task[None]", broker: EmbeddedBroker) -
     assert broker.state is not State.RUNNING
 
 
+@pytest.mark.usefixtures("loop_in_use")
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_start_that_is_ended_leaves_nothing(kind: str, how: str) -> None:
@@ -95,6 +98,7 @@ async def test_a_start_that_is_ended_leaves_nothing(kind: str, how: str) -> None
                 pass
 
 
+@pytest.mark.usefixtures("loop_in_use")
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 async def test_a_start_at_a_port_that_is_taken_leaves_nothing(how: str) -> None:
     make = maker("plain", EmbeddedBroker)
@@ -113,6 +117,7 @@ async def test_a_start_at_a_port_that_is_taken_leaves_nothing(how: str) -> None:
                 pass
 
 
+@pytest.mark.usefixtures("loop_in_use")
 async def test_an_address_that_is_none_is_named() -> None:
     async with nothing_left():
         with pytest.raises(socket.gaierror, match=r"cannot listen on no-such-host\.invalid port 0"):
@@ -166,6 +171,7 @@ def connected(kind: str, port: int, stage: int) -> socket.socket:
     return sock
 
 
+@pytest.mark.usefixtures("loop_in_use")
 @pytest.mark.parametrize("stage", [0, 1, 2])
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("kind", ["plain", "tls"])
@@ -195,6 +201,7 @@ async def hung_up_on(client: socket.socket) -> None:
                 pass
 
 
+@pytest.mark.usefixtures("loop_in_use")
 @pytest.mark.parametrize("turn", range(TURNS))
 async def test_a_stop_that_is_cancelled_ends_clients_that_are_connected(turn: int) -> None:
     make = maker("plain", EmbeddedBroker)
@@ -211,6 +218,7 @@ async def test_a_stop_that_is_cancelled_ends_clients_that_are_connected(turn: in
             pass
 
 
+@pytest.mark.usefixtures("loop_in_use")
 async def test_listening_may_be_ended_and_begun_in_any_turn() -> None:
     make = maker("plain", EmbeddedBroker)
     async with nothing_left():
