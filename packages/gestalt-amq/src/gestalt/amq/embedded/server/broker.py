@@ -101,13 +101,11 @@ class EmbeddedBroker(Component, Controls):
     async def _drain(self) -> None:
         hub = self._running()
         hub.listener.close()
-        hub.freeze(False)
-        error = AmqpError(
-            "CONNECTION_FORCED", "broker forced connection closure with reason 'shutdown'"
+        hub.close(
+            AmqpError(
+                "CONNECTION_FORCED", "broker forced connection closure with reason 'shutdown'"
+            )
         )
-        for connection in list(hub.connections):
-            connection.close(error)
-        hub.settle()
         await hub.wait_empty()
 
     async def _close(self) -> None:
@@ -115,7 +113,7 @@ class EmbeddedBroker(Component, Controls):
         if hub is None:
             return
         hub.listener.close()
-        hub.close()
+        hub.abort()
         await hub.wait_empty()
 
     def control(self, action: Callable[[Hub], T]) -> T:

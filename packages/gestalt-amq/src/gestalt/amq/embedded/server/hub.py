@@ -101,17 +101,29 @@ class Hub:
             self._emptied = self.loop.create_future()
             await self._emptied
 
-    def close(self) -> None:
-        """Cuts all connections, also those that come yet, and stops the timer."""
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+    def close(self, error: AmqpError) -> None:
+        """Closes all connections as the protocol says; those that come yet are cut."""
+        self.freeze(False)
+        self._end()
+        for connection in list(self.connections):
+            connection.close(error)
+        self.settle()
+
+    def abort(self) -> None:
+        """Cuts all connections, also those that come yet."""
+        self._end()
         for connection in list(self.connections):
             connection.abort()
 
     def report(self, error: Exception, message: str) -> None:
         """Hands an error of the broker itself to the event loop's exception handler."""
         self.loop.call_exception_handler({"message": message, "exception": error})
+
+    def _end(self) -> None:
+        """Does nothing later any more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _check_memory(self) -> None:
         reason = self._forced_reason
