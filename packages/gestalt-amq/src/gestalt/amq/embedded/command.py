@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from .server import EmbeddedBroker, Settings
 from .server.settings import MIB
 
-logger = logging.getLogger("gestalt.amq.embedded")
+logger = logging.getLogger("gestalt.amq")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a broker until SIGINT or SIGTERM.
+    """Run a broker until SIGINT or SIGTERM.
 
     Args:
-        arguments: The command's arguments; those of the process by default.
+        arguments: the command's arguments; those of the process by default.
 
     Returns:
         The exit status: 0 after a clean end, 1 when the broker could not start or failed, 130 when

@@ -79,10 +79,10 @@ class Channel:
     """One channel of a session.
 
     Args:
-        session: The session that opens it.
-        output: Where the channel's methods go.
-        max_message_size: The size in bytes of the largest body that may be published.
-        paused: The client cannot take more deliveries at the moment.
+        session: the session that opens it.
+        output: where the channel's methods go.
+        max_message_size: the size in bytes of the largest body that may be published.
+        paused: the client cannot take more deliveries at the moment.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Channel:
     # Publishing
 
     def publish(self, method: BasicPublish, content: Content) -> None:
-        """Takes a message from the client. Raises AmqpError when it may not be published."""
+        """Take a message from the client. Raises AmqpError when it may not be published."""
         if method.immediate:
             raise AmqpError("NOT_IMPLEMENTED", "immediate=true")
         if content.body is None or content.size > self.max_message_size:
@@ -146,7 +146,7 @@ class Channel:
             host.account(message.size)
 
     def end_transaction(self, *, commit: bool) -> bool:
-        """Publishes what the transaction has held, or drops it; tells whether all was taken."""
+        """Publish what the transaction has held, or drop it; tell whether all was taken."""
         publishes, self.transaction = self._held(), Transaction()
         accepted = True
         for message, mandatory in publishes:
@@ -159,7 +159,7 @@ class Channel:
         return self.transaction.publishes if self.transaction is not None else []
 
     def _send_on(self, message: Message, *, mandatory: bool) -> bool:
-        """Routes a message to its queues; tells whether all of them took it."""
+        """Route a message to its queues; tell whether all of them took it."""
         host = self.host
         accepted = not host.refuse_publishes
         if accepted:
@@ -189,7 +189,7 @@ class Channel:
                     deliver(message, key)
 
     def send_confirms(self) -> None:
-        """Tells the client the outcome of what it published, runs of equal outcomes at once."""
+        """Tell the client the outcome of what it published, runs of equal outcomes at once."""
         outcomes = self._outcomes
         if not outcomes:
             return
@@ -207,7 +207,7 @@ class Channel:
     # Deliveries
 
     def deliver(self, consumer: Consumer, entry: Entry) -> None:
-        """Sends an entry to the client, for a consumer."""
+        """Send an entry to the client, for a consumer."""
         tag = self.next_tag
         self.next_tag = tag + 1
         if not consumer.no_ack:
@@ -223,7 +223,7 @@ class Channel:
         )
 
     def deliver_reply(self, message: Message, key: str) -> None:
-        """Sends a direct reply to the client."""
+        """Send a direct reply to the client."""
         if self.reply_consumer is None:
             return
         tag = self.next_tag
@@ -233,26 +233,26 @@ class Channel:
         self.output.deliver(prefix, tag, False, address, message.header, message.body)
 
     def hold(self, queue: Queue, entry: Entry) -> int:
-        """Notes an entry that the client got by basic.get, and returns its delivery tag."""
+        """Note an entry that the client got by basic.get, and return its delivery tag."""
         tag = self.next_tag
         self.next_tag = tag + 1
         self.unacked[tag] = Delivery(queue, entry, None)
         return tag
 
     def next_delivery_tag(self) -> int:
-        """Returns the tag of a delivery that needs no acknowledgement."""
+        """Return the tag of a delivery that needs no acknowledgement."""
         tag = self.next_tag
         self.next_tag = tag + 1
         return tag
 
     def collect(self, tag: int, *, multiple: bool) -> dict[int, Delivery]:
-        """Removes the deliveries that a client settles, and returns them, the oldest first.
+        """Remove the deliveries that a client settles, and return them, the oldest first.
 
         With `multiple` these are all up to the tag, or all with the tag 0. Each tag is looked at
         once, so settling costs as much as there are deliveries, however they are settled.
 
         Raises:
-            AmqpError: There is no such delivery.
+            AmqpError: there is no such delivery.
         """
         unacked = self.unacked
         if multiple and tag == 0:
@@ -272,7 +272,7 @@ class Channel:
         return collected
 
     def restore(self, deliveries: dict[int, Delivery]) -> None:
-        """Puts back deliveries that were collected, when a transaction is rolled back."""
+        """Put back deliveries that were collected, when a transaction is rolled back."""
         self.unacked = dict(sorted({**self.unacked, **deliveries}.items()))
         self._lowest_tag = min(self.unacked, default=self.next_tag)
 
@@ -314,11 +314,11 @@ class Channel:
     # Consumers
 
     def new_tag(self, prefix: str) -> str:
-        """Returns a name that no other consumer or queue has."""
+        """Return a name that no other consumer or queue has."""
         return f"{prefix}-{token_urlsafe(16)}"
 
     def set_reply_consumer(self, tag: str) -> None:
-        """Makes this the channel of direct replies to its client."""
+        """Make this the channel of direct replies to its client."""
         suffix = token_urlsafe(24)
         self.reply_consumer = ReplyConsumer(tag, suffix)
         self.host.reply_consumers[suffix] = self.deliver_reply
@@ -335,7 +335,7 @@ class Channel:
             self.output.send(BasicCancel(consumer.tag, True))
 
     def close(self) -> None:
-        """Cancels the consumers; what was not acknowledged goes back to its queues."""
+        """Cancel the consumers; what was not acknowledged goes back to its queues."""
         self.drop_reply_consumer()
         self._outcomes = []
         deliveries = self.unacked
@@ -354,7 +354,7 @@ class Channel:
 
 
 def by_queue(deliveries: list[Delivery]) -> dict[Queue, list[Entry]]:
-    """Returns the entries of each queue, in their order."""
+    """Return the entries of each queue, in their order."""
     entries: dict[Queue, list[Entry]] = {}
     for delivery in deliveries:
         entries.setdefault(delivery.queue, []).append(delivery.entry)
@@ -362,7 +362,7 @@ def by_queue(deliveries: list[Delivery]) -> dict[Queue, list[Entry]]:
 
 
 def header_for(queue: Queue, entry: Entry) -> bytes:
-    """Returns the header of a delivery; quorum queues tell how often the message came back."""
+    """Return the header of a delivery; quorum queues tell how often the message came back."""
     if queue.options.quorum and entry.returns:
         return with_header(entry.message, "x-delivery-count", Long(entry.returns))
     return entry.message.header

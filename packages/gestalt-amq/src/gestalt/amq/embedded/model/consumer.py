@@ -12,9 +12,9 @@ class Limiter:
     """What all consumers of one channel may take together, and those that wait for it.
 
     Attributes:
-        paused: The client cannot take more at the moment.
-        limit: How many deliveries they may leave unacknowledged together; 0 for no limit.
-        used: How many they have left unacknowledged.
+        paused: the client cannot take more at the moment.
+        limit: how many deliveries they may leave unacknowledged together; 0 for no limit.
+        used: how many they have left unacknowledged.
     """
 
     __slots__ = ("_blocked", "limit", "paused", "served", "used")
@@ -29,21 +29,21 @@ class Limiter:
         self._blocked: dict[Consumer, None] = {}
 
     def block(self, consumer: "Consumer") -> None:
-        """Notes that a consumer could take no more, so that it gets another turn."""
+        """Note that a consumer could take no more, so that it gets another turn."""
         self._blocked[consumer] = None
 
     def forget(self, consumer: "Consumer") -> None:
-        """Forgets a consumer that gets no other turn."""
+        """Forget a consumer that gets no other turn."""
         self._blocked.pop(consumer, None)
 
     def unblock(self, consumers: Iterable["Consumer"] | None = None) -> None:
-        """Gives consumers their turn again, in the order in which they lost it.
+        """Give consumers their turn again, in the order in which they lost it.
 
         A limit for all of a channel's consumers lets one delivery pass at a time: the queue that
         was served last comes last, so that each gets its share.
 
         Args:
-            consumers: Those that may be able to take more now; None for all.
+            consumers: those that may be able to take more now; None for all.
         """
         blocked = self._blocked
         if not blocked:
@@ -63,20 +63,20 @@ class Consumer:
     """A subscription of a channel to a queue.
 
     Args:
-        limiter: The limit of its channel.
-        queue: The queue.
-        tag: Its name, unique on the channel.
-        deliver: Sends an entry to the client.
-        cancelled: Tells the client that the queue is gone.
-        no_ack: Deliveries count as acknowledged when they are sent.
-        exclusive: It accepts no other consumer beside it.
-        prefetch: How many deliveries it may leave unacknowledged; 0 for no limit.
-        arguments: What else the client has asked for.
+        limiter: the limit of its channel.
+        queue: the queue.
+        tag: its name, unique on the channel.
+        deliver: sends an entry to the client.
+        cancelled: tells the client that the queue is gone.
+        no_ack: deliveries count as acknowledged when they are sent.
+        exclusive: it accepts no other consumer beside it.
+        prefetch: how many deliveries it may leave unacknowledged; 0 for no limit.
+        arguments: what else the client has asked for.
 
     Attributes:
-        prefix: The beginning of every delivery to it.
-        priority: Consumers of a higher priority come first.
-        unacked: How many deliveries it has not acknowledged.
+        prefix: the beginning of every delivery to it.
+        priority: consumers of a higher priority come first.
+        unacked: how many deliveries it has not acknowledged.
     """
 
     __slots__ = (
@@ -120,7 +120,7 @@ class Consumer:
         self._cancelled = cancelled
 
     def can_take(self) -> bool:
-        """Tells whether one more message may be delivered to it now."""
+        """Tell whether one more message may be delivered to it now."""
         limiter = self._limiter
         if limiter.paused or (limiter.limit and limiter.used >= limiter.limit):
             return False
@@ -131,7 +131,7 @@ class Consumer:
         self._limiter.block(self)
 
     def deliver(self, entry: Entry) -> None:
-        """Sends it an entry, as the queue decided."""
+        """Send it an entry, as the queue decided."""
         if not self.no_ack:
             limiter = self._limiter
             self.unacked += 1

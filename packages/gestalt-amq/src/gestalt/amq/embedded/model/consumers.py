@@ -25,7 +25,7 @@ class Consumers:
     """The consumers of one queue, in turn; the highest priority that can take a message is served.
 
     Args:
-        single_active: Only the first consumer gets messages, until it goes.
+        single_active: only the first consumer gets messages, until it goes.
     """
 
     def __init__(self, *, single_active: bool = False) -> None:
@@ -47,7 +47,7 @@ class Consumers:
         return any(consumer.exclusive for consumer in self._all)
 
     def add(self, consumer: Recipient) -> None:
-        """Adds a consumer; its turn comes after the others of its priority."""
+        """Add a consumer; its turn comes after the others of its priority."""
         self._all[consumer] = None
         if self._single_active and self._active is None:
             self._active = consumer
@@ -57,7 +57,7 @@ class Consumers:
         self._levels[consumer.priority][consumer] = None
 
     def remove(self, consumer: Recipient) -> None:
-        """Removes a consumer. With a single active one, the next in line takes its place."""
+        """Remove a consumer. With a single active one, the next in line takes its place."""
         del self._all[consumer]
         consumer.removed()
         level = self._levels[consumer.priority]
@@ -68,11 +68,11 @@ class Consumers:
             self._active = max(self._all, key=lambda other: other.priority, default=None)
 
     def unblock(self, consumer: Recipient) -> None:
-        """Lets a consumer take its turn again."""
+        """Let a consumer take its turn again."""
         self._levels[consumer.priority][consumer] = None
 
     def next_free(self) -> Recipient | None:
-        """Returns the consumer whose turn it is, or None when none can take a message."""
+        """Return the consumer whose turn it is, or None when none can take a message."""
         if self._single_active:
             active = self._active
             if active is None or active.can_take():

@@ -34,7 +34,7 @@ from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
 
 
 def named_queue(channel: Channel, name: str) -> str:
-    """Returns the name, or for an empty one that of the queue declared last on the channel."""
+    """Return the name, or for an empty one that of the queue declared last on the channel."""
     if name:
         return name
     if not channel.last_queue:
@@ -43,7 +43,7 @@ def named_queue(channel: Channel, name: str) -> str:
 
 
 def accessible_queue(channel: Channel, name: str) -> Queue:
-    """Returns the queue. Raises AmqpError when there is none, or it is another connection's own."""
+    """Return the queue. Raises AmqpError when there is none, or it is another connection's own."""
     queue = channel.host.queue(name)
     _check_owner(channel, queue, queue.owner)
     return queue
@@ -266,7 +266,7 @@ def _queue_unbind(channel: Channel, method: QueueUnbind) -> Method:
 
 
 def _ends(channel: Channel, method: QueueBind | QueueUnbind) -> tuple[str, str, str]:
-    """Returns the names of exchange and queue, and the routing key: the queue's name for none."""
+    """Return the names of exchange and queue, and the routing key: the queue's name for none."""
     name = _stripped(named_queue(channel, method.queue))
     key = method.routing_key if method.queue or method.routing_key else name
     exchange = _stripped(method.exchange)

@@ -112,10 +112,10 @@ _ROUTERS: dict[str, type[Router]] = {
 
 
 def check_exchange_type(name: str) -> None:
-    """Checks the type of an exchange that is declared.
+    """Check the type of an exchange that is declared.
 
     Raises:
-        AmqpError: There is no such type; this closes the connection, as RabbitMQ does.
+        AmqpError: there is no such type; this closes the connection, as RabbitMQ does.
     """
     if name not in _ROUTERS:
         raise AmqpError("COMMAND_INVALID", f"unknown exchange type '{name}'")

@@ -33,13 +33,13 @@ class Queue:
     """A queue.
 
     Args:
-        host: The virtual host.
-        name: The name.
-        durable: It is to survive a restart of the broker.
-        auto_delete: It goes with its last consumer.
-        owner: The only connection that may use it, if it is exclusive.
-        arguments: The arguments that it was declared with.
-        options: What they say.
+        host: the virtual host.
+        name: the name.
+        durable: it is to survive a restart of the broker.
+        auto_delete: it goes with its last consumer.
+        owner: the only connection that may use it, if it is exclusive.
+        arguments: the arguments that it was declared with.
+        options: what they say.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Queue:
     # Messages in
 
     def accept(self, message: Message) -> bool:
-        """Takes a message. Returns False when the queue is full and refuses it."""
+        """Take a message; return False when the queue is full and refuses it."""
         options = self.options
         if options.reject_overflow and self._would_overflow(message):
             if options.dead_letter_overflow:
@@ -106,7 +106,7 @@ class Queue:
         return True
 
     def put_back(self, entries: list[Entry]) -> None:
-        """Takes entries back that were delivered, in the order in which they were."""
+        """Take entries back that were delivered, in the order in which they were."""
         self.unacked -= len(entries)
         for entry in entries:
             entry.redelivered = True
@@ -131,7 +131,7 @@ class Queue:
     # Messages out
 
     def run(self) -> None:
-        """Delivers as much as the consumers can take."""
+        """Deliver as much as the consumers can take."""
         while self.ready:
             if self._has_deadlines and self._drop_expired():
                 continue
@@ -141,7 +141,7 @@ class Queue:
             self._deliver(consumer, self._take())
 
     def get(self, *, no_ack: bool) -> Entry | None:
-        """Takes the next message for a client that asks, or returns None when there is none."""
+        """Take the next message for a client that asks, or return None when there is none."""
         self.touch()
         while self._has_deadlines and self._drop_expired():
             pass
@@ -166,7 +166,7 @@ class Queue:
                 self._bury(entry, "rejected")
 
     def purge(self) -> int:
-        """Drops every message that is ready, and returns their number."""
+        """Drop every message that is ready, and return their number."""
         count = len(self.ready)
         while self.ready:
             self._host.account(-self._take().message.size)
@@ -175,12 +175,12 @@ class Queue:
     # Consumers
 
     def add_consumer(self, consumer: Recipient) -> None:
-        """Adds a consumer, and does not deliver to it yet: `run` does."""
+        """Add a consumer, and do not deliver to it yet: `run` does."""
         self.consumers.add(consumer)
         self.touch()
 
     def remove_consumer(self, consumer: Recipient) -> None:
-        """Removes a consumer, and the queue itself with its last one if it is declared so."""
+        """Remove a consumer, and the queue itself with its last one if it is declared so."""
         self.consumers.remove(consumer)
         self.touch()
         if self.auto_delete and not self.consumers:
@@ -195,7 +195,7 @@ class Queue:
         self._schedule.cancel(self._use_check)
 
     def touch(self) -> None:
-        """Notes a use, which an unused queue's expiry is counted from."""
+        """Note a use, which an unused queue's expiry is counted from."""
         self._last_used = self._schedule.now()
 
     # Within
@@ -250,7 +250,7 @@ class Queue:
         self._has_deadlines = True
 
     def _drop_expired(self) -> bool:
-        """Drops a message that is first of its priority and has expired; tells whether one was."""
+        """Drop a message that is first of its priority and has expired; tell whether one was."""
         now = self._schedule.now()
         for entry in self.ready.firsts():
             if entry.deadline is not None and entry.deadline <= now:
@@ -262,7 +262,7 @@ class Queue:
         return False
 
     def _watch_deadlines(self) -> None:
-        """Sees to it that expired messages are looked for in time.
+        """See to it that expired messages are looked for in time.
 
         As in RabbitMQ, a message goes when it is first: one that expires behind another one waits.
         """
@@ -282,7 +282,7 @@ class Queue:
         self._watch_deadlines()
 
     def _watch_use(self) -> None:
-        """Deletes the queue when it was unused for as long as it is declared to live then."""
+        """Delete the queue when it was unused for as long as it is declared to live then."""
         expires = self.options.expires
         if expires is None:
             return

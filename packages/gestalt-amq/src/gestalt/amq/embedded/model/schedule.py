@@ -9,7 +9,7 @@ class Call:
     """A call that is to be made later.
 
     Attributes:
-        function: What is to be called; None when it was called or cancelled.
+        function: what is to be called; None when it was called or cancelled.
     """
 
     __slots__ = ("function",)
@@ -22,7 +22,7 @@ class Schedule:
     """Calls by the time at which they are due.
 
     Args:
-        clock: Returns the time in seconds; monotonic, of any origin.
+        clock: returns the time in seconds; monotonic, of any origin.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -37,13 +37,13 @@ class Schedule:
         return len(self._calls)
 
     def call_at(self, when: float, function: Callable[[], None]) -> Call:
-        """Schedules a call, and returns what it is cancelled by."""
+        """Schedule a call, and return what it is cancelled by."""
         call = Call(function)
         heapq.heappush(self._calls, (when, next(self._order), call))
         return call
 
     def cancel(self, call: Call | None) -> None:
-        """Cancels a call, if there is one that was not made."""
+        """Cancel a call, if there is one that was not made."""
         if call is None or call.function is None:
             return
         call.function = None
@@ -62,7 +62,7 @@ class Schedule:
         return self._calls[0][0] if self._calls else None
 
     def run_due(self) -> None:
-        """Makes every call that is due now, but none that these calls schedule for now in turn."""
+        """Make every call that is due now, but none that these calls schedule for now in turn."""
         now = self.now()
         due = []
         while (when := self.next_due) is not None and when <= now:

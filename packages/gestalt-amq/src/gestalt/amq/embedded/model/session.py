@@ -22,15 +22,15 @@ class Session:
     """A connection that is open to a virtual host.
 
     Args:
-        host: The virtual host.
-        user: The name that the client authenticated with.
-        make_output: Makes what takes the methods of the channel with this number.
-        channel_max: How many channels there may be.
-        max_message_size: The size in bytes of the largest body that may be published.
-        cancel_notify: Whether the client wants to know of consumers that the broker cancels.
+        host: the virtual host.
+        user: the name that the client authenticated with.
+        make_output: makes what takes the methods of the channel with this number.
+        channel_max: how many channels there may be.
+        max_message_size: the size in bytes of the largest body that may be published.
+        cancel_notify: whether the client wants to know of consumers that the broker cancels.
 
     Attributes:
-        exclusive_queues: The queues that no other connection may use, by name.
+        exclusive_queues: the queues that no other connection may use, by name.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Session:
         self._paused = False
 
     def receive(self, number: int, method: Method, content: Content | None) -> None:
-        """Takes a method that the client sends on a channel.
+        """Take a method that the client sends on a channel.
 
         Raises:
-            AmqpError: It may not be, or cannot be done.
+            AmqpError: it may not be, or cannot be done.
         """
         channel = self._channels.get(number)
         if channel is None:
@@ -84,25 +84,25 @@ class Session:
                 channel.output.send(answer)
 
     def send_confirms(self) -> None:
-        """Tells the client the outcome of what it has published since this was called."""
+        """Tell the client the outcome of what it has published since this was called."""
         for channel in self._published:
             channel.send_confirms()
         self._published.clear()
 
     def close_channel(self, number: int, method: ChannelClose) -> None:
-        """Closes a channel for an error, and tells the client so."""
+        """Close a channel for an error, and tell the client so."""
         self._end(number)
         self._closing.add(number)
         self._make_output(number).send(method)
 
     def pause(self) -> None:
-        """Delivers no more, until `resume` is called."""
+        """Deliver no more, until `resume` is called."""
         self._paused = True
         for channel in self._channels.values():
             channel.limiter.paused = True
 
     def resume(self) -> None:
-        """Delivers again, until the client can take no more."""
+        """Deliver again, until the client can take no more."""
         self._paused = False
         for channel in list(self._channels.values()):
             if self._paused:
@@ -112,7 +112,7 @@ class Session:
             channel.limiter.unblock()
 
     def close(self) -> None:
-        """Closes every channel, and deletes the exclusive queues."""
+        """Close every channel, and delete the exclusive queues."""
         for number in list(self._channels):
             self._end(number)
         for queue in list(self.exclusive_queues.values()):

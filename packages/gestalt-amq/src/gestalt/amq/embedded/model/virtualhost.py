@@ -31,15 +31,15 @@ class VirtualHost:
     """What the clients of one virtual host share.
 
     Args:
-        name: The name, as clients give it.
-        schedule: For what has to happen later.
-        account: Is told by how many bytes the messages in queues have grown.
-        time: Returns the time of day in seconds since 1970, for the headers of dead letters.
+        name: the name, as clients give it.
+        schedule: for what has to happen later.
+        account: is told by how many bytes the messages in queues have grown.
+        time: returns the time of day in seconds since 1970, for the headers of dead letters.
 
     Attributes:
-        exchanges, queues: What there is, by name.
-        reply_consumers: What delivers a direct reply, by the suffix of its address.
-        refuse_publishes: No message is taken, and publishers are told so.
+        exchanges, queues: what there is, by name.
+        reply_consumers: what delivers a direct reply, by the suffix of its address.
+        refuse_publishes: no message is taken, and publishers are told so.
     """
 
     def __init__(
@@ -70,18 +70,18 @@ class VirtualHost:
     # Names
 
     def resource(self, kind: str, name: str) -> str:
-        """Returns how errors name a queue or an exchange."""
+        """Return how errors name a queue or an exchange."""
         return f"{kind} '{name}' in vhost '{self.name}'"
 
     def exchange(self, name: str) -> Exchange:
-        """Returns the exchange. Raises AmqpError when there is none."""
+        """Return the exchange. Raises AmqpError when there is none."""
         exchange = self.exchanges.get(name)
         if exchange is None:
             raise AmqpError("NOT_FOUND", f"no {self.resource('exchange', name)}")
         return exchange
 
     def queue(self, name: str) -> Queue:
-        """Returns the queue. Raises AmqpError when there is none."""
+        """Return the queue. Raises AmqpError when there is none."""
         queue = self.queues.get(name)
         if queue is None:
             raise AmqpError("NOT_FOUND", f"no {self.resource('queue', name)}")
@@ -90,12 +90,12 @@ class VirtualHost:
     # Topology
 
     def add_exchange(self, exchange: Exchange) -> None:
-        """Adds an exchange that was not there."""
+        """Add an exchange that was not there."""
         self.exchanges[exchange.name] = exchange
         self._routes.clear()
 
     def delete_exchange(self, exchange: Exchange) -> None:
-        """Deletes an exchange, with the bindings from it and to it."""
+        """Delete an exchange, with the bindings from it and to it."""
         if self.exchanges.pop(exchange.name, None) is None:
             return
         for binding in [*exchange.bindings.values(), *exchange.incoming]:
@@ -112,7 +112,7 @@ class VirtualHost:
         arguments: Mapping[str, FieldValue],
         options: QueueOptions,
     ) -> Queue:
-        """Adds a queue that was not there."""
+        """Add a queue that was not there."""
         queue = Queue(
             self,
             name,
@@ -129,7 +129,7 @@ class VirtualHost:
         return queue
 
     def delete_queue(self, queue: Queue) -> int:
-        """Deletes a queue with its messages and bindings, cancels its consumers.
+        """Delete a queue with its messages and bindings, cancel its consumers.
 
         Returns:
             How many messages were ready in it.
@@ -155,7 +155,7 @@ class VirtualHost:
         routing_key: str,
         arguments: Mapping[str, FieldValue],
     ) -> None:
-        """Adds a binding, unless the same one is there."""
+        """Add a binding, unless the same one is there."""
         key = _binding_key(destination, routing_key, arguments)
         if key not in source.bindings:
             binding = Binding(source, destination, routing_key, arguments)
@@ -171,7 +171,7 @@ class VirtualHost:
         routing_key: str,
         arguments: Mapping[str, FieldValue],
     ) -> None:
-        """Removes a binding, if there is such a one."""
+        """Remove a binding, if there is such a one."""
         binding = source.bindings.get(_binding_key(destination, routing_key, arguments))
         if binding is not None:
             self._unbind(binding)
@@ -190,7 +190,7 @@ class VirtualHost:
     # Messages
 
     def route(self, exchange: Exchange, message: Message) -> Sequence[Queue]:
-        """Returns the queues that a message goes to from an exchange, each once."""
+        """Return the queues that a message goes to from an exchange, each once."""
         if len(message.routing_keys) > 1:
             return self._route(exchange, message)[0]
         key = (exchange.name, message.routing_keys[0])
@@ -204,7 +204,7 @@ class VirtualHost:
         return queues
 
     def _route(self, first: Exchange, message: Message) -> tuple[Sequence[Queue], bool]:
-        """Returns the queues, and whether they depend on the routing key alone."""
+        """Return the queues, and whether they depend on the routing key alone."""
         queues: dict[Queue, None] = {}
         by_key = True
         seen = {first}
@@ -234,7 +234,7 @@ class VirtualHost:
         return tuple(queues), by_key
 
     def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
-        """Sends a message that died in a queue to the queue's dead letter exchange, if it has one.
+        """Send a message that died in a queue to the queue's dead letter exchange, if it has one.
 
         One death can cause others; they are dealt with one after the other, not in one another.
         """

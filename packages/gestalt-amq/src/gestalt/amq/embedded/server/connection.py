@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
     """A connection, from its acceptance to its end.
 
     Args:
-        hub: What all connections share.
+        hub: what all connections share.
     """
 
     def __init__(self, hub: Hub) -> None:
@@ -140,22 +140,22 @@ class Connection(asyncio.Protocol):
         return self.session.user if self.session is not None else None
 
     def write(self, data: bytes) -> None:
-        """Writes with all else that is written in the same batch."""
+        """Write with all else that is written in the same batch."""
         self._sending.write(data)
 
     def flush(self) -> None:
-        """Sends what was written, unless the connection is frozen."""
+        """Send what was written, unless the connection is frozen."""
         self._sending.flush()
 
     def hold(self, reason: str) -> None:
-        """Stops reading, for a reason of its own; frozen, it stops to write as well."""
+        """Stop reading, for a reason of its own; frozen, it stops to write as well."""
         if not self._holds and self._transport is not None:
             self._transport.pause_reading()
         self._holds.add(reason)
         self._sending.frozen = "frozen" in self._holds
 
     def release(self, reason: str) -> None:
-        """Reads on, when no other reason is left."""
+        """Read on, when no other reason is left."""
         if reason not in self._holds:
             return
         self._holds.discard(reason)
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
             self.flush()
 
     def unblock(self) -> None:
-        """Tells a publisher that it may go on."""
+        """Tell a publisher that it may go on."""
         if not self._blocked:
             return
         self._blocked = False
@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
         self.release("blocked")
 
     def close(self, error: AmqpError) -> None:
-        """Closes the connection as the protocol says."""
+        """Close the connection as the protocol says."""
         if self.session is None:
             # It is not open yet, or not any more.
             self.abort()
@@ -188,12 +188,12 @@ class Connection(asyncio.Protocol):
             self.release("blocked")
 
     def abort(self) -> None:
-        """Cuts the connection, without a word."""
+        """Cut the connection, without a word."""
         if self._transport is not None:
             self._transport.abort()
 
     def reset(self) -> None:
-        """Cuts the connection such that the client hears of it at once."""
+        """Cut the connection such that the client hears of it at once."""
         self._sending.reset()
 
     # Within
@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
             self._receive(number, item, content)
 
     def _block(self, reason: str) -> None:
-        """Tells a publisher that the broker takes no more, and takes no more from it."""
+        """Tell a publisher that the broker takes no more, and take no more from it."""
         self._blocked = True
         if self._can("connection.blocked"):
             self.write(method_frame(0, ConnectionBlocked(reason)))
@@ -339,14 +339,14 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_later(delay, self.reset)
 
     def _finish(self) -> None:
-        """Closes the transport, when everything is sent."""
+        """Close the transport, when everything is sent."""
         self._closing = self._closed = True
         self.flush()
         if self._transport is not None:
             self._transport.close()
 
     def _beat(self, interval: int) -> None:
-        """Sends a heartbeat when nothing else was sent, and cuts a client that has gone silent."""
+        """Send a heartbeat when nothing else was sent, and cut a client that has gone silent."""
         now = self._loop.time()
         if not self._holds and now - self._last_received > 2 * interval:
             self.reset()

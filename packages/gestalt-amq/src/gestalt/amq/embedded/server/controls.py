@@ -44,20 +44,20 @@ class Controls:
     """
 
     def control(self, action: Callable[[Hub], T]) -> T:
-        """Calls the action where the broker runs, with its inside, and returns what it returns.
+        """Call the action where the broker runs, with its inside, and return what it returns.
 
         What is inside may be another thing in each release.
 
         Raises:
-            StateError: The broker is not running.
+            StateError: the broker is not running.
         """
         raise NotImplementedError
 
     def drop_connections(self, user: str | None = None) -> int:
-        """Cuts connections without a word, as when a network fails.
+        """Cut connections without a word, as when a network fails.
 
         Args:
-            user: Only this user's; None for all.
+            user: only this user's; None for all.
 
         Returns:
             How many were cut.
@@ -65,11 +65,11 @@ class Controls:
         return self.control(lambda hub: _for_each(hub, user, lambda item: item.abort()))
 
     def close_connections(self, user: str | None = None, reason: str = "shutdown") -> int:
-        """Closes connections with CONNECTION_FORCED, as when an operator does.
+        """Close connections with CONNECTION_FORCED, as when an operator does.
 
         Args:
-            user: Only this user's; None for all.
-            reason: What the clients are told.
+            user: only this user's; None for all.
+            reason: what the clients are told.
 
         Returns:
             How many are being closed.
@@ -85,34 +85,34 @@ class Controls:
         return self.control(close)
 
     def freeze(self) -> None:
-        """Neither reads nor writes any more, as when a host hangs; connections stay open."""
+        """Neither read nor write any more, as when a host hangs; connections stay open."""
         self.control(lambda hub: hub.freeze(True))
 
     def unfreeze(self) -> None:
-        """Ends `freeze`."""
+        """End `freeze`."""
         self.control(lambda hub: hub.freeze(False))
 
     def refuse_connections(self) -> None:
-        """Stops to listen: new connections are refused, the open ones stay."""
+        """Stop to listen: new connections are refused, the open ones stay."""
         self.control(lambda hub: hub.listener.close())
 
     def accept_connections(self) -> None:
-        """Ends `refuse_connections`, on the same port."""
+        """End `refuse_connections`, on the same port."""
         self.control(lambda hub: hub.listener.open())
 
     def block_publishers(self, reason: str = MEMORY_REASON) -> None:
-        """Blocks every connection that publishes, with connection.blocked, as when memory is low.
+        """Block every connection that publishes, with connection.blocked, as when memory is low.
 
         As with RabbitMQ, a connection is blocked by its next publish. That waits, and what follows.
         """
         self.control(lambda hub: hub.block(reason))
 
     def unblock_publishers(self) -> None:
-        """Ends `block_publishers`."""
+        """End `block_publishers`."""
         self.control(lambda hub: hub.block(None))
 
     def reject_publishes(self, reject: bool = True) -> None:
-        """Drops every message that is published, and answers with basic.nack where confirms are on.
+        """Drop every message that is published, and answer with basic.nack where confirms are on.
 
         Args:
             reject: False to end it.
@@ -125,11 +125,11 @@ class Controls:
         self.control(act)
 
     def connection_count(self) -> int:
-        """Returns how many connections are open, or being opened."""
+        """Return how many connections are open, or being opened."""
         return self.control(lambda hub: len(hub.connections))
 
     def queues(self, virtual_host: str = "/") -> list[QueueInfo]:
-        """Returns the queues, by name."""
+        """Return the queues, by name."""
 
         def act(hub: Hub) -> list[QueueInfo]:
             queues = _host(hub, virtual_host).queues
@@ -138,10 +138,10 @@ class Controls:
         return self.control(act)
 
     def messages(self, queue: str, virtual_host: str = "/") -> list[MessageInfo]:
-        """Returns the messages that are ready in a queue, in the order of their delivery.
+        """Return the messages that are ready in a queue, in the order of their delivery.
 
         Raises:
-            AmqpError: There is no such queue.
+            AmqpError: there is no such queue.
         """
 
         def act(hub: Hub) -> list[MessageInfo]:
@@ -159,7 +159,7 @@ class Controls:
         return self.control(act)
 
     def exchanges(self, virtual_host: str = "/") -> dict[str, str]:
-        """Returns the types of the exchanges by their names."""
+        """Return the types of the exchanges by their names."""
         return self.control(
             lambda hub: {
                 name: exchange.type for name, exchange in _host(hub, virtual_host).exchanges.items()
@@ -167,7 +167,7 @@ class Controls:
         )
 
     def memory(self) -> int:
-        """Returns what the messages cost that the broker holds, in bytes."""
+        """Return what the messages cost that the broker holds, in bytes."""
         return self.control(lambda hub: hub.model.memory)
 
 

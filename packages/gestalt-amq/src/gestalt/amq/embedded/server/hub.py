@@ -29,8 +29,8 @@ class Hub:
     """The connections of one running broker, around its model.
 
     Args:
-        model: The model.
-        settings: The settings.
+        model: the model.
+        settings: the settings.
     """
 
     def __init__(self, model: BrokerModel, settings: Settings) -> None:
@@ -69,7 +69,7 @@ class Hub:
         self._with_output[connection] = None
 
     def settle(self) -> None:
-        """Ends a batch: blocks or unblocks publishers, sends all output, and sets the timer."""
+        """End a batch: block or unblock publishers, send all output, and set the timer."""
         self._check_memory()
         outputs = self._with_output
         if outputs:
@@ -81,7 +81,7 @@ class Hub:
             self._set_timer(due)
 
     def freeze(self, frozen: bool) -> None:
-        """Stops, or resumes, all reading and writing."""
+        """Stop, or resume, all reading and writing."""
         self.frozen = frozen
         for connection in list(self.connections):
             if frozen:
@@ -91,18 +91,18 @@ class Hub:
         self.settle()
 
     def block(self, reason: str | None) -> None:
-        """Blocks publishers for this reason, or with None lets the memory alone decide again."""
+        """Block publishers for this reason, or with None let the memory alone decide again."""
         self._forced_reason = reason
         self.settle()
 
     async def wait_empty(self) -> None:
-        """Waits until no connection is left."""
+        """Wait until no connection is left."""
         while self.connections:
             self._emptied = self.loop.create_future()
             await self._emptied
 
     def close(self, error: AmqpError) -> None:
-        """Closes all connections as the protocol says; those that come yet are cut."""
+        """Close all connections as the protocol says; those that come yet are cut."""
         self.freeze(False)
         self._end()
         for connection in list(self.connections):
@@ -110,17 +110,17 @@ class Hub:
         self.settle()
 
     def abort(self) -> None:
-        """Cuts all connections, also those that come yet."""
+        """Cut all connections, also those that come yet."""
         self._end()
         for connection in list(self.connections):
             connection.abort()
 
     def report(self, error: Exception, message: str) -> None:
-        """Hands an error of the broker itself to the event loop's exception handler."""
+        """Hand an error of the broker itself to the event loop's exception handler."""
         self.loop.call_exception_handler({"message": message, "exception": error})
 
     def _end(self) -> None:
-        """Does nothing later any more."""
+        """Do nothing later any more."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

@@ -27,11 +27,11 @@ class Listener:
     come up, which a stop has to end like all others.
 
     Args:
-        host: The address or name to listen on.
-        port: The port; 0 lets the system choose one, which is kept.
-        settings: The broker's settings.
-        make_connection: Makes the protocol of a new connection.
-        spawn: Runs a coroutine in a task that the broker owns, and ends before it closes.
+        host: the address or name to listen on.
+        port: the port; 0 lets the system choose one, which is kept.
+        settings: the broker's settings.
+        make_connection: makes the protocol of a new connection.
+        spawn: runs a coroutine in a task that the broker owns, and ends before it closes.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class Listener:
         self._accepted: set[socket.socket] = set()
 
     def open(self) -> None:
-        """Listens; clients can connect when this returns.
+        """Listen; clients can connect when this returns.
 
         Raises:
-            OSError: The address cannot be used.
-            RuntimeError: The event loop cannot watch sockets.
+            OSError: the address cannot be used.
+            RuntimeError: the event loop cannot watch sockets.
         """
         if self._socket is not None:
             return
@@ -83,7 +83,7 @@ class Listener:
         self.port = self._socket.getsockname()[1]
 
     def close(self) -> None:
-        """Stops to listen. Connections that are open, or coming up, stay."""
+        """Stop to listen. Connections that are open, or coming up, stay."""
         if self._resume is not None:
             self._resume.cancel()
             self._resume = None
@@ -135,7 +135,7 @@ class Listener:
         self._loop.call_exception_handler({"message": message, "exception": error})
 
     def _drop(self, accepted: socket.socket, _task: asyncio.Task[None]) -> None:
-        """Closes a socket whose task was cancelled before it had begun."""
+        """Close a socket whose task was cancelled before it had begun."""
         if accepted in self._accepted:
             self._accepted.discard(accepted)
             accepted.close()
@@ -156,7 +156,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _let_go(accepted: socket.socket) -> None:
-    """Closes a socket of which no connection came, unless uvloop has closed what is below it.
+    """Close a socket of which no connection came, unless uvloop has closed what is below it.
 
     The number of its descriptor may be another one's then.
     """

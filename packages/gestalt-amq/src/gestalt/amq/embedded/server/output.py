@@ -15,9 +15,9 @@ class ChannelOutput:
     """Encodes what the model sends on one channel.
 
     Args:
-        write: Takes the bytes.
-        number: The channel's number.
-        frame_max: The size of the largest frame that the client takes, in bytes.
+        write: takes the bytes.
+        number: the channel's number.
+        frame_max: the size of the largest frame that the client takes, in bytes.
     """
 
     __slots__ = ("_frame_max", "_number", "_write")
@@ -28,11 +28,11 @@ class ChannelOutput:
         self._frame_max = frame_max
 
     def send(self, method: Method) -> None:
-        """Sends a method without content."""
+        """Send a method without content."""
         self._write(method_frame(self._number, method))
 
     def send_content(self, method: Method, header: bytes, body: bytes) -> None:
-        """Sends a method with a message."""
+        """Send a method with a message."""
         payload = encode_method(method)
         self._write(content_frames(self._number, payload, header, body, self._frame_max))
 
@@ -45,6 +45,6 @@ class ChannelOutput:
         header: bytes,
         body: bytes,
     ) -> None:
-        """Sends a delivery, from parts that are encoded already."""
+        """Send a delivery, from parts that are encoded already."""
         payload = encode_deliver(prefix, delivery_tag, redelivered, address)
         self._write(content_frames(self._number, payload, header, body, self._frame_max))

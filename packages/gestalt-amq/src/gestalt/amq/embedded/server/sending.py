@@ -17,15 +17,15 @@ class Sending:
     """The output of one connection.
 
     Args:
-        transport: The transport.
-        timeout: How long the client may read nothing of what waits for it, in seconds.
-        limit: How much may wait for the client before it is cut, in bytes.
-        begun: Called with the first that is written in a batch.
-        overfull: Called when more waits than the answers to what is read may take.
+        transport: the transport.
+        timeout: how long the client may read nothing of what waits for it, in seconds.
+        limit: how much may wait for the client before it is cut, in bytes.
+        begun: called with the first that is written in a batch.
+        overfull: called when more waits than the answers to what is read may take.
 
     Attributes:
-        frozen: Nothing is sent at present, by the will of whoever controls the broker.
-        last: When something was sent, on the loop's clock.
+        frozen: nothing is sent at present, by the will of whoever controls the broker.
+        last: when something was sent, on the loop's clock.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Sending:
         transport.set_write_buffer_limits(high=OUTPUT_LIMIT)
 
     def write(self, data: bytes) -> None:
-        """Sends with all else that is written in the same batch."""
+        """Send with all else that is written in the same batch."""
         if not self._batch:
             self._begun()
         self._batch.append(data)
@@ -66,7 +66,7 @@ class Sending:
             self.flush()
 
     def flush(self) -> None:
-        """Sends what was written, unless it is frozen."""
+        """Send what was written, unless it is frozen."""
         batch = self._batch
         if not batch or self.frozen or self._stopped:
             return
@@ -88,7 +88,7 @@ class Sending:
                 self._watch()
 
     def reset(self) -> None:
-        """Cuts the connection; the client's next read or write fails."""
+        """Cut the connection; the client's next read or write fails."""
         if self._stopped:
             return
         self.stop()
@@ -98,7 +98,7 @@ class Sending:
         self._transport.abort()
 
     def stop(self) -> None:
-        """Drops what waits, and sends nothing any more."""
+        """Drop what waits, and send nothing any more."""
         self._stopped = True
         self._batch = []
         if self._timer is not None:
@@ -106,7 +106,7 @@ class Sending:
             self._timer = None
 
     def _watch(self) -> None:
-        """Cuts a client that reads nothing of what waits for it, alive as it may be otherwise."""
+        """Cut a client that reads nothing of what waits for it, alive as it may be otherwise."""
         self._timer = None
         waiting = self._transport.get_write_buffer_size()
         if not waiting:

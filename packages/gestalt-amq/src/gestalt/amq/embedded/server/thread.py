@@ -31,13 +31,13 @@ class ThreadedBroker(Controls):
             connection = pika.BlockingConnection(pika.URLParameters(broker.url))
 
     Args:
-        host: The address to listen on.
-        port: The port; 0 lets the system choose one.
-        settings: Users, limits and all else.
-        stop_timeout: How long a stop may wait for clients to close their connections, in seconds.
+        host: the address to listen on.
+        port: the port; 0 lets the system choose one.
+        settings: users, limits and all else.
+        stop_timeout: how long a stop may wait for clients to close their connections, in seconds.
 
     Raises:
-        ValueError: There can be no such port, or stop_timeout is negative.
+        ValueError: there can be no such port, or stop_timeout is negative.
     """
 
     def __init__(
@@ -64,20 +64,20 @@ class ThreadedBroker(Controls):
         return self._broker.url
 
     def url_for(self, user: str | None = None, virtual_host: str | None = None) -> str:
-        """Returns the URL for a user and a virtual host.
+        """Return the URL for a user and a virtual host.
 
         Raises:
-            StateError: The broker is not running.
-            KeyError: There is no such user.
+            StateError: the broker is not running.
+            KeyError: there is no such user.
         """
         return self._broker.url_for(user, virtual_host)
 
     def start(self) -> None:
-        """Starts, and returns when clients can connect.
+        """Start, and return when clients can connect.
 
         Raises:
-            StateError: It is running already.
-            OSError: The address cannot be used.
+            StateError: it is running already.
+            OSError: the address cannot be used.
         """
         if self._thread is not None:
             raise StateError(f"{self._broker!r} is running already")
@@ -99,7 +99,7 @@ class ThreadedBroker(Controls):
         self._thread, self._loop, self._ended = thread, loop, ended
 
     def stop(self) -> None:
-        """Closes all connections and ends the thread. Does nothing when it is not running."""
+        """Close all connections and end the thread. Does nothing when it is not running."""
         thread, loop = self._thread, self._loop
         if thread is None or loop is None:
             return
@@ -122,13 +122,13 @@ class ThreadedBroker(Controls):
         self.stop()
 
     def control(self, action: Callable[[Hub], T]) -> T:
-        """Calls the action in the thread of the broker, with its inside, and returns the result.
+        """Call the action in the thread of the broker, with its inside, and return the result.
 
         What is inside may be another thing in each release.
 
         Raises:
-            StateError: The broker is not running.
-            TimeoutError: It has not answered within ten seconds.
+            StateError: the broker is not running.
+            TimeoutError: it has not answered within ten seconds.
         """
         loop, ended = self._loop, self._ended
         done: Future[T] = Future()
