@@ -1,10 +1,25 @@
-"""The clients of these tests."""
+"""The clients of these tests; asynchronous tests run on asyncio, and on uvloop where that is."""
 
+import asyncio
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from wire_client import WireClient
+
+try:
+    import uvloop
+except ImportError:
+    uvloop = None
+
+
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], Any]]:
+    loops: dict[str, Callable[[], Any]] = {"asyncio": asyncio.SelectorEventLoop}
+    if uvloop is not None:
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
 
 
 @pytest.fixture

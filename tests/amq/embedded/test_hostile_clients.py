@@ -47,7 +47,7 @@ CONVERSATION = (
 def broker():
     errors = []
     with ThreadedBroker(settings=Settings(handshake_timeout=0.2, close_timeout=0.2)) as broker:
-        broker._control(lambda hub: hub.loop.set_exception_handler(lambda _, c: errors.append(c)))
+        broker.control(lambda hub: hub.loop.set_exception_handler(lambda _, c: errors.append(c)))
         yield broker
         assert errors == [], "the broker itself failed"
 

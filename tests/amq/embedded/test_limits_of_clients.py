@@ -1,12 +1,14 @@
 """What clients share, owe and are spared, on the embedded broker and on RabbitMQ alike."""
 
 import contextlib
+import gc
 import socket
 import time
 
 import pytest
 
 from gestalt.amq.embedded import Settings, ThreadedBroker
+from gestalt.amq.embedded.model import Queue
 from gestalt.amq.wire import (
     Decoder,
     Properties,
@@ -249,7 +251,7 @@ def test_a_client_that_does_not_read_is_cut_and_takes_little_memory():
         deadline = time.monotonic() + 10
         while broker.connection_count() == 2:
             assert time.monotonic() < deadline
-            buffered.append(broker._control(most_buffered))
+            buffered.append(broker.control(most_buffered))
             # It is alive, but for reading.
             with contextlib.suppress(OSError):
                 lazy.socket.sendall(b"\x08\x00\x00\x00\x00\x00\x00\xce")
@@ -265,6 +267,58 @@ def most_buffered(hub):
     return max(each._transport.get_write_buffer_size() for each in hub.connections)
 
 
+def test_what_a_client_reads_makes_room_on_all_its_channels_together():
+    with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
+        connect = connector(broker, open_ones)
+        client = connect()
+        client.channel(1)
+        lazy = connect()
+        for channel in (1, 2, 3):
+            client.call(1, m.QueueDeclare(0, f"q{channel}"))
+            flood(client, f"q{channel}", 1000)
+            lazy.channel(channel)
+        for channel in (1, 2, 3):
+            lazy.send(channel, m.BasicConsume(0, f"q{channel}", "lazy", no_ack=True))
+        buffered = []
+        for _ in range(100):
+            assert lazy.socket.recv(65_536)
+            buffered.append(broker.control(most_buffered))
+        assert max(buffered) < 1024 * 1024
+
+
+def test_whoever_does_not_read_direct_replies_is_cut():
+    settings = Settings(max_message_size=1024 * 1024)
+    with (
+        ThreadedBroker(settings=settings, stop_timeout=0) as broker,
+        contextlib.ExitStack() as open_ones,
+    ):
+        connect = connector(broker, open_ones)
+        server = connect()
+        server.channel(1)
+        server.call(1, m.QueueDeclare(0, "requests"))
+        lazy = connect()
+        lazy.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        lazy.channel(1)
+        lazy.call(1, m.BasicConsume(0, "amq.rabbitmq.reply-to", "lazy", no_ack=True))
+        lazy.publish(1, "", "requests", reply_to="amq.rabbitmq.reply-to")
+        lazy.call(1, m.QueueDeclare(0, "requests", passive=True))
+        address = reply_address(broker)
+        most = 0
+        for _ in range(1000):
+            server.publish(1, "", address, bytes(100_000))
+            server.call(1, m.QueueDeclare(0, "requests", passive=True))
+            most = max(most, broker.control(most_buffered))
+            if broker.connection_count() == 1:
+                break
+        assert broker.connection_count() == 1
+        assert 1024 * 1024 < most < 4 * 1024 * 1024
+
+
+def reply_address(broker):
+    [request] = broker.messages("requests")
+    return request.properties.reply_to
+
+
 def test_a_client_that_asks_and_does_not_read_is_not_answered_without_end():
     with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
         client = connector(broker, open_ones)()
@@ -275,7 +329,7 @@ def test_a_client_that_asks_and_does_not_read_is_not_answered_without_end():
         ask = method_frame(1, m.QueueDeclare(0, "q" * 200, passive=True)) * 100
         with pytest.raises(TimeoutError):
             client.socket.sendall(ask * 5000)
-        assert broker._control(most_buffered) < 4 * 1024 * 1024
+        assert broker.control(most_buffered) < 4 * 1024 * 1024
 
 
 def test_a_client_that_reads_slowly_is_not_cut():
@@ -367,9 +421,9 @@ def test_what_headers_take_when_they_are_decoded_counts_as_memory():
         client.call(1, m.QueueDeclare(0, "q"))
         client.publish(1, "", "q", headers={"x": [{} for _ in range(20_000)]})
         client.call(1, m.QueueDeclare(0, "q", passive=True))
-        assert broker._control(lambda hub: hub.model.memory) > 10_000_000
+        assert broker.control(lambda hub: hub.model.memory) > 10_000_000
         client.call(1, m.QueuePurge(0, "q"))
-        assert broker._control(lambda hub: hub.model.memory) == 0
+        assert broker.control(lambda hub: hub.model.memory) == 0
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback", "close"])
@@ -382,9 +436,77 @@ def test_what_a_transaction_holds_counts_as_memory(end):
         for _ in range(10):
             client.publish(1, "", "q", bytes(100_000))
         client.call(1, m.QueueDeclare(0, "q", passive=True))
-        assert broker._control(lambda hub: hub.model.memory) > 1_000_000
+        assert broker.control(lambda hub: hub.model.memory) > 1_000_000
         method = {"commit": m.TxCommit(), "rollback": m.TxRollback(), "close": m.ChannelClose()}
         client.call(1, method[end])
         if end == "commit":
             assert client.call(1, m.QueuePurge(0, "q")).message_count == 10
-        assert broker._control(lambda hub: hub.model.memory) == 0
+        assert broker.control(lambda hub: hub.model.memory) == 0
+
+
+# What is over costs nothing
+
+
+def test_what_was_to_be_done_for_queues_that_are_gone_is_forgotten():
+    with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
+        client = connector(broker, open_ones)()
+        client.channel(1)
+        for _ in range(500):
+            declare(client, "q", expires=10**9)
+            client.call(1, m.QueueDelete(0, "q"))
+        assert broker.control(lambda hub: len(hub.model.schedule)) < 150
+
+
+def test_messages_that_are_gone_leave_nothing_to_be_done():
+    with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
+        client = connector(broker, open_ones)()
+        client.channel(1)
+        declare(client, "q")
+        for number in range(500):
+            # Each would be looked for sooner than all before.
+            client.publish(1, "", "q", expiration=str(10**9 - number * 1000))
+            client.get(1, "q")
+        assert broker.control(lambda hub: len(hub.model.schedule)) < 150
+
+
+def test_consumers_of_queues_that_are_gone_are_forgotten():
+    with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
+        client = connector(broker, open_ones)()
+        client.channel(1)
+        client.call(1, m.BasicQos(0, 1, False))
+        before = broker.control(count_queues)
+        for _ in range(50):
+            declare(client, "q")
+            client.publish(1, "", "q")
+            client.publish(1, "", "q")
+            client.call(1, m.BasicConsume(0, "q", "tag"))
+            # The consumer waits now until it may take the second one.
+            client.receive(m.BasicDeliver)
+            client.call(1, m.QueueDelete(0, "q"))
+            client.send(1, m.BasicAck(0, True))
+        client.call(1, m.BasicQos(0, 1, False))
+        assert broker.control(count_queues) - before < 5
+
+
+def count_queues(_hub):
+    gc.collect()
+    return sum(isinstance(each, Queue) for each in gc.get_objects())
+
+
+def test_settling_nothing_in_a_transaction_is_not_remembered():
+    with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
+        client = connector(broker, open_ones)()
+        client.channel(1)
+        client.call(1, m.TxSelect())
+        client.call(1, m.TxRollback())
+        before = broker.control(count_tuples)
+        for _ in range(1000):
+            client.send(1, m.BasicAck(0, True))
+        client.call(1, m.BasicQos(0, 1, False))
+        assert broker.control(count_tuples) - before < 500
+        client.call(1, m.TxCommit())
+
+
+def count_tuples(_hub):
+    gc.collect()
+    return sum(isinstance(each, tuple) for each in gc.get_objects())

@@ -7,17 +7,16 @@ import signal
 from collections.abc import Callable, Sequence
 
 from .server import EmbeddedBroker, Settings
+from .server.settings import MIB
 
-MIB = 1024 * 1024
-
-logger = logging.getLogger("gestalt.amq.embedded")
+logger = logging.getLogger("gestalt.amq")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a broker until SIGINT or SIGTERM.
+    """Run a broker until SIGINT or SIGTERM.
 
     Args:
-        arguments: The command's arguments; those of the process by default.
+        arguments: the command's arguments; those of the process by default.
 
     Returns:
         The exit status: 0 after a clean end, 1 when the broker could not start or failed, 130 when
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_serve(EmbeddedBroker(options.host, options.port, settings)))
     except OSError as error:
-        logger.error("cannot listen on %s port %d: %s", options.host, options.port, error)  # noqa: TRY400 - the address is at fault, the traceback tells nothing
+        logger.error("%s", error.strerror or error)  # noqa: TRY400 - the address is at fault, the traceback tells nothing
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

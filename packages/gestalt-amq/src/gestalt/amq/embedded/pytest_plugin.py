@@ -3,8 +3,6 @@
 The broker is imported when a test asks for it, not before.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def amqp_broker() -> Iterator[ThreadedBroker]:
+def amqp_broker() -> "Iterator[ThreadedBroker]":
     """A fresh AMQP broker for this test, in a thread of its own, with test controls."""
     from .server import ThreadedBroker
 
@@ -25,6 +23,6 @@ def amqp_broker() -> Iterator[ThreadedBroker]:
 
 
 @pytest.fixture
-def amqp_url(amqp_broker: ThreadedBroker) -> str:
+def amqp_url(amqp_broker: "ThreadedBroker") -> str:
     """The URL of the test's own AMQP broker."""
     return amqp_broker.url

@@ -4,17 +4,15 @@ It does no input or output and knows no asyncio; the time is given to it.
 """
 
 from .broker import BrokerModel
-from .channel import Channel
+from .channel import Channel, Output
 from .exchange import Binding, Exchange
 from .message import Entry, Message
-from .operations import OPERATIONS
 from .queue import Queue
 from .schedule import Schedule
-from .session import Output, Session
+from .session import Session
 from .virtualhost import VirtualHost
 
 __all__ = [
-    "OPERATIONS",
     "Binding",
     "BrokerModel",
     "Channel",

@@ -74,7 +74,7 @@ class QueueOptions:
 
 
 def type_name(arguments: Mapping[str, FieldValue], key: str) -> str:
-    """Returns the name that RabbitMQ gives to the type of an argument."""
+    """Return the name that RabbitMQ gives to the type of an argument."""
     if isinstance(arguments, Table) and key in arguments.letters:
         return TYPE_NAMES.get(arguments.letters[key], "void")
     match arguments[key]:
@@ -89,14 +89,14 @@ def type_name(arguments: Mapping[str, FieldValue], key: str) -> str:
 
 
 def read_options(arguments: Mapping[str, FieldValue], resource: str) -> QueueOptions:
-    """Checks the arguments of a queue that is declared, and returns what they say.
+    """Check the arguments of a queue that is declared, and return what they say.
 
     Args:
-        arguments: The arguments; unknown ones are ignored, as RabbitMQ does.
-        resource: How an error names the queue.
+        arguments: the arguments; unknown ones are ignored, as RabbitMQ does.
+        resource: how an error names the queue.
 
     Raises:
-        AmqpError: An argument has the wrong type or value, or is not for this type of queue.
+        AmqpError: an argument has the wrong type or value, or is not for this type of queue.
     """
     checks = _Checks(arguments, resource)
     kind = checks.string("x-queue-type", _check_queue_type) or "classic"

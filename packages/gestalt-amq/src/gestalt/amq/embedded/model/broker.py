@@ -13,10 +13,10 @@ class BrokerModel:
     """The state of a broker, without any connection.
 
     Args:
-        users: Passwords by user name.
-        virtual_hosts: The names of the virtual hosts.
-        clock: Returns the time in seconds; monotonic, of any origin.
-        time: Returns the time of day in seconds since 1970.
+        users: passwords by user name.
+        virtual_hosts: the names of the virtual hosts.
+        clock: returns the time in seconds; monotonic, of any origin.
+        time: returns the time of day in seconds since 1970.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class BrokerModel:
         }
 
     def virtual_host(self, name: str) -> VirtualHost:
-        """Returns the virtual host. Raises AmqpError when there is none."""
+        """Return the virtual host. Raises AmqpError when there is none."""
         host = self.virtual_hosts.get(name)
         if host is None:
             raise AmqpError("NOT_ALLOWED", f"vhost {name} not found")

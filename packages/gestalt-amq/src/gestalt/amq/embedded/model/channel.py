@@ -1,8 +1,8 @@
 """A channel: publishing with confirms, deliveries and their acknowledgement."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from secrets import token_urlsafe
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from gestalt.amq.wire import (
     AmqpError,
@@ -17,13 +17,39 @@ from gestalt.amq.wire.methods import (
     BasicNack,
     BasicPublish,
     BasicReturn,
+    Method,
 )
 
-from .consumers import Consumer
+from .consumer import Consumer, Limiter
 from .message import Entry, Message, receive, with_header, with_reply_to
-from .queue import Queue
-from .session import Output, Session
-from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
+from .queue import Owner, Queue
+from .virtualhost import REPLY_PREFIX, REPLY_QUEUE, VirtualHost
+
+
+class Opener(Owner, Protocol):
+    """What a channel asks of the session that has opened it."""
+
+    host: VirtualHost
+    user: str
+    cancel_notify: bool
+
+
+class Output(Protocol):
+    """Where a channel's methods go. Calls only collect; they never call back into the model."""
+
+    def send(self, method: Method) -> None: ...
+
+    def send_content(self, method: Method, header: bytes, body: bytes) -> None: ...
+
+    def deliver(
+        self,
+        prefix: bytes,
+        delivery_tag: int,
+        redelivered: bool,
+        address: bytes,
+        header: bytes,
+        body: bytes,
+    ) -> None: ...
 
 
 class Delivery(NamedTuple):
@@ -53,26 +79,21 @@ class Channel:
     """One channel of a session.
 
     Args:
-        session: The session; it knows the channel by its number.
-        number: The number.
-        output: Where the channel's methods go.
-        max_message_size: The size in bytes of the largest body that may be published.
+        session: the session that opens it.
+        output: where the channel's methods go.
+        max_message_size: the size in bytes of the largest body that may be published.
+        paused: the client cannot take more deliveries at the moment.
     """
 
     def __init__(
-        self, session: Session, number: int, output: Output, *, max_message_size: int
+        self, session: Opener, output: Output, *, max_message_size: int, paused: bool = False
     ) -> None:
         self.session = session
         self.host = session.host
-        self.number = number
         self.output = output
         self.max_message_size = max_message_size
-        session.channels[number] = self
         self.consumers: dict[str, Consumer] = {}
-        # Those that could take no more when it was their turn, in that order.
-        self.blocked: dict[Consumer, None] = {}
-        # The queue of the last delivery that counted against the limit for all.
-        self._served: Queue | None = None
+        self.limiter = Limiter(paused=paused)
         self.reply_consumer: ReplyConsumer | None = None
         # The queue that an empty name stands for.
         self.last_queue = ""
@@ -80,14 +101,9 @@ class Channel:
         self.unacked: dict[int, Delivery] = {}
         self.next_tag = 1
         self._lowest_tag = 1
-        # The prefetch of new consumers, and the limit for all together with what it counts.
+        # The prefetch of new consumers.
         self.prefetch = 0
-        self.limit = 0
-        self.limit_used = 0
-        # The client cannot take more at the moment.
-        self.paused = False
         self.confirming = False
-        self.refuse_publishes = False
         self._published = 0
         self._outcomes: list[bool] = []
         self.transaction: Transaction | None = None
@@ -95,7 +111,7 @@ class Channel:
     # Publishing
 
     def publish(self, method: BasicPublish, content: Content) -> None:
-        """Takes a message from the client. Raises AmqpError when it may not be published."""
+        """Take a message from the client. Raises AmqpError when it may not be published."""
         if method.immediate:
             raise AmqpError("NOT_IMPLEMENTED", "immediate=true")
         if content.body is None or content.size > self.max_message_size:
@@ -130,7 +146,7 @@ class Channel:
             host.account(message.size)
 
     def end_transaction(self, *, commit: bool) -> bool:
-        """Publishes what the transaction has held, or drops it; tells whether all was taken."""
+        """Publish what the transaction has held, or drop it; tell whether all was taken."""
         publishes, self.transaction = self._held(), Transaction()
         accepted = True
         for message, mandatory in publishes:
@@ -143,10 +159,10 @@ class Channel:
         return self.transaction.publishes if self.transaction is not None else []
 
     def _send_on(self, message: Message, *, mandatory: bool) -> bool:
-        """Routes a message to its queues; tells whether all of them took it."""
-        accepted = not self.refuse_publishes
+        """Route a message to its queues; tell whether all of them took it."""
+        host = self.host
+        accepted = not host.refuse_publishes
         if accepted:
-            host = self.host
             if not message.exchange:
                 self._reply_directly(message)
             # The exchange may have gone between a publish and its commit.
@@ -168,12 +184,12 @@ class Channel:
     def _reply_directly(self, message: Message) -> None:
         for key in message.routing_keys:
             if key.startswith(REPLY_PREFIX):
-                channel = self.host.reply_channels.get(key.removeprefix(REPLY_PREFIX))
-                if channel is not None:
-                    channel.deliver_reply(message, key)
+                deliver = self.host.reply_consumers.get(key.removeprefix(REPLY_PREFIX))
+                if deliver is not None:
+                    deliver(message, key)
 
     def send_confirms(self) -> None:
-        """Tells the client the outcome of what it published, runs of equal outcomes at once."""
+        """Tell the client the outcome of what it published, runs of equal outcomes at once."""
         outcomes = self._outcomes
         if not outcomes:
             return
@@ -191,14 +207,10 @@ class Channel:
     # Deliveries
 
     def deliver(self, consumer: Consumer, entry: Entry) -> None:
-        """Sends an entry to the client, as the queue decided."""
+        """Send an entry to the client, for a consumer."""
         tag = self.next_tag
         self.next_tag = tag + 1
         if not consumer.no_ack:
-            consumer.unacked += 1
-            self.limit_used += 1
-            if self.limit:
-                self._served = consumer.queue
             self.unacked[tag] = Delivery(consumer.queue, entry, consumer)
         message = entry.message
         self.output.deliver(
@@ -211,7 +223,7 @@ class Channel:
         )
 
     def deliver_reply(self, message: Message, key: str) -> None:
-        """Sends a direct reply to the client."""
+        """Send a direct reply to the client."""
         if self.reply_consumer is None:
             return
         tag = self.next_tag
@@ -221,26 +233,26 @@ class Channel:
         self.output.deliver(prefix, tag, False, address, message.header, message.body)
 
     def hold(self, queue: Queue, entry: Entry) -> int:
-        """Notes an entry that the client got by basic.get, and returns its delivery tag."""
+        """Note an entry that the client got by basic.get, and return its delivery tag."""
         tag = self.next_tag
         self.next_tag = tag + 1
         self.unacked[tag] = Delivery(queue, entry, None)
         return tag
 
     def next_delivery_tag(self) -> int:
-        """Returns the tag of a delivery that needs no acknowledgement."""
+        """Return the tag of a delivery that needs no acknowledgement."""
         tag = self.next_tag
         self.next_tag = tag + 1
         return tag
 
     def collect(self, tag: int, *, multiple: bool) -> dict[int, Delivery]:
-        """Removes the deliveries that a client settles, and returns them, the oldest first.
+        """Remove the deliveries that a client settles, and return them, the oldest first.
 
         With `multiple` these are all up to the tag, or all with the tag 0. Each tag is looked at
         once, so settling costs as much as there are deliveries, however they are settled.
 
         Raises:
-            AmqpError: There is no such delivery.
+            AmqpError: there is no such delivery.
         """
         unacked = self.unacked
         if multiple and tag == 0:
@@ -260,7 +272,7 @@ class Channel:
         return collected
 
     def restore(self, deliveries: dict[int, Delivery]) -> None:
-        """Puts back deliveries that were collected, when a transaction is rolled back."""
+        """Put back deliveries that were collected, when a transaction is rolled back."""
         self.unacked = dict(sorted({**self.unacked, **deliveries}.items()))
         self._lowest_tag = min(self.unacked, default=self.next_tag)
 
@@ -288,60 +300,33 @@ class Channel:
         self._unblock(deliveries)
 
     def _count_down(self, deliveries: list[Delivery]) -> None:
+        limiter = self.limiter
         for delivery in deliveries:
             if delivery.consumer is not None:
                 delivery.consumer.unacked -= 1
-                self.limit_used -= 1
+                limiter.used -= 1
 
     def _unblock(self, deliveries: list[Delivery]) -> None:
-        if not self.blocked:
-            return
-        if self.limit:
-            self.unblock_consumers()
-            return
-        self._unblock_these(
-            {
-                delivery.consumer: None
-                for delivery in deliveries
-                if delivery.consumer is not None and delivery.consumer.blocked
-            }
+        self.limiter.unblock(
+            delivery.consumer for delivery in deliveries if delivery.consumer is not None
         )
-
-    def unblock_consumers(self) -> None:
-        """Delivers on to those consumers that could take no more, and can now."""
-        self._unblock_these(list(self.blocked))
-
-    def _unblock_these(self, consumers: Iterable[Consumer]) -> None:
-        """Gives consumers their turn again, in the order in which they lost it.
-
-        A limit for all of a channel's consumers lets one delivery pass at a time: the queue that
-        was served last comes last, so that each gets its share.
-        """
-        queues: dict[Queue, None] = {}
-        for consumer in consumers:
-            if consumer.can_take() and self.consumers.get(consumer.tag) is consumer:
-                consumer.queue.consumers.unblock(consumer)
-                queues[consumer.queue] = None
-        served = self._served
-        for queue in sorted(queues, key=lambda queue: queue is served):
-            queue.run()
 
     # Consumers
 
     def new_tag(self, prefix: str) -> str:
-        """Returns a name that no other consumer or queue has."""
+        """Return a name that no other consumer or queue has."""
         return f"{prefix}-{token_urlsafe(16)}"
 
     def set_reply_consumer(self, tag: str) -> None:
-        """Makes this the channel of direct replies to its client."""
+        """Make this the channel of direct replies to its client."""
         suffix = token_urlsafe(24)
         self.reply_consumer = ReplyConsumer(tag, suffix)
-        self.host.reply_channels[suffix] = self
+        self.host.reply_consumers[suffix] = self.deliver_reply
 
     def drop_reply_consumer(self) -> None:
         """Direct replies are not wanted any more."""
         if self.reply_consumer is not None:
-            del self.host.reply_channels[self.reply_consumer.suffix]
+            del self.host.reply_consumers[self.reply_consumer.suffix]
             self.reply_consumer = None
 
     def consumer_cancelled(self, consumer: Consumer) -> None:
@@ -350,8 +335,7 @@ class Channel:
             self.output.send(BasicCancel(consumer.tag, True))
 
     def close(self) -> None:
-        """Cancels the consumers; what was not acknowledged goes back to its queues."""
-        self.session.channels.pop(self.number, None)
+        """Cancel the consumers; what was not acknowledged goes back to its queues."""
         self.drop_reply_consumer()
         self._outcomes = []
         deliveries = self.unacked
@@ -360,7 +344,7 @@ class Channel:
                 deliveries = {**deliveries, **collected}
             self.end_transaction(commit=False)
         self.unacked = {}
-        self.paused = True
+        self.limiter.paused = True
         for consumer in list(self.consumers.values()):
             if not consumer.queue.deleted:
                 consumer.queue.remove_consumer(consumer)
@@ -370,7 +354,7 @@ class Channel:
 
 
 def by_queue(deliveries: list[Delivery]) -> dict[Queue, list[Entry]]:
-    """Returns the entries of each queue, in their order."""
+    """Return the entries of each queue, in their order."""
     entries: dict[Queue, list[Entry]] = {}
     for delivery in deliveries:
         entries.setdefault(delivery.queue, []).append(delivery.entry)
@@ -378,7 +362,7 @@ def by_queue(deliveries: list[Delivery]) -> dict[Queue, list[Entry]]:
 
 
 def header_for(queue: Queue, entry: Entry) -> bytes:
-    """Returns the header of a delivery; quorum queues tell how often the message came back."""
+    """Return the header of a delivery; quorum queues tell how often the message came back."""
     if queue.options.quorum and entry.returns:
         return with_header(entry.message, "x-delivery-count", Long(entry.returns))
     return entry.message.header

@@ -16,17 +16,17 @@ from .queue import Queue
 def dead_letter(
     message: Message, queue: Queue, reason: str, exchange: str, seconds: float
 ) -> Message:
-    """Returns the message as a queue's dead letter exchange gets it.
+    """Return the message as a queue's dead letter exchange gets it.
 
     The header x-death tells its history, with a count for each queue and reason. Its own time to
     live is taken away, so that it does not expire again where it arrives.
 
     Args:
-        message: The message that dies.
-        queue: The queue that it dies in.
+        message: the message that dies.
+        queue: the queue that it dies in.
         reason: `rejected`, `expired`, `maxlen` or `delivery_limit`.
-        exchange: The name of the dead letter exchange.
-        seconds: The time of day, since 1970.
+        exchange: the name of the dead letter exchange.
+        seconds: the time of day, since 1970.
     """
     entries = header_entries(message.header)
     headers: Mapping[str, FieldValue] = message.properties.headers or {}
@@ -57,7 +57,7 @@ def dead_letter(
 
 
 def without_cycles(message: Message, reason: str, queues: Iterable[Queue]) -> list[Queue]:
-    """Leaves out the queues that a dead message would come back to for ever.
+    """Leave out the queues that a dead message would come back to for ever.
 
     That is so when the message has been in the queue, and no client rejected it since.
     """
@@ -83,7 +83,7 @@ def _deaths(message: Message) -> list[dict[str, FieldValue]]:
 def _with_death(
     deaths: list[dict[str, FieldValue]], death: dict[str, FieldValue]
 ) -> list[FieldValue]:
-    """Puts a death first, or counts it where the same queue and reason came before."""
+    """Put a death first, or count it where the same queue and reason came before."""
     others: list[FieldValue] = []
     for known in deaths:
         if known.get("queue") == death["queue"] and known.get("reason") == death["reason"]:

@@ -29,13 +29,12 @@ from gestalt.amq.wire.methods import (
 from .arguments import KNOWN_ARGUMENTS, read_options, type_name
 from .channel import Channel
 from .exchange import Exchange, check_exchange_type
-from .queue import Queue
-from .session import Session
+from .queue import Owner, Queue
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
 
 
 def named_queue(channel: Channel, name: str) -> str:
-    """Returns the name, or for an empty one that of the queue declared last on the channel."""
+    """Return the name, or for an empty one that of the queue declared last on the channel."""
     if name:
         return name
     if not channel.last_queue:
@@ -44,13 +43,13 @@ def named_queue(channel: Channel, name: str) -> str:
 
 
 def accessible_queue(channel: Channel, name: str) -> Queue:
-    """Returns the queue. Raises AmqpError when there is none, or it is another connection's own."""
+    """Return the queue. Raises AmqpError when there is none, or it is another connection's own."""
     queue = channel.host.queue(name)
     _check_owner(channel, queue, queue.owner)
     return queue
 
 
-def _check_owner(channel: Channel, queue: Queue, declared_owner: Session | None) -> None:
+def _check_owner(channel: Channel, queue: Queue, declared_owner: Owner | None) -> None:
     """An exclusive queue is its owner's; and a declaration has to agree about that."""
     session = channel.session
     if queue.owner is declared_owner and queue.owner in (None, session):
@@ -183,8 +182,8 @@ def _queue_declare(channel: Channel, method: QueueDeclare) -> Method | None:
 
 def _declare_reply_queue(channel: Channel, name: str, method: QueueDeclare) -> Method | None:
     """Declares to an address of direct replies only ask whether somebody listens there."""
-    waiting = channel.host.reply_channels.get(name.removeprefix(REPLY_PREFIX))
-    if name != REPLY_QUEUE and waiting is None:
+    suffix = name.removeprefix(REPLY_PREFIX)
+    if name != REPLY_QUEUE and suffix not in channel.host.reply_consumers:
         raise AmqpError("NOT_FOUND", f"no {channel.host.resource('queue', name)}")
     channel.last_queue = name
     return None if method.nowait else QueueDeclareOk(name, 0, 1)
@@ -267,7 +266,7 @@ def _queue_unbind(channel: Channel, method: QueueUnbind) -> Method:
 
 
 def _ends(channel: Channel, method: QueueBind | QueueUnbind) -> tuple[str, str, str]:
-    """Returns the names of exchange and queue, and the routing key: the queue's name for none."""
+    """Return the names of exchange and queue, and the routing key: the queue's name for none."""
     name = _stripped(named_queue(channel, method.queue))
     key = method.routing_key if method.queue or method.routing_key else name
     exchange = _stripped(method.exchange)

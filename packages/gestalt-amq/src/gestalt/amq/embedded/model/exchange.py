@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol
 
 from gestalt.amq.wire import AmqpError, FieldValue
 
@@ -10,10 +10,11 @@ from .headers import check_match_mode, headers_match
 from .message import Message
 from .topics import TopicPatterns
 
-if TYPE_CHECKING:
-    from .queue import Queue
 
-Destination: TypeAlias = "Queue | Exchange"
+class Destination(Protocol):
+    """What an exchange asks of what it leads to: a queue, or another exchange."""
+
+    incoming: "dict[Binding, None]"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -111,10 +112,10 @@ _ROUTERS: dict[str, type[Router]] = {
 
 
 def check_exchange_type(name: str) -> None:
-    """Checks the type of an exchange that is declared.
+    """Check the type of an exchange that is declared.
 
     Raises:
-        AmqpError: There is no such type; this closes the connection, as RabbitMQ does.
+        AmqpError: there is no such type; this closes the connection, as RabbitMQ does.
     """
     if name not in _ROUTERS:
         raise AmqpError("COMMAND_INVALID", f"unknown exchange type '{name}'")

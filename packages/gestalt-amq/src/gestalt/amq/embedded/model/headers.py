@@ -11,10 +11,10 @@ _MODES = ("all", "any", "all-with-x", "any-with-x")
 
 
 def check_match_mode(arguments: Mapping[str, FieldValue]) -> None:
-    """Checks the argument x-match of a binding.
+    """Check the argument x-match of a binding.
 
     Raises:
-        AmqpError: It is none of the four modes.
+        AmqpError: it is none of the four modes.
     """
     mode = arguments.get("x-match", "all")
     if not isinstance(mode, str):
@@ -31,7 +31,7 @@ def check_match_mode(arguments: Mapping[str, FieldValue]) -> None:
 
 
 def headers_match(arguments: Mapping[str, FieldValue], headers: Mapping[str, FieldValue]) -> bool:
-    """Tells whether a message with these headers matches a binding with these arguments.
+    """Tell whether a message with these headers matches a binding with these arguments.
 
     An argument without a value (void) asks only that the header is there. Without anything to
     compare, `all` matches and `any` does not.

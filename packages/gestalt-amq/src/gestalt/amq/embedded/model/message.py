@@ -31,14 +31,14 @@ class Message:
     """A published message; immutable, shared by all queues that it is routed to.
 
     Attributes:
-        exchange: The name of the exchange that it was published to.
-        routing_keys: The routing key, then those of the headers CC and BCC.
-        header: The payload of its header frame.
-        body: Its body.
-        properties: What the header says.
-        expiration: Its own time to live in seconds, or None.
-        address: The exchange and the routing key as short strings, as a delivery carries them.
-        size: What it costs, in bytes.
+        exchange: the name of the exchange that it was published to.
+        routing_keys: the routing key, then those of the headers CC and BCC.
+        header: the payload of its header frame.
+        body: its body.
+        properties: what the header says.
+        expiration: its own time to live in seconds, or None.
+        address: the exchange and the routing key as short strings, as a delivery carries them.
+        size: what it costs, in bytes.
     """
 
     __slots__ = (
@@ -86,11 +86,11 @@ class Entry:
     """A message's place in one queue.
 
     Attributes:
-        message: The message.
-        position: Its number in the queue, which is ascending.
-        deadline: When it expires, on the broker's clock, or None.
-        redelivered: It was delivered before, and came back.
-        returns: How often it came back.
+        message: the message.
+        position: its number in the queue, which is ascending.
+        deadline: when it expires, on the broker's clock, or None.
+        redelivered: it was delivered before, and came back.
+        returns: how often it came back.
     """
 
     __slots__ = ("deadline", "message", "position", "redelivered", "returns")
@@ -113,12 +113,12 @@ def _values(container: Mapping[str, FieldValue] | list[FieldValue]) -> int:
 
 
 def receive(exchange: str, routing_key: str, content: Content, body: bytes) -> Message:
-    """Returns the message that a client publishes.
+    """Return the message that a client publishes.
 
     The header BCC is taken out, since no receiver may see it.
 
     Raises:
-        AmqpError: Its properties are malformed, or not what the broker can work with.
+        AmqpError: its properties are malformed, or not what the broker can work with.
     """
     try:
         properties = read_properties(content.header)
@@ -137,7 +137,7 @@ def receive(exchange: str, routing_key: str, content: Content, body: bytes) -> M
 
 
 def header_entries(header: bytes) -> dict[str, bytes]:
-    """Returns the headers of a message, each still encoded."""
+    """Return the headers of a message, each still encoded."""
     offset = headers_offset(header)
     return {} if offset is None else split_table(header, offset)
 
@@ -145,21 +145,21 @@ def header_entries(header: bytes) -> dict[str, bytes]:
 def with_headers(
     header: bytes, properties: Properties, entries: dict[str, bytes]
 ) -> tuple[bytes, Properties]:
-    """Returns a header frame's payload and the properties with these headers in place of others."""
+    """Return a header frame's payload and the properties with these headers in place of others."""
     body_size = int.from_bytes(header[4:12], "big")
     payload = content_header(properties, body_size, headers=join_table(entries))
     return payload, read_properties(payload)
 
 
 def with_header(message: Message, name: str, value: FieldValue) -> bytes:
-    """Returns the header frame's payload of the message with one more header."""
+    """Return the header frame's payload of the message with one more header."""
     entries = header_entries(message.header)
     entries[name] = encode_value(value)
     return with_headers(message.header, message.properties, entries)[0]
 
 
 def with_reply_to(message: Message, address: str) -> Message:
-    """Returns the message with another reply address."""
+    """Return the message with another reply address."""
     properties = replace(message.properties, reply_to=address)
     header, properties = with_headers(message.header, properties, header_entries(message.header))
     return Message(message.exchange, message.routing_keys, header, message.body, properties)

@@ -40,7 +40,7 @@ from gestalt.amq.wire.methods import (
 )
 
 from .channel import Channel, Delivery, Transaction, header_for
-from .consumers import Consumer
+from .consumer import Consumer
 from .declarations import DECLARATIONS, accessible_queue, named_queue
 from .queue import Queue
 from .virtualhost import REPLY_QUEUE
@@ -66,7 +66,9 @@ def _reject(channel: Channel, method: BasicReject) -> None:
 def _settle(channel: Channel, tag: int, multiple: bool, action: Settle) -> None:
     collected = channel.collect(tag, multiple=multiple)
     if channel.transaction is not None:
-        channel.transaction.settlements.append((collected, action))
+        # All of no deliveries may be settled without end.
+        if collected:
+            channel.transaction.settlements.append((collected, action))
     else:
         action(list(collected.values()))
 
@@ -119,9 +121,11 @@ def _consume(channel: Channel, method: BasicConsume) -> Method | None:
     queue = accessible_queue(channel, named_queue(channel, method.queue))
     _check_consume(channel, method, queue)
     consumer = Consumer(
-        channel,
+        channel.limiter,
         queue,
         tag,
+        deliver=channel.deliver,
+        cancelled=channel.consumer_cancelled,
         no_ack=method.no_ack,
         exclusive=method.exclusive,
         prefetch=channel.prefetch,
@@ -143,7 +147,7 @@ def _check_consume(channel: Channel, method: BasicConsume, queue: Queue) -> None
         raise AmqpError(
             "PRECONDITION_FAILED", f"invalid arg 'x-priority' for {resource}: expected integer"
         )
-    if queue.options.quorum and channel.limit:
+    if queue.options.quorum and channel.limiter.limit:
         raise AmqpError("NOT_IMPLEMENTED", f"{resource} does not support global qos")
     in_use = queue.consumers.exclusive or (method.exclusive and len(queue.consumers) > 0)
     if in_use or (method.exclusive and queue.options.single_active_consumer):
@@ -165,14 +169,15 @@ def _cancel(channel: Channel, method: BasicCancel) -> Method | None:
 def _qos(channel: Channel, method: BasicQos) -> Method:
     if method.prefetch_size:
         raise AmqpError("NOT_IMPLEMENTED", f"prefetch_size!=0 ({method.prefetch_size})")
+    limiter = channel.limiter
     if method.global_:
-        if not channel.limit:
-            channel.limit_used = len(channel.unacked)
-        channel.limit = method.prefetch_count
+        if not limiter.limit:
+            limiter.used = len(channel.unacked)
+        limiter.limit = method.prefetch_count
     else:
         channel.prefetch = method.prefetch_count
-        channel.limit = 0
-    channel.unblock_consumers()
+        limiter.limit = 0
+    limiter.unblock()
     return BasicQosOk()
 
 

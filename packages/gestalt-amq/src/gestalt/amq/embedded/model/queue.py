@@ -1,19 +1,22 @@
 """Queues: they keep messages in order, and hand them to consumers."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 from gestalt.amq.wire import FieldValue
 
 from .arguments import QueueOptions
-from .consumers import Consumer, Consumers
+from .consumers import Consumers, Recipient
 from .exchange import Binding
 from .message import Entry, Message
 from .ready import ReadyMessages
-from .schedule import Schedule
+from .schedule import Call, Schedule
 
-if TYPE_CHECKING:
-    from .session import Session
+
+class Owner(Protocol):
+    """What a queue asks of the connection that it is exclusive to."""
+
+    exclusive_queues: "dict[str, Queue]"
 
 
 class Surroundings(Protocol):
@@ -30,13 +33,13 @@ class Queue:
     """A queue.
 
     Args:
-        host: The virtual host.
-        name: The name.
-        durable: It is to survive a restart of the broker.
-        auto_delete: It goes with its last consumer.
-        owner: The only connection that may use it, if it is exclusive.
-        arguments: The arguments that it was declared with.
-        options: What they say.
+        host: the virtual host.
+        name: the name.
+        durable: it is to survive a restart of the broker.
+        auto_delete: it goes with its last consumer.
+        owner: the only connection that may use it, if it is exclusive.
+        arguments: the arguments that it was declared with.
+        options: what they say.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Queue:
         *,
         durable: bool,
         auto_delete: bool,
-        owner: "Session | None",
+        owner: Owner | None,
         arguments: Mapping[str, FieldValue],
         options: QueueOptions,
     ) -> None:
@@ -70,15 +73,16 @@ class Queue:
         # Whether any message has had a deadline, and when expired ones will be looked for next.
         self._has_deadlines = False
         self._next_check: float | None = None
+        self._deadline_check: Call | None = None
+        self._use_check: Call | None = None
         self._last_used = 0.0
         self.touch()
-        if options.expires is not None:
-            self._schedule.call_at(self._last_used + options.expires, self._check_unused)
+        self._watch_use()
 
     # Messages in
 
     def accept(self, message: Message) -> bool:
-        """Takes a message. Returns False when the queue is full and refuses it."""
+        """Take a message; return False when the queue is full and refuses it."""
         options = self.options
         if options.reject_overflow and self._would_overflow(message):
             if options.dead_letter_overflow:
@@ -102,7 +106,7 @@ class Queue:
         return True
 
     def put_back(self, entries: list[Entry]) -> None:
-        """Takes entries back that were delivered, in the order in which they were."""
+        """Take entries back that were delivered, in the order in which they were."""
         self.unacked -= len(entries)
         for entry in entries:
             entry.redelivered = True
@@ -127,7 +131,7 @@ class Queue:
     # Messages out
 
     def run(self) -> None:
-        """Delivers as much as the consumers can take."""
+        """Deliver as much as the consumers can take."""
         while self.ready:
             if self._has_deadlines and self._drop_expired():
                 continue
@@ -137,7 +141,7 @@ class Queue:
             self._deliver(consumer, self._take())
 
     def get(self, *, no_ack: bool) -> Entry | None:
-        """Takes the next message for a client that asks, or returns None when there is none."""
+        """Take the next message for a client that asks, or return None when there is none."""
         self.touch()
         while self._has_deadlines and self._drop_expired():
             pass
@@ -162,7 +166,7 @@ class Queue:
                 self._bury(entry, "rejected")
 
     def purge(self) -> int:
-        """Drops every message that is ready, and returns their number."""
+        """Drop every message that is ready, and return their number."""
         count = len(self.ready)
         while self.ready:
             self._host.account(-self._take().message.size)
@@ -170,13 +174,13 @@ class Queue:
 
     # Consumers
 
-    def add_consumer(self, consumer: Consumer) -> None:
-        """Adds a consumer, and does not deliver to it yet: `run` does."""
+    def add_consumer(self, consumer: Recipient) -> None:
+        """Add a consumer, and do not deliver to it yet: `run` does."""
         self.consumers.add(consumer)
         self.touch()
 
-    def remove_consumer(self, consumer: Consumer) -> None:
-        """Removes a consumer, and the queue itself with its last one if it is declared so."""
+    def remove_consumer(self, consumer: Recipient) -> None:
+        """Remove a consumer, and the queue itself with its last one if it is declared so."""
         self.consumers.remove(consumer)
         self.touch()
         if self.auto_delete and not self.consumers:
@@ -184,8 +188,14 @@ class Queue:
         elif self.options.single_active_consumer:
             self.run()
 
+    def close(self) -> None:
+        """It is deleted: nothing is to be done later."""
+        self.deleted = True
+        self._schedule.cancel(self._deadline_check)
+        self._schedule.cancel(self._use_check)
+
     def touch(self) -> None:
-        """Notes a use, which an unused queue's expiry is counted from."""
+        """Note a use, which an unused queue's expiry is counted from."""
         self._last_used = self._schedule.now()
 
     # Within
@@ -197,9 +207,9 @@ class Queue:
             self._watch_deadlines()
         return entry
 
-    def _deliver(self, consumer: Consumer, entry: Entry) -> None:
+    def _deliver(self, consumer: Recipient, entry: Entry) -> None:
         self._out(entry, no_ack=consumer.no_ack)
-        consumer.channel.deliver(consumer, entry)
+        consumer.deliver(entry)
 
     def _out(self, entry: Entry, *, no_ack: bool) -> None:
         if no_ack:
@@ -240,7 +250,7 @@ class Queue:
         self._has_deadlines = True
 
     def _drop_expired(self) -> bool:
-        """Drops a message that is first of its priority and has expired; tells whether one was."""
+        """Drop a message that is first of its priority and has expired; tell whether one was."""
         now = self._schedule.now()
         for entry in self.ready.firsts():
             if entry.deadline is not None and entry.deadline <= now:
@@ -252,7 +262,7 @@ class Queue:
         return False
 
     def _watch_deadlines(self) -> None:
-        """Sees to it that expired messages are looked for in time.
+        """See to it that expired messages are looked for in time.
 
         As in RabbitMQ, a message goes when it is first: one that expires behind another one waits.
         """
@@ -262,22 +272,19 @@ class Queue:
         due = min(deadlines)
         if self._next_check is None or due < self._next_check:
             self._next_check = due
-            self._schedule.call_at(due, self._check_deadlines(due))
+            self._schedule.cancel(self._deadline_check)
+            self._deadline_check = self._schedule.call_at(due, self._check_deadlines)
 
-    def _check_deadlines(self, due: float) -> Callable[[], None]:
-        def check() -> None:
-            if self.deleted or self._next_check != due:
-                return
-            self._next_check = None
-            while self._drop_expired():
-                pass
-            self._watch_deadlines()
+    def _check_deadlines(self) -> None:
+        self._next_check = None
+        while self._drop_expired():
+            pass
+        self._watch_deadlines()
 
-        return check
-
-    def _check_unused(self) -> None:
+    def _watch_use(self) -> None:
+        """Delete the queue when it was unused for as long as it is declared to live then."""
         expires = self.options.expires
-        if self.deleted or expires is None:
+        if expires is None:
             return
         now = self._schedule.now()
         if self.consumers:
@@ -286,4 +293,4 @@ class Queue:
         if due <= now:
             self._host.delete_queue(self)
         else:
-            self._schedule.call_at(due, self._check_unused)
+            self._use_check = self._schedule.call_at(due, self._watch_use)

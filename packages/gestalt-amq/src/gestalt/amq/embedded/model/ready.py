@@ -13,7 +13,7 @@ class ReadyMessages:
     Appending and taking are O(1). An entry that comes back takes its old place, which is O(log n).
 
     Args:
-        max_priority: The highest priority that is told apart; higher ones count as this.
+        max_priority: the highest priority that is told apart; higher ones count as this.
     """
 
     def __init__(self, max_priority: int = 0) -> None:
@@ -28,28 +28,28 @@ class ReadyMessages:
             yield from level
 
     def append(self, entry: Entry) -> None:
-        """Adds a new entry behind all others of its priority."""
+        """Add a new entry behind all others of its priority."""
         self._level(entry).fresh.append(entry)
         self._count += 1
 
     def put_back(self, entry: Entry) -> None:
-        """Adds an entry that was taken before, at its old place."""
+        """Add an entry that was taken before, at its old place."""
         heapq.heappush(self._level(entry).returned, (entry.position, entry))
         self._count += 1
 
     def first(self) -> Entry | None:
-        """Returns the entry that is next to be taken, or None when there is none."""
+        """Return the entry that is next to be taken, or None when there is none."""
         for level in reversed(self._levels):
             if level.returned or level.fresh:
                 return level.first()
         return None
 
     def firsts(self) -> list[Entry]:
-        """Returns the first entry of each priority."""
+        """Return the first entry of each priority."""
         return [level.first() for level in self._levels if level.returned or level.fresh]
 
     def take(self) -> Entry:
-        """Removes and returns the first entry. There has to be one."""
+        """Remove and return the first entry. There has to be one."""
         for level in reversed(self._levels):
             if level.returned or level.fresh:
                 self._count -= 1
@@ -57,7 +57,7 @@ class ReadyMessages:
         raise IndexError("no message is ready")
 
     def take_from(self, priority: int) -> Entry:
-        """Removes and returns the first entry of one priority. There has to be one."""
+        """Remove and return the first entry of one priority. There has to be one."""
         self._count -= 1
         return self._levels[min(priority, len(self._levels) - 1)].take()
 

@@ -1,52 +1,147 @@
-"""A client's connection as the model knows it: who it is, and what is its own."""
+"""A client's connection as the model knows it: its channels, and what is its own."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
 
-from gestalt.amq.wire.methods import Method
+from gestalt.amq.wire import AmqpError, Content
+from gestalt.amq.wire.methods import (
+    BasicPublish,
+    ChannelClose,
+    ChannelCloseOk,
+    ChannelOpen,
+    ChannelOpenOk,
+    Method,
+)
 
-if TYPE_CHECKING:
-    from .channel import Channel
-    from .queue import Queue
-    from .virtualhost import VirtualHost
-
-
-class Output(Protocol):
-    """Where a channel's methods go. Calls only collect; they never call back into the model."""
-
-    def send(self, method: Method) -> None: ...
-
-    def send_content(self, method: Method, header: bytes, body: bytes) -> None: ...
-
-    def deliver(
-        self,
-        prefix: bytes,
-        delivery_tag: int,
-        redelivered: bool,
-        address: bytes,
-        header: bytes,
-        body: bytes,
-    ) -> None: ...
+from .channel import Channel, Output
+from .operations import OPERATIONS
+from .queue import Queue
+from .virtualhost import VirtualHost
 
 
 class Session:
     """A connection that is open to a virtual host.
 
     Args:
-        host: The virtual host.
-        user: The name that the client authenticated with.
-        cancel_notify: Whether the client wants to know of consumers that the broker cancels.
+        host: the virtual host.
+        user: the name that the client authenticated with.
+        make_output: makes what takes the methods of the channel with this number.
+        channel_max: how many channels there may be.
+        max_message_size: the size in bytes of the largest body that may be published.
+        cancel_notify: whether the client wants to know of consumers that the broker cancels.
+
+    Attributes:
+        exclusive_queues: the queues that no other connection may use, by name.
     """
 
-    def __init__(self, host: "VirtualHost", user: str, *, cancel_notify: bool = True) -> None:
+    def __init__(
+        self,
+        host: VirtualHost,
+        user: str,
+        make_output: Callable[[int], Output],
+        *,
+        channel_max: int,
+        max_message_size: int,
+        cancel_notify: bool = True,
+    ) -> None:
         self.host = host
         self.user = user
         self.cancel_notify = cancel_notify
-        self.channels: dict[int, Channel] = {}
         self.exclusive_queues: dict[str, Queue] = {}
+        self._make_output = make_output
+        self._channel_max = channel_max
+        self._max_message_size = max_message_size
+        self._channels: dict[int, Channel] = {}
+        # Those that were closed for an error, of which the client has not said that it knows.
+        self._closing: set[int] = set()
+        # The channels on which something was published since confirms were sent.
+        self._published: dict[Channel, None] = {}
+        self._paused = False
+
+    def receive(self, number: int, method: Method, content: Content | None) -> None:
+        """Take a method that the client sends on a channel.
+
+        Raises:
+            AmqpError: it may not be, or cannot be done.
+        """
+        channel = self._channels.get(number)
+        if channel is None:
+            self._on_closed_channel(number, method)
+        elif isinstance(method, BasicPublish) and content is not None:
+            self._published[channel] = None
+            channel.publish(method, content)
+        elif isinstance(method, ChannelClose):
+            channel.send_confirms()
+            self._end(number)
+            channel.output.send(ChannelCloseOk())
+        else:
+            operation = OPERATIONS.get(type(method))
+            if isinstance(method, ChannelOpen):
+                raise AmqpError("CHANNEL_ERROR", "second 'channel.open' seen")
+            if operation is None:
+                raise AmqpError("COMMAND_INVALID", f"unexpected method {type(method).__name__}")
+            answer = operation(channel, method)
+            if answer is not None:
+                channel.output.send(answer)
+
+    def send_confirms(self) -> None:
+        """Tell the client the outcome of what it has published since this was called."""
+        for channel in self._published:
+            channel.send_confirms()
+        self._published.clear()
+
+    def close_channel(self, number: int, method: ChannelClose) -> None:
+        """Close a channel for an error, and tell the client so."""
+        self._end(number)
+        self._closing.add(number)
+        self._make_output(number).send(method)
+
+    def pause(self) -> None:
+        """Deliver no more, until `resume` is called."""
+        self._paused = True
+        for channel in self._channels.values():
+            channel.limiter.paused = True
+
+    def resume(self) -> None:
+        """Deliver again, until the client can take no more."""
+        self._paused = False
+        for channel in list(self._channels.values()):
+            if self._paused:
+                # What was delivered on the channels before is as much as the client can take.
+                return
+            channel.limiter.paused = False
+            channel.limiter.unblock()
 
     def close(self) -> None:
-        """Closes every channel, and deletes the exclusive queues."""
-        for channel in list(self.channels.values()):
-            channel.close()
+        """Close every channel, and delete the exclusive queues."""
+        for number in list(self._channels):
+            self._end(number)
         for queue in list(self.exclusive_queues.values()):
             self.host.delete_queue(queue)
+
+    def _on_closed_channel(self, number: int, method: Method) -> None:
+        output = self._make_output(number)
+        if number in self._closing:
+            if isinstance(method, ChannelCloseOk):
+                self._closing.discard(number)
+            elif isinstance(method, ChannelClose):
+                output.send(ChannelCloseOk())
+            return
+        if not isinstance(method, ChannelOpen):
+            raise AmqpError("CHANNEL_ERROR", "expected 'channel.open'")
+        opened = len(self._channels) + len(self._closing)
+        if opened >= self._channel_max:
+            raise AmqpError(
+                "NOT_ALLOWED",
+                f"number of channels opened ({opened}) has reached the negotiated channel_max"
+                f" ({self._channel_max})",
+            )
+        self._channels[number] = Channel(
+            self, output, max_message_size=self._max_message_size, paused=self._paused
+        )
+        output.send(ChannelOpenOk())
+
+    def _end(self, number: int) -> None:
+        channel = self._channels.pop(number, None)
+        if channel is not None:
+            channel.close()
+            self._published.pop(channel, None)

@@ -22,14 +22,14 @@ class TopicPatterns(Generic[T]):
         self._root: _Node[T] = _Node(swallows=False)
 
     def add(self, pattern: str, value: T) -> None:
-        """Adds a value under a pattern; adding it again changes nothing."""
+        """Add a value under a pattern; adding it again changes nothing."""
         node = self._root
         for word in _words(pattern):
             node = node.children.setdefault(word, _Node(swallows=word == "#"))
         node.values[value] = None
 
     def remove(self, pattern: str, value: T) -> None:
-        """Removes a value that was added under this pattern, and nodes that lead nowhere now."""
+        """Remove a value that was added under this pattern, and nodes that lead nowhere now."""
         path = [self._root]
         words = _words(pattern)
         for word in words:
@@ -41,7 +41,7 @@ class TopicPatterns(Generic[T]):
             del parent.children[word]
 
     def match(self, key: str) -> list[T]:
-        """Returns the values of every pattern that the key matches; one may come more than once."""
+        """Return the values of every pattern that the key matches; one may come more than once."""
         reached = _with_hashes([self._root])
         for word in _words(key):
             following: list[_Node[T]] = []
@@ -76,7 +76,7 @@ def _words(text: str) -> list[str]:
 
 
 def _with_hashes(nodes: Iterable[_Node[T]]) -> list[_Node[T]]:
-    """Adds the nodes that are reached without a word, behind a `#`; each node comes once."""
+    """Add the nodes that are reached without a word, behind a `#`; each node comes once."""
     found: dict[_Node[T], None] = {}
     for node in nodes:
         while node not in found:

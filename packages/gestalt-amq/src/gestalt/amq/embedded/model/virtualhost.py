@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from gestalt.amq.wire import AmqpError, FieldValue
 
@@ -10,12 +9,8 @@ from .arguments import QueueOptions
 from .deadletter import dead_letter, without_cycles
 from .exchange import Binding, Destination, Exchange
 from .message import Message
-from .queue import Queue
+from .queue import Owner, Queue
 from .schedule import Schedule
-from .session import Session
-
-if TYPE_CHECKING:
-    from .channel import Channel
 
 REPLY_QUEUE = "amq.rabbitmq.reply-to"
 REPLY_PREFIX = REPLY_QUEUE + "."
@@ -36,10 +31,15 @@ class VirtualHost:
     """What the clients of one virtual host share.
 
     Args:
-        name: The name, as clients give it.
-        schedule: For what has to happen later.
-        account: Is told by how many bytes the messages in queues have grown.
-        time: Returns the time of day in seconds since 1970, for the headers of dead letters.
+        name: the name, as clients give it.
+        schedule: for what has to happen later.
+        account: is told by how many bytes the messages in queues have grown.
+        time: returns the time of day in seconds since 1970, for the headers of dead letters.
+
+    Attributes:
+        exchanges, queues: what there is, by name.
+        reply_consumers: what delivers a direct reply, by the suffix of its address.
+        refuse_publishes: no message is taken, and publishers are told so.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class VirtualHost:
             "amq.rabbitmq.trace", "topic", durable=True, internal=True
         )
         self.queues: dict[str, Queue] = {}
-        # The channels that wait for direct replies, by the suffix of their reply address.
-        self.reply_channels: dict[str, Channel] = {}
+        self.reply_consumers: dict[str, Callable[[Message, str], None]] = {}
+        self.refuse_publishes = False
         self._routes: dict[tuple[str, str], Sequence[Queue]] = {}
         self._dead: deque[tuple[Queue, Message, str]] = deque()
         self._burying = False
@@ -70,18 +70,18 @@ class VirtualHost:
     # Names
 
     def resource(self, kind: str, name: str) -> str:
-        """Returns how errors name a queue or an exchange."""
+        """Return how errors name a queue or an exchange."""
         return f"{kind} '{name}' in vhost '{self.name}'"
 
     def exchange(self, name: str) -> Exchange:
-        """Returns the exchange. Raises AmqpError when there is none."""
+        """Return the exchange. Raises AmqpError when there is none."""
         exchange = self.exchanges.get(name)
         if exchange is None:
             raise AmqpError("NOT_FOUND", f"no {self.resource('exchange', name)}")
         return exchange
 
     def queue(self, name: str) -> Queue:
-        """Returns the queue. Raises AmqpError when there is none."""
+        """Return the queue. Raises AmqpError when there is none."""
         queue = self.queues.get(name)
         if queue is None:
             raise AmqpError("NOT_FOUND", f"no {self.resource('queue', name)}")
@@ -90,12 +90,12 @@ class VirtualHost:
     # Topology
 
     def add_exchange(self, exchange: Exchange) -> None:
-        """Adds an exchange that was not there."""
+        """Add an exchange that was not there."""
         self.exchanges[exchange.name] = exchange
         self._routes.clear()
 
     def delete_exchange(self, exchange: Exchange) -> None:
-        """Deletes an exchange, with the bindings from it and to it."""
+        """Delete an exchange, with the bindings from it and to it."""
         if self.exchanges.pop(exchange.name, None) is None:
             return
         for binding in [*exchange.bindings.values(), *exchange.incoming]:
@@ -108,11 +108,11 @@ class VirtualHost:
         *,
         durable: bool,
         auto_delete: bool,
-        owner: Session | None,
+        owner: Owner | None,
         arguments: Mapping[str, FieldValue],
         options: QueueOptions,
     ) -> Queue:
-        """Adds a queue that was not there."""
+        """Add a queue that was not there."""
         queue = Queue(
             self,
             name,
@@ -129,14 +129,14 @@ class VirtualHost:
         return queue
 
     def delete_queue(self, queue: Queue) -> int:
-        """Deletes a queue with its messages and bindings, cancels its consumers.
+        """Delete a queue with its messages and bindings, cancel its consumers.
 
         Returns:
             How many messages were ready in it.
         """
         if queue.deleted:
             return 0
-        queue.deleted = True
+        queue.close()
         del self.queues[queue.name]
         if queue.owner is not None:
             del queue.owner.exclusive_queues[queue.name]
@@ -145,7 +145,7 @@ class VirtualHost:
             self._unbind(binding)
         count = queue.purge()
         for consumer in queue.consumers:
-            consumer.channel.consumer_cancelled(consumer)
+            consumer.cancelled()
         return count
 
     def bind(
@@ -155,7 +155,7 @@ class VirtualHost:
         routing_key: str,
         arguments: Mapping[str, FieldValue],
     ) -> None:
-        """Adds a binding, unless the same one is there."""
+        """Add a binding, unless the same one is there."""
         key = _binding_key(destination, routing_key, arguments)
         if key not in source.bindings:
             binding = Binding(source, destination, routing_key, arguments)
@@ -171,7 +171,7 @@ class VirtualHost:
         routing_key: str,
         arguments: Mapping[str, FieldValue],
     ) -> None:
-        """Removes a binding, if there is such a one."""
+        """Remove a binding, if there is such a one."""
         binding = source.bindings.get(_binding_key(destination, routing_key, arguments))
         if binding is not None:
             self._unbind(binding)
@@ -190,7 +190,7 @@ class VirtualHost:
     # Messages
 
     def route(self, exchange: Exchange, message: Message) -> Sequence[Queue]:
-        """Returns the queues that a message goes to from an exchange, each once."""
+        """Return the queues that a message goes to from an exchange, each once."""
         if len(message.routing_keys) > 1:
             return self._route(exchange, message)[0]
         key = (exchange.name, message.routing_keys[0])
@@ -204,7 +204,7 @@ class VirtualHost:
         return queues
 
     def _route(self, first: Exchange, message: Message) -> tuple[Sequence[Queue], bool]:
-        """Returns the queues, and whether they depend on the routing key alone."""
+        """Return the queues, and whether they depend on the routing key alone."""
         queues: dict[Queue, None] = {}
         by_key = True
         seen = {first}
@@ -223,7 +223,7 @@ class VirtualHost:
                     found = True
                     if isinstance(binding.destination, Queue):
                         queues[binding.destination] = None
-                    else:
+                    elif isinstance(binding.destination, Exchange):
                         following.append(binding.destination)
             if not found and exchange.alternate is not None:
                 following.append(self.exchanges.get(exchange.alternate))
@@ -234,7 +234,7 @@ class VirtualHost:
         return tuple(queues), by_key
 
     def dead_letter(self, queue: Queue, message: Message, reason: str) -> None:
-        """Sends a message that died in a queue to the queue's dead letter exchange, if it has one.
+        """Send a message that died in a queue to the queue's dead letter exchange, if it has one.
 
         One death can cause others; they are dealt with one after the other, not in one another.
         """

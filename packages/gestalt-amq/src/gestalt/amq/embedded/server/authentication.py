@@ -8,13 +8,13 @@ from gestalt.amq.wire import AmqpError, FieldError, decode_table
 
 
 def mechanisms(certificate_name: str | None) -> bytes:
-    """Returns the mechanisms to offer; EXTERNAL only to a client that has shown a certificate."""
+    """Return the mechanisms to offer; EXTERNAL only to a client that has shown a certificate."""
     offered = ["AMQPLAIN", "PLAIN"]
     return " ".join([*(["EXTERNAL"] if certificate_name is not None else []), *offered]).encode()
 
 
 def common_name(certificate: Mapping[str, Any] | None) -> str | None:
-    """Returns the common name in a certificate as the ssl module gives it, or None."""
+    """Return the common name in a certificate as the ssl module gives it, or None."""
     for names in (certificate or {}).get("subject", ()):
         for key, value in names:
             if key == "commonName":
@@ -25,10 +25,10 @@ def common_name(certificate: Mapping[str, Any] | None) -> str | None:
 def authenticate(
     mechanism: str, response: bytes, users: Mapping[str, str], certificate_name: str | None
 ) -> str:
-    """Returns the name of the user.
+    """Return the name of the user.
 
     Raises:
-        AmqpError: The mechanism is unknown, the response malformed, or the login refused.
+        AmqpError: the mechanism is unknown, the response malformed, or the login refused.
     """
     if mechanism == "EXTERNAL" and certificate_name is not None:
         if certificate_name in users:
@@ -45,7 +45,7 @@ def authenticate(
 
 
 def refused(mechanism: str) -> AmqpError:
-    """Returns the error of a login that is refused. It closes the connection, always."""
+    """Return the error of a login that is refused. It closes the connection, always."""
     return AmqpError(
         "ACCESS_REFUSED",
         f"Login was refused using authentication mechanism {mechanism}. For details see the broker"

@@ -21,7 +21,7 @@ T = TypeVar("T")
 def broker_url(
     settings: Settings, host: str, port: int, user: str | None, virtual_host: str | None
 ) -> str:
-    """Returns the URL by which a client connects."""
+    """Return the URL by which a client connects."""
     name = user if user is not None else next(iter(settings.users))
     path = virtual_host if virtual_host is not None else settings.virtual_hosts[0]
     scheme = "amqp" if settings.tls is None else "amqps"
@@ -40,11 +40,14 @@ class EmbeddedBroker(Component, Controls):
     demos; in production, use RabbitMQ.
 
     Args:
-        host: The address to listen on.
-        port: The port; 0 lets the system choose one.
-        settings: Users, limits and all else.
-        name: How the component is called in messages.
-        stop_timeout: How long a stop may wait for clients to close their connections, in seconds.
+        host: the address to listen on.
+        port: the port; 0 lets the system choose one.
+        settings: users, limits and all else.
+        name: how the component is called in messages.
+        stop_timeout: how long a stop may wait for clients to close their connections, in seconds.
+
+    Raises:
+        ValueError: there can be no such port, or stop_timeout is negative.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class EmbeddedBroker(Component, Controls):
         stop_timeout: float = 2.0,
     ) -> None:
         super().__init__(name=name, stop_timeout=stop_timeout)
+        if not 0 <= port <= 65_535:
+            raise ValueError(f"port must be from 0 to 65535, got {port}")
         self.settings = settings or Settings()
         self._host = host
         self._port = port
@@ -73,11 +78,11 @@ class EmbeddedBroker(Component, Controls):
         return self.url_for()
 
     def url_for(self, user: str | None = None, virtual_host: str | None = None) -> str:
-        """Returns the URL for a user and a virtual host.
+        """Return the URL for a user and a virtual host.
 
         Raises:
-            StateError: The broker is not running.
-            KeyError: There is no such user.
+            StateError: the broker is not running.
+            KeyError: there is no such user.
         """
         return broker_url(self.settings, self._host, self.port, user, virtual_host)
 
@@ -96,13 +101,11 @@ class EmbeddedBroker(Component, Controls):
     async def _drain(self) -> None:
         hub = self._running()
         hub.listener.close()
-        hub.freeze(False)
-        error = AmqpError(
-            "CONNECTION_FORCED", "broker forced connection closure with reason 'shutdown'"
+        hub.close(
+            AmqpError(
+                "CONNECTION_FORCED", "broker forced connection closure with reason 'shutdown'"
+            )
         )
-        for connection in list(hub.connections):
-            connection.close(error)
-        hub.settle()
         await hub.wait_empty()
 
     async def _close(self) -> None:
@@ -110,10 +113,10 @@ class EmbeddedBroker(Component, Controls):
         if hub is None:
             return
         hub.listener.close()
-        hub.close()
+        hub.abort()
         await hub.wait_empty()
 
-    def _control(self, action: Callable[[Hub], T]) -> T:
+    def control(self, action: Callable[[Hub], T]) -> T:
         return action(self._running())
 
     def _running(self) -> Hub:

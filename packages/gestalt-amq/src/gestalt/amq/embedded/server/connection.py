@@ -1,9 +1,9 @@
 """One client's connection: bytes to the model, and the model's answers back."""
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import NoReturn, cast
 
-from gestalt.amq.embedded.model import OPERATIONS, Channel, Session
+from gestalt.amq.embedded.model import Session
 from gestalt.amq.wire import (
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
@@ -21,9 +21,6 @@ from gestalt.amq.wire.methods import (
     INDEX,
     BasicPublish,
     ChannelClose,
-    ChannelCloseOk,
-    ChannelOpen,
-    ChannelOpenOk,
     ConnectionBlocked,
     ConnectionClose,
     ConnectionCloseOk,
@@ -35,12 +32,10 @@ from gestalt.amq.wire.methods import (
 )
 
 from .authentication import common_name
+from .hub import Hub
 from .negotiation import Negotiation
 from .output import ChannelOutput
 from .sending import Sending
-
-if TYPE_CHECKING:
-    from .hub import Hub
 
 # How long a client may take to close the socket when it has closed the connection, in seconds.
 _CLOSED_TIMEOUT = 30.0
@@ -54,10 +49,10 @@ class Connection(asyncio.Protocol):
     """A connection, from its acceptance to its end.
 
     Args:
-        hub: What all connections share.
+        hub: what all connections share.
     """
 
-    def __init__(self, hub: "Hub") -> None:
+    def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._loop = hub.loop
         self._settings = hub.settings
@@ -69,20 +64,17 @@ class Connection(asyncio.Protocol):
         self._closing = False
         # Nothing is said any more, and what comes is of no interest.
         self._closed = False
-        self._closing_channels: set[int] = set()
-        # The channels on which something was published in the present batch of input.
-        self._published: dict[Channel, None] = {}
         self._blocked = False
         # What was read and waits until the connection is no more blocked: one read at most.
         self._waiting: list[_Event] = []
         # Why nothing is read at the moment.
         self._holds: set[str] = set()
-        self._sending: Sending | None = None
+        # Made with the transport.
+        self._sending: Sending
         # More waits for the client than it is to have of deliveries.
         self._paused = False
         self._last_received = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
-        self.frame_max = 0
 
     # Called by the event loop
 
@@ -92,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._sending = Sending(
             stream,
             self._settings.send_timeout,
+            2 * self._settings.max_message_size,
             lambda: self._hub.has_output(self),
             lambda: self.hold("output") if self._paused else None,
         )
@@ -106,9 +99,8 @@ class Connection(asyncio.Protocol):
         del exc
         if self._timer is not None:
             self._timer.cancel()
-        if self._sending is not None:
-            self._sending.stop()
-        self._transport = self._sending = None
+        self._sending.stop()
+        self._transport = None
         self._hub.remove(self)
         self._end_session()
         self._hub.settle()
@@ -130,15 +122,14 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._paused = True
-        for channel in self._channels():
-            channel.paused = True
+        if self.session is not None:
+            self.session.pause()
 
     def resume_writing(self) -> None:
         self._paused = False
         self.release("output")
-        for channel in self._channels():
-            channel.paused = False
-            channel.unblock_consumers()
+        if self.session is not None:
+            self.session.resume()
         self._hub.settle()
 
     # Called by the hub and by channels' outputs
@@ -149,28 +140,26 @@ class Connection(asyncio.Protocol):
         return self.session.user if self.session is not None else None
 
     def write(self, data: bytes) -> None:
-        """Writes with all else that is written in the same batch."""
-        if self._sending is not None:
-            self._sending.write(data)
+        """Write with all else that is written in the same batch."""
+        self._sending.write(data)
 
     def flush(self) -> None:
-        """Sends what was written, unless the connection is frozen."""
-        if self._sending is not None:
-            self._sending.flush()
+        """Send what was written, unless the connection is frozen."""
+        self._sending.flush()
 
     def hold(self, reason: str) -> None:
-        """Stops reading, for a reason of its own; frozen, it stops to write as well."""
+        """Stop reading, for a reason of its own; frozen, it stops to write as well."""
         if not self._holds and self._transport is not None:
             self._transport.pause_reading()
         self._holds.add(reason)
-        self._freeze("frozen" in self._holds)
+        self._sending.frozen = "frozen" in self._holds
 
     def release(self, reason: str) -> None:
-        """Reads on, when no other reason is left."""
+        """Read on, when no other reason is left."""
         if reason not in self._holds:
             return
         self._holds.discard(reason)
-        self._freeze("frozen" in self._holds)
+        self._sending.frozen = "frozen" in self._holds
         self._last_received = self._loop.time()
         if not self._holds and self._transport is not None:
             self._transport.resume_reading()
@@ -181,7 +170,7 @@ class Connection(asyncio.Protocol):
             self.flush()
 
     def unblock(self) -> None:
-        """Tells a publisher that it may go on."""
+        """Tell a publisher that it may go on."""
         if not self._blocked:
             return
         self._blocked = False
@@ -190,7 +179,7 @@ class Connection(asyncio.Protocol):
         self.release("blocked")
 
     def close(self, error: AmqpError) -> None:
-        """Closes the connection as the protocol says."""
+        """Close the connection as the protocol says."""
         if self.session is None:
             # It is not open yet, or not any more.
             self.abort()
@@ -199,20 +188,15 @@ class Connection(asyncio.Protocol):
             self.release("blocked")
 
     def abort(self) -> None:
-        """Cuts the connection, without a word."""
+        """Cut the connection, without a word."""
         if self._transport is not None:
             self._transport.abort()
 
     def reset(self) -> None:
-        """Cuts the connection such that the client hears of it at once."""
-        if self._sending is not None:
-            self._sending.reset()
+        """Cut the connection such that the client hears of it at once."""
+        self._sending.reset()
 
     # Within
-
-    def _freeze(self, frozen: bool) -> None:
-        if self._sending is not None:
-            self._sending.frozen = frozen
 
     def _take(self, events: list[_Event]) -> None:
         if self._waiting:
@@ -229,7 +213,7 @@ class Connection(asyncio.Protocol):
             self._receive(number, item, content)
 
     def _block(self, reason: str) -> None:
-        """Tells a publisher that the broker takes no more, and takes no more from it."""
+        """Tell a publisher that the broker takes no more, and take no more from it."""
         self._blocked = True
         if self._can("connection.blocked"):
             self.write(method_frame(0, ConnectionBlocked(reason)))
@@ -238,13 +222,9 @@ class Connection(asyncio.Protocol):
     def _can(self, capability: str) -> bool:
         return self._negotiation.capabilities.get(capability) is True
 
-    def _channels(self) -> list[Channel]:
-        return list(self.session.channels.values()) if self.session is not None else []
-
     def _confirm(self) -> None:
-        for channel in self._published:
-            channel.send_confirms()
-        self._published.clear()
+        if self.session is not None:
+            self.session.send_confirms()
 
     def _end_session(self) -> None:
         session, self.session = self.session, None
@@ -262,8 +242,12 @@ class Connection(asyncio.Protocol):
         try:
             if number == 0:
                 self._on_connection(item)
-            elif not self._closing:
-                self._on_channel(number, item, content)
+            elif self._closing:
+                return
+            elif self.session is not None:
+                self.session.receive(number, item, content)
+            else:
+                self._refuse_channel()
         except AmqpError as error:
             self._close_for(error, number, type(item))
         except Exception as error:
@@ -295,17 +279,27 @@ class Connection(asyncio.Protocol):
                 "CHANNEL_ERROR", "unexpected method in connection state running", connection=True
             )
 
+    def _refuse_channel(self) -> NoReturn:
+        raise AmqpError("UNEXPECTED_FRAME", "a channel is used before connection.open")
+
     def _negotiate(self, method: Method) -> None:
         negotiation = self._negotiation
         answer = negotiation.receive(method)
         if answer is not None:
             self.write(method_frame(0, answer))
         if negotiation.virtual_host is None:
-            self.frame_max = self._decoder.frame_max = negotiation.frame_max
+            self._decoder.frame_max = negotiation.frame_max
             return
-        host = self._hub.model.virtual_host(negotiation.virtual_host)
-        notify = self._can("consumer_cancel_notify")
-        self.session = Session(host, negotiation.user, cancel_notify=notify)
+        self.session = Session(
+            self._hub.model.virtual_host(negotiation.virtual_host),
+            negotiation.user,
+            lambda number: ChannelOutput(self._sending.write, number, negotiation.frame_max),
+            channel_max=negotiation.channel_max,
+            max_message_size=self._settings.max_message_size,
+            cancel_notify=self._can("consumer_cancel_notify"),
+        )
+        if self._paused:
+            self.session.pause()
         self.write(method_frame(0, ConnectionOpenOk()))
         if self._timer is not None:
             self._timer.cancel()
@@ -313,53 +307,11 @@ class Connection(asyncio.Protocol):
         if negotiation.heartbeat:
             self._beat(negotiation.heartbeat)
 
-    def _on_channel(self, number: int, method: Method, content: Content | None) -> None:
-        session = self.session
-        if session is None:
-            raise AmqpError("UNEXPECTED_FRAME", "a channel is used before connection.open")
-        channel = session.channels.get(number)
-        if channel is None:
-            self._on_closed_channel(session, number, method)
-        elif isinstance(method, BasicPublish) and content is not None:
-            self._published[channel] = None
-            channel.refuse_publishes = self._hub.refuse_publishes
-            channel.publish(method, content)
-        elif isinstance(method, ChannelClose):
-            channel.send_confirms()
-            channel.close()
-            self.write(method_frame(number, ChannelCloseOk()))
-        else:
-            operation = OPERATIONS.get(type(method))
-            if isinstance(method, ChannelOpen):
-                raise AmqpError("CHANNEL_ERROR", "second 'channel.open' seen")
-            if operation is None:
-                raise AmqpError("COMMAND_INVALID", f"unexpected method {type(method).__name__}")
-            answer = operation(channel, method)
-            if answer is not None:
-                self.write(method_frame(number, answer))
-
-    def _on_closed_channel(self, session: Session, number: int, method: Method) -> None:
-        if number in self._closing_channels:
-            if isinstance(method, ChannelCloseOk):
-                self._closing_channels.discard(number)
-            elif isinstance(method, ChannelClose):
-                self.write(method_frame(number, ChannelCloseOk()))
-            return
-        if not isinstance(method, ChannelOpen):
-            raise AmqpError("CHANNEL_ERROR", "expected 'channel.open'")
-        opened = len(session.channels) + len(self._closing_channels)
-        self._negotiation.check_channels(opened)
-        output = ChannelOutput(self, number)
-        channel = Channel(session, number, output, max_message_size=self._settings.max_message_size)
-        channel.paused = self._paused
-        self.write(method_frame(number, ChannelOpenOk()))
-
     def _close_for(self, error: AmqpError, number: int, cause: type[Method] | None) -> None:
         class_id, method_id = method_numbers(cause) if cause in INDEX else (0, 0)
         if not error.closes_connection and number and self.session is not None:
-            self._close_channel(
-                number, ChannelClose(error.code, error.text, class_id, method_id), self.session
-            )
+            method = ChannelClose(error.code, error.text, class_id, method_id)
+            self.session.close_channel(number, method)
             return
         # Before that a client is told nothing, but that its login failed if it wants to know;
         # and is made to wait, so that it cannot try many passwords.
@@ -368,8 +320,8 @@ class Connection(asyncio.Protocol):
         self._end_session()
         self._closing = True
         if tuned or (refused and self._can("authentication_failure_close")):
-            method = ConnectionClose(error.code, error.text, class_id, method_id)
-            self.write(method_frame(0, method))
+            close = ConnectionClose(error.code, error.text, class_id, method_id)
+            self.write(method_frame(0, close))
         settings = self._settings
         self._closed = not tuned
         self._cut_in(settings.close_timeout if tuned else settings.refusal_delay)
@@ -386,28 +338,20 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self._timer = self._loop.call_later(delay, self.reset)
 
-    def _close_channel(self, number: int, method: ChannelClose, session: Session) -> None:
-        channel = session.channels.get(number)
-        if channel is not None:
-            channel.close()
-            self._published.pop(channel, None)
-        self._closing_channels.add(number)
-        self.write(method_frame(number, method))
-
     def _finish(self) -> None:
-        """Closes the transport, when everything is sent."""
+        """Close the transport, when everything is sent."""
         self._closing = self._closed = True
         self.flush()
         if self._transport is not None:
             self._transport.close()
 
     def _beat(self, interval: int) -> None:
-        """Sends a heartbeat when nothing else was sent, and cuts a client that has gone silent."""
+        """Send a heartbeat when nothing else was sent, and cut a client that has gone silent."""
         now = self._loop.time()
         if not self._holds and now - self._last_received > 2 * interval:
             self.reset()
             return
-        if self._sending is not None and now - self._sending.last >= interval / 2:
+        if now - self._sending.last >= interval / 2:
             self.write(HEARTBEAT_FRAME)
             self.flush()
         self._timer = self._loop.call_later(interval / 2, self._beat, interval)

@@ -7,8 +7,7 @@ from typing import TypeVar
 from gestalt.amq.embedded.model import Queue, VirtualHost
 from gestalt.amq.wire import AmqpError, FieldValue, Properties
 
-from .connection import Connection
-from .hub import MEMORY_REASON, Hub
+from .hub import MEMORY_REASON, Client, Hub
 
 T = TypeVar("T")
 
@@ -41,30 +40,36 @@ class MessageInfo:
 class Controls:
     """The controls. Each acts at once, and has acted when it returns.
 
-    A class that runs a broker fills in `_control`.
+    A class that runs a broker fills in `control`, which all others are made of.
     """
 
-    def _control(self, action: Callable[[Hub], T]) -> T:
-        """Calls the action where the broker runs, and returns what it returns."""
+    def control(self, action: Callable[[Hub], T]) -> T:
+        """Call the action where the broker runs, with its inside, and return what it returns.
+
+        What is inside may be another thing in each release.
+
+        Raises:
+            StateError: the broker is not running.
+        """
         raise NotImplementedError
 
     def drop_connections(self, user: str | None = None) -> int:
-        """Cuts connections without a word, as when a network fails.
+        """Cut connections without a word, as when a network fails.
 
         Args:
-            user: Only this user's; None for all.
+            user: only this user's; None for all.
 
         Returns:
             How many were cut.
         """
-        return self._control(lambda hub: _for_each(hub, user, lambda item: item.abort()))
+        return self.control(lambda hub: _for_each(hub, user, lambda item: item.abort()))
 
     def close_connections(self, user: str | None = None, reason: str = "shutdown") -> int:
-        """Closes connections with CONNECTION_FORCED, as when an operator does.
+        """Close connections with CONNECTION_FORCED, as when an operator does.
 
         Args:
-            user: Only this user's; None for all.
-            reason: What the clients are told.
+            user: only this user's; None for all.
+            reason: what the clients are told.
 
         Returns:
             How many are being closed.
@@ -77,65 +82,66 @@ class Controls:
             hub.settle()
             return count
 
-        return self._control(close)
+        return self.control(close)
 
     def freeze(self) -> None:
-        """Neither reads nor writes any more, as when a host hangs; connections stay open."""
-        self._control(lambda hub: hub.freeze(True))
+        """Neither read nor write any more, as when a host hangs; connections stay open."""
+        self.control(lambda hub: hub.freeze(True))
 
     def unfreeze(self) -> None:
-        """Ends `freeze`."""
-        self._control(lambda hub: hub.freeze(False))
+        """End `freeze`."""
+        self.control(lambda hub: hub.freeze(False))
 
     def refuse_connections(self) -> None:
-        """Stops to listen: new connections are refused, the open ones stay."""
-        self._control(lambda hub: hub.listener.close())
+        """Stop to listen: new connections are refused, the open ones stay."""
+        self.control(lambda hub: hub.listener.close())
 
     def accept_connections(self) -> None:
-        """Ends `refuse_connections`, on the same port."""
-        self._control(lambda hub: hub.listener.open())
+        """End `refuse_connections`, on the same port."""
+        self.control(lambda hub: hub.listener.open())
 
     def block_publishers(self, reason: str = MEMORY_REASON) -> None:
-        """Blocks every connection that publishes, with connection.blocked, as when memory is low.
+        """Block every connection that publishes, with connection.blocked, as when memory is low.
 
         As with RabbitMQ, a connection is blocked by its next publish. That waits, and what follows.
         """
-        self._control(lambda hub: hub.block(reason))
+        self.control(lambda hub: hub.block(reason))
 
     def unblock_publishers(self) -> None:
-        """Ends `block_publishers`."""
-        self._control(lambda hub: hub.block(None))
+        """End `block_publishers`."""
+        self.control(lambda hub: hub.block(None))
 
     def reject_publishes(self, reject: bool = True) -> None:
-        """Drops every message that is published, and answers with basic.nack where confirms are on.
+        """Drop every message that is published, and answer with basic.nack where confirms are on.
 
         Args:
             reject: False to end it.
         """
 
         def act(hub: Hub) -> None:
-            hub.refuse_publishes = reject
+            for host in hub.model.virtual_hosts.values():
+                host.refuse_publishes = reject
 
-        self._control(act)
+        self.control(act)
 
     def connection_count(self) -> int:
-        """Returns how many connections are open, or being opened."""
-        return self._control(lambda hub: len(hub.connections))
+        """Return how many connections are open, or being opened."""
+        return self.control(lambda hub: len(hub.connections))
 
     def queues(self, virtual_host: str = "/") -> list[QueueInfo]:
-        """Returns the queues, by name."""
+        """Return the queues, by name."""
 
         def act(hub: Hub) -> list[QueueInfo]:
             queues = _host(hub, virtual_host).queues
             return [_queue_info(queues[name]) for name in sorted(queues)]
 
-        return self._control(act)
+        return self.control(act)
 
     def messages(self, queue: str, virtual_host: str = "/") -> list[MessageInfo]:
-        """Returns the messages that are ready in a queue, in the order of their delivery.
+        """Return the messages that are ready in a queue, in the order of their delivery.
 
         Raises:
-            AmqpError: There is no such queue.
+            AmqpError: there is no such queue.
         """
 
         def act(hub: Hub) -> list[MessageInfo]:
@@ -150,22 +156,22 @@ class Controls:
                 for entry in _host(hub, virtual_host).queue(queue).ready
             ]
 
-        return self._control(act)
+        return self.control(act)
 
     def exchanges(self, virtual_host: str = "/") -> dict[str, str]:
-        """Returns the types of the exchanges by their names."""
-        return self._control(
+        """Return the types of the exchanges by their names."""
+        return self.control(
             lambda hub: {
                 name: exchange.type for name, exchange in _host(hub, virtual_host).exchanges.items()
             }
         )
 
     def memory(self) -> int:
-        """Returns what the messages cost that the broker holds, in bytes."""
-        return self._control(lambda hub: hub.model.memory)
+        """Return what the messages cost that the broker holds, in bytes."""
+        return self.control(lambda hub: hub.model.memory)
 
 
-def _for_each(hub: Hub, user: str | None, action: Callable[[Connection], None]) -> int:
+def _for_each(hub: Hub, user: str | None, action: Callable[[Client], None]) -> int:
     chosen = [item for item in hub.connections if user is None or item.user == user]
     for connection in chosen:
         action(connection)

@@ -1,22 +1,36 @@
 """What the connections of a broker share: the model, the time, and the end of each batch."""
 
 import asyncio
+from typing import Protocol
 
 from gestalt.amq.embedded.model import BrokerModel
+from gestalt.amq.wire import AmqpError
 
-from .connection import Connection
 from .listener import Listener
 from .settings import Settings
 
 MEMORY_REASON = "low on memory"
 
 
+class Client(Protocol):
+    """What is asked of the connection of a client."""
+
+    @property
+    def user(self) -> str | None: ...
+    def hold(self, reason: str) -> None: ...
+    def release(self, reason: str) -> None: ...
+    def unblock(self) -> None: ...
+    def flush(self) -> None: ...
+    def close(self, error: AmqpError) -> None: ...
+    def abort(self) -> None: ...
+
+
 class Hub:
     """The connections of one running broker, around its model.
 
     Args:
-        model: The model.
-        settings: The settings.
+        model: the model.
+        settings: the settings.
     """
 
     def __init__(self, model: BrokerModel, settings: Settings) -> None:
@@ -24,36 +38,38 @@ class Hub:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.listener: Listener
-        self.connections: dict[Connection, None] = {}
+        self.connections: dict[Client, None] = {}
         # Why publishers are blocked, or None when they are not.
         self.block_reason: str | None = None
-        self.refuse_publishes = False
         self.frozen = False
-        self._with_output: dict[Connection, None] = {}
+        self._closed = False
+        self._with_output: dict[Client, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._forced_reason: str | None = None
         self._emptied: asyncio.Future[None] | None = None
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: Client) -> None:
         """A client has connected."""
         self.connections[connection] = None
-        if self.frozen:
+        if self._closed:
+            connection.abort()
+        elif self.frozen:
             connection.hold("frozen")
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: Client) -> None:
         """A connection has ended."""
         self.connections.pop(connection, None)
         self._with_output.pop(connection, None)
         if not self.connections and self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
 
-    def has_output(self, connection: Connection) -> None:
+    def has_output(self, connection: Client) -> None:
         """A connection has something to send when the batch is done."""
         self._with_output[connection] = None
 
     def settle(self) -> None:
-        """Ends a batch: blocks or unblocks publishers, sends all output, and sets the timer."""
+        """End a batch: block or unblock publishers, send all output, and set the timer."""
         self._check_memory()
         outputs = self._with_output
         if outputs:
@@ -61,11 +77,11 @@ class Hub:
             for connection in outputs:
                 connection.flush()
         due = self.model.schedule.next_due
-        if due is not None and (self._timer is None or due < self._timer_due):
+        if due is not None and not self._closed and (self._timer is None or due < self._timer_due):
             self._set_timer(due)
 
     def freeze(self, frozen: bool) -> None:
-        """Stops, or resumes, all reading and writing."""
+        """Stop, or resume, all reading and writing."""
         self.frozen = frozen
         for connection in list(self.connections):
             if frozen:
@@ -75,26 +91,39 @@ class Hub:
         self.settle()
 
     def block(self, reason: str | None) -> None:
-        """Blocks publishers for this reason, or with None lets the memory alone decide again."""
+        """Block publishers for this reason, or with None let the memory alone decide again."""
         self._forced_reason = reason
         self.settle()
 
     async def wait_empty(self) -> None:
-        """Waits until no connection is left."""
+        """Wait until no connection is left."""
         while self.connections:
             self._emptied = self.loop.create_future()
             await self._emptied
 
-    def close(self) -> None:
-        """Cuts all connections, and stops the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
+    def close(self, error: AmqpError) -> None:
+        """Close all connections as the protocol says; those that come yet are cut."""
+        self.freeze(False)
+        self._end()
+        for connection in list(self.connections):
+            connection.close(error)
+        self.settle()
+
+    def abort(self) -> None:
+        """Cut all connections, also those that come yet."""
+        self._end()
         for connection in list(self.connections):
             connection.abort()
 
     def report(self, error: Exception, message: str) -> None:
-        """Hands an error of the broker itself to the event loop's exception handler."""
+        """Hand an error of the broker itself to the event loop's exception handler."""
         self.loop.call_exception_handler({"message": message, "exception": error})
+
+    def _end(self) -> None:
+        """Do nothing later any more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _check_memory(self) -> None:
         reason = self._forced_reason

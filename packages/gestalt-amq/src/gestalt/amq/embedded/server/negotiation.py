@@ -50,14 +50,14 @@ class Negotiation:
     """What was agreed upon with a client so far.
 
     Args:
-        settings: The broker's settings.
-        certificate_name: The common name in the client's certificate, or None without any.
+        settings: the broker's settings.
+        certificate_name: the common name in the client's certificate, or None without any.
 
     Attributes:
-        user: The name of the user.
-        frame_max, channel_max, heartbeat: What the client chose.
-        capabilities: What the client can do.
-        virtual_host: The name of the virtual host; None until the connection is open.
+        user: the name of the user.
+        frame_max, channel_max, heartbeat: what the client chose.
+        capabilities: what the client can do.
+        virtual_host: the name of the virtual host; None until the connection is open.
     """
 
     def __init__(self, settings: Settings, certificate_name: str | None) -> None:
@@ -76,26 +76,17 @@ class Negotiation:
         """Whether the limits are agreed upon; before that, errors are not told to the client."""
         return self._expected is ConnectionOpen
 
-    def check_channels(self, opened: int) -> None:
-        """Raises AmqpError when so many channels are open that there may be no other."""
-        if opened >= self.channel_max:
-            raise AmqpError(
-                "NOT_ALLOWED",
-                f"number of channels opened ({opened}) has reached the negotiated channel_max"
-                f" ({self.channel_max})",
-            )
-
     def start(self) -> Method:
-        """Returns what to send when the client's protocol header is good."""
+        """Return what to send when the client's protocol header is good."""
         return ConnectionStart(
             0, 9, _SERVER_PROPERTIES, mechanisms(self._certificate_name), b"en_US"
         )
 
     def receive(self, method: Method) -> Method | None:
-        """Takes the client's next method, and returns the answer if there is one.
+        """Take the client's next method, and return the answer if there is one.
 
         Raises:
-            AmqpError: It is not the method that is due, or not acceptable.
+            AmqpError: it is not the method that is due, or not acceptable.
         """
         if type(method) is not self._expected:
             raise AmqpError(

@@ -1,6 +1,6 @@
 """The way of a channel's methods into the bytes of its connection."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from gestalt.amq.wire import (
     content_frames,
@@ -10,28 +10,31 @@ from gestalt.amq.wire import (
 )
 from gestalt.amq.wire.methods import Method
 
-if TYPE_CHECKING:
-    from .connection import Connection
-
 
 class ChannelOutput:
-    """Encodes what the model sends on one channel."""
+    """Encodes what the model sends on one channel.
 
-    __slots__ = ("_connection", "_number")
+    Args:
+        write: takes the bytes.
+        number: the channel's number.
+        frame_max: the size of the largest frame that the client takes, in bytes.
+    """
 
-    def __init__(self, connection: "Connection", number: int) -> None:
-        self._connection = connection
+    __slots__ = ("_frame_max", "_number", "_write")
+
+    def __init__(self, write: Callable[[bytes], None], number: int, frame_max: int) -> None:
+        self._write = write
         self._number = number
+        self._frame_max = frame_max
 
     def send(self, method: Method) -> None:
-        """Sends a method without content."""
-        self._connection.write(method_frame(self._number, method))
+        """Send a method without content."""
+        self._write(method_frame(self._number, method))
 
     def send_content(self, method: Method, header: bytes, body: bytes) -> None:
-        """Sends a method with a message."""
-        connection = self._connection
+        """Send a method with a message."""
         payload = encode_method(method)
-        connection.write(content_frames(self._number, payload, header, body, connection.frame_max))
+        self._write(content_frames(self._number, payload, header, body, self._frame_max))
 
     def deliver(
         self,
@@ -42,7 +45,6 @@ class ChannelOutput:
         header: bytes,
         body: bytes,
     ) -> None:
-        """Sends a delivery, from parts that are encoded already."""
-        connection = self._connection
+        """Send a delivery, from parts that are encoded already."""
         payload = encode_deliver(prefix, delivery_tag, redelivered, address)
-        connection.write(content_frames(self._number, payload, header, body, connection.frame_max))
+        self._write(content_frames(self._number, payload, header, body, self._frame_max))

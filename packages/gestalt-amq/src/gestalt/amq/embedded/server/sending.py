@@ -17,20 +17,22 @@ class Sending:
     """The output of one connection.
 
     Args:
-        transport: The transport.
-        timeout: How long the client may read nothing of what waits for it, in seconds.
-        begun: Called with the first that is written in a batch.
-        overfull: Called when more waits than the answers to what is read may take.
+        transport: the transport.
+        timeout: how long the client may read nothing of what waits for it, in seconds.
+        limit: how much may wait for the client before it is cut, in bytes.
+        begun: called with the first that is written in a batch.
+        overfull: called when more waits than the answers to what is read may take.
 
     Attributes:
-        frozen: Nothing is sent at present, by the will of whoever controls the broker.
-        last: When something was sent, on the loop's clock.
+        frozen: nothing is sent at present, by the will of whoever controls the broker.
+        last: when something was sent, on the loop's clock.
     """
 
     def __init__(
         self,
         transport: asyncio.Transport,
         timeout: float,
+        limit: int,
         begun: Callable[[], None],
         overfull: Callable[[], None],
     ) -> None:
@@ -39,6 +41,7 @@ class Sending:
         self.last = self._loop.time()
         self._transport = transport
         self._timeout = timeout
+        self._limit = limit
         self._begun = begun
         self._overfull = overfull
         self._batch: list[bytes] = []
@@ -49,10 +52,11 @@ class Sending:
         self._left = 0
         self._stuck_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._stopped = False
         transport.set_write_buffer_limits(high=OUTPUT_LIMIT)
 
     def write(self, data: bytes) -> None:
-        """Sends with all else that is written in the same batch."""
+        """Send with all else that is written in the same batch."""
         if not self._batch:
             self._begun()
         self._batch.append(data)
@@ -62,9 +66,9 @@ class Sending:
             self.flush()
 
     def flush(self) -> None:
-        """Sends what was written, unless it is frozen."""
+        """Send what was written, unless it is frozen."""
         batch = self._batch
-        if not batch or self.frozen:
+        if not batch or self.frozen or self._stopped:
             return
         self._batch = []
         self._written += self._size
@@ -73,7 +77,10 @@ class Sending:
         transport = self._transport
         transport.write(batch[0] if len(batch) == 1 else b"".join(batch))
         waiting = transport.get_write_buffer_size()
-        if waiting:
+        if waiting > self._limit:
+            # It is others who send to it: direct replies are not held back.
+            self.reset()
+        elif waiting:
             if waiting > _ANSWERS_LIMIT:
                 self._overfull()
             if self._timer is None:
@@ -81,21 +88,25 @@ class Sending:
                 self._watch()
 
     def reset(self) -> None:
-        """Cuts the connection; the client's next read or write fails."""
+        """Cut the connection; the client's next read or write fails."""
+        if self._stopped:
+            return
+        self.stop()
         sock = self._transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
     def stop(self) -> None:
-        """Drops what waits, and watches no more."""
+        """Drop what waits, and send nothing any more."""
+        self._stopped = True
         self._batch = []
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _watch(self) -> None:
-        """Cuts a client that reads nothing of what waits for it, alive as it may be otherwise."""
+        """Cut a client that reads nothing of what waits for it, alive as it may be otherwise."""
         self._timer = None
         waiting = self._transport.get_write_buffer_size()
         if not waiting:

@@ -12,19 +12,20 @@ class Settings:
     """The settings of a broker; immutable.
 
     Attributes:
-        users: Passwords by user name. With client certificates, EXTERNAL takes the common name.
-        virtual_hosts: The names of the virtual hosts.
-        heartbeat: The interval that is proposed to clients, in seconds; 0 for none.
-        frame_max: The size of the largest frame that is proposed, in bytes.
-        channel_max: How many channels a connection may have.
-        max_message_size: The size of the largest message body, in bytes.
-        memory_limit: How much memory messages may take before publishers are blocked, in bytes.
-        handshake_timeout: How long a client may take to open a connection, in seconds.
-        close_timeout: How long a client may take to answer connection.close, in seconds.
-        refusal_delay: How long a client that is refused before its connection is open has to
+        users: passwords by user name. With client certificates, EXTERNAL takes the common name.
+        virtual_hosts: the names of the virtual hosts.
+        heartbeat: the interval that is proposed to clients, in seconds; 0 for none.
+        frame_max: the size of the largest frame that is proposed, in bytes.
+        channel_max: how many channels a connection may have.
+        max_message_size: the size of the largest message body, in bytes. A client may keep twice
+            as much waiting, in either direction, before it is cut.
+        memory_limit: how much memory messages may take before publishers are blocked, in bytes.
+        handshake_timeout: how long a client may take to open a connection, in seconds.
+        close_timeout: how long a client may take to answer connection.close, in seconds.
+        refusal_delay: how long a client that is refused before its connection is open has to
             wait until that is cut, in seconds.
-        send_timeout: How long a client may read nothing of what waits for it, in seconds.
-        tls: Makes the broker speak TLS.
+        send_timeout: how long a client may read nothing of what waits for it, in seconds.
+        tls: makes the broker speak TLS.
     """
 
     users: Mapping[str, str] = field(default_factory=lambda: {"guest": "guest"})

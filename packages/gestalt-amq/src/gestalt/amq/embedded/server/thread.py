@@ -1,11 +1,13 @@
 """A broker in a thread of its own, for synchronous programs and for tests of any kind."""
 
 import asyncio
+import contextlib
+import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from gestalt.core import StateError
 
@@ -18,6 +20,8 @@ T = TypeVar("T")
 
 # A control takes microseconds; a broker that does not answer for this long, in seconds, is stuck.
 _CONTROL_TIMEOUT = 10.0
+# The default event loop of Windows cannot watch sockets.
+_LOOP = asyncio.SelectorEventLoop if sys.platform == "win32" else None
 
 
 class ThreadedBroker(Controls):
@@ -27,10 +31,13 @@ class ThreadedBroker(Controls):
             connection = pika.BlockingConnection(pika.URLParameters(broker.url))
 
     Args:
-        host: The address to listen on.
-        port: The port; 0 lets the system choose one.
-        settings: Users, limits and all else.
-        stop_timeout: How long a stop may wait for clients to close their connections, in seconds.
+        host: the address to listen on.
+        port: the port; 0 lets the system choose one.
+        settings: users, limits and all else.
+        stop_timeout: how long a stop may wait for clients to close their connections, in seconds.
+
+    Raises:
+        ValueError: there can be no such port, or stop_timeout is negative.
     """
 
     def __init__(
@@ -44,6 +51,7 @@ class ThreadedBroker(Controls):
         self._broker = EmbeddedBroker(host, port, settings, stop_timeout=stop_timeout)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: Future[None] = Future()
 
     @property
     def port(self) -> int:
@@ -56,42 +64,50 @@ class ThreadedBroker(Controls):
         return self._broker.url
 
     def url_for(self, user: str | None = None, virtual_host: str | None = None) -> str:
-        """Returns the URL for a user and a virtual host.
+        """Return the URL for a user and a virtual host.
 
         Raises:
-            StateError: The broker is not running.
-            KeyError: There is no such user.
+            StateError: the broker is not running.
+            KeyError: there is no such user.
         """
         return self._broker.url_for(user, virtual_host)
 
     def start(self) -> None:
-        """Starts, and returns when clients can connect.
+        """Start, and return when clients can connect.
 
         Raises:
-            StateError: It is running already.
-            OSError: The address cannot be used.
+            StateError: it is running already.
+            OSError: the address cannot be used.
         """
         if self._thread is not None:
             raise StateError(f"{self._broker!r} is running already")
         started: Future[asyncio.AbstractEventLoop] = Future()
+        ended: Future[None] = Future()
         thread = threading.Thread(
-            target=self._run, args=(started,), name="embedded broker", daemon=True
+            target=self._run, args=(started, ended), name="embedded broker", daemon=True
         )
-        thread.start()
         try:
-            self._loop = started.result()
+            thread.start()
+            loop = started.result()
         except BaseException:
-            thread.join()
+            # This may have been interrupted: then the thread stops what it has started.
+            if not started.cancel() and started.exception() is None:
+                started.result().call_soon_threadsafe(self._broker.request_stop)
+            if thread.ident is not None:
+                thread.join()
             raise
-        self._thread = thread
+        self._thread, self._loop, self._ended = thread, loop, ended
 
     def stop(self) -> None:
-        """Closes all connections and ends the thread. Does nothing when it is not running."""
-        thread, self._thread = self._thread, None
-        if thread is None or self._loop is None:
+        """Close all connections and end the thread. Does nothing when it is not running."""
+        thread, loop = self._thread, self._loop
+        if thread is None or loop is None:
             return
-        self._loop.call_soon_threadsafe(self._broker.request_stop)
+        # It may have ended by itself, and its loop with it.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._broker.request_stop)
         thread.join()
+        self._thread = self._loop = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -105,28 +121,54 @@ class ThreadedBroker(Controls):
     ) -> None:
         self.stop()
 
-    def _run(self, started: Future[asyncio.AbstractEventLoop]) -> None:
-        asyncio.run(self._serve(started))
+    def control(self, action: Callable[[Hub], T]) -> T:
+        """Call the action in the thread of the broker, with its inside, and return the result.
 
-    async def _serve(self, started: Future[asyncio.AbstractEventLoop]) -> None:
-        try:
-            await self._broker.start()
-        except Exception as error:
-            started.set_exception(error)
-            return
-        started.set_result(asyncio.get_running_loop())
-        await self._broker.wait_stopped()
+        What is inside may be another thing in each release.
 
-    def _control(self, action: Callable[[Hub], T]) -> T:
-        if self._thread is None or self._loop is None:
-            raise StateError(f"{self._broker!r} is not running")
+        Raises:
+            StateError: the broker is not running.
+            TimeoutError: it has not answered within ten seconds.
+        """
+        loop, ended = self._loop, self._ended
         done: Future[T] = Future()
 
         def act() -> None:
             try:
-                done.set_result(self._broker._control(action))
+                done.set_result(self._broker.control(action))
             except Exception as error:
                 done.set_exception(error)
 
-        self._loop.call_soon_threadsafe(act)
-        return done.result(_CONTROL_TIMEOUT)
+        if loop is None:
+            raise StateError(f"{self._broker!r} is not running")
+        # The loop may be closed at this moment, and drops then what it was to call.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(act)
+        either: list[Future[Any]] = [done, ended]
+        wait(either, _CONTROL_TIMEOUT, FIRST_COMPLETED)
+        if done.done():
+            return done.result()
+        if ended.done():
+            raise StateError(f"{self._broker!r} is not running")
+        raise TimeoutError(f"{self._broker!r} has not answered within {_CONTROL_TIMEOUT:.0f} s")
+
+    def _run(self, started: Future[asyncio.AbstractEventLoop], ended: Future[None]) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_LOOP) as runner:
+                # Made here, the loop fails before there is a coroutine that nobody awaits.
+                runner.get_loop()
+                runner.run(self._serve(started))
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+        finally:
+            ended.set_result(None)
+
+    async def _serve(self, started: Future[asyncio.AbstractEventLoop]) -> None:
+        await self._broker.start()
+        if started.set_running_or_notify_cancel():
+            started.set_result(asyncio.get_running_loop())
+            await self._broker.wait_stopped()
+        else:
+            await self._broker.stop()

@@ -1,0 +1,150 @@
+"""A channel's consumers, and the limit that they share."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from gestalt.amq.wire import FieldValue, deliver_prefix
+
+from .message import Entry
+from .queue import Queue
+
+
+class Limiter:
+    """What all consumers of one channel may take together, and those that wait for it.
+
+    Attributes:
+        paused: the client cannot take more at the moment.
+        limit: how many deliveries they may leave unacknowledged together; 0 for no limit.
+        used: how many they have left unacknowledged.
+    """
+
+    __slots__ = ("_blocked", "limit", "paused", "served", "used")
+
+    def __init__(self, *, paused: bool) -> None:
+        self.paused = paused
+        self.limit = 0
+        self.used = 0
+        # The queue of the last delivery that counted against the limit.
+        self.served: Queue | None = None
+        # Those that could take no more when it was their turn, in that order.
+        self._blocked: dict[Consumer, None] = {}
+
+    def block(self, consumer: "Consumer") -> None:
+        """Note that a consumer could take no more, so that it gets another turn."""
+        self._blocked[consumer] = None
+
+    def forget(self, consumer: "Consumer") -> None:
+        """Forget a consumer that gets no other turn."""
+        self._blocked.pop(consumer, None)
+
+    def unblock(self, consumers: Iterable["Consumer"] | None = None) -> None:
+        """Give consumers their turn again, in the order in which they lost it.
+
+        A limit for all of a channel's consumers lets one delivery pass at a time: the queue that
+        was served last comes last, so that each gets its share.
+
+        Args:
+            consumers: those that may be able to take more now; None for all.
+        """
+        blocked = self._blocked
+        if not blocked:
+            return
+        queues: dict[Queue, None] = {}
+        for consumer in list(blocked) if consumers is None or self.limit else consumers:
+            if consumer in blocked and consumer.can_take():
+                del blocked[consumer]
+                consumer.queue.consumers.unblock(consumer)
+                queues[consumer.queue] = None
+        served = self.served
+        for queue in sorted(queues, key=lambda queue: queue is served):
+            queue.run()
+
+
+class Consumer:
+    """A subscription of a channel to a queue.
+
+    Args:
+        limiter: the limit of its channel.
+        queue: the queue.
+        tag: its name, unique on the channel.
+        deliver: sends an entry to the client.
+        cancelled: tells the client that the queue is gone.
+        no_ack: deliveries count as acknowledged when they are sent.
+        exclusive: it accepts no other consumer beside it.
+        prefetch: how many deliveries it may leave unacknowledged; 0 for no limit.
+        arguments: what else the client has asked for.
+
+    Attributes:
+        prefix: the beginning of every delivery to it.
+        priority: consumers of a higher priority come first.
+        unacked: how many deliveries it has not acknowledged.
+    """
+
+    __slots__ = (
+        "_cancelled",
+        "_deliver",
+        "_limiter",
+        "exclusive",
+        "no_ack",
+        "prefetch",
+        "prefix",
+        "priority",
+        "queue",
+        "tag",
+        "unacked",
+    )
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        queue: Queue,
+        tag: str,
+        *,
+        deliver: Callable[["Consumer", Entry], None],
+        cancelled: Callable[["Consumer"], None],
+        no_ack: bool,
+        exclusive: bool,
+        prefetch: int,
+        arguments: Mapping[str, FieldValue],
+    ) -> None:
+        self.queue = queue
+        self.tag = tag
+        self.prefix = deliver_prefix(tag)
+        self.no_ack = no_ack
+        self.exclusive = exclusive
+        self.prefetch = 0 if no_ack else prefetch
+        priority = arguments.get("x-priority")
+        self.priority = priority if isinstance(priority, int) else 0
+        self.unacked = 0
+        self._limiter = limiter
+        self._deliver = deliver
+        self._cancelled = cancelled
+
+    def can_take(self) -> bool:
+        """Tell whether one more message may be delivered to it now."""
+        limiter = self._limiter
+        if limiter.paused or (limiter.limit and limiter.used >= limiter.limit):
+            return False
+        return not self.prefetch or self.unacked < self.prefetch
+
+    def block(self) -> None:
+        """It could take no more when its turn came; its channel gives it another one."""
+        self._limiter.block(self)
+
+    def deliver(self, entry: Entry) -> None:
+        """Send it an entry, as the queue decided."""
+        if not self.no_ack:
+            limiter = self._limiter
+            self.unacked += 1
+            limiter.used += 1
+            if limiter.limit:
+                limiter.served = self.queue
+        self._deliver(self, entry)
+
+    def removed(self) -> None:
+        """It is a consumer of its queue no more."""
+        self._limiter.forget(self)
+
+    def cancelled(self) -> None:
+        """Its queue is gone."""
+        self._limiter.forget(self)
+        self._cancelled(self)
