@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from typing import ClassVar, Final, Protocol
 
 from .errors import (
@@ -18,10 +19,6 @@ from .errors import (
 
 CHUNK: Final = 64 * 1024
 """How much is decompressed at a time, in bytes."""
-
-KEEP: Final = 2 * 1024 * 1024
-"""Up to this size decompressed data is kept as it comes; larger data is measured before it is
-kept."""
 
 
 class Compressor:
@@ -65,9 +62,8 @@ class Compressor:
     def decompress(self, data: bytes, max_size: int) -> bytes:
         """Decompress data, whole.
 
-        Memory stays bounded by `max_size`, and by about KEEP and one window of the format when the
-        data turns out to be larger: what is larger than KEEP is decompressed twice, the first time
-        only to learn its size.
+        It is decompressed once. Memory stays bounded by twice `max_size`, and one window of the
+        format, also where more would come out; mostly it takes what comes out and the window.
 
         Args:
             data: What `compress` made, no more and no less.
@@ -87,17 +83,20 @@ class Compressor:
             ) from error
 
     def _decompress(self, data: bytes, max_size: int) -> bytes:
-        kept: list[bytes] = []
-        size = 0
-        for chunk in self.chunks(data):
+        chunks = self.chunks(data)
+        first = next(chunks, b"")
+        # It shares the first chunk until another follows, grows in place, and gives what it holds
+        # without copying it.
+        kept = BytesIO(first)
+        size = kept.seek(len(first))
+        for chunk in chunks:
             size += len(chunk)
             if size > max_size:
-                raise TooLarge(f"{self.name}: more than {max_size} bytes come out of {short(data)}")
-            if size <= KEEP:
-                kept.append(chunk)
-        if size > KEEP:
-            return b"".join(self.chunks(data))
-        return kept[0] if len(kept) == 1 else b"".join(kept)
+                break
+            kept.write(chunk)
+        if size > max_size:
+            raise TooLarge(f"{self.name}: more than {max_size} bytes come out of {short(data)}")
+        return kept.getvalue()
 
 
 class Decompressor(Protocol):
