@@ -5,9 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from gestalt.codecs import Codec, DecodeError, EncodeError, MessageTypes, TooLarge
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gestalt.codecs import Codec, DecodeError, EncodeError, MessageTypes, TooLarge
 
 pytest.importorskip("google.protobuf")
 

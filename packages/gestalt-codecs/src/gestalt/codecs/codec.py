@@ -86,7 +86,8 @@ class Codec:
         max_depth: How deep decoded data may be nested; protobuf's own limit of 100 stands beside
             it.
         max_values: How many values and keys one message may hold, in the formats that have them:
-            JSON, msgpack, YAML and Avro. It bounds the time and the memory that decoding takes.
+            JSON, msgpack, YAML, Avro and protobuf. It bounds the time and the memory that decoding
+            takes.
         accept: Further compressors that decode allows, beside `compress`.
         accept_types: Further MIME types that decode takes for the format, as what others call it:
             `text/plain`, or `+json` for every type that ends so.
