@@ -1,7 +1,5 @@
 """Half a GiB from every compressor is refused with no more memory than what is allowed takes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

@@ -1,7 +1,5 @@
 """Avro as a message type: the schemas of one record, and what makes a schema safe to decode by."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Final
 

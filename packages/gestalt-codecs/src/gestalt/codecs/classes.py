@@ -1,8 +1,6 @@
 """What classes say of their fields: dataclasses, TypedDicts, and those of msgspec, attrs and
 pydantic, which need not be imported for it."""
 
-from __future__ import annotations
-
 import dataclasses
 import typing
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """The codec: a serializer, a compressor, limits and message types, bound together once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, NamedTuple

@@ -1,7 +1,5 @@
 """Several codecs as one: a receiver's list of what it allows."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from .codec import Buffer, Codec, Encoded

@@ -1,7 +1,5 @@
 """What every compressor is, and how all of them are bounded."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from io import BytesIO
 from typing import ClassVar, Final, Protocol

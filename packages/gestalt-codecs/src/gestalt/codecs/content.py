@@ -1,8 +1,6 @@
 """What a message declares of itself: its MIME type, charset and content coding, as others write
 them."""
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from .errors import CodecError, ContentNotAllowed, DecodeError, short

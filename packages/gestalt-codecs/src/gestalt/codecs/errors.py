@@ -20,8 +20,6 @@ GestaltError
 What a library raised is chained as the cause.
 """
 
-from __future__ import annotations
-
 import reprlib
 from typing import Any, Final
 

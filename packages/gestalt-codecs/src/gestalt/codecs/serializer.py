@@ -1,14 +1,10 @@
 """What every serializer is: the interface between a format and the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from .errors import CodecError, DecodeError, SchemaError, TooDeep, TooLarge, reason_of, short
-
-if TYPE_CHECKING:
-    from .types import MessageType
+from .types import MessageType
 
 Dumps = Callable[[Any], bytes]
 Loads = Callable[[bytes], Any]

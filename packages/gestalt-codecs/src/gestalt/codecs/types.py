@@ -1,7 +1,6 @@
 """Message types: which class has which number and name on the wire."""
 
-from __future__ import annotations
-
+import builtins
 import typing
 from collections.abc import Callable, Iterator
 from types import UnionType
@@ -35,7 +34,7 @@ class MessageType(NamedTuple):
     id: int
     name: str
     type: Any
-    python_class: type
+    python_class: builtins.type[Any]
     format: str | None
     tag: str | None = None
     writes_tag: bool = False

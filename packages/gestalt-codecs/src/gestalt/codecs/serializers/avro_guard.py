@@ -3,8 +3,6 @@
 A few bytes can hold many of them: what is null, and what the writer's schema lacks, takes none.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple

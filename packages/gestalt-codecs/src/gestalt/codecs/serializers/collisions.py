@@ -6,8 +6,6 @@ UUIDs, Decimals, integers of more than 64 bits and tuples with one hash value ca
 end.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time, timedelta

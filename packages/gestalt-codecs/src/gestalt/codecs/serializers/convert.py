@@ -1,8 +1,6 @@
 """What the formats with plain values share: rich values become plain ones and back, by msgspec, or
 by pydantic where a class is one of its models."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from functools import partial

@@ -1,8 +1,6 @@
 """Models of pydantic 2, which are told by what they carry: nothing here imports pydantic before the
 application has."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,8 +1,6 @@
 """Bounds for MessagePack that its library does not keep: how deep, how many values, and how much
 memory lengths claim."""
 
-from __future__ import annotations
-
 import re
 import struct
 from typing import Any, Final

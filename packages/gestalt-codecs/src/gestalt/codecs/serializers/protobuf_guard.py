@@ -1,5 +1,5 @@
-"""Bounds for protobuf that its library does not keep: how many fields, how wide the messages are that
-a few bytes make, and keys of maps that are chosen to collide.
+"""Bounds for protobuf that its library does not keep: how many fields a message has, how wide the
+messages are that a few bytes make, and keys of maps that are chosen to collide.
 
 An empty message takes two bytes of data, and in memory a place for each field that its type has: a
 megabyte of data came to three gigabytes.
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 
 from gestalt.codecs.errors import DecodeError, TooLarge
 
@@ -62,14 +62,14 @@ class Guard:
     every 16 fields that its type has. Numbers of packed fields are none: they take 8 bytes at most.
 
     Args:
-        descriptor: The type of the messages.
+        descriptor: The type of the messages, as the library describes it.
         max_values: How many values a message may hold.
 
     Attributes:
         free: Up to how many bytes of data a message is harmless, whatever it holds.
     """
 
-    def __init__(self, descriptor: Descriptor, max_values: int) -> None:
+    def __init__(self, descriptor: Any, max_values: int) -> None:
         self._max_values = max_values
         self._types: dict[str, _Type] = {}
         self._root = self._compile(descriptor)
@@ -96,7 +96,7 @@ class Guard:
             if len(numbers) > _FEW_KEYS:
                 _refuse_collisions(_hashed(numbers, entry.key_type))
 
-    def _compile(self, descriptor: Descriptor) -> _Type:
+    def _compile(self, descriptor: Any) -> _Type:
         known = self._types.get(descriptor.full_name)
         if known is not None:
             return known
@@ -163,7 +163,7 @@ class Guard:
                 if size:
                     around.append((now, end, group))
                     now, end, group = entered, position + size, 0
-            elif wire == _FIXED32 or wire == _FIXED64:
+            elif wire in (_FIXED32, _FIXED64):
                 size = 4 if wire == _FIXED32 else 8
                 if tag == now.key_tag:
                     keys[now].append(int.from_bytes(data[position : position + size], "little"))
@@ -180,7 +180,7 @@ class Guard:
                 raise DecodeError(f"protobuf: nested more than {_MOST_DEEP} deep")
 
 
-def _fields(descriptor: Descriptor) -> Iterator[Any]:
+def _fields(descriptor: Any) -> Iterator[Any]:
     yield from descriptor.fields
     if descriptor.is_extendable:
         yield from descriptor.file.pool.FindAllExtensions(descriptor)
