@@ -26,11 +26,11 @@ class Compressor:
     calls.
 
     Args:
-        name: What the registry, or the entry point, calls it: the content-coding token.
-        level: How hard to try, from `levels`; None for `default_level`.
+        name: what the registry, or the entry point, calls it: the content-coding token.
+        level: how hard to try, from `levels`; None for `default_level`.
 
     Raises:
-        CodecError: The level is not one of this compressor's.
+        CodecError: the level is not one of this compressor's.
     """
 
     levels: ClassVar[range] = range(0)
@@ -51,9 +51,9 @@ class Compressor:
         """Decompress data piece by piece, each about CHUNK bytes and made when it is asked for.
 
         Raises:
-            Truncated: The end of the data is missing.
-            TrailingData: Something follows its end.
-            Exception: What the library raises; `decompress` makes it a DecompressError.
+            Truncated: the end of the data is missing.
+            TrailingData: something follows its end.
+            Exception: what the library raises; `decompress` makes it a DecompressError.
         """
         raise NotImplementedError
 
@@ -64,12 +64,12 @@ class Compressor:
         format, also where more would come out; mostly it takes what comes out and the window.
 
         Args:
-            data: What `compress` made, no more and no less.
-            max_size: How many bytes may come out.
+            data: what `compress` made, no more and no less.
+            max_size: how many bytes may come out.
 
         Raises:
-            TooLarge: More than `max_size` bytes would come out.
-            Truncated, TrailingData, DecompressError: The data is not whole, or damaged.
+            TooLarge: more than `max_size` bytes would come out.
+            Truncated, TrailingData, DecompressError: the data is not whole, or damaged.
         """
         try:
             return self._decompress(data, max_size)
@@ -137,7 +137,7 @@ def refuse_skippable(name: str, data: bytes) -> None:
     """Refuse data that starts with a frame which decoders skip: a body is one frame of content.
 
     Raises:
-        DecompressError: It does.
+        DecompressError: it does.
     """
     if data[1:4] == b"\x2a\x4d\x18" and data[0] & 0xF0 == 0x50:
         raise DecompressError(

@@ -108,7 +108,7 @@ class ValidationError(DecodeError):
     """Data is well-formed and does not fit its type.
 
     Attributes:
-        path: Where in the data, as in `$.track[3].lat`; `$` is the whole.
+        path: where in the data, as in `$.track[3].lat`; `$` is the whole.
     """
 
     def __init__(self, message: str, path: str = "$") -> None:

@@ -90,7 +90,7 @@ def find_serializer(name: str) -> SerializerEntry:
     """Find a serializer by its name or MIME type.
 
     Raises:
-        UnknownCodec: There is none, built in or by an entry point.
+        UnknownCodec: there is none, built in or by an entry point.
     """
     key = essence(_text(name))
     found = _SERIALIZERS.get(key)
@@ -118,7 +118,7 @@ def find_compressor(name: str) -> CompressorEntry:
     """Find a compressor by its name, its content-coding token or its MIME type.
 
     Raises:
-        UnknownCodec: There is none, built in or by an entry point.
+        UnknownCodec: there is none, built in or by an entry point.
     """
     key = essence(_text(name))
     found = _COMPRESSORS.get(key)

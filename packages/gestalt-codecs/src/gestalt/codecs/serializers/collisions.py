@@ -65,8 +65,8 @@ def checker(cls: Any, *, integers: bool) -> Check | None:
     """Make the function that refuses plain values with such keys before they become a class.
 
     Args:
-        cls: The class, or another type that msgspec decodes, or a model of pydantic.
-        integers: Whether integers may have more than 64 bits.
+        cls: the class, or another type that msgspec decodes, or a model of pydantic.
+        integers: whether integers may have more than 64 bits.
 
     Returns:
         It takes the plain value, and raises DecodeError. None where nothing in the class has such

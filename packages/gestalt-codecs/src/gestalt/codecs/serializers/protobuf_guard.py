@@ -62,11 +62,11 @@ class Guard:
     every 16 fields that its type has. Numbers of packed fields are none: they take 8 bytes at most.
 
     Args:
-        descriptor: The type of the messages, as the library describes it.
-        max_values: How many values a message may hold.
+        descriptor: the type of the messages, as the library describes it.
+        max_values: how many values a message may hold.
 
     Attributes:
-        free: Up to how many bytes of data a message is harmless, whatever it holds.
+        free: up to how many bytes of data a message is harmless, whatever it holds.
     """
 
     def __init__(self, descriptor: Any, max_values: int) -> None:
@@ -84,8 +84,8 @@ class Guard:
         """Look through a message.
 
         Raises:
-            TooLarge: It holds too many values.
-            DecodeError: It is malformed, or the keys of its maps are chosen to take quadratic time.
+            TooLarge: it holds too many values.
+            DecodeError: it is malformed, or the keys of its maps are chosen to take quadratic time.
         """
         keys: dict[_Type, list[int]] = {}
         try:
