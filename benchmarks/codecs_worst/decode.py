@@ -5,8 +5,6 @@ data that is just allowed, since what is refused costs less, but for pydantic, w
 error; compressors on 16 MiB of zeros.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 import time
@@ -35,12 +33,12 @@ class Item:
 class Case(NamedTuple):
     """Data, and what decodes it."""
 
-    codec: Codec
+    codec: "Codec"
     data: bytes
     content_encoding: str | None = None
 
 
-def _typed(name: str, cls: Any, **options: Any) -> Codec:
+def _typed(name: str, cls: Any, **options: Any) -> "Codec":
     from gestalt.codecs import Codec, MessageTypes
 
     types = MessageTypes()
@@ -48,7 +46,7 @@ def _typed(name: str, cls: Any, **options: Any) -> Codec:
     return Codec(name, types=types, **options)
 
 
-def _plain(name: str) -> Codec:
+def _plain(name: str) -> "Codec":
     from gestalt.codecs import Codec
 
     return Codec(name)
@@ -83,10 +81,47 @@ def _avro() -> Case:
     return Case(codec, codec.encode(value).body)
 
 
-def _protobuf() -> Case:
-    from google.protobuf.struct_pb2 import ListValue
+def _protobuf(width: int) -> Case:
+    """A list of empty messages, whose type has that many fields."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-    return Case(_typed("protobuf", ListValue), b"\x0a\x00" * (8 * MiB))
+    file = descriptor_pb2.FileDescriptorProto(name=f"worst{width}.proto", package="worst")
+    wide = file.message_type.add(name=f"Wide{width}")
+    for number in range(1, width + 1):
+        wide.field.add(name=f"f{number}", number=number, label=1, type=9)
+    many = file.message_type.add(name=f"Many{width}")
+    many.field.add(name="wide", number=1, label=3, type=11, type_name=f".worst.Wide{width}")
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    cls = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"worst.Many{width}"))
+    return Case(_typed("protobuf", cls), b"\x0a\x00" * (MOST // (2 + width // 16)))
+
+
+def _packed() -> Case:
+    from google.protobuf.descriptor_pb2 import SourceCodeInfo
+
+    numbers = 16 * MiB - 5
+    head = b"\x0a" + bytes([numbers & 127 | 128, numbers >> 7 & 127 | 128])
+    head += bytes([numbers >> 14 & 127 | 128, numbers >> 21])
+    return Case(_typed("protobuf", SourceCodeInfo.Location), head + bytes(numbers))
+
+
+def _keys() -> Case:
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="keys.proto", package="worst")
+    keys = file.message_type.add(name="Keys")
+    entry = keys.nested_type.add(name="KeysEntry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, label=1, type=3)
+    entry.field.add(name="value", number=2, label=1, type=8)
+    keys.field.add(name="keys", number=1, label=3, type=11, type_name=".worst.Keys.KeysEntry")
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    cls = message_factory.GetMessageClass(pool.FindMessageTypeByName("worst.Keys"))
+    # Those whose lower bits are equal are found one after another.
+    alike = cls(keys={number << 20: True for number in range(4095)})
+    return Case(_typed("protobuf", cls), alike.SerializeToString())
 
 
 def _yaml() -> Case:
@@ -114,6 +149,7 @@ CASES: Mapping[str, Callable[[], Case]] = {
     "json, long integers": lambda: Case(
         _plain("json"), b"[" + (b"9" * 4299 + b",") * (16 * MiB // 4300 - 1) + b"1]"
     ),
+    "json, the largest numbers": lambda: Case(_plain("json"), b"[" + b"1e308," * MOST + b"1]"),
     "json, a long string": lambda: Case(_plain("json"), b'"' + _wide()[2:] + b'"'),
     "msgpack, empty maps": lambda: Case(_plain("msgpack"), _items("msgpack")),
     "msgpack, empty maps, dataclasses": lambda: Case(
@@ -121,7 +157,10 @@ CASES: Mapping[str, Callable[[], Case]] = {
     ),
     "yaml, short strings": _yaml,
     "avro, records of nulls": _avro,
-    "protobuf, empty messages": _protobuf,
+    "protobuf, empty messages": lambda: _protobuf(1),
+    "protobuf, wide messages": lambda: _protobuf(300),
+    "protobuf, packed numbers": _packed,
+    "protobuf, keys that collide": _keys,
     **{
         token: (lambda token=token: _zeros(token))  # type: ignore[misc]
         for token in (

@@ -1,7 +1,5 @@
 """A measuring process: what code that may crash, or eat memory, does to it."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

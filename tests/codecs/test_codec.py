@@ -1,7 +1,5 @@
 """A codec's way there and back, what it declares of a body, and what it refuses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Keys that share a hash value: refused in linear time, in every format and kind of class."""
 
-from __future__ import annotations
-
 import json
 import time
 import uuid
@@ -42,7 +40,7 @@ class Scores:
 
 class Node(msgspec.Struct):
     ids: set[uuid.UUID] = set()
-    nodes: list[Node] = []
+    nodes: "list[Node]" = []
 
 
 def colliding_pairs(count: int) -> list[tuple[int, int]]:
@@ -167,7 +165,7 @@ def test_models_are_guarded_as_well() -> None:
         ids: set[uuid.UUID] = pydantic.Field(set(), alias="keys")
         numbers: dict[int, int] = pydantic.Field({})
         either: list[Scores | dict[str, frozenset[Decimal]]] = pydantic.Field([])
-        below: Tree | None = None
+        below: "Tree | None" = None
 
     Tree.model_rebuild(_types_namespace={"Tree": Tree, "Optional": Optional})
 

@@ -1,7 +1,5 @@
 """Each compressor: the way there and back, its end at every byte, and its bounds."""
 
-from __future__ import annotations
-
 import contextlib
 import random
 import struct

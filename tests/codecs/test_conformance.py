@@ -1,7 +1,5 @@
 """Published vectors of MessagePack and Avro, and RFC 8259's classes of what JSON is and is not."""
 
-from __future__ import annotations
-
 import json
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Data made to crash, hang or fill the memory: a DecodeError, in bounded time and memory."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ LIBRARIES = {
 @dataclass
 class Node:
     label: str
-    children: list[Node]
+    children: "list[Node]"
 
 
 @dataclass

@@ -1,7 +1,5 @@
 """Avro schemas and data made to crash, hang or fill the memory."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Codecs whose library is not installed, and what importing imports."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """Messages that kombu and gestalt 20.1.1 wrote, given their properties and headers."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import dataclass
@@ -79,7 +77,7 @@ class Rich:
     day: date
     blob: bytes
     name: str
-    time: time | None = None
+    time: "time | None" = None
     price: Decimal | None = None
     key: UUID | None = None
     text: bytes | None = None

@@ -1,7 +1,5 @@
 """How many values one message may hold, whatever its bytes: the bound of time and memory."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

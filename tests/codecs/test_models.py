@@ -1,7 +1,5 @@
 """Models of pydantic as message types."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime as dt
 import enum
@@ -125,7 +123,7 @@ class Numbers(RootModel[list[int]]):
 
 class Node(BaseModel):
     label: str
-    children: list[Node] = []
+    children: "list[Node]" = []
 
 
 @pydantic_dataclass
@@ -349,7 +347,7 @@ def test_validators_may_raise_what_they_like(name: str) -> None:
 
 def test_an_incomplete_model_is_a_schema_error(name: str) -> None:
     class Incomplete(BaseModel):
-        x: Missing  # type: ignore[name-defined]  # noqa: F821
+        x: "Missing"  # type: ignore[name-defined]  # noqa: F821
 
     with pytest.raises(SchemaError, match="Incomplete"):
         Codec(name, types=only(Incomplete)).decode(b"1")

@@ -1,7 +1,5 @@
 """Whatever a value is or does when it is looked at, encode raises nothing but an EncodeError."""
 
-from __future__ import annotations
-
 import array
 import datetime as dt
 import enum

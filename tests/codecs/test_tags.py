@@ -1,7 +1,5 @@
 """Message types that a tag in the body tells."""
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict

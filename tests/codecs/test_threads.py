@@ -1,7 +1,5 @@
 """One codec, used by several threads at once."""
 
-from __future__ import annotations
-
 import random
 import sys
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Type checkers say of the interface what happens when it is used."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import re

@@ -1,7 +1,5 @@
 """What values survive each format: rich ones, typed ones, and whatever hypothesis thinks of."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime as dt
 import enum

@@ -1,7 +1,5 @@
 """What the worst known message costs, at default limits, in each format and compressor."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Avro as a message type: the schemas of one record, and what makes a schema safe to decode by."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,13 +18,13 @@ class Avro:
     had: fields are matched, defaulted and promoted by Avro's rules of schema resolution.
 
     Args:
-        schema: A record's schema, parsed or as JSON text: what is written, and what reading gives.
-        accepts: Further schemas that writers may have used, older or newer.
-        into: A class that records are decoded into, and encoded from: a dataclass, msgspec Struct
+        schema: a record's schema, parsed or as JSON text: what is written, and what reading gives.
+        accepts: further schemas that writers may have used, older or newer.
+        into: a class that records are decoded into, and encoded from: a dataclass, msgspec Struct
             or attrs class. None leaves them dicts.
 
     Raises:
-        SchemaError: A schema is malformed, recursive, or has arrays or maps of items that take no
+        SchemaError: a schema is malformed, recursive, or has arrays or maps of items that take no
             bytes. The last two would let a few hostile bytes take all memory, or crash the process.
     """
 

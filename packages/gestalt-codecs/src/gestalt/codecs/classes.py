@@ -1,8 +1,6 @@
 """What classes say of their fields: dataclasses, TypedDicts, and those of msgspec, attrs and
 pydantic, which need not be imported for it."""
 
-from __future__ import annotations
-
 import dataclasses
 import typing
 from collections.abc import Callable, Iterable, Sequence
@@ -59,7 +57,7 @@ def check_tag(name: str, cls: Any, form: str | None, tag: str) -> None:
     """See that the bodies of a type have a place for the tag.
 
     Raises:
-        SchemaError: They have not, or it is taken by a field of the type.
+        SchemaError: they have not, or it is taken by a field of the type.
     """
     if form is not None:
         raise SchemaError(

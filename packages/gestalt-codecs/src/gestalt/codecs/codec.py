@@ -1,7 +1,5 @@
 """The codec: a serializer, a compressor, limits and message types, bound together once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, NamedTuple
@@ -32,12 +30,12 @@ class Encoded(NamedTuple):
     """An encoded message and what its receiver needs to know.
 
     Attributes:
-        body: The bytes.
-        content_type: The MIME type of the format.
-        content_encoding: The content-coding token of the compressor, or None when it is not
+        body: the bytes.
+        content_type: the MIME type of the format.
+        content_encoding: the content-coding token of the compressor, or None when it is not
             compressed.
-        type_id: The number of the message type, or None without types.
-        type_name: The name of the message type, or None without types.
+        type_id: the number of the message type, or None without types.
+        type_name: the name of the message type, or None without types.
     """
 
     body: bytes
@@ -75,31 +73,32 @@ class Codec:
     take their own wire form, whatever the serializer.
 
     Args:
-        serializer: A name or MIME type: `bytes`, `text`, `json`, `msgpack`, `yaml`, `avro`,
+        serializer: a name or MIME type: `bytes`, `text`, `json`, `msgpack`, `yaml`, `avro`,
             `protobuf`, or one that an entry point brings.
-        compress: A name or content-coding token: `deflate`, `raw-deflate`, `gzip`, `bzip2`, `xz`,
+        compress: a name or content-coding token: `deflate`, `raw-deflate`, `gzip`, `bzip2`, `xz`,
             `br`, `snappy`, `zstd`, `lz4`, or one that an entry point brings; None to leave bodies
             as they are.
-        level: How hard the compressor tries; None for its default.
-        min_size: Bodies below this many bytes are not compressed.
-        max_size: The most bytes that a body may have, before compression and after decompression.
-        max_depth: How deep decoded data may be nested; protobuf's own limit of 100 stands beside
+        level: how hard the compressor tries; None for its default.
+        min_size: bodies below this many bytes are not compressed.
+        max_size: the most bytes that a body may have, before compression and after decompression.
+        max_depth: how deep decoded data may be nested; protobuf's own limit of 100 stands beside
             it.
-        max_values: How many values and keys one message may hold, in the formats that have them:
-            JSON, msgpack, YAML and Avro. It bounds the time and the memory that decoding takes.
-        accept: Further compressors that decode allows, beside `compress`.
-        accept_types: Further MIME types that decode takes for the format, as what others call it:
+        max_values: how many values and keys one message may hold, in the formats that have them:
+            JSON, msgpack, YAML, Avro and protobuf. It bounds the time and the memory that decoding
+            takes.
+        accept: further compressors that decode allows, beside `compress`.
+        accept_types: further MIME types that decode takes for the format, as what others call it:
             `text/plain`, or `+json` for every type that ends so.
-        types: The message types. Without them values are plain, and type ids are ignored. Where
+        types: the message types. Without them values are plain, and type ids are ignored. Where
             they have a tag, it tells the type of a body, and a type id or name that says otherwise
             is an error.
 
     Raises:
-        UnknownCodec: There is no such serializer or compressor.
-        CodecNotInstalled: Its library is missing; the error names the command that installs it.
-        SchemaError: The format needs types, and there are none; or the types have a tag, which the
+        UnknownCodec: there is no such serializer or compressor.
+        CodecNotInstalled: its library is missing; the error names the command that installs it.
+        SchemaError: the format needs types, and there are none; or the types have a tag, which the
             format has no place for.
-        CodecError: A limit or the level makes no sense.
+        CodecError: a limit or the level makes no sense.
     """
 
     serializer: str = "json"
@@ -154,7 +153,7 @@ class Codec:
         """Encode a value.
 
         Raises:
-            EncodeError: The format cannot carry it, it is not of a registered type
+            EncodeError: the format cannot carry it, it is not of a registered type
                 (UnregisteredType), or it takes more than `max_size` bytes or `max_values` values.
         """
         bound = self._plain or self._bound_to_class(type(value))
@@ -188,17 +187,17 @@ class Codec:
         """Decode a body, given what its sender declared of it.
 
         Args:
-            data: The body. The result keeps no reference to it.
-            type_id: The number of its message type; it comes before `type_name`.
-            type_name: The name of its message type. With types and neither of the two, exactly one
+            data: the body. The result keeps no reference to it.
+            type_id: the number of its message type; it comes before `type_name`.
+            type_name: the name of its message type. With types and neither of the two, exactly one
                 registered type means that type.
-            content_type: Its MIME type; None for the one of this codec.
-            content_encoding: Its content-coding token; None for not compressed. The names of
+            content_type: its MIME type; None for the one of this codec.
+            content_encoding: its content-coding token; None for not compressed. The names of
                 charsets, which kombu writes here, and `identity` and `binary` mean not compressed,
                 too.
 
         Raises:
-            DecodeError: Whatever is wrong with it; the classes below DecodeError tell what.
+            DecodeError: whatever is wrong with it; the classes below DecodeError tell what.
         """
         if type(data) is not bytes:
             data = _as_bytes(data)

@@ -1,7 +1,5 @@
 """Several codecs as one: a receiver's list of what it allows."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from .codec import Buffer, Codec, Encoded
@@ -16,10 +14,10 @@ class Codecs:
     It stands wherever a Codec does.
 
     Args:
-        codecs: The members. A message that declares no content type is the first one's.
+        codecs: the members. A message that declares no content type is the first one's.
 
     Raises:
-        CodecError: There is none, or two are of the same format.
+        CodecError: there is none, or two are of the same format.
     """
 
     __slots__ = ("_chosen", "_codecs")
@@ -49,8 +47,8 @@ class Codecs:
         """Decode a body by the codec of its content type; see Codec.decode.
 
         Raises:
-            ContentNotAllowed: The content type is none of the codecs'.
-            DecodeError: Whatever else is wrong with it.
+            ContentNotAllowed: the content type is none of the codecs'.
+            DecodeError: whatever else is wrong with it.
         """
         codec = self._codecs[0]
         if content_type:

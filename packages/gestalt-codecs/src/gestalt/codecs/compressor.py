@@ -1,8 +1,7 @@
 """What every compressor is, and how all of them are bounded."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from io import BytesIO
 from typing import ClassVar, Final, Protocol
 
 from .errors import (
@@ -19,10 +18,6 @@ from .errors import (
 CHUNK: Final = 64 * 1024
 """How much is decompressed at a time, in bytes."""
 
-KEEP: Final = 2 * 1024 * 1024
-"""Up to this size decompressed data is kept as it comes; larger data is measured before it is
-kept."""
-
 
 class Compressor:
     """A content coding: how bytes become fewer and back.
@@ -31,11 +26,11 @@ class Compressor:
     calls.
 
     Args:
-        name: What the registry, or the entry point, calls it: the content-coding token.
-        level: How hard to try, from `levels`; None for `default_level`.
+        name: what the registry, or the entry point, calls it: the content-coding token.
+        level: how hard to try, from `levels`; None for `default_level`.
 
     Raises:
-        CodecError: The level is not one of this compressor's.
+        CodecError: the level is not one of this compressor's.
     """
 
     levels: ClassVar[range] = range(0)
@@ -56,26 +51,25 @@ class Compressor:
         """Decompress data piece by piece, each about CHUNK bytes and made when it is asked for.
 
         Raises:
-            Truncated: The end of the data is missing.
-            TrailingData: Something follows its end.
-            Exception: What the library raises; `decompress` makes it a DecompressError.
+            Truncated: the end of the data is missing.
+            TrailingData: something follows its end.
+            Exception: what the library raises; `decompress` makes it a DecompressError.
         """
         raise NotImplementedError
 
     def decompress(self, data: bytes, max_size: int) -> bytes:
         """Decompress data, whole.
 
-        Memory stays bounded by `max_size`, and by about KEEP and one window of the format when the
-        data turns out to be larger: what is larger than KEEP is decompressed twice, the first time
-        only to learn its size.
+        It is decompressed once. Memory stays bounded by twice `max_size`, and one window of the
+        format, also where more would come out; mostly it takes what comes out and the window.
 
         Args:
-            data: What `compress` made, no more and no less.
-            max_size: How many bytes may come out.
+            data: what `compress` made, no more and no less.
+            max_size: how many bytes may come out.
 
         Raises:
-            TooLarge: More than `max_size` bytes would come out.
-            Truncated, TrailingData, DecompressError: The data is not whole, or damaged.
+            TooLarge: more than `max_size` bytes would come out.
+            Truncated, TrailingData, DecompressError: the data is not whole, or damaged.
         """
         try:
             return self._decompress(data, max_size)
@@ -87,17 +81,20 @@ class Compressor:
             ) from error
 
     def _decompress(self, data: bytes, max_size: int) -> bytes:
-        kept: list[bytes] = []
-        size = 0
-        for chunk in self.chunks(data):
+        chunks = self.chunks(data)
+        first = next(chunks, b"")
+        # It shares the first chunk until another follows, grows in place, and gives what it holds
+        # without copying it.
+        kept = BytesIO(first)
+        size = kept.seek(len(first))
+        for chunk in chunks:
             size += len(chunk)
             if size > max_size:
-                raise TooLarge(f"{self.name}: more than {max_size} bytes come out of {short(data)}")
-            if size <= KEEP:
-                kept.append(chunk)
-        if size > KEEP:
-            return b"".join(self.chunks(data))
-        return kept[0] if len(kept) == 1 else b"".join(kept)
+                break
+            kept.write(chunk)
+        if size > max_size:
+            raise TooLarge(f"{self.name}: more than {max_size} bytes come out of {short(data)}")
+        return kept.getvalue()
 
 
 class Decompressor(Protocol):
@@ -140,7 +137,7 @@ def refuse_skippable(name: str, data: bytes) -> None:
     """Refuse data that starts with a frame which decoders skip: a body is one frame of content.
 
     Raises:
-        DecompressError: It does.
+        DecompressError: it does.
     """
     if data[1:4] == b"\x2a\x4d\x18" and data[0] & 0xF0 == 0x50:
         raise DecompressError(

@@ -1,8 +1,6 @@
 """What a message declares of itself: its MIME type, charset and content coding, as others write
 them."""
 
-from __future__ import annotations
-
 from typing import Final, NamedTuple
 
 from .errors import CodecError, ContentNotAllowed, DecodeError, short
@@ -43,7 +41,7 @@ def accepted_type(name: object) -> str:
     """Give a MIME type that is to be accepted, or the end of several, as it is compared.
 
     Raises:
-        CodecError: It is neither.
+        CodecError: it is neither.
     """
     found = essence(name) if isinstance(name, str) else ""
     if (found[:1] != "+" and "/" not in found) or len(found) < 2:
@@ -58,7 +56,7 @@ def parse_type(content_type: str) -> Declared:
     """Parse a MIME type.
 
     Raises:
-        ContentNotAllowed: Its charset is not among those that are known.
+        ContentNotAllowed: its charset is not among those that are known.
     """
     charset = None
     if ";" in content_type:
@@ -86,7 +84,7 @@ def to_utf8(data: bytes, charset: str) -> bytes:
     """Convert text to UTF-8.
 
     Raises:
-        DecodeError: It is not text in that charset.
+        DecodeError: it is not text in that charset.
     """
     try:
         return data.decode(charset).encode()

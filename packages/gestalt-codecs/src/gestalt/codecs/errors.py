@@ -20,8 +20,6 @@ GestaltError
 What a library raised is chained as the cause.
 """
 
-from __future__ import annotations
-
 import reprlib
 from typing import Any, Final
 
@@ -110,7 +108,7 @@ class ValidationError(DecodeError):
     """Data is well-formed and does not fit its type.
 
     Attributes:
-        path: Where in the data, as in `$.track[3].lat`; `$` is the whole.
+        path: where in the data, as in `$.track[3].lat`; `$` is the whole.
     """
 
     def __init__(self, message: str, path: str = "$") -> None:

@@ -3,13 +3,8 @@
 The imports are written out, for those who follow imports to make an application one file.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .compressor import Compressor
-    from .serializer import Serializer
+from .compressor import Compressor
+from .serializer import Serializer
 
 
 def bytes() -> type[Serializer]:  # noqa: A001 - named as the codec is

@@ -6,20 +6,15 @@ name is the codec's and whose object is a subclass of Serializer or Compressor.
 """
 
 # ruff: noqa: E501 - one line for each codec, however long
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from . import loading
 from .compressor import Compressor
 from .errors import CodecError, CodecNotInstalled, UnknownCodec, short
 from .serializer import Serializer
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 
 class SerializerEntry(NamedTuple):
@@ -95,7 +90,7 @@ def find_serializer(name: str) -> SerializerEntry:
     """Find a serializer by its name or MIME type.
 
     Raises:
-        UnknownCodec: There is none, built in or by an entry point.
+        UnknownCodec: there is none, built in or by an entry point.
     """
     key = essence(_text(name))
     found = _SERIALIZERS.get(key)
@@ -123,7 +118,7 @@ def find_compressor(name: str) -> CompressorEntry:
     """Find a compressor by its name, its content-coding token or its MIME type.
 
     Raises:
-        UnknownCodec: There is none, built in or by an entry point.
+        UnknownCodec: there is none, built in or by an entry point.
     """
     key = essence(_text(name))
     found = _COMPRESSORS.get(key)
@@ -155,13 +150,13 @@ def _installed(
         ) from error
 
 
-def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+def _entry_points(group: str) -> tuple[Any, ...]:
     from importlib.metadata import entry_points  # costs 10 ms, and few need it
 
     return tuple(entry_points(group=group))
 
 
-def _checked(point: EntryPoint, base: type[Base]) -> type[Base]:
+def _checked(point: Any, base: type[Base]) -> type[Base]:
     try:
         loaded: Any = point.load()
     except (ImportError, AttributeError) as error:

@@ -1,14 +1,10 @@
 """What every serializer is: the interface between a format and the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from .errors import CodecError, DecodeError, SchemaError, TooDeep, TooLarge, reason_of, short
-
-if TYPE_CHECKING:
-    from .types import MessageType
+from .types import MessageType
 
 Dumps = Callable[[Any], bytes]
 Loads = Callable[[bytes], Any]
@@ -35,9 +31,9 @@ class Serializer:
     anything: the codec wraps it by `explain`.
 
     Args:
-        name: What the registry, or the entry point, calls it.
-        max_depth: How deep decoded data may be nested.
-        max_values: How many values and keys data may hold.
+        name: what the registry, or the entry point, calls it.
+        max_depth: how deep decoded data may be nested.
+        max_values: how many values and keys data may hold.
     """
 
     content_types: ClassVar[tuple[str, ...]] = ()
@@ -56,7 +52,7 @@ class Serializer:
         """Give the functions for plain Python values.
 
         Raises:
-            SchemaError: The format needs types.
+            SchemaError: the format needs types.
         """
         raise SchemaError(f"{self.name} needs to know its types: pass types=MessageTypes(...)")
 
@@ -64,7 +60,7 @@ class Serializer:
         """Give the functions for the values of one message type.
 
         Raises:
-            SchemaError: The format cannot carry such values.
+            SchemaError: the format cannot carry such values.
         """
         raise SchemaError(f"{self.name} cannot carry {kind.name}, which is {short(kind.type)}")
 
@@ -72,7 +68,7 @@ class Serializer:
         """Give what `typed` gives, for the codec to call.
 
         Raises:
-            SchemaError: The format cannot carry such values, whatever was raised about it.
+            SchemaError: the format cannot carry such values, whatever was raised about it.
         """
         try:
             return self.typed(kind)
@@ -94,7 +90,7 @@ class Serializer:
         `kind.tag` is not None, unless the values bring their own (`kind.writes_tag`).
 
         Raises:
-            SchemaError: The format has no place for tags.
+            SchemaError: the format has no place for tags.
         """
         raise SchemaError(
             f"{self.name} has no place for the tag {short(tag)}: json, msgpack and yaml have"
@@ -105,7 +101,7 @@ class Serializer:
         more bytes than that.
 
         Raises:
-            TooLarge: It holds more, and would not be decoded.
+            TooLarge: it holds more, and would not be decoded.
         """
 
     def explain(self, error: Exception, data: bytes) -> DecodeError:

@@ -1,15 +1,11 @@
 """Bodies whose tag, one field among the others, tells which message type they are of."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .classes import carried
 from .errors import DecodeError, EncodeError, short
 from .serializer import ABSENT, Dumps, Loads, Serializer
-
-if TYPE_CHECKING:
-    from .types import MessageType, MessageTypes
+from .types import MessageType, MessageTypes
 
 
 def of_one(kind: MessageType, serializer: Serializer, loads: Loads) -> Loads:

@@ -1,7 +1,6 @@
 """Message types: which class has which number and name on the wire."""
 
-from __future__ import annotations
-
+import builtins
 import typing
 from collections.abc import Callable, Iterator
 from types import UnionType
@@ -23,19 +22,19 @@ class MessageType(NamedTuple):
     """One registered type.
 
     Attributes:
-        id: Its number on the wire.
-        name: Its name on the wire.
-        type: What was registered: a class, a TypedDict, a generic such as list[int], or an Avro.
-        python_class: The class of its values.
-        format: The serializer that its values always take, whatever the codec's is; or None.
-        tag: The field of the body that holds the name; None where the types have no tag.
-        writes_tag: Whether the values bring that field themselves, as tagged Structs do.
+        id: its number on the wire.
+        name: its name on the wire.
+        type: what was registered: a class, a TypedDict, a generic such as list[int], or an Avro.
+        python_class: the class of its values.
+        format: the serializer that its values always take, whatever the codec's is; or None.
+        tag: the field of the body that holds the name; None where the types have no tag.
+        writes_tag: whether the values bring that field themselves, as tagged Structs do.
     """
 
     id: int
     name: str
     type: Any
-    python_class: type
+    python_class: builtins.type[Any]
     format: str | None
     tag: str | None = None
     writes_tag: bool = False
@@ -57,13 +56,13 @@ class MessageTypes:
         types.add(3, Avro(schema, into=Reading))
 
     Args:
-        tag: A field of each body that tells its type, by name, where neither a framing nor a
+        tag: a field of each body that tells its type, by name, where neither a framing nor a
             property does: `{"type": "Position", "lat": -34.9, ...}` with `tag="type"`. Encoding
             adds it and decoding takes it away, so that the classes know nothing of it. It is for
             JSON, msgpack and YAML, and for types with named fields.
 
     Raises:
-        SchemaError: The tag is no name.
+        SchemaError: the tag is no name.
     """
 
     def __init__(self, *, tag: str | None = None) -> None:
@@ -93,19 +92,19 @@ class MessageTypes:
         """Register a type; without `cls`, a decorator that registers the class below it.
 
         Args:
-            type_id: The number that stands for the type on the wire, 0 to 2**32 - 1. It is fixed
+            type_id: the number that stands for the type on the wire, 0 to 2**32 - 1. It is fixed
                 for ever: give it explicitly, and never reuse one.
-            cls: A dataclass, msgspec Struct, attrs class, pydantic model, TypedDict, protobuf
+            cls: a dataclass, msgspec Struct, attrs class, pydantic model, TypedDict, protobuf
                 message class, Avro, or any other class that msgspec decodes, such as list[int]. A
                 union is none: register each of its members.
-            name: Its name on the wire. The default is the class's name, protobuf's or Avro's full
+            name: its name on the wire. The default is the class's name, protobuf's or Avro's full
                 name.
 
         Returns:
             `cls`, unchanged.
 
         Raises:
-            SchemaError: The number, the name or the class is taken, or the type cannot be
+            SchemaError: the number, the name or the class is taken, or the type cannot be
                 registered; with a tag, also when it has no named fields, or one of that name.
         """
         if cls is None:
@@ -129,7 +128,7 @@ class MessageTypes:
         """Find a type by its number.
 
         Raises:
-            UnknownType: None has it.
+            UnknownType: none has it.
         """
         try:
             return self._by_id[type_id]
@@ -142,7 +141,7 @@ class MessageTypes:
         """Find a type by its name.
 
         Raises:
-            UnknownType: None has it.
+            UnknownType: none has it.
         """
         try:
             return self._by_name[name]
@@ -153,7 +152,7 @@ class MessageTypes:
         """Find a type by the class of its values; subclasses are types of their own.
 
         Raises:
-            UnregisteredType: None has it, or several share it.
+            UnregisteredType: none has it, or several share it.
         """
         try:
             kind = self._by_class.get(cls)
@@ -176,8 +175,8 @@ class MessageTypes:
         """Find a type by what the tag of a body holds.
 
         Raises:
-            ValidationError: It is absent, or not a string.
-            UnknownType: No type has that name.
+            ValidationError: it is absent, or not a string.
+            UnknownType: no type has that name.
         """
         kind = self._by_name.get(value) if isinstance(value, str) else None
         if kind is None:
@@ -188,7 +187,7 @@ class MessageTypes:
         """Give the one type that is meant where the wire carries neither number nor name.
 
         Raises:
-            UnknownType: There is not exactly one.
+            UnknownType: there is not exactly one.
         """
         if len(self._by_id) == 1:
             return next(iter(self._by_id.values()))

@@ -1,9 +1,12 @@
 """How long to wait before the next attempt."""
 
+import math
 import random as _random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from .numbers import check_number, check_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +21,12 @@ class Backoff:
         maximum: upper bound of every delay, in seconds.
         factor: by how much the upper bound grows with each attempt, at least 1.
         stable_after: how long a link must stay up, in seconds, before the next failure counts as
-            the first again. Without it a server that accepts and closes at once is stormed.
+            the first again; infinity for never. Without it a server that accepts and closes at once
+            is stormed.
 
     Raises:
         ValueError: an argument is out of its range.
+        TypeError: an argument is neither an int nor a float.
     """
 
     initial: float = 0.1
@@ -30,15 +35,14 @@ class Backoff:
     stable_after: float = 5.0
 
     def __post_init__(self) -> None:
+        initial = check_seconds("initial", self.initial, finite=True)
+        maximum = check_seconds("maximum", self.maximum, finite=True)
+        if not 0 < initial <= maximum:
+            raise ValueError(f"0 < initial <= maximum is needed, got {initial:g} and {maximum:g}")
         # Written so that NaN is refused, too.
-        if not 0 < self.initial <= self.maximum < float("inf"):
-            raise ValueError(
-                f"0 < initial <= maximum is needed, got {self.initial} and {self.maximum}"
-            )
-        if not 1 <= self.factor < float("inf"):
-            raise ValueError(f"factor must be at least 1 and finite, got {self.factor}")
-        if not self.stable_after >= 0:
-            raise ValueError(f"stable_after must not be negative, got {self.stable_after}")
+        if not 1 <= (factor := check_number("factor", self.factor)) < math.inf:
+            raise ValueError(f"factor must be at least 1 and finite, got {factor:g}")
+        check_seconds("stable_after", self.stable_after)
 
     def delays(
         self,

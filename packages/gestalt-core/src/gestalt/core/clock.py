@@ -5,6 +5,8 @@ from collections.abc import Callable
 from itertools import count
 from typing import Protocol
 
+from .numbers import check_seconds
+
 
 class Cancellable(Protocol):
     """A scheduled call that can be called off, such as asyncio.TimerHandle."""
@@ -48,12 +50,14 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Go forward, making each call that comes due on the way, in order, at its time.
 
+        Args:
+            seconds: how far.
+
         Raises:
-            ValueError: `seconds` is negative.
+            ValueError: it is negative, infinite or not a number.
+            TypeError: it is neither an int nor a float.
         """
-        if not seconds >= 0:
-            raise ValueError(f"time only goes forward, got {seconds}")
-        end = self._now + seconds
+        end = self._now + check_seconds("seconds", seconds, finite=True)
         while self._calls and self._calls[0][0] <= end:
             when, _, call = heapq.heappop(self._calls)
             self._now = max(self._now, when)

@@ -2,15 +2,16 @@
 
 import asyncio
 import contextvars
-import inspect
 import logging
 from collections.abc import Coroutine
-from types import MethodType, TracebackType
+from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
 from .calling import cancellations
 from .errors import StateError
 from .life import Life, State, inside, make_task, run_at_once, within
+from .numbers import check_seconds
+from .subclasses import FILLED_IN, PROVIDED, Provided, check_subclass
 
 T = TypeVar("T")
 
@@ -39,10 +40,13 @@ class Component:
 
     Args:
         name: how the component is called in messages; the name of its class by default.
-        stop_timeout: how long a stop may drain before it cuts, in seconds.
+        stop_timeout: how long a stop may drain before it cuts, in seconds; infinity for as long as
+            that takes.
 
     Raises:
-        TypeError: on the definition of a subclass that replaces what it is only to use.
+        ValueError: `stop_timeout` is negative, or not a number.
+        TypeError: it is neither an int nor a float; or, on the definition of a subclass, that
+            replaces what it is only to use.
     """
 
     __life: Life
@@ -57,10 +61,8 @@ class Component:
         return self
 
     def __init__(self, *, name: str | None = None, stop_timeout: float = 10.0) -> None:
-        if not stop_timeout >= 0:
-            raise ValueError(f"stop_timeout must not be negative, got {stop_timeout}")
         self.name = name or type(self).__name__
-        self.stop_timeout = stop_timeout
+        self.stop_timeout = check_seconds("stop_timeout", stop_timeout)
 
     # What a subclass fills in
 
@@ -249,15 +251,8 @@ class Component:
 
     def __init_subclass__(cls, *, at_once: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
-        for name, value in vars(cls).items():
-            if name in _PROVIDED or name.startswith("_Component__"):
-                raise TypeError(
-                    f"{cls.__qualname__} must not define {name}: a Component has it for its "
-                    "subclasses to use, so take another name"
-                )
-            if name in _FILLED_IN and not inspect.iscoroutinefunction(inspect.unwrap(value)):
-                raise TypeError(f"{cls.__qualname__}.{name} must be an async method")
-        if at_once or not _FILLED_IN.isdisjoint(vars(cls)):
+        check_subclass(cls)
+        if at_once or not FILLED_IN.isdisjoint(vars(cls)):
             cls.__at_once = at_once
 
     def __escalate(self, error: BaseException, message: str) -> None:
@@ -389,25 +384,5 @@ class Component:
             )
 
 
-class _Provided:
-    """A method of Component for subclasses to use, which no attribute of an object replaces."""
-
-    def __init__(self, function: Any) -> None:
-        self._function = function
-        self.__doc__ = function.__doc__
-
-    def __get__(self, component: Component | None, cls: type | None = None) -> Any:
-        return self._function if component is None else MethodType(self._function, component)
-
-    def __set__(self, component: Component, value: object) -> None:
-        raise AttributeError(
-            f"{type(component).__qualname__} must not set {self._function.__name__}: a Component "
-            "has it for its subclasses to use, so take another name"
-        )
-
-
-_PROVIDED = {"_spawn", "_fail", "_report_error", "state"}
-_FILLED_IN = {"_open", "_drain", "_close", "start", "stop", "wait_stopped"}
-
-for _name in _PROVIDED - {"state"}:
-    setattr(Component, _name, _Provided(vars(Component)[_name]))
+for _name in PROVIDED - {"state"}:
+    setattr(Component, _name, Provided(vars(Component)[_name]))

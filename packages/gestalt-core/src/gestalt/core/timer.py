@@ -13,6 +13,7 @@ from .clock import Cancellable, Clock
 from .component import Component
 from .errors import StateError
 from .life import State
+from .numbers import check_number, check_seconds, kind_of
 
 # Far below what an event loop can serve; the arithmetic of ticks holds down to here.
 MIN_INTERVAL = 1e-6
@@ -105,28 +106,24 @@ class Timer(Component, at_once=True):
         stop_timeout: float = 10.0,
     ) -> None:
         if not callable(func):
-            raise TypeError(f"func must be a function without arguments, got {_kind(func)}")
+            raise TypeError(f"func must be a function without arguments, got {kind_of(func)}")
         if on_error not in ("stop", "continue") and (not callable(on_error) or _is_async(on_error)):
             raise TypeError(
                 f'on_error is "stop", "continue" or a plain function, got {_choice(on_error)}'
             )
         if overlap not in ("skip", "queue", "cancel"):
             raise ValueError(f'overlap must be "skip", "queue" or "cancel", got {_choice(overlap)}')
-        interval = _seconds("interval", interval)
+        interval = check_number("interval", interval, unit="seconds")
         if not 0 < interval < math.inf:
             raise ValueError(f"interval must be positive and finite, got {interval:g}")
         if interval < MIN_INTERVAL:
             raise ValueError(f"interval must be at least {MIN_INTERVAL} s, got {interval:g}")
         if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
-            raise TypeError(f"times must be an int, or None for ever, got {_kind(times)}")
+            raise TypeError(f"times must be an int, or None for ever, got {kind_of(times)}")
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None for ever, got {times}")
-        delay = interval if delay is None else _seconds("delay", delay)
-        if not 0 <= delay < math.inf:
-            raise ValueError(f"delay must be finite and not negative, got {delay:g}")
-        jitter = _seconds("jitter", jitter)
-        if not 0 <= jitter < math.inf:
-            raise ValueError(f"jitter must be finite and not negative, got {jitter:g}")
+        delay = interval if delay is None else check_seconds("delay", delay, finite=True)
+        jitter = check_seconds("jitter", jitter, finite=True)
         super().__init__(name=name or getattr(func, "__name__", None), stop_timeout=stop_timeout)
         self.stats = TimerStats()
         self._interval = interval
@@ -152,7 +149,7 @@ class Timer(Component, at_once=True):
     def after(cls, delay: float, func: Callable[[], Any], **options: Unpack[TimerOptions]) -> Self:
         """A timer that calls `func` once, `delay` seconds after its start (0 means at once)."""
         # None stands for one interval elsewhere, and a single shot has none.
-        return cls(1.0, func, times=1, delay=_seconds("delay", delay), **options)
+        return cls(1.0, func, times=1, delay=check_seconds("delay", delay, finite=True), **options)
 
     @classmethod
     def every(
@@ -329,24 +326,8 @@ class Timer(Component, at_once=True):
             self.request_stop()
 
 
-def _seconds(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be an int or a float, in seconds, got {_kind(value)}")
-    try:
-        return float(value)
-    except OverflowError:
-        # Such a number takes as long to print as it likes.
-        bits = value.bit_length() if isinstance(value, int) else 0
-        raise ValueError(f"{name} must be finite, got an int of {bits} bits") from None
-
-
 def _choice(value: object) -> str:
-    return repr(value) if isinstance(value, str) else _kind(value)
-
-
-def _kind(value: object) -> str:
-    """What a value is, without its contents."""
-    return "None" if value is None else f"an object of type {type(value).__name__}"
+    return repr(value) if isinstance(value, str) else kind_of(value)
 
 
 def _is_async(function: Callable[..., object]) -> bool:

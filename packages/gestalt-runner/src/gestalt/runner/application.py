@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import inspect
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
 from gestalt.core import Reports
+from gestalt.core.calling import RAISED, call_plain, is_awaitable, is_own_cancellation
 
 from .contexts import describe_context, is_survived
 from .errors import ShutdownTimeout, UnhandledError
@@ -109,7 +109,7 @@ class Application:
             self.fail(message, error)
         else:
             try:
-                self._on_exception(error, context)
+                call_plain("on_exception", self._on_exception, error, context)
             except BaseException as raised:
                 self.fail(f"on_exception did not handle: {message}", raised)
 
@@ -167,9 +167,9 @@ class Application:
     async def _watch(self, part: Part) -> None:
         try:
             await part.wait()
-        except asyncio.CancelledError:
-            raise
         except BaseException as error:
+            if is_own_cancellation(error):
+                raise
             self.fail(f"{part.name} failed", error)
         self._running.discard(part)
         mains = [part for part in self._parts if isinstance(part, MainPart)]
@@ -222,7 +222,7 @@ class Application:
         except BaseException as error:
             self.fail(f"finalizer {name} failed", error)
             return
-        if inspect.isawaitable(result):
+        if is_awaitable(result):
             await self._within(result, f"finalizer {name}", share=share)
 
     async def _within(self, awaitable: Any, name: str, *, share: float = 0.5) -> None:
@@ -264,11 +264,15 @@ class Application:
             while True:
                 self._reload_again = False
                 result = on_reload()
-                if inspect.isawaitable(result):
+                if is_awaitable(result):
                     await result
                 if not self._reload_again:
                     return
-        except Exception as error:
+        except RAISED as error:
+            if is_own_cancellation(error):
+                raise
+            if isinstance(error, asyncio.CancelledError):
+                error = UnhandledError("it was cancelled from inside")
             self._loop.call_exception_handler({"message": "reload failed", "exception": error})
         finally:
             self._reloading = None

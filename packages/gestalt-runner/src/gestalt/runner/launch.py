@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from gestalt.core import StateError
+from gestalt.core.numbers import check_number
 
 from .application import Application, OnException
 from .loops import Loop, fill_standard_descriptors, loop_factory
@@ -106,17 +107,9 @@ def run(
 
 
 def _seconds(shutdown_timeout: object) -> float:
-    if isinstance(shutdown_timeout, bool) or not isinstance(shutdown_timeout, (int, float)):
-        raise TypeError(
-            f"shutdown_timeout must be a number of seconds, got {describe_kind(shutdown_timeout)}"
-        )
-    try:
-        seconds = float(shutdown_timeout)
-    except OverflowError:
-        bits = int(shutdown_timeout).bit_length()
-        raise ValueError(f"shutdown_timeout must be finite, got an int of {bits} bits") from None
+    seconds = check_number("shutdown_timeout", shutdown_timeout, unit="seconds")
     if not 0 <= seconds < math.inf:
-        raise ValueError(f"shutdown_timeout must be finite and >= 0, got {shutdown_timeout}")
+        raise ValueError(f"shutdown_timeout must be finite and >= 0, got {seconds:g}")
     return seconds
 
 

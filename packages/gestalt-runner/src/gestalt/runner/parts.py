@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from gestalt.core import Component
+from gestalt.core.calling import is_awaitable
 
 from .report import describe_kind, name_of
 
@@ -67,7 +68,7 @@ class MainPart:
 
     async def _call(self, main: Any) -> Any:
         result = main()
-        if not inspect.isawaitable(result):
+        if not is_awaitable(result):
             raise TypeError(
                 f"{self.name} must be an async function, it returned {describe_kind(result)}"
             )

@@ -1,7 +1,5 @@
 """Brotli (RFC 7932), by the brotli package."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import cast
 

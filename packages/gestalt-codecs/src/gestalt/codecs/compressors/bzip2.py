@@ -1,7 +1,5 @@
 """Bzip2, by Python's bz2."""
 
-from __future__ import annotations
-
 import bz2
 from collections.abc import Iterator
 

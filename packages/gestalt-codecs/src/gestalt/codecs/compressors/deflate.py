@@ -1,7 +1,5 @@
 """Deflate in its three wrappings, by zlib."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """The LZ4 frame format, by the lz4 package."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import cast
 

@@ -1,7 +1,5 @@
 """Snappy's raw format, by the python-snappy package."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import cast
 

@@ -1,7 +1,5 @@
 """LZMA2 in the xz format, by Python's lzma."""
 
-from __future__ import annotations
-
 import lzma
 from collections.abc import Iterator
 from typing import Final

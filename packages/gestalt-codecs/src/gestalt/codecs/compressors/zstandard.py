@@ -1,7 +1,5 @@
 """The zstandard package behind the interface that Python's own module has."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import Enum
 from threading import Lock

@@ -1,7 +1,5 @@
 """Zstandard (RFC 8878), by Python's own module, backports.zstd or zstandard, whichever there is."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final

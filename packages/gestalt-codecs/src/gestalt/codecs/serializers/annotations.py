@@ -1,8 +1,6 @@
 """Annotations of models described as msgspec describes types, those included that msgspec refuses,
 such as unions of models."""
 
-from __future__ import annotations
-
 import collections.abc
 import types
 import typing

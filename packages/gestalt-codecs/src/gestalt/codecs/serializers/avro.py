@@ -1,7 +1,5 @@
 """Avro's single-object encoding (Avro 1.11 specification), by fastavro."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 from datetime import date, datetime, time

@@ -3,8 +3,6 @@
 A few bytes can hold many of them: what is null, and what the writer's schema lacks, takes none.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -68,9 +66,9 @@ class Counter:
     """Refuses records of too many values, before they are decoded.
 
     Args:
-        schema: The writer's schema, as fastavro parses it.
-        reader: The schema that records are resolved into.
-        max_values: How many values and keys a record may hold.
+        schema: the writer's schema, as fastavro parses it.
+        reader: the schema that records are resolved into.
+        max_values: how many values and keys a record may hold.
     """
 
     def __init__(self, schema: Any, reader: Any, max_values: int) -> None:
@@ -85,8 +83,8 @@ class Counter:
         """Look through the record that starts at a position.
 
         Raises:
-            TooLarge: It holds too many values.
-            DecodeError: It lies about its lengths.
+            TooLarge: it holds too many values.
+            DecodeError: it lies about its lengths.
         """
         root = self._root
         # Few bytes cannot hold so many, and most records are small.

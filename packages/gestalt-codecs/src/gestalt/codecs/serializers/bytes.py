@@ -1,7 +1,5 @@
 """Bytes as they are."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from gestalt.codecs.errors import EncodeError, short

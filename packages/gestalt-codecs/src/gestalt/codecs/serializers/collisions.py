@@ -6,8 +6,6 @@ UUIDs, Decimals, integers of more than 64 bits and tuples with one hash value ca
 end.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
@@ -67,8 +65,8 @@ def checker(cls: Any, *, integers: bool) -> Check | None:
     """Make the function that refuses plain values with such keys before they become a class.
 
     Args:
-        cls: The class, or another type that msgspec decodes, or a model of pydantic.
-        integers: Whether integers may have more than 64 bits.
+        cls: the class, or another type that msgspec decodes, or a model of pydantic.
+        integers: whether integers may have more than 64 bits.
 
     Returns:
         It takes the plain value, and raises DecodeError. None where nothing in the class has such
@@ -104,7 +102,7 @@ class _Plan:
         """Make the function for values of one type; None where nothing in it needs a look."""
         if not self._lax and _is_model(node):
             return self._within_models.check(node)
-        if not self._concerns(node, set()):
+        if not self.concerns(node, set()):
             return None
         key = self._key(node)
         checks = self._made.get(key)
@@ -119,6 +117,7 @@ class _Plan:
         return check
 
     def holds_models(self, node: inspect.Type, seen: set[Any]) -> bool:
+        """Tell whether models are among what a type is made of, but for the types seen."""
         key = self._key(node)
         if key in seen:
             return False
@@ -158,18 +157,19 @@ class _Plan:
 
         return check
 
-    def _concerns(self, node: inspect.Type, seen: set[Any]) -> bool:
+    def concerns(self, node: inspect.Type, seen: set[Any]) -> bool:
+        """Tell whether anything in a type needs a look, but for the types seen."""
         key = self._key(node)
         if key in seen:
             return False
         seen.add(key)
         if not self._lax and _is_model(node):
-            return self._within_models._concerns(node, set())
+            return self._within_models.concerns(node, set())
         if isinstance(node, inspect.DictType) and self._hazard(node.key_type):
             return True
         if isinstance(node, _SETS) and self._hazard(node.item_type):
             return True
-        return any(self._concerns(each, seen) for each in self._below(node))
+        return any(self.concerns(each, seen) for each in self._below(node))
 
     def _hazard(self, node: inspect.Type) -> bool:
         """Tell whether many values of the type with one hash value can be made."""

@@ -1,8 +1,6 @@
 """What the formats with plain values share: rich values become plain ones and back, by msgspec, or
 by pydantic where a class is one of its models."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from functools import partial
@@ -27,7 +25,7 @@ def to_plain(value: Any, natives: tuple[type, ...] = (bytes,)) -> Any:
     """Turn a value into what JSON has, and values of the native classes.
 
     Raises:
-        TypeError: It holds what has no plain form.
+        TypeError: it holds what has no plain form.
     """
     try:
         return msgspec.to_builtins(value, builtin_types=natives)
@@ -55,8 +53,8 @@ def from_plain(name: str, cls: Any) -> Callable[[Any, bytes], Any]:
     """Make the function that turns a plain value into one of a class, given the data it came in.
 
     Args:
-        name: What the format is called in errors.
-        cls: The class, or another type that msgspec decodes.
+        name: what the format is called in errors.
+        cls: the class, or another type that msgspec decodes.
     """
     make, check = _maker(name, cls), _check(name, cls)
 

@@ -1,7 +1,5 @@
 """JSON (RFC 8259), by msgspec; models of pydantic are made by pydantic."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Bounds for JSON that its library does not keep: how deep, and how many values."""
 
-from __future__ import annotations
-
 import re
 from itertools import accumulate
 from typing import Final

@@ -1,7 +1,5 @@
 """What kombu 5.3 and later writes into JSON for values that JSON has no form of."""
 
-from __future__ import annotations
-
 from base64 import b64decode
 from collections.abc import Callable
 from typing import Any, Final

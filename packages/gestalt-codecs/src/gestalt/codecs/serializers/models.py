@@ -1,8 +1,6 @@
 """Models of pydantic 2, which are told by what they carry: nothing here imports pydantic before the
 application has."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +27,7 @@ def adapter_of(cls: type) -> Any:
     """Give pydantic's adapter of a model.
 
     Raises:
-        SchemaError: The model is not complete: it names a class that does not exist.
+        SchemaError: the model is not complete: it names a class that does not exist.
     """
     from pydantic import TypeAdapter
 
@@ -82,7 +80,7 @@ def to_json(value: Any) -> Any:
     """Turn a model into what pydantic writes into JSON, where msgspec asks for it.
 
     Raises:
-        TypeError: It is no model.
+        TypeError: it is no model.
     """
     model = _model(value)
     return _serializer(model).to_python(model, mode="json", by_alias=True, warnings="error")
@@ -103,7 +101,7 @@ def from_plain(cls: type, value: Any) -> Any:
     for it.
 
     Raises:
-        TypeError: The class is none that can be decoded, and the value is not of it.
+        TypeError: the class is none that can be decoded, and the value is not of it.
     """
     if is_model(cls):
         return validator("pydantic", cls)(value)

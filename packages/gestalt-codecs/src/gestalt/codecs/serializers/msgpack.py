@@ -1,7 +1,5 @@
 """MessagePack, by the msgpack package."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgpack

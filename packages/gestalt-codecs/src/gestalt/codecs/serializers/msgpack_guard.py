@@ -1,8 +1,6 @@
 """Bounds for MessagePack that its library does not keep: how deep, how many values, and how much
 memory lengths claim."""
 
-from __future__ import annotations
-
 import re
 import struct
 from typing import Any, Final
@@ -69,9 +67,9 @@ def check_structure(data: bytes, max_depth: int, max_values: int) -> None:
     """Walk data without decoding it.
 
     Raises:
-        DecodeError: The open containers claim more items than bytes follow.
-        TooDeep: They are nested deeper than that.
-        TooLarge: There are more values and keys than that.
+        DecodeError: the open containers claim more items than bytes follow.
+        TooDeep: they are nested deeper than that.
+        TooLarge: there are more values and keys than that.
     """
     position, size = 0, len(data)
     left = [1]  # items still to come in each open container

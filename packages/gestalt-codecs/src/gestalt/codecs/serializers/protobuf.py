@@ -1,11 +1,13 @@
 """Protocol Buffers, by the protobuf package."""
 
-from __future__ import annotations
+from typing import Any
 
 from google.protobuf.message import Message
 
 from gestalt.codecs.serializer import Functions, Serializer
 from gestalt.codecs.types import MessageType
+
+from .protobuf_guard import Guard
 
 
 class Protobuf(Serializer):
@@ -14,4 +16,19 @@ class Protobuf(Serializer):
     def typed(self, kind: MessageType) -> Functions:
         if not (isinstance(kind.type, type) and issubclass(kind.type, Message)):
             return super().typed(kind)
-        return Functions(kind.type.SerializeToString, kind.type.FromString)
+        guard = Guard(kind.type.DESCRIPTOR, self.max_values)
+        free, check = guard.free, guard.check
+        write, read = kind.type.SerializeToString, kind.type.FromString
+
+        def dumps(value: Any) -> bytes:
+            body: bytes = write(value)
+            if len(body) > free:
+                check(body)
+            return body
+
+        def loads(data: bytes) -> Any:
+            if len(data) > free:
+                check(data)
+            return read(data)
+
+        return Functions(dumps, loads)

@@ -1,7 +1,5 @@
 """Text in UTF-8."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from gestalt.codecs.errors import EncodeError, short

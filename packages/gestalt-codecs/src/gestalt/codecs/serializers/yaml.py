@@ -1,7 +1,5 @@
 """YAML 1.1, by PyYAML and libyaml, confined to plain values."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """PyYAML's loader and dumper, without what makes them dangerous or their data grow."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, Final
 
