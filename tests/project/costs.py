@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,9 @@ def attack(function: Callable[[int], None]) -> Callable[[int], None]:
 @contextmanager
 def attacked(by: Callable[[int], None], port: int) -> Iterator[None]:
     """Have a server attacked while the block runs."""
-    with subprocess.Popen([sys.executable, __file__, "--attack", by.__name__, str(port)]) as process:
+    with subprocess.Popen(
+        [sys.executable, __file__, "--attack", by.__name__, str(port)]
+    ) as process:
         try:
             yield
         finally:
@@ -130,16 +132,14 @@ def say_nothing(port: int) -> None:
 def half_messages(port: int) -> None:
     """Begin a message of the largest size, and never end it."""
     message = HEADER(2**20, 1) + bytes(2**20 - 1)
-    peers = {sock: 0 for sock in connect(port, PEERS)}
+    peers = dict.fromkeys(connect(port, PEERS), 0)
     for sock in peers:
         sock.setblocking(False)
     while True:
         for sock, sent in peers.items():
             if sent < len(message):
-                try:
+                with suppress(BlockingIOError):
                     peers[sock] += sock.send(message[sent : sent + 65_536])
-                except BlockingIOError:
-                    pass
         time.sleep(0.001)
 
 
@@ -161,10 +161,8 @@ def tiny_messages(port: int) -> None:
         sock.setblocking(False)
     while True:
         for sock, sent in peers.items():
-            try:
+            with suppress(BlockingIOError):
                 peers[sock] += sock.send(messages[sent : sent + 65_536])
-            except BlockingIOError:
-                pass
         time.sleep(0.001)
 
 

@@ -1,16 +1,16 @@
-"""Which files a message passes on its way, as the interpreter sees it; docs/architecture.md has them.
+"""Which files a message passes, as the interpreter sees it; docs/architecture.md has them.
 
     ./dev run python -m tests.project.ways
 
-The message is not the first of its connection, so that only what every message costs is seen. The
-other end is no part of it: a plain socket, another thread, or an embedded broker in one.
+Only the files that each of several messages passes are told, without what comes of timers or of a
+first message. The other end is no part of it: a plain socket, another thread, an embedded broker.
 """
 
 import asyncio
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -36,8 +36,9 @@ class Position:
 CODEC = Codec("json", types=types)
 WIRE = Wire(Mti(), CODEC)
 POSITION = Position(-34.9, 138.6)
-WARM = 3
-"""How many messages go before."""
+FRAME = WIRE.encode(POSITION)
+WARM, COUNT = 3, 5
+"""How many messages go before, and how many are looked at."""
 
 Steps = list[str]
 
@@ -59,43 +60,41 @@ def watched(steps: Steps, part: str) -> Iterator[None]:
         sys.setprofile(None)
 
 
-async def turns() -> None:
-    """Let the event loop write what is to be written."""
-    for _ in range(3):
-        await asyncio.sleep(0)
+async def passed(part: str, once: Callable[[], Awaitable[Any]]) -> Steps:
+    """Note the files that a message passes whenever there is one."""
+    runs: list[Steps] = []
+    for _ in range(WARM + COUNT):
+        runs.append([])
+        with watched(runs[-1], part):
+            await once()
+            # What is gathered in a turn of the event loop leaves at its end.
+            for _ in range(3):
+                await asyncio.sleep(0)
+    *others, last = runs[WARM:]
+    return [file for file in last if all(file in other for other in others)]
 
 
 async def send() -> Steps:
     """A client sends to a socket."""
-    steps: Steps = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        client = StreamClient(f"tcp://127.0.0.1:{listener.getsockname()[1]}", WIRE)
-        async with client:
+        async with StreamClient(f"tcp://127.0.0.1:{listener.getsockname()[1]}", WIRE) as client:
             await client.wait_connected()
-            other, _ = listener.accept()
-            for _ in range(WARM):
-                await client.send(POSITION)
-                await turns()
-            with watched(steps, "net"):
-                await client.send(POSITION)
-                await turns()
-            other.close()
-    return steps
+            with listener.accept()[0]:
+                return await passed("net", lambda: client.send(POSITION))
 
 
 async def receive(handler: Callable[[asyncio.Event], Callable[[Any], Any]]) -> Steps:
     """A server is sent something by a socket."""
-    steps: Steps = []
     handled = asyncio.Event()
     async with StreamServer("tcp://127.0.0.1:0", WIRE, on_message=handler(handled)) as server:
         with socket.create_connection((server.address.host, server.address.port)) as other:
-            for number in range(WARM + 1):
+
+            async def once() -> None:
                 handled.clear()
-                with watched(steps if number == WARM else [], "net"):
-                    other.sendall(WIRE.encode(POSITION))
-                    steps.clear()
-                    await handled.wait()
-    return steps
+                other.sendall(FRAME)
+                await handled.wait()
+
+            return await passed("net", once)
 
 
 def plain(handled: asyncio.Event) -> Callable[[Any], None]:
@@ -120,30 +119,59 @@ async def bus() -> AsyncIterator[tuple[Bus, str]]:
             yield made, broker.url
 
 
-def elsewhere(url: str, ask: Callable[[Bus], Awaitable[Any]]) -> None:
-    """Do something with another bus, in a thread of its own."""
+class Elsewhere:
+    """Another bus, in a thread of its own.
 
-    async def run() -> None:
-        async with connect(url, codec=CODEC) as other:
-            await ask(other)
+    Args:
+        url: the broker's.
+        ask: what to do with it, each time that it is called.
+        begin: what to do first.
+    """
 
-    threading.Thread(target=lambda: asyncio.run(run())).start()
+    def __init__(
+        self,
+        url: str,
+        ask: Callable[[Bus], Awaitable[Any]],
+        begin: Callable[[Bus], Awaitable[Any]] | None = None,
+    ) -> None:
+        self._url, self._ask, self._begin = url, ask, begin
+        self._ready = threading.Event()
+        self._over = False
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+
+    async def __aenter__(self) -> Callable[[], None]:
+        self._thread.start()
+        await asyncio.to_thread(self._ready.wait)
+        return self._go
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over = True
+        self._go()
+        await asyncio.to_thread(self._thread.join)
+
+    def _go(self) -> None:
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def _run(self) -> None:
+        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
+        async with connect(self._url, codec=CODEC) as other:
+            if self._begin is not None:
+                await self._begin(other)
+            self._ready.set()
+            while await self._wake.wait() and not self._over:
+                self._wake.clear()
+                await self._ask(other)
 
 
 async def publish() -> Steps:
     """A publisher publishes, until the broker has confirmed it."""
-    steps: Steps = []
     async with bus() as (made, _):
         publisher = made.publisher("telemetry")
-        for number in range(WARM + 1):
-            with watched(steps if number == WARM else [], "amq"):
-                await publisher.publish(POSITION, "vehicle.42")
-    return steps
+        return await passed("amq", lambda: publisher.publish(POSITION, "vehicle.42"))
 
 
 async def deliver() -> Steps:
     """A subscription is sent a message, until that is acknowledged."""
-    steps: Steps = []
     handled = asyncio.Event()
     async with bus() as (made, url):
         await made.subscribe("telemetry", "#", plain(handled), queue="tracker")
@@ -151,39 +179,26 @@ async def deliver() -> Steps:
         async def ask(other: Bus) -> None:
             await other.publisher("telemetry").publish(POSITION, "vehicle.42")
 
-        for number in range(WARM + 1):
-            handled.clear()
-            elsewhere(url, ask)
-            with watched(steps if number == WARM else [], "amq"):
-                await handled.wait()
-                await turns()
-    return steps
+        async with Elsewhere(url, ask) as go:
+            return await passed("amq", lambda: once(go, handled))
 
 
 async def request() -> Steps:
     """A requester makes a request, until it has the reply."""
-    steps: Steps = []
-    ready, over = threading.Event(), threading.Event()
-    async with bus() as (made, url):
 
-        async def serve(other: Bus) -> None:
-            await other.respond("tracker", lambda _: POSITION)
-            ready.set()
-            await asyncio.to_thread(over.wait)
+    async def serve(other: Bus) -> None:
+        await other.respond("tracker", lambda _: POSITION)
 
-        elsewhere(url, serve)
-        await asyncio.to_thread(ready.wait)
+    async def nothing(_: Bus) -> None:
+        pass
+
+    async with bus() as (made, url), Elsewhere(url, nothing, serve):
         requester = made.requester("tracker")
-        for number in range(WARM + 1):
-            with watched(steps if number == WARM else [], "amq"):
-                await requester.request(POSITION)
-        over.set()
-    return steps
+        return await passed("amq", lambda: requester.request(POSITION))
 
 
 async def reply() -> Steps:
     """A responder is sent a request, until it has replied."""
-    steps: Steps = []
     handled = asyncio.Event()
     async with bus() as (made, url):
 
@@ -195,16 +210,18 @@ async def reply() -> Steps:
             await other.requester("tracker").request(POSITION)
 
         await made.respond("tracker", locate)
-        for number in range(WARM + 1):
-            handled.clear()
-            elsewhere(url, ask)
-            with watched(steps if number == WARM else [], "amq"):
-                await handled.wait()
-                await turns()
-    return steps
+        async with Elsewhere(url, ask) as go:
+            return await passed("amq", lambda: once(go, handled))
 
 
-WAYS: dict[str, Callable[[], Awaitable[Steps]]] = {
+async def once(go: Callable[[], None], handled: asyncio.Event) -> None:
+    """Have something sent from elsewhere, and wait for it."""
+    handled.clear()
+    go()
+    await handled.wait()
+
+
+WAYS: dict[str, Callable[[], Coroutine[Any, Any, Steps]]] = {
     "send": send,
     "receive, plain handler": lambda: receive(plain),
     "receive, async handler": lambda: receive(asynchronous),
@@ -214,16 +231,6 @@ WAYS: dict[str, Callable[[], Awaitable[Steps]]] = {
     "reply": reply,
 }
 
-
-def main() -> None:
-    """Print the files of every way."""
-    for name, way in WAYS.items():
-
-        async def go(way: Callable[[], Awaitable[Steps]] = way) -> Steps:
-            return await way()
-
-        print(f"{name}: {', '.join(asyncio.run(go()))}")
-
-
 if __name__ == "__main__":
-    main()
+    for name, way in WAYS.items():
+        print(f"| {name} | {', '.join(f'`{file}`' for file in asyncio.run(way()))} |")
