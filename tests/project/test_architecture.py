@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from tests.project.ways import WAYS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 TABLE = re.findall(r"^\| ([\w, ]+) \| (`[\w/]+\.py`(?:, `[\w/]+\.py`)*) \|$", PAGE, re.MULTILINE)
 
@@ -29,3 +30,8 @@ def test_an_example_runs(program: str) -> None:
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=30
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_shown_of_the_rule_is_in_the_code() -> None:
+    _, shown = PROGRAMS[0].split("\n\n\n", maxsplit=1)
+    assert shown in (ROOT / "packages/gestalt-net/src/gestalt/net/stream/room.py").read_text()

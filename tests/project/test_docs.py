@@ -73,3 +73,16 @@ def test_the_index_leads_to_every_page() -> None:
         for target in re.findall(r"\]\(([^)\s]+)\)", index.read_text())
     }
     assert {*ROOT.glob("docs/**/*.md")} - {index} <= linked
+
+
+def test_the_style_is_shown_by_this_code() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    shown = re.findall(r"From\s`(\w+)/([\w/]+\.py)`:\n\n```python\n(.*?)\n```", text, re.DOTALL)
+    assert len(shown) == text.count("```python")
+    for package, file, code in shown:
+        source = ROOT / f"packages/gestalt-{package}/src/gestalt/{package}/{file}"
+        assert dedented(code) in dedented(source.read_text()), code
+
+
+def dedented(code: str) -> str:
+    return re.sub(r"^ +", "", code, flags=re.MULTILINE)
