@@ -66,6 +66,21 @@ def test_commands_name_what_is_there(page: Path) -> None:
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").exists(), module
 
 
+@pages
+def test_the_files_that_are_named_are_there(page: Path) -> None:
+    if page.parent not in (ROOT, ROOT / "docs"):
+        return
+    roots = [
+        page.parent,
+        ROOT,
+        *ROOT.glob("packages/*/src/gestalt/*"),
+        *ROOT.glob("packages/*/src/gestalt"),
+    ]
+    for name in re.findall(r"`([\w/.-]+\.(?:py|toml))`", page.read_text()):
+        found = [root / name for root in roots if (root / name).exists()]
+        assert found or name == "pyproject.toml", name
+
+
 def test_the_index_leads_to_every_page() -> None:
     index = ROOT / "docs" / "README.md"
     linked = {
