@@ -42,7 +42,7 @@ def constant_of(folder: str, name: str) -> Any:
     pattern = rf"^{name}(?:: Final)? = ([\d_. *]+)$"
     values = [
         eval(value)
-        for file in sorted(source.glob("*.py"))
+        for file in sorted(source.rglob("*.py"))
         for value in re.findall(pattern, file.read_text(), re.MULTILINE)
     ]
     assert len(values) == 1, f"{name} is there {len(values)} times in {folder}"

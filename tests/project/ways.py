@@ -1,18 +1,21 @@
 """Which files a message passes, as the interpreter sees it; docs/architecture.md has them.
 
-    ./dev run python -m tests.project.ways
+    ./dev run python -m tests.project.ways            prints its table
+    ./dev run python -m tests.project.ways --write    and writes it there
 
 Only the files that each of several messages passes are told, without what comes of timers or of a
 first message. The other end is no part of it: a plain socket, another thread, an embedded broker.
 """
 
 import asyncio
+import re
 import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -33,6 +36,8 @@ class Position:
     lon: float
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
+ROWS = re.compile(r"(?:^\| [\w, ]+ \| `.+\.py`.* \|\n){2,}", re.MULTILINE)
 CODEC = Codec("json", types=types)
 WIRE = Wire(Mti(), CODEC)
 POSITION = Position(-34.9, 138.6)
@@ -231,6 +236,18 @@ WAYS: dict[str, Callable[[], Coroutine[Any, Any, Steps]]] = {
     "reply": reply,
 }
 
+
+def table() -> str:
+    """The rows of the page's table."""
+    rows = (
+        f"| {name} | {', '.join(f'`{file}`' for file in asyncio.run(way()))} |\n"
+        for name, way in WAYS.items()
+    )
+    return "".join(rows)
+
+
 if __name__ == "__main__":
-    for name, way in WAYS.items():
-        print(f"| {name} | {', '.join(f'`{file}`' for file in asyncio.run(way()))} |")
+    rows = table()
+    print(rows, end="")
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(ROWS.sub(lambda _: rows, PAGE.read_text(), count=1))
