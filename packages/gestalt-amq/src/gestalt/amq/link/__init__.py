@@ -1,0 +1,1 @@
+"""The narrow interface to a broker, the client library below it, and what keeps a connection up."""

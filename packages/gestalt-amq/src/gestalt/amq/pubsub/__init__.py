@@ -1,0 +1,1 @@
+"""Publishing with confirmation, subscriptions, and what becomes of messages that fail."""

@@ -1,0 +1,1 @@
+"""Request and reply: the requester's side, the responder's, and what they say to each other."""

@@ -1,0 +1,1 @@
+"""Datagrams: one message each, over UDP."""

@@ -1,0 +1,1 @@
+"""Streams: servers, clients and their connections, over TCP, TLS and unix sockets."""

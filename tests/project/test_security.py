@@ -1,0 +1,76 @@
+"""The defaults that docs/security.md tells are those of the code."""
+
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.project.costs import MEASUREMENTS
+
+import gestalt.amq
+import gestalt.amq.embedded
+import gestalt.codecs
+import gestalt.net
+import gestalt.runner
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "security.md").read_text()
+ROWS = re.findall(r"^\| `([\w/]+: \w+|[\w.]+)` \| ([^|]+) \|", PAGE, re.MULTILINE)
+PACKAGES = (gestalt.net, gestalt.codecs, gestalt.amq, gestalt.amq.embedded, gestalt.runner)
+UNITS = {"KiB": 1024, "MiB": 1024**2, "s": 1, "ms": 0.001}
+
+
+def default(name: str) -> Any:
+    """The default of a parameter, as in `Bus.publisher.timeout`, or a constant of a folder."""
+    folder, _, constant = name.partition(": ")
+    if constant:
+        return constant_of(folder, constant)
+    *path, parameter = name.split(".")
+    (found,) = {getattr(package, path[0]) for package in PACKAGES if hasattr(package, path[0])}
+    for part in path[1:]:
+        found = getattr(found, part)
+    value = inspect.signature(found).parameters[parameter].default
+    # A default that is made for each instance is looked at in one.
+    return value if isinstance(value, int | float | None) else getattr(found(), parameter)
+
+
+def constant_of(folder: str, name: str) -> Any:
+    package = folder.partition("/")[0]
+    source = ROOT / f"packages/gestalt-{package}/src/gestalt" / folder
+    pattern = rf"^{name}(?:: Final)? = ([\d_. *]+)$"
+    values = [
+        eval(value)
+        for file in sorted(source.rglob("*.py"))
+        for value in re.findall(pattern, file.read_text(), re.MULTILINE)
+    ]
+    assert len(values) == 1, f"{name} is there {len(values)} times in {folder}"
+    return values[0]
+
+
+def number(text: str) -> float | None:
+    if text == "None":
+        return None
+    value, _, unit = text.partition(" ")
+    return float(value.replace(",", "")) * UNITS.get(unit, 1)
+
+
+def test_the_page_has_defaults() -> None:
+    assert len(ROWS) > 40
+    assert len(dict(ROWS)) == len(ROWS)
+
+
+@pytest.mark.parametrize(("name", "told"), ROWS, ids=[name for name, _ in ROWS])
+def test_a_default_is_what_the_page_says(
+    name: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "Limits.max_peers" and sys.platform != "win32":
+        # By default it follows the process's limit of descriptors.
+        monkeypatch.setattr("resource.getrlimit", lambda _: (1_000_000, 1_000_000))
+    assert default(name) == number(told)
+
+
+def test_every_measurement_of_the_page_can_be_made() -> None:
+    named = re.findall(r"`costs\.py ([\w-]+)`", PAGE)
+    assert sorted(named) == sorted(MEASUREMENTS)
