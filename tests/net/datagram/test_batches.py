@@ -49,7 +49,7 @@ async def test_every_message_of_a_batch_arrives_in_order(
     endpoint: Any, take: Any, monkeypatch: Any, together: bool, connected: bool
 ) -> None:
     if not together:
-        monkeypatch.setattr("gestalt.net.datagram.sender.largest_together", lambda sock: 0)
+        monkeypatch.setattr("gestalt.net.datagram.sender.largest_segment", lambda sock: 0)
     server = await endpoint(wire=RAW)
     client = await endpoint(wire=RAW, peer=server.address if connected else None)
     bodies = bodies_of(SIZES)

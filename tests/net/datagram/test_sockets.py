@@ -8,6 +8,7 @@ import pytest
 
 from gestalt.core import State, StateError
 from gestalt.net import Address, AddressError, DatagramEndpoint, DatagramOptions, Raw, Wire
+from gestalt.net.datagram.socket import open_socket
 
 RAW = Wire(Raw())
 
@@ -84,13 +85,14 @@ async def test_a_broadcast_reaches_the_other_host(hosts: Any, take: Any) -> None
         await server.stop()
 
 
-async def test_buffer_sizes_are_asked_for(endpoint: Any) -> None:
+async def test_buffer_sizes_are_asked_for() -> None:
     for size in (16_384, 65_536):
-        made = await endpoint(options=DatagramOptions(receive_buffer=size, send_buffer=size))
-        sock = made._open_sock()
-        # Linux doubles them, for what it keeps beside the payloads.
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) in (size, 2 * size)
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) in (size, 2 * size)
+        options = DatagramOptions(receive_buffer=size, send_buffer=size)
+        sock, _ = await open_socket(Address("udp", "127.0.0.1"), None, options)
+        with sock:
+            # Linux doubles them, for what it keeps beside the payloads.
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) in (size, 2 * size)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) in (size, 2 * size)
 
 
 async def test_with_reuse_port_two_endpoints_share_what_comes(endpoint: Any, until: Any) -> None:
