@@ -6,11 +6,10 @@ from typing import Any, TypeAlias
 from gestalt.net.address import Address
 from gestalt.net.wire import Wire
 
-from .backlog import Received
 from .message import DatagramMessage, Replier
 
-Decode: TypeAlias = Callable[[Received], DatagramMessage[Any] | None]
-"""Gives the message of a datagram; None where it is none, which has been told."""
+Decode: TypeAlias = Callable[[bytes, int | None, Address], DatagramMessage[Any] | None]
+"""Takes what a `Received` is; gives the message, or None where it is none, which has been told."""
 
 
 def decoder(wire: Wire, endpoint: Replier, drop: Callable[[Address, Exception], None]) -> Decode:
@@ -24,14 +23,14 @@ def decoder(wire: Wire, endpoint: Replier, drop: Callable[[Address, Exception], 
     decode = wire.decode
     if decode is None:
 
-        def wrap(received: Received) -> DatagramMessage[Any]:
-            payload, type_id, source = received
+        def wrap(payload: bytes, type_id: int | None, source: Address) -> DatagramMessage[Any]:
             return DatagramMessage(payload, type_id, source, endpoint)
 
         return wrap
 
-    def decode_payload(received: Received) -> DatagramMessage[Any] | None:
-        payload, type_id, source = received
+    def decode_payload(
+        payload: bytes, type_id: int | None, source: Address
+    ) -> DatagramMessage[Any] | None:
         try:
             return DatagramMessage(decode(payload, type_id), type_id, source, endpoint)
         except Exception as error:

@@ -33,6 +33,6 @@ class DatagramIteration(AsyncIterator[DatagramMessage[Any]]):
             received = await self._backlog.take()
             if received is None:
                 raise StopAsyncIteration
-            message = self._decode(received)
+            message = self._decode(*received)
             if message is not None:
                 return message

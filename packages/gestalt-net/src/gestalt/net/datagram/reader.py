@@ -130,14 +130,13 @@ class DatagramReader:
             except FramingError as error:
                 failures.drop(source, error)
                 continue
-            received = payload, type_id, source
             if handler is None:
-                self._backlog.put(received)
+                self._backlog.put((payload, type_id, source))
                 continue
             if self.worker is not None:
-                self.worker.put(received)
+                self.worker.put((payload, type_id, source))
                 continue
-            message = decode(received)
+            message = decode(payload, type_id, source)
             if message is None:
                 continue
             try:

@@ -116,7 +116,7 @@ class DatagramWorker:
             await self._handle(received)
 
     async def _handle(self, received: Received) -> None:
-        message = self._decode(received)
+        message = self._decode(*received)
         if message is None:
             return
         try:
