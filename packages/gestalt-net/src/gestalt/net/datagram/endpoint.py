@@ -92,24 +92,6 @@ class DatagramEndpoint(Component):
         ValueError: an argument is out of its range.
     """
 
-    # Beside the dictionary of the base class: with more than 30 entries, CPython looks up what is
-    # in it, methods included, in a slower way.
-    __slots__ = (
-        "_backlog",
-        "_draining",
-        "_encode",
-        "_header",
-        "_pace",
-        "_plain",
-        "_reader",
-        "_receiving",
-        "_reporting",
-        "_sender",
-        "_watching_again",
-        "stats",
-        "wire",
-    )
-
     def __init__(
         self,
         address: str | Address | None,
