@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.net.fixtures import Serve, Within
 
 import mutual_tls
 from gestalt.core import Component
@@ -86,7 +87,7 @@ KINDS = (
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_nothing_is_left_of_a_start_that_came_to_nothing(
-    serve: Any, within: Any, tmp_path: Path, kind: str, how: str
+    serve: Serve, within: Within, tmp_path: Path, kind: str, how: str
 ) -> None:
     target = await serve(nothing)
     tls_target = await serve(nothing, url="tls://127.0.0.1:0", tls=mutual_tls.server_context())

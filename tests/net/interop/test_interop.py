@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.net.fixtures import Serve, Within
 
 from gestalt.codecs import Codec
 from gestalt.net import (
@@ -71,7 +72,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_a_client_of_ours_exchanges_messages_with_their_server(
-    case: Case, request: pytest.FixtureRequest, stack: AsyncExitStack, within: Any
+    case: Case, request: pytest.FixtureRequest, stack: AsyncExitStack, within: Within
 ) -> None:
     port = request.getfixturevalue(case.implementation).ports[case.protocol]
     client = StreamClient(f"tcp://127.0.0.1:{port}", case.wire)
@@ -93,7 +94,7 @@ async def test_a_client_of_ours_exchanges_messages_with_their_server(
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_their_client_exchanges_messages_with_a_server_of_ours(
-    case: Case, request: pytest.FixtureRequest, serve: Any, within: Any
+    case: Case, request: pytest.FixtureRequest, serve: Serve, within: Within
 ) -> None:
     received: list[tuple[Any, int | None]] = []
     complete = asyncio.Event()
