@@ -16,13 +16,13 @@ import aio_pika
 import pytest
 import trustme
 
-from alarms import Alarm
-from callers import Raw
 from gestalt.amq import Bus, connect, tracing
 from gestalt.amq.embedded import ThreadedBroker
 from gestalt.core import Backoff
-from missing import without
-from rabbitmq import NoRabbitMQError, RabbitMQNode, free_ports
+from tests.support.alarms import Alarm
+from tests.support.callers import Raw
+from tests.support.missing import without
+from tests.support.rabbitmq import NoRabbitMQError, RabbitMQNode, free_ports
 
 URL_VARIABLE = "GESTALT_AMQP_URL"
 QUICK = Backoff(initial=0.02, maximum=0.2)

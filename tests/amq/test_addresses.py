@@ -10,7 +10,7 @@ import pytest
 from gestalt.amq import AccessRefused, Connected, ConnectError, Disconnected, connect
 from gestalt.amq.embedded import Settings, ThreadedBroker
 from gestalt.core import Backoff
-from rabbitmq import RabbitMQNode
+from tests.support.rabbitmq import RabbitMQNode
 
 QUICK = Backoff(initial=0.02, maximum=0.2)
 

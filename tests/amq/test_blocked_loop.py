@@ -6,7 +6,7 @@ import time
 
 from gestalt.amq import Connected, Disconnected, connect
 from gestalt.core import Backoff
-from proxy import Proxy
+from tests.support.proxy import Proxy
 
 QUICK = Backoff(initial=0.02, maximum=0.2)
 

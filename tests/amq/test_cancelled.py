@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from callers import until
-from collector import Collector
 from gestalt.amq import Bus, BusMessage, Retry
+from tests.support.callers import until
+from tests.support.collector import Collector
 
 
 @pytest.mark.parametrize("waits", [True, False])

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from alarms import Alarm
 from gestalt.amq import (
     Blocked,
     Bus,
@@ -32,8 +31,9 @@ from gestalt.amq import (
 )
 from gestalt.amq.link import aiormq_link
 from gestalt.core import Backoff, StateError
-from proxy import Direction, Proxy
-from rabbitmq import RabbitMQNode
+from tests.support.alarms import Alarm
+from tests.support.proxy import Direction, Proxy
+from tests.support.rabbitmq import RabbitMQNode
 
 pytestmark = pytest.mark.slow
 

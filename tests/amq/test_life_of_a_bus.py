@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from alarms import Alarm
 from gestalt.amq import (
     AccessRefused,
     Bus,
@@ -24,7 +23,8 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.core import Backoff, State, StateError
-from proxy import Proxy
+from tests.support.alarms import Alarm
+from tests.support.proxy import Proxy
 
 QUICK = Backoff(initial=0.02, maximum=0.2)
 

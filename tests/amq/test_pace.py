@@ -6,12 +6,12 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import until
-from collector import Collector
 from gestalt.amq import Bus, BusMessage, Queue, connect
 from gestalt.amq.pubsub import subscription
 from gestalt.amq.pubsub.pace import AHEAD, Pace, Waiting
-from rabbitmq import RabbitMQNode
+from tests.support.callers import until
+from tests.support.collector import Collector
+from tests.support.rabbitmq import RabbitMQNode
 
 
 async def ready(broker_url: str, queue: str) -> int:

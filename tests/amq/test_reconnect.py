@@ -23,7 +23,7 @@ from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.wire import method_frame
 from gestalt.amq.wire.methods import ConnectionClose
 from gestalt.core import Backoff
-from proxy import Proxy
+from tests.support.proxy import Proxy
 
 QUICK = Backoff(initial=0.02, maximum=0.2)
 

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import aio_pika
 import pytest
 
-from callers import Hanging, until
-from collector import Collector
 from gestalt.amq import (
     BatchError,
     Bus,
@@ -27,7 +25,9 @@ from gestalt.amq.link.clearance import MANY_ROUTES
 from gestalt.amq.pubsub.exchange_keeper import HOLDS
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
-from rabbitmq import RabbitMQNode
+from tests.support.callers import Hanging, until
+from tests.support.collector import Collector
+from tests.support.rabbitmq import RabbitMQNode
 
 QUICK = Backoff(initial=0.02, maximum=0.2)
 TASKS = 300

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from callers import QUICK, Hanging, Raw, echo, through, until
 from gestalt.amq import Bus, DeadlineExceeded, NoResponder, RemoteError, Request, connect
-from proxy import Proxy
+from tests.support.callers import QUICK, Hanging, Raw, echo, through, until
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from callers import QUICK, Calls, until
 from gestalt.amq import connect
-from rabbitmq import RabbitMQNode
+from tests.support.callers import QUICK, Calls, until
+from tests.support.rabbitmq import RabbitMQNode
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from callers import QUICK, UNLIMITED, Calls, Hanging, Raw, echo, through, until
 from gestalt.amq import (
     Blocked,
     Bus,
@@ -20,8 +19,9 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
-from proxy import Proxy
-from rabbitmq import RabbitMQNode
+from tests.support.callers import QUICK, UNLIMITED, Calls, Hanging, Raw, echo, through, until
+from tests.support.proxy import Proxy
+from tests.support.rabbitmq import RabbitMQNode
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from callers import Hanging, echo, until
 from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused, connect
 from gestalt.codecs import Codec, EncodeError, MessageTypes
 from gestalt.core import Handlers, ReplyNotPossible, StateError
+from tests.support.callers import Hanging, echo, until
 
 types = MessageTypes()
 

@@ -8,11 +8,11 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import QUICK, Hanging, Raw, echo, through, until
 from gestalt.amq import Bus, NoResponder, OutcomeUnknown, Request, connect
 from gestalt.core import State
-from proxy import Proxy
-from rabbitmq import RabbitMQNode
+from tests.support.callers import QUICK, Hanging, Raw, echo, through, until
+from tests.support.proxy import Proxy
+from tests.support.rabbitmq import RabbitMQNode
 
 
 @pytest.fixture(autouse=True)

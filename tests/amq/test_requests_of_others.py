@@ -6,7 +6,6 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import Raw, echo, until
 from gestalt.amq import (
     Bus,
     DeadlineExceeded,
@@ -19,6 +18,7 @@ from gestalt.amq import (
     RequestRefused,
 )
 from gestalt.core import ReplyNotPossible
+from tests.support.callers import Raw, echo, until
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import Hanging, Raw, echo, until
 from gestalt.amq import (
     Bus,
     DeadlineExceeded,
@@ -17,6 +16,7 @@ from gestalt.amq import (
 )
 from gestalt.codecs import Codec, DecodeError
 from gestalt.core import Handlers
+from tests.support.callers import Hanging, Raw, echo, until
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,6 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import echo
-from collector import Collector
 from gestalt.amq import (
     Blocked,
     Bus,
@@ -25,7 +23,9 @@ from gestalt.amq.embedded import EmbeddedBroker, Settings, ThreadedBroker
 from gestalt.amq.keepers import MAX_IDLE
 from gestalt.amq.link import aiormq_link
 from gestalt.core import Backoff, StateError
-from rabbitmq import RabbitMQNode
+from tests.support.callers import echo
+from tests.support.collector import Collector
+from tests.support.rabbitmq import RabbitMQNode
 
 QUICK = Backoff(initial=0.02, maximum=0.2)
 

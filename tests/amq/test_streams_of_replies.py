@@ -9,7 +9,6 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import QUICK, Hanging, Incoming, Raw, echo, through, until
 from gestalt.amq import (
     Bus,
     DeadlineExceeded,
@@ -23,7 +22,8 @@ from gestalt.amq import (
 )
 from gestalt.codecs import Codec, DecodeError
 from gestalt.core import Handlers
-from proxy import Proxy
+from tests.support.callers import QUICK, Hanging, Incoming, Raw, echo, through, until
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.net.fixtures import DEADLINE, Connect, Serve, T, Within
 
-from foreign import ForeignPeer, NoPredecessorError, install_predecessor, running
 from gestalt.core import Handler
 from gestalt.net import Mti, StreamClient, StreamServer, Wire
-from missing import without
+from tests.net.fixtures import DEADLINE, Connect, Serve, T, Within
+from tests.support.foreign import ForeignPeer, NoPredecessorError, install_predecessor, running
+from tests.support.missing import without
 
 try:
     import uvloop

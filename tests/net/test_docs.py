@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.net import FrameTooLarge, Framing, IncompleteFrame, PayloadError, StreamMessage, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "net"

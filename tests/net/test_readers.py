@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.codecs import Codec
 from gestalt.core import StateError
 from gestalt.net import DatagramEndpoint, Delimited, Mti, StreamClient, StreamMessage, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 
 async def echo(message: StreamMessage[bytes]) -> None:

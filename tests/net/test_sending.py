@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.net import (
     DatagramEndpoint,
@@ -17,6 +16,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 
 @pytest.mark.parametrize("send_buffer", [500, 64 * 1024, 4 * 1024 * 1024])

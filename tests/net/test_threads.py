@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.core import WrongThread
 from gestalt.net import (
@@ -19,6 +18,7 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 WIRE = Wire(Delimited())
 

@@ -14,7 +14,8 @@ import aio_pika.abc
 
 from gestalt.amq import AmqError, Bus, Request
 from gestalt.core import Backoff
-from proxy import Proxy
+
+from .proxy import Proxy
 
 QUICK = Backoff(initial=0.02, maximum=0.2)
 

@@ -12,7 +12,7 @@ from typing import IO
 
 import psutil
 
-from terminal import Terminal
+from .terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 45.0

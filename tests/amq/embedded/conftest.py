@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from wire_client import WireClient
+from tests.support.wire_client import WireClient
 
 
 @pytest.fixture

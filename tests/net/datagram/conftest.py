@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.net.datagram.fixtures import StartEndpoint, Take, Until
-from tests.net.datagram.namespaces import Namespaces
-from tests.net.fixtures import Within
 
 from gestalt.net import (
     Address,
@@ -25,6 +22,9 @@ from gestalt.net import (
     SendBufferFull,
     Wire,
 )
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.datagram.namespaces import Namespaces
+from tests.net.fixtures import Within
 
 
 @pytest_asyncio.fixture

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.net.datagram.fixtures import StartEndpoint, Take, Until
-from tests.net.datagram.namespaces import Namespaces
-from tests.net.fixtures import Within
 
 from gestalt.core import StateError
 from gestalt.net import (
@@ -25,6 +22,9 @@ from gestalt.net import (
     SendFailed,
     Wire,
 )
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.datagram.namespaces import Namespaces
+from tests.net.fixtures import Within
 
 RAW = Wire(Raw())
 

@@ -5,11 +5,11 @@ import socket
 from typing import Any
 
 import pytest
+
+from gestalt.net import DatagramMessage, Mti, Raw, Wire
 from tests.net.datagram.fixtures import StartEndpoint, Take
 from tests.net.fixtures import Within
-
-from foreign import ForeignPeer
-from gestalt.net import DatagramMessage, Mti, Raw, Wire
+from tests.support.foreign import ForeignPeer
 
 LITTLE = Wire(Mti("little"))
 

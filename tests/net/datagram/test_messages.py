@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.net.datagram.fixtures import StartEndpoint, Take, Until
-from tests.net.fixtures import Within
 
 from gestalt.codecs import Codec, MessageTypes
 from gestalt.core import HandlerNotFound, Handlers, State, StateError
@@ -24,6 +22,8 @@ from gestalt.net import (
     Raw,
     Wire,
 )
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.fixtures import Within
 
 
 @dataclass

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.net.datagram.fixtures import StartEndpoint, Take
-from tests.net.datagram.namespaces import Namespaces
 
 from gestalt.net import AddressError, DatagramEndpoint, DatagramOptions, Raw, Wire
+from tests.net.datagram.fixtures import StartEndpoint, Take
+from tests.net.datagram.namespaces import Namespaces
 
 RAW = Wire(Raw())
 GROUPS = ["239.42.42.42", "ff15::4242"]

@@ -5,11 +5,11 @@ import socket
 from typing import Any
 
 import pytest
-from tests.net.datagram.fixtures import StartEndpoint, Take
-from tests.net.fixtures import Within
 
 from gestalt.core import State
 from gestalt.net import DatagramEndpoint, DatagramMessage, Mti, Netstring, Wire
+from tests.net.datagram.fixtures import StartEndpoint, Take
+from tests.net.fixtures import Within
 
 
 @pytest.mark.parametrize("framing", [Mti(), Netstring()], ids=str)

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.net.datagram.fixtures import StartEndpoint, Take, Until
-from tests.net.fixtures import Within
 
 from gestalt.codecs import Codec, MessageTypes
 from gestalt.core import State
@@ -25,6 +23,8 @@ from gestalt.net import (
     Raw,
     Wire,
 )
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.fixtures import Within
 
 HEADER = b"\x00\x00\x00\x04\x00\x00\x00\x01"
 JSON = Codec("json")

@@ -5,8 +5,6 @@ import socket
 from typing import Any
 
 import pytest
-from tests.net.datagram.fixtures import StartEndpoint, Take, Until
-from tests.net.fixtures import Within
 
 from gestalt.core import State, StateError
 from gestalt.net import (
@@ -23,6 +21,8 @@ from gestalt.net import (
     SendFailed,
     Wire,
 )
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.fixtures import Within
 
 RAW = Wire(Raw())
 

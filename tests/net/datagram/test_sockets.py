@@ -5,12 +5,12 @@ import socket
 from typing import Any
 
 import pytest
-from tests.net.datagram.fixtures import StartEndpoint, Take, Until
-from tests.net.datagram.namespaces import Namespaces
 
 from gestalt.core import State, StateError
 from gestalt.net import Address, AddressError, DatagramEndpoint, DatagramOptions, Raw, Wire
 from gestalt.net.datagram.socket import open_socket
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.datagram.namespaces import Namespaces
 
 RAW = Wire(Raw())
 

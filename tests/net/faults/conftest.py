@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
-from tests.net.faults.fixtures import Eventually, Raw
-from tests.net.faults.raw_peer import RawPeer
 
 from gestalt.net import StreamServer
-from proxy import Proxy
+from tests.net.faults.fixtures import Eventually, Raw
+from tests.net.faults.raw_peer import RawPeer
+from tests.support.proxy import Proxy
 
 
 @pytest_asyncio.fixture

@@ -5,10 +5,10 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from tests.net.faults.fixtures import Raw
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.net import ConnectionLost, Framing, Limits, Mti, StreamMessage, Wire
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 
 async def test_an_asynchronous_on_error_that_lags_has_a_bounded_number_of_tasks(

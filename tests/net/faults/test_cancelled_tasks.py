@@ -5,10 +5,10 @@ import gc
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.core import Backoff, State
 from gestalt.net import DatagramEndpoint, HandlerError, Raw, StreamMessage, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 
 def tasks_of(what: str) -> list[asyncio.Task[Any]]:

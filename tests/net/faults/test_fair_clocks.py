@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 import pytest
-from tests.net.faults.fixtures import Raw
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.net import LimitExceeded, Limits, Mti, StreamMessage, Wire
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 TIMEOUT = 0.2
 LONG = 5 * TIMEOUT

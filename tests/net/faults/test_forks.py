@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.net.faults.fixtures import Raw
-from tests.net.fixtures import Serve, Within
 
 from gestalt.net import (
     DatagramEndpoint,
@@ -20,8 +18,10 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
-from mutual_tls import client_context, server_context
-from tls_peer import TlsPeer
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Serve, Within
+from tests.support.mutual_tls import client_context, server_context
+from tests.support.tls_peer import TlsPeer
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),

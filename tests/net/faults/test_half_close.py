@@ -5,11 +5,11 @@ import ssl
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Serve, Within
 
 from gestalt.net import ConnectionLost, Delimited, StreamMessage, StreamServer, Wire
-from mutual_tls import client_context, server_context
-from tls_peer import TlsPeer
+from tests.net.fixtures import Serve, Within
+from tests.support.mutual_tls import client_context, server_context
+from tests.support.tls_peer import TlsPeer
 
 LINES = Wire(Delimited())
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.net.faults.fixtures import Eventually, Raw
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.core import Backoff
 from gestalt.net import (
@@ -23,8 +21,10 @@ from gestalt.net import (
     StreamServer,
     Tls,
 )
-from mutual_tls import AUTHORITY, CLIENT, client_context, server_context
-from proxy import Proxy
+from tests.net.faults.fixtures import Eventually, Raw
+from tests.net.fixtures import Connect, Serve, Within
+from tests.support.mutual_tls import AUTHORITY, CLIENT, client_context, server_context
+from tests.support.proxy import Proxy
 
 # The header of a record of the handshake, which announces more than follows.
 BEGUN = b"\x16\x03\x01\x01\x00"

@@ -7,8 +7,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from tests.net.faults.fixtures import Raw
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.codecs import Codec, DecodeError
 from gestalt.net import (
@@ -23,6 +21,8 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 GOOD = 100
 BAD = 20

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.net.faults.fixtures import Eventually, Raw
-from tests.net.fixtures import Serve, Within
 
 from gestalt.core import Backoff
 from gestalt.net import Mti, Peer, StreamClient, StreamMessage
+from tests.net.faults.fixtures import Eventually, Raw
+from tests.net.fixtures import Serve, Within
 
 CYCLES = 1000
 DESCRIPTORS = Path("/proc/self/fd")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.net.fixtures import Serve, Within
 
 from gestalt.core import Backoff, State, StateError
 from gestalt.net import (
@@ -28,7 +27,8 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
-from proxy import Proxy
+from tests.net.fixtures import Serve, Within
+from tests.support.proxy import Proxy
 
 QUICK = Backoff(initial=0.01, maximum=0.05)
 WIRE = Wire(Mti())

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.net.faults.fixtures import Raw
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.codecs import Codec, MessageTypes
 from gestalt.core import State, StateError
@@ -27,6 +25,8 @@ from gestalt.net import (
     UnknownPeer,
     Wire,
 )
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 
 def echo(message: StreamMessage[Any]) -> None:

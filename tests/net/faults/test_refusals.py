@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.core import Backoff
 from gestalt.net import (
@@ -21,7 +20,8 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
-from mutual_tls import STRANGER, client_context, server_context
+from tests.net.fixtures import Connect, Serve, Within
+from tests.support.mutual_tls import STRANGER, client_context, server_context
 
 URL = "tls://127.0.0.1:0"
 DEADLINE = 10.0

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Serve, Within
 
-import mutual_tls
 from gestalt.core import Component
 from gestalt.net import DatagramEndpoint, Mti, StreamClient, StreamServer, Wire
+from tests.net.fixtures import Serve, Within
+from tests.support import mutual_tls
 
 TURNS = 25
 WIRE = Wire(Mti())

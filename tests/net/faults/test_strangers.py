@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.codecs import Codec, DecodeError, MessageTypes
 from gestalt.core import HandlerNotFound, Handlers, Message, State
@@ -26,6 +25,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 TYPES = MessageTypes()
 

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.net.faults.fixtures import Raw
-from tests.net.fixtures import Serve, Within
 
 from gestalt.net import (
     Limits,
@@ -17,6 +15,8 @@ from gestalt.net import (
     StreamServer,
     Tls,
 )
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Serve, Within
 
 AUTHORITY = trustme.CA()
 SERVER = AUTHORITY.issue_cert("127.0.0.1", "localhost", "::1")

@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 import pytest
-from tests.net.faults.fixtures import Raw
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.codecs import Codec
 from gestalt.net import DatagramEndpoint, Mti, Wire
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 SLOW = 0.01
 COUNT = 60

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest_asyncio
-from tests.net.faults.fixtures import Raw
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.core import Backoff
 from gestalt.net import Limits, Mti, Peer, SendBufferFull, StreamMessage
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 
 async def fill(peer: Peer) -> int:

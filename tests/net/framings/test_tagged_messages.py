@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.codecs import Codec, MessageTypes, UnknownType
 from gestalt.core import Handlers
@@ -19,6 +18,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 
 @dataclass

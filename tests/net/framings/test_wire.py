@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.codecs import CODING_TAGS, Codec, CodecError, DecodeError, MessageTypes
 from gestalt.core import Handlers
 from gestalt.net import ConnectionLost, LengthPrefix, Mti, Netstring, PayloadError, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 types = MessageTypes()
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Serve, Within
 
 from gestalt.codecs import Codec
 from gestalt.net import (
@@ -19,6 +18,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Serve, Within
 
 # Around what lengths take in one, two or more bytes or digits, and what is read at once.
 SIZES = (1, 2, 9, 10, 99, 100, 255, 256, 999, 1000, 9999, 10_000, 16_383, 65_000)

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.net import (
     ConnectionLost,
@@ -23,6 +22,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 
 def plain_echo(message: StreamMessage[bytes]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Serve, Within
 
 from gestalt.core import Backoff
 from gestalt.net import (
@@ -22,6 +21,7 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
+from tests.net.fixtures import Serve, Within
 
 FAST = Backoff(initial=0.001, maximum=0.01, stable_after=0.0)
 

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.net import Address, Limits, Mti, StreamMessage, Wire
 from gestalt.net.stream.dial import dial
+from tests.net.fixtures import Connect, Serve, Within
 
 WIRE = Wire(Mti())
 

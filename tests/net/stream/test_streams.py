@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.core import HandlerNotFound, Handlers, State, StateError
 from gestalt.net import (
@@ -22,6 +21,7 @@ from gestalt.net import (
     UnknownPeer,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 
 async def echo(message: StreamMessage[bytes]) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import trustme
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.core import Backoff
 from gestalt.net import ConnectFailed, Mti, StreamMessage, StreamServer, Tls, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 URL = "tls://127.0.0.1:0"
 

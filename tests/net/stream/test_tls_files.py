@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
-from tests.net.fixtures import Connect, Serve, Within
 
 from gestalt.core import Backoff
 from gestalt.net import ConnectFailed, HandshakeFailed, StreamClient, StreamMessage, Tls
+from tests.net.fixtures import Connect, Serve, Within
 
 URL = "tls://127.0.0.1:0"
 QUICKLY = Backoff(initial=0.01, maximum=0.05)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.net.fixtures import Within
 
 from gestalt.net import (
     AddressError,
@@ -24,6 +23,7 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
+from tests.net.fixtures import Within
 
 WIRE = Wire(Mti())
 

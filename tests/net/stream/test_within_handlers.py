@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import socket
 
-from tests.net.fixtures import Serve, Within
-
 from gestalt.net import ConnectionLost, HandlerError, Limits, Mti, Peer, StreamMessage, StreamServer
+from tests.net.fixtures import Serve, Within
 
 REQUESTS = 50
 MTI = Mti()
