@@ -6,10 +6,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from gestalt.core import Handler
+from gestalt.core.calling import RAISED
 from gestalt.net.address import Address
 from gestalt.net.errors import FrameTooLarge, FramingError
 from gestalt.net.pace import BUDGET, SHORT, Pace, several_of
-from gestalt.net.reporting import RAISED
 
 from .backlog import Backlog
 from .message import DatagramMessage
@@ -65,7 +65,7 @@ class DatagramReader:
         self._concurrency = concurrency
         self._max_size = max_size
         self._pace = pace
-        self._several = several_of(endpoint.wire)
+        self._several = several_of(compressed=endpoint.wire.tagged)
         self._sources: dict[SocketAddress, Address] = {}
         # Runs the handlers from the first asynchronous one on.
         self.worker: DatagramWorker | None = None

@@ -7,8 +7,8 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from gestalt.core import Handler
+from gestalt.core.calling import RAISED, is_own_cancellation
 from gestalt.net.pace import Pace, Stint
-from gestalt.net.reporting import RAISED, is_own_cancellation
 
 from .backlog import Backlog, Received
 from .message import DatagramMessage
@@ -120,7 +120,7 @@ class DatagramWorker:
         Raises:
             CancelledError: this task was cancelled.
         """
-        cancelled = isinstance(error, asyncio.CancelledError) and is_own_cancellation()
+        cancelled = is_own_cancellation(error)
         if not cancelled or self._endpoint.handles:
             self._endpoint._handler_failed(error, message)
         if cancelled:
