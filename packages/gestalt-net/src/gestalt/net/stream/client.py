@@ -115,7 +115,7 @@ class StreamClient(MessageSender, StreamEndpoint):
         self._inbox: Inbox | None = None
         self._current = CurrentConnection(self, self._address, connect_timeout, self._serving)
         self._socket: socket.socket | None = None
-        self._gathered = NO_ROOM
+        self._buffer = NO_ROOM
         self._writer = self._current
         self._encode, self._header = wire.encode, wire.header_for(self.limits.send_buffer)
 
@@ -279,13 +279,13 @@ class StreamClient(MessageSender, StreamEndpoint):
     def _admit(self, connection: Connection) -> bool:
         if not self._serving():
             return False
-        self._gathered = connection
+        self._buffer = connection
         if self._inbox is not None:
             self._inbox.attach(connection)
         self._current.attach(connection)
         return True
 
     def _forget(self, connection: Connection) -> None:
-        if self._gathered is connection:
-            self._gathered = NO_ROOM
+        if self._buffer is connection:
+            self._buffer = NO_ROOM
         self._current.detach(connection)

@@ -158,8 +158,10 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
             # What plain handlers send to this peer leaves with this callback, not a turn later.
             if not (self.frames or self.full):
                 self.room = self.high_water
+            # Read first, then called: CPython 3.11 takes longer for both at once.
+            dispatch = self._owner.dispatch
             try:
-                self._owner.dispatch(self, frames)
+                dispatch(self, frames)
             finally:
                 self.flush()
             if self._reserved:

@@ -8,7 +8,7 @@ from gestalt.core import StateError, check_thread
 from gestalt.net.errors import ConnectFailed, NotConnected
 
 from .connection import Connection
-from .sending import Gathered
+from .sending import SendBuffer
 
 
 class NoRoom:
@@ -21,7 +21,7 @@ class NoRoom:
         self.room = 0
 
 
-NO_ROOM: Gathered = NoRoom()
+NO_ROOM: SendBuffer = NoRoom()
 
 
 class CurrentConnection:

@@ -109,6 +109,7 @@ class HandlerDispatcher:
                         return
                     self.failed(error, peer, message)
                 else:
+                    # In place of `is_awaitable`, a call that costs a twentieth of a small message.
                     if result is not None and isawaitable(result):
                         self._make_worker(connection).start(result, message, rest)
                         return

@@ -6,7 +6,7 @@ from gestalt.net.address import Address
 from gestalt.net.tls import TlsDetails
 from gestalt.net.wire import Wire
 
-from .sending import Gathered, MessageSender, Writer
+from .sending import MessageSender, SendBuffer, Writer
 
 
 class Transport(Protocol):
@@ -16,7 +16,7 @@ class Transport(Protocol):
         """What asyncio's transports tell by these names."""
 
 
-class Link(Gathered, Writer, Protocol):
+class Link(SendBuffer, Writer, Protocol):
     """What is asked of the connection with a peer.
 
     Attributes:
@@ -57,12 +57,12 @@ class Peer(MessageSender):
         state: whatever the application keeps of this peer; None at first.
     """
 
-    __slots__ = ("_encode", "_gathered", "_header", "_link", "_writer", "id", "state")
+    __slots__ = ("_buffer", "_encode", "_header", "_link", "_writer", "id", "state")
 
     def __init__(self, peer_id: int, link: Link, wire: Wire, send_buffer: int) -> None:
         self.id = peer_id
         self.state: Any = None
-        self._link = self._gathered = self._writer = link
+        self._link = self._buffer = self._writer = link
         self._encode, self._header = wire.encode, wire.header_for(send_buffer)
 
     async def close(self) -> None:

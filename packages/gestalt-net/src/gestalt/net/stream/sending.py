@@ -8,11 +8,11 @@ from gestalt.core import WrongThread
 from gestalt.net.accepted import ACCEPTED
 
 
-class Gathered(Protocol):
-    """Frames of one turn of the event loop that are to be written together.
+class SendBuffer(Protocol):
+    """Frames that are to be written together, at the end of this turn of the event loop.
 
     Attributes:
-        frames: those of this turn.
+        frames: those that wait.
         room: how many bytes may be appended; 0 where nobody would write them.
     """
 
@@ -41,7 +41,7 @@ class MessageSender:
     __slots__ = ()
 
     # Slots or attributes of the subclasses, since one class cannot have two bases with slots.
-    _gathered: Gathered
+    _buffer: SendBuffer
     _writer: Writer
     _encode: Callable[..., bytes]
     # None where a frame is more than a header and the body, see `Wire.header_for`.
@@ -67,27 +67,27 @@ class MessageSender:
             CodecError: the codec cannot encode it.
             In each case, the message was not sent.
         """
-        gathered = self._gathered
+        buffer = self._buffer
         header = self._header
         if (
             header is not None
             and type(body) is bytes
-            and (size := len(body)) < (room := gathered.room)
+            and (size := len(body)) < (room := buffer.room)
         ):
             try:
                 frame = header(size, type_id or 0) + body
             except StructError:
                 pass  # `encode` tells what is wrong
             else:
-                gathered.frames.append(frame)
-                gathered.room = room - len(frame)
+                buffer.frames.append(frame)
+                buffer.room = room - len(frame)
                 return ACCEPTED
         # Read first, then called: CPython 3.11 takes longer for both at once.
         encode = self._encode
         frame = encode(body, type_id)
-        if len(frame) < gathered.room:
-            gathered.frames.append(frame)
-            gathered.room -= len(frame)
+        if len(frame) < buffer.room:
+            buffer.frames.append(frame)
+            buffer.room -= len(frame)
             return ACCEPTED
         try:
             return self._writer.send(frame)
@@ -107,26 +107,26 @@ class MessageSender:
             CodecError: the codec cannot encode it.
             In each case, the message was not sent.
         """
-        gathered = self._gathered
+        buffer = self._buffer
         header = self._header
         if (
             header is not None
             and type(body) is bytes
-            and (size := len(body)) < (room := gathered.room)
+            and (size := len(body)) < (room := buffer.room)
         ):
             try:
                 frame = header(size, type_id or 0) + body
             except StructError:
                 pass
             else:
-                gathered.frames.append(frame)
-                gathered.room = room - len(frame)
+                buffer.frames.append(frame)
+                buffer.room = room - len(frame)
                 return
         encode = self._encode
         frame = encode(body, type_id)
-        if len(frame) < gathered.room:
-            gathered.frames.append(frame)
-            gathered.room -= len(frame)
+        if len(frame) < buffer.room:
+            buffer.frames.append(frame)
+            buffer.room -= len(frame)
         else:
             self._writer.write_now(frame)
 
