@@ -80,7 +80,7 @@ async def test_a_peer_counts_until_what_runs_about_it_is_done(
         await within(refused.ended())
         assert server.stats.refused == number + 1
     go_on.set()
-    while server._lingering:
+    while server._connections._lingering:
         await asyncio.sleep(0)
     welcome = await raw(server)
     await welcome.send(Mti().encode(b"x"))

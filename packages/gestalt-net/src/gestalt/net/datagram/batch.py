@@ -6,9 +6,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from gestalt.core import StateError
+from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
 from gestalt.net.errors import DatagramTooLarge, SendFailed
-from gestalt.net.stream.writer import ACCEPTED
 
 from .sender import DatagramSender
 from .socket import LARGEST_IPV4

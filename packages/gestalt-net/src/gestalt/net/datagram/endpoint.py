@@ -8,11 +8,11 @@ from threading import get_ident
 from typing import Any
 
 from gestalt.core import Component, Handler, StateError, WrongThread
+from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
 from gestalt.net.errors import LoopNotSuitable
 from gestalt.net.pace import Pace, Stint
 from gestalt.net.reporting import OnError, Reporting
-from gestalt.net.stream.writer import ACCEPTED
 from gestalt.net.wire import Wire
 
 from .backlog import Backlog, Overflow
@@ -118,9 +118,8 @@ class DatagramEndpoint(Component):
         if max_size is not None and max_size < 1:
             raise ValueError(f"max_size must be at least 1 byte, got {max_size}")
         self.wire = wire
-        self._encode, self._header = wire.encode, wire.header
         # What is larger, the system refuses.
-        self._plain = wire.plain(LARGEST_IPV6)
+        self._encode, self._header = wire.encode, wire.header_for(LARGEST_IPV6)
         self.options = options or DatagramOptions()
         self.stats = DatagramStats()
         self._bind_to = None if address is None else Address.parse(address, ("udp",))
@@ -199,8 +198,8 @@ class DatagramEndpoint(Component):
         # are called as locals: Python 3.11 is slow to find attributes that are called but are no
         # methods.
         encode = self._encode
-        if type(body) is self._plain:
-            header = self._header
+        header = self._header
+        if header is not None and type(body) is bytes:
             try:
                 frame = header(len(body), type_id or 0) + body
             except StructError:

@@ -5,16 +5,15 @@ from collections.abc import Callable
 from gestalt.core import HandlerNotFound
 from gestalt.net.address import Address
 from gestalt.net.errors import (
-    DatagramDropped,
     FrameTooLarge,
     FramingError,
     HandlerError,
     IncompleteFrame,
     NetError,
-    PeerUnreachable,
 )
 from gestalt.net.reporting import is_sender_at_fault
 
+from .errors import DatagramDropped, PeerUnreachable
 from .message import DatagramMessage
 from .stats import DatagramStats
 

@@ -80,7 +80,7 @@ class DatagramReader:
         self._recvfrom = sock.raw.recvfrom
         self._unreachable = sock.unreachable
         self._whole = wire.framing.whole
-        self._several = several_of(wire)
+        self._several = several_of(compressed=wire.tagged)
         self._max_size = max_size
         self._decode = decode
         self._backlog = backlog
