@@ -1,7 +1,5 @@
 """The demo as the tests run it: found by its own queries only, and gone when its test is over."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
