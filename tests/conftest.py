@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from missing import reasons
+from tests.support.missing import reasons
 
 # A busy machine is no failure. What lands is judged by the same examples each time; everybody else
 # looks for new ones.

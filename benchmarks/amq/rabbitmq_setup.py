@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Unavailable
@@ -22,8 +20,7 @@ def broker() -> Iterator[Mapping[str, Any]]:
     if url := os.environ.get("GESTALT_AMQP_URL"):
         yield {"url": url}
         return
-    sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
-    from rabbitmq import NoRabbitMQError, RabbitMQNode
+    from tests.support.rabbitmq import NoRabbitMQError, RabbitMQNode
 
     try:
         node = RabbitMQNode("bench")

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
 
 IN_FLIGHT = 500
 BATCH = 50
-SUPPORT = Path(__file__).parents[2] / "tests" / "support"
 
 
 @contextmanager
@@ -25,8 +21,9 @@ def rabbitmq() -> Iterator[Mapping[str, str]]:
     if url := os.environ.get("GESTALT_AMQP_URL"):
         yield {"url": url}
         return
-    sys.path.insert(0, str(SUPPORT))
-    node = importlib.import_module("rabbitmq").RabbitMQNode()
+    from tests.support.rabbitmq import RabbitMQNode
+
+    node = RabbitMQNode()
     node.start()
     try:
         yield {"url": node.url}

@@ -12,7 +12,7 @@ import pytest
 
 from gestalt.amq import BusMessage, NotSent, OutcomeUnknown, Rejected, connect
 from gestalt.core import Backoff
-from rabbitmq import PortMapper, RabbitMQNode
+from tests.support.rabbitmq import PortMapper, RabbitMQNode
 
 pytestmark = pytest.mark.timeout(300)
 

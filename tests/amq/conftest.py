@@ -14,13 +14,13 @@ import aio_pika
 import pytest
 import trustme
 
-from alarms import Alarm
-from callers import Raw
 from gestalt.amq import Bus, connect, tracing
 from gestalt.amq.embedded import ThreadedBroker
-from missing import without
-from rabbitmq import NoRabbitMQError, RabbitMQNode, free_ports
-from waiting import QUICK
+from tests.support.alarms import Alarm
+from tests.support.callers import Raw
+from tests.support.missing import without
+from tests.support.rabbitmq import NoRabbitMQError, RabbitMQNode, free_ports
+from tests.support.waiting import QUICK
 
 URL_VARIABLE = "GESTALT_AMQP_URL"
 

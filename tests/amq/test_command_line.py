@@ -12,7 +12,7 @@ import pytest
 from gestalt.amq import Bus, BusMessage
 from gestalt.amq.__main__ import main
 from gestalt.amq.embedded.command import main as serve
-from terminal import Terminal
+from tests.support.terminal import Terminal
 
 DEADLINE = 30.0
 COMMAND = [sys.executable, "-m", "gestalt.amq"]

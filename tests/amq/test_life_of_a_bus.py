@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from alarms import Alarm
 from gestalt.amq import (
     AccessRefused,
     Bus,
@@ -24,8 +23,9 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.core import Backoff, State, StateError
-from proxy import Proxy
-from waiting import QUICK, Reported
+from tests.support.alarms import Alarm
+from tests.support.proxy import Proxy
+from tests.support.waiting import QUICK, Reported
 
 
 async def use(bus: Bus, unique: str, publisher: Any, requester: Any) -> None:

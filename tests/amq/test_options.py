@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from collector import Collector
 from gestalt.amq import Bus, NotSent, Unsendable, UnsendableType, connect
 from gestalt.amq.frames import encode_properties
 from gestalt.amq.properties import Properties
+from tests.support.collector import Collector
 
 DEEP: dict[str, Any] = {}
 for _ in range(40):

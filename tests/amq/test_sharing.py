@@ -8,8 +8,6 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import echo
-from collector import Collector
 from gestalt.amq import (
     Blocked,
     Bus,
@@ -27,8 +25,10 @@ from gestalt.amq.link import aiormq_calls, aiormq_link
 from gestalt.amq.link.address import parse
 from gestalt.amq.properties import Properties
 from gestalt.core import StateError
-from rabbitmq import RabbitMQNode
-from waiting import QUICK, Reported
+from tests.support.callers import echo
+from tests.support.collector import Collector
+from tests.support.rabbitmq import RabbitMQNode
+from tests.support.waiting import QUICK, Reported
 
 
 async def test_requesters_and_publishers_made_for_each_message_share_a_channel(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks.harness import Benchmark, Contender, Run, cli, floors, report
 from benchmarks.harness.floors import Floor
 from benchmarks.harness.launch import ContenderError

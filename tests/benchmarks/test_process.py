@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks.harness import Contender, Unavailable, process
 from benchmarks.harness.launch import ContenderError
 from benchmarks.harness.process import Sample, measure

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.harness import Benchmark, Contender, Unavailable, cli
 
-from terminal import Terminal
+from benchmarks.harness import Benchmark, Contender, Unavailable, cli
+from tests.support.terminal import Terminal
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

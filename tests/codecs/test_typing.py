@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from missing import without
+from tests.support.missing import without
 
 SAMPLE = Path(__file__).parent / "typing" / "message_types.py"
 WORKSPACE = Path(__file__).parents[2]

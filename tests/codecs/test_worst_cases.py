@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from benchmarks.codecs_worst.decode import CASES
 from benchmarks.harness import floors
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gestalt.codecs.registry import COMPRESSORS, SERIALIZERS
-from missing import without
+from tests.support.missing import without
 
 # It downloads what uv's cache lacks, and follows every import of every codec's library.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fuzz import framings
-from tests.fuzz.targets import NAMES, target
 
 from gestalt.net import Netstring
+from tests.fuzz import framings
+from tests.fuzz.targets import NAMES, target
 
 SEEDS = [
     b"",

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from foreign import ForeignPeer, NoPredecessorError, install_predecessor, running
+from gestalt.core import Handler
 from gestalt.net import Mti, StreamClient, StreamServer, Wire
-from missing import without
+from tests.net.fixtures import DEADLINE, Connect, Serve, T, Within
+from tests.support.foreign import ForeignPeer, NoPredecessorError, install_predecessor, running
+from tests.support.missing import without
 
 try:
     import uvloop
 except ImportError:
     uvloop = None
-
-DEADLINE = 20.0
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], Any]]:
@@ -51,16 +51,16 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
         yield stack
 
 
-Serve = Callable[..., Awaitable[StreamServer]]
-Connect = Callable[..., Awaitable[StreamClient]]
-
-
 @pytest_asyncio.fixture
 async def serve(stack: AsyncExitStack) -> Serve:
     """Starts a server on a free port; it stops at the end of the test."""
 
     async def start(
-        on_message: Any, *, wire: Wire | None = None, url: str = "tcp://127.0.0.1:0", **options: Any
+        on_message: Handler,
+        *,
+        wire: Wire | None = None,
+        url: str = "tcp://127.0.0.1:0",
+        **options: Any,
     ) -> StreamServer:
         server = StreamServer(url, wire or Wire(Mti()), on_message=on_message, **options)
         return await stack.enter_async_context(server)
@@ -72,7 +72,9 @@ async def serve(stack: AsyncExitStack) -> Serve:
 async def connect(stack: AsyncExitStack) -> Connect:
     """Starts a client of a server; it stops at the end of the test."""
 
-    async def start(server: StreamServer, *, wire: Wire | None = None, **options: Any) -> Any:
+    async def start(
+        server: StreamServer, *, wire: Wire | None = None, **options: Any
+    ) -> StreamClient:
         client = StreamClient(server.address, wire or server.wire, **options)
         return await stack.enter_async_context(client)
 
@@ -80,10 +82,10 @@ async def connect(stack: AsyncExitStack) -> Connect:
 
 
 @pytest.fixture
-def within() -> Callable[..., Any]:
+def within() -> Within:
     """Awaits with a deadline, so that what hangs fails by name."""
 
-    async def wait(awaitable: Awaitable[Any], seconds: float = DEADLINE) -> Any:
+    async def wait(awaitable: Awaitable[T], seconds: float = DEADLINE) -> T:
         async with asyncio.timeout(seconds):
             return await awaitable
 

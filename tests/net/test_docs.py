@@ -5,11 +5,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gestalt.net import FrameTooLarge, Framing, IncompleteFrame, PayloadError, StreamMessage, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "net"
@@ -122,7 +122,7 @@ def test_a_framing_that_appends_no_type_identifiers_is_told(framing: Framing) ->
 
 
 async def test_a_framing_of_ones_own_serves_a_connection(
-    serve: Any, connect: Any, within: Any, framing: Framing
+    serve: Serve, connect: Connect, within: Within, framing: Framing
 ) -> None:
     async def echo(message: StreamMessage[bytes]) -> None:
         await message.reply(message.body, message.type_id)

@@ -1,6 +1,7 @@
 """Several readers, and reads that were given up."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest_asyncio
 from gestalt.codecs import Codec
 from gestalt.core import StateError
 from gestalt.net import DatagramEndpoint, Delimited, Mti, StreamClient, StreamMessage, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 
 async def echo(message: StreamMessage[bytes]) -> None:
@@ -16,7 +18,9 @@ async def echo(message: StreamMessage[bytes]) -> None:
 
 
 @pytest_asyncio.fixture(params=["stream", "datagrams"])
-async def reader(request: Any, serve: Any, connect: Any, stack: Any) -> Any:
+async def reader(
+    request: pytest.FixtureRequest, serve: Serve, connect: Connect, stack: AsyncExitStack
+) -> Any:
     """What receives what it sends."""
     if request.param == "stream":
         return await connect(await serve(echo))
@@ -33,7 +37,7 @@ async def body_of(read: Any) -> bytes:
 
 @pytest.mark.parametrize("shared", [True, False])
 async def test_each_of_several_readers_gets_a_message(
-    reader: Any, within: Any, shared: bool
+    reader: Any, within: Within, shared: bool
 ) -> None:
     iteration = aiter(reader)
     reads = [
@@ -45,7 +49,7 @@ async def test_each_of_several_readers_gets_a_message(
     assert set(await within(asyncio.gather(*reads))) == {b"%d" % number for number in range(20)}
 
 
-async def test_readers_that_wait_when_it_stops_all_end(reader: Any, within: Any) -> None:
+async def test_readers_that_wait_when_it_stops_all_end(reader: Any, within: Within) -> None:
     async def read() -> int:
         return len([message async for message in reader])
 
@@ -56,7 +60,7 @@ async def test_readers_that_wait_when_it_stops_all_end(reader: Any, within: Any)
 
 
 async def test_reading_goes_on_after_a_read_that_timed_out_and_nothing_is_lost(
-    reader: Any, within: Any
+    reader: Any, within: Within
 ) -> None:
     iteration = aiter(reader)
     for number in range(5):
@@ -67,7 +71,7 @@ async def test_reading_goes_on_after_a_read_that_timed_out_and_nothing_is_lost(
 
 
 async def test_a_reader_that_is_cancelled_as_it_is_woken_passes_its_message_on(
-    reader: Any, within: Any
+    reader: Any, within: Within
 ) -> None:
     for number in range(50):
         first = asyncio.create_task(body_of(anext(aiter(reader))))
@@ -94,7 +98,7 @@ async def test_reading_begins_with_the_start(reader: Any) -> None:
 
 @pytest.mark.parametrize("codec", [None, Codec("text", compress="deflate")])
 async def test_a_reader_that_never_waits_lets_others_run(
-    serve: Any, connect: Any, within: Any, codec: Codec | None
+    serve: Serve, connect: Connect, within: Within, codec: Codec | None
 ) -> None:
     wire = Wire(Delimited() if codec is None else Mti(), codec)
     release = asyncio.Event()

@@ -1,6 +1,7 @@
 """What `send` takes, and when it lets others run."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 
 @pytest.mark.parametrize("send_buffer", [500, 64 * 1024, 4 * 1024 * 1024])
 async def test_a_body_above_the_limit_of_the_framing_is_refused_by_either_end(
-    serve: Any, connect: Any, within: Any, send_buffer: int
+    serve: Serve, connect: Connect, within: Within, send_buffer: int
 ) -> None:
     """However much may wait to be sent."""
     wire = Wire(Mti(max_size=1000))
@@ -41,7 +43,7 @@ async def test_a_body_above_the_limit_of_the_framing_is_refused_by_either_end(
 
 @pytest.mark.parametrize("size", [0, 1, 100])
 async def test_a_sender_of_small_messages_lets_others_run(
-    serve: Any, connect: Any, within: Any, size: int
+    serve: Serve, connect: Connect, within: Within, size: int
 ) -> None:
     arrived = turns = 0
 
@@ -66,7 +68,9 @@ async def test_a_sender_of_small_messages_lets_others_run(
 
 
 @pytest_asyncio.fixture(params=["client", "peer", "server", "datagrams", "reply", "batch"])
-async def sending(request: Any, serve: Any, connect: Any, stack: Any) -> Any:
+async def sending(
+    request: pytest.FixtureRequest, serve: Serve, connect: Connect, stack: AsyncExitStack
+) -> Any:
     """A method that sends, and what has arrived."""
     arrived: list[bytes] = []
     kind = request.param
@@ -105,7 +109,7 @@ async def sending(request: Any, serve: Any, connect: Any, stack: Any) -> Any:
 
 
 async def test_what_send_returns_is_scheduled_as_any_coroutine_is(
-    sending: Any, within: Any
+    sending: Any, within: Within
 ) -> None:
     send, arrived = sending
     loop = asyncio.get_running_loop()

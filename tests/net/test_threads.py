@@ -18,6 +18,7 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 WIRE = Wire(Delimited())
 
@@ -45,7 +46,7 @@ async def refused(function: Callable[[], Any]) -> str:
 
 
 async def test_whatever_another_thread_asks_of_a_stream_is_refused(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     got: asyncio.Queue[bytes] = asyncio.Queue()
     messages: list[StreamMessage[bytes]] = []
@@ -92,7 +93,7 @@ async def test_a_client_without_a_connection_refuses_other_threads_too() -> None
 
 
 async def test_a_full_buffer_is_no_reason_to_let_another_thread_flush_it(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     begun, let = asyncio.Event(), asyncio.Event()
 
@@ -112,7 +113,9 @@ async def test_a_full_buffer_is_no_reason_to_let_another_thread_flush_it(
     let.set()
 
 
-async def test_the_ways_that_the_error_names_work(serve: Any, connect: Any, within: Any) -> None:
+async def test_the_ways_that_the_error_names_work(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     got: asyncio.Queue[bytes] = asyncio.Queue()
     server = await serve(lambda message: got.put_nowait(message.body), wire=WIRE)
     client = await connect(server)
@@ -133,7 +136,7 @@ async def test_the_ways_that_the_error_names_work(serve: Any, connect: Any, with
 
 
 async def test_a_send_that_is_handed_to_the_loop_from_another_thread_is_done_there(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     got: asyncio.Queue[bytes] = asyncio.Queue()
     server: StreamServer = await serve(lambda message: got.put_nowait(message.body), wire=WIRE)
@@ -159,7 +162,7 @@ async def test_a_send_that_is_handed_to_the_loop_from_another_thread_is_done_the
 
 
 async def test_threads_that_send_all_the_same_lose_and_double_nothing(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     """What is let through, since it met the loop in the midst of sending, arrives once."""
     got: list[bytes] = []
@@ -208,7 +211,7 @@ async def test_threads_that_send_all_the_same_lose_and_double_nothing(
 
 @pytest.mark.parametrize("size", [70_000, 900_000])
 async def test_a_thread_that_meets_the_loop_in_the_midst_of_sending_cannot_fill_its_buffer(
-    size: int, serve: Any, connect: Any, within: Any
+    size: int, serve: Serve, connect: Connect, within: Within
 ) -> None:
     got: asyncio.Queue[bytes] = asyncio.Queue()
     server = await serve(lambda message: got.put_nowait(message.body), wire=WIRE)
@@ -230,7 +233,7 @@ async def test_a_thread_that_meets_the_loop_in_the_midst_of_sending_cannot_fill_
 
 
 async def test_whatever_another_thread_asks_of_a_datagram_endpoint_is_refused(
-    within: Any,
+    within: Within,
 ) -> None:
     got: asyncio.Queue[bytes] = asyncio.Queue()
     messages: list[Any] = []

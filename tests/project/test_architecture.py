@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.project.ways import WAYS
 
 ROOT = Path(__file__).parents[2]

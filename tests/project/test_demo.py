@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo import DEADLINE, Demos, connected, demos, part
+from tests.support.demo import DEADLINE, Demos, connected, demos, part
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from demo import Demos, demos, part
-from terminal import Terminal
+from tests.support.demo import Demos, demos, part
+from tests.support.terminal import Terminal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.project.costs import MEASUREMENTS
 
 import gestalt.amq
 import gestalt.amq.embedded
 import gestalt.codecs
 import gestalt.net
 import gestalt.runner
+from tests.project.costs import MEASUREMENTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()

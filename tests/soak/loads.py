@@ -16,7 +16,7 @@ from gestalt.amq.embedded import EmbeddedBroker
 from gestalt.codecs import Codec, MessageTypes
 from gestalt.core import Backoff, Handlers, Message, Timer
 from gestalt.net import DatagramEndpoint, Mti, StreamClient, StreamServer, Wire
-from proxy import Proxy
+from tests.support.proxy import Proxy
 
 types = MessageTypes()
 

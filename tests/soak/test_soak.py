@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import pytest
+
 from tests.soak.__main__ import soak
 from tests.soak.census import Census, verdict
 from tests.soak.loads import Application

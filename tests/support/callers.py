@@ -11,8 +11,9 @@ import aio_pika
 import aio_pika.abc
 
 from gestalt.amq import AmqError, Bus, Request
-from proxy import Proxy
-from waiting import until
+
+from .proxy import Proxy
+from .waiting import until
 
 Incoming = aio_pika.abc.AbstractIncomingMessage
 

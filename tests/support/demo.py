@@ -1,7 +1,5 @@
 """The demo as the tests run it: found by its own queries only, and gone when its test is over."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -12,7 +10,7 @@ from typing import IO
 
 import psutil
 
-from terminal import Terminal
+from .terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 45.0

@@ -58,10 +58,11 @@ def install_predecessor(environment: Path) -> Path:
     # What leads back to another environment, or changes what is installed, stays out.
     left_out = ("PYTHONPATH", "VIRTUAL_ENV", "UV_RESOLUTION", "UV_CONSTRAINT")
     variables = {key: value for key, value in os.environ.items() if key not in left_out}
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         [uv, "venv", "-q", "--python", sys.executable, environment],
         [uv, "pip", "install", "-q", "--python", python, PREDECESSOR],
-    ):
+    )
+    for command in commands:
         try:
             subprocess.run(
                 command, check=True, capture_output=True, env=variables, text=True, timeout=50

@@ -1,7 +1,5 @@
 """What a test needs and the machine may lack: it is told loudly, and in CI it is a failure."""
 
-from __future__ import annotations
-
 import os
 from typing import NoReturn
 

@@ -1,7 +1,5 @@
 """A TCP proxy on loopback that does to connections what networks do."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import struct
@@ -11,6 +9,25 @@ from typing import Literal, Self
 Direction = Literal["up", "down"]
 
 CHUNK = 65536
+
+
+class _Link:
+    """One connection through the proxy."""
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.client = client
+        self.server = server
+        self.half_open = False
+        self.pumps: list[asyncio.Task[None]] = []
+        self.ended = asyncio.Event()
+
+    def reset(self, *, half_open: bool) -> None:
+        self.half_open = half_open
+        _reset(self.server)
+        if not half_open:
+            _reset(self.client)
+            for pump in self.pumps:
+                pump.cancel()
 
 
 class Proxy:
@@ -207,25 +224,6 @@ class Proxy:
             # The client hears nothing of the server's end.
             await asyncio.Event().wait()
         link.reset(half_open=False)
-
-
-class _Link:
-    """One connection through the proxy."""
-
-    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
-        self.client = client
-        self.server = server
-        self.half_open = False
-        self.pumps: list[asyncio.Task[None]] = []
-        self.ended = asyncio.Event()
-
-    def reset(self, *, half_open: bool) -> None:
-        self.half_open = half_open
-        _reset(self.server)
-        if not half_open:
-            _reset(self.client)
-            for pump in self.pumps:
-                pump.cancel()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -4,8 +4,6 @@ The node shares nothing with a RabbitMQ that the machine may run as a service: n
 its port mapper (epmd), not its data. It ends with the process that started it, whatever ends that.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random

@@ -1,7 +1,5 @@
 """A terminal for programs that are to be seen as people see them."""
 
-from __future__ import annotations
-
 import fcntl
 import os
 import pty

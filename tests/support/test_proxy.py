@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy import Proxy
+from tests.support.proxy import Proxy
 
 
 class Echo:

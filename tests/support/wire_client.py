@@ -3,7 +3,7 @@
 import socket
 import time
 from collections import deque
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from gestalt.amq.wire import (
@@ -17,6 +17,8 @@ from gestalt.amq.wire import (
     method_frame,
 )
 from gestalt.amq.wire import methods as m
+
+T = TypeVar("T")
 
 _UNASKED = (
     m.BasicDeliver,
@@ -62,7 +64,7 @@ class WireClient:
         url: str,
         *,
         timeout: float = 10.0,
-        capabilities: dict = CAPABILITIES,
+        capabilities: dict[str, Any] = CAPABILITIES,
         tune: m.ConnectionTuneOk | None = None,
     ):
         self.tune = tune
@@ -80,7 +82,7 @@ class WireClient:
             self.socket.close()
             raise
 
-    def _open(self, user: str, password: str, capabilities: dict) -> None:
+    def _open(self, user: str, password: str, capabilities: dict[str, Any]) -> None:
         self.socket.sendall(PROTOCOL_HEADER)
         self._expect(0, m.ConnectionStart)
         login = f"\0{unquote(user)}\0{unquote(password)}".encode()
@@ -112,7 +114,7 @@ class WireClient:
         body: bytes = b"body",
         *,
         mandatory: bool = False,
-        **properties: object,
+        **properties: Any,
     ) -> None:
         method = encode_method(m.BasicPublish(0, exchange, key, mandatory, False))
         header = content_header(Properties(**properties), len(body))
@@ -167,7 +169,7 @@ class WireClient:
             return error
         raise AssertionError("the broker answered")
 
-    def _expect(self, channel: int, kind: type) -> m.Method:
+    def _expect(self, channel: int, kind: type[T]) -> T:
         received = self.answer(channel)
         assert isinstance(received.method, kind), received
         return received.method

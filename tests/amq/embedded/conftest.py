@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wire_client import WireClient
+from tests.support.wire_client import WireClient
 
 try:
     import uvloop

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from gestalt.amq.wire import methods as m
 from gestalt.amq.wire import read_properties
-from wire_client import ClosedError, WireClient
+from tests.support.wire_client import ClosedError, WireClient
 
 QUEUES = st.sampled_from(["q0", "q1", "q2"])
 EXCHANGES = st.sampled_from(["e0", "e1"])

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gestalt.amq.wire import methods as m
-from wire_client import ClosedError, WireClient
+from tests.support.wire_client import ClosedError, WireClient
 
 QUEUE = "errors.queue"
 LOCKED = (

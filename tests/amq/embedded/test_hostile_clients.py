@@ -17,7 +17,7 @@ from gestalt.amq.wire import (
     method_frame,
 )
 from gestalt.amq.wire import methods as m
-from wire_client import ClosedError, WireClient
+from tests.support.wire_client import ClosedError, WireClient
 
 HANDSHAKE = (
     PROTOCOL_HEADER

@@ -19,7 +19,7 @@ from gestalt.amq.wire import (
     method_frame,
 )
 from gestalt.amq.wire import methods as m
-from wire_client import ClosedError, WireClient
+from tests.support.wire_client import ClosedError, WireClient
 
 
 def declare(client, name="", **arguments):

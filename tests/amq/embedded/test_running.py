@@ -13,7 +13,7 @@ import pytest
 from gestalt.amq.embedded import EmbeddedBroker, Settings, ThreadedBroker
 from gestalt.amq.wire import methods as m
 from gestalt.core import State, StateError
-from wire_client import ClosedError, WireClient
+from tests.support.wire_client import ClosedError, WireClient
 
 pytest_plugins = ["pytester"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from gestalt.amq.wire import methods as m
 from gestalt.amq.wire import read_properties
-from wire_client import ClosedError
+from tests.support.wire_client import ClosedError
 
 
 def declare(client, name="", channel=1, *, exclusive=True, **arguments):

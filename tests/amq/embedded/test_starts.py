@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-import mutual_tls
 from gestalt.amq.embedded import EmbeddedBroker, Settings, ThreadedBroker
 from gestalt.amq.wire import PROTOCOL_HEADER
 from gestalt.core import State, StateError
-from wire_client import WireClient
+from tests.support import mutual_tls
+from tests.support.wire_client import WireClient
 
 TURNS = 12
 KINDS = ("plain", "name", "tls")

@@ -9,8 +9,8 @@ import pytest
 
 from gestalt.amq import AccessRefused, Connected, ConnectError, Disconnected, connect
 from gestalt.amq.embedded import Settings, ThreadedBroker
-from rabbitmq import RabbitMQNode
-from waiting import QUICK
+from tests.support.rabbitmq import RabbitMQNode
+from tests.support.waiting import QUICK
 
 
 @pytest.mark.parametrize(

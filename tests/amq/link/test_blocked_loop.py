@@ -5,8 +5,8 @@ import re
 import time
 
 from gestalt.amq import Connected, Disconnected, connect
-from proxy import Proxy
-from waiting import QUICK
+from tests.support.proxy import Proxy
+from tests.support.waiting import QUICK
 
 
 async def test_a_handler_that_blocks_the_loop_is_named_with_its_seconds(

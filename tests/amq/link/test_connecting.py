@@ -9,7 +9,7 @@ import pytest
 from gestalt.amq import ConnectError, connect
 from gestalt.amq.wire import PROTOCOL_HEADER, method_frame
 from gestalt.amq.wire.methods import ConnectionStart, ConnectionTune
-from rabbitmq import RabbitMQNode
+from tests.support.rabbitmq import RabbitMQNode
 
 START = method_frame(0, ConnectionStart(0, 9, {"key": "text"}, b"PLAIN", b"en_US"))
 TUNE = method_frame(0, ConnectionTune(2047, 131_072, 60))

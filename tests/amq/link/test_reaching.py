@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gestalt.amq import ConnectError, connect
-from waiting import QUICK
+from tests.support.waiting import QUICK
 
 NAME = "broker.test"
 

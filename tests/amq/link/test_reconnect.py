@@ -20,8 +20,8 @@ from gestalt.amq import (
 from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.wire import method_frame
 from gestalt.amq.wire.methods import ConnectionClose
-from proxy import Proxy
-from waiting import QUICK, Reported, until
+from tests.support.proxy import Proxy
+from tests.support.waiting import QUICK, Reported, until
 
 
 async def cut(proxy: Proxy, bus: Bus) -> None:

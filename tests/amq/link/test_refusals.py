@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import aio_pika
 import pytest
 
-from callers import Hanging
-from collector import Collector
 from gestalt.amq import (
     BatchError,
     Bus,
@@ -26,8 +24,10 @@ from gestalt.amq.link.permissions import MANY_ROUTES
 from gestalt.amq.link.preflight import Preflight
 from gestalt.amq.pubsub.exchange_keeper import HOLDS
 from gestalt.codecs import Codec
-from rabbitmq import RabbitMQNode
-from waiting import QUICK, until
+from tests.support.callers import Hanging
+from tests.support.collector import Collector
+from tests.support.rabbitmq import RabbitMQNode
+from tests.support.waiting import QUICK, until
 
 TASKS = 300
 LIMIT = 50_000

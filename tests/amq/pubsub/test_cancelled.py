@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from collector import Collector
 from gestalt.amq import Bus, BusMessage, Retry
-from waiting import Reported, until
+from tests.support.collector import Collector
+from tests.support.waiting import Reported, until
 
 
 @pytest.mark.parametrize("waits", [True, False])

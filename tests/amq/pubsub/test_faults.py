@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from alarms import Alarm
 from gestalt.amq import (
     Blocked,
     Bus,
@@ -32,9 +31,10 @@ from gestalt.amq import (
 )
 from gestalt.amq.link import aiormq_calls
 from gestalt.core import StateError
-from proxy import Direction, Proxy
-from rabbitmq import RabbitMQNode
-from waiting import QUICK
+from tests.support.alarms import Alarm
+from tests.support.proxy import Direction, Proxy
+from tests.support.rabbitmq import RabbitMQNode
+from tests.support.waiting import QUICK
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,13 @@ import aio_pika
 import aio_pika.abc
 import pytest
 
-from collector import Collector
 from gestalt.amq import Bus, BusMessage, Queue, Retry, TopologyError, connect
 from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.properties import Delivery, Properties
 from gestalt.amq.pubsub import failed_message, failures
-from rabbitmq import RabbitMQNode
-from waiting import until
+from tests.support.collector import Collector
+from tests.support.rabbitmq import RabbitMQNode
+from tests.support.waiting import until
 
 SOON = Retry(attempts=3, delay=0.05, factor=1)
 RETRY = "retry.50"

@@ -5,10 +5,10 @@ from typing import Any
 
 import aio_pika
 
-from collector import Collector
 from gestalt.amq import Bus, BusMessage, Queue, Retry, connect
 from gestalt.amq.embedded import Settings, ThreadedBroker
 from gestalt.codecs import Codec
+from tests.support.collector import Collector
 
 
 async def wait_parked(bus: Bus, queue: str) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 import aio_pika
 import pytest
 
-from collector import Collector
 from gestalt.amq import Bus, BusMessage, ParkedMessage, Queue, Retry, connect
 from gestalt.core import Handlers
-from waiting import Reported, until
-from wire_headers import ODD_HEADERS, nested, publish_raw
+from tests.support.collector import Collector
+from tests.support.waiting import Reported, until
+from tests.support.wire_headers import ODD_HEADERS, nested, publish_raw
 
 SOON = Retry(attempts=3, delay=0.02, factor=1)
 

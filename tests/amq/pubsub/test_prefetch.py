@@ -6,12 +6,12 @@ from typing import Any
 import aio_pika
 import pytest
 
-from collector import Collector
 from gestalt.amq import Bus, BusMessage, Queue, connect
 from gestalt.amq.pubsub import flow_control, stalls
 from gestalt.amq.pubsub.prefetch import AHEAD, Prefetch, WaitingTime
-from rabbitmq import RabbitMQNode
-from waiting import until
+from tests.support.collector import Collector
+from tests.support.rabbitmq import RabbitMQNode
+from tests.support.waiting import until
 
 
 async def ready(broker_url: str, queue: str) -> int:

@@ -3,7 +3,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from collector import Collector
 from gestalt.amq import (
     BatchError,
     Bus,
@@ -17,6 +16,7 @@ from gestalt.amq import (
 )
 from gestalt.codecs import Codec, MessageTypes
 from gestalt.core import Handlers
+from tests.support.collector import Collector
 
 
 async def test_a_message_reaches_the_subscriber_whose_pattern_matches(

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from callers import Hanging, Raw, echo, through
 from gestalt.amq import Bus, DeadlineExceeded, NoResponder, RemoteError, Request, connect
-from proxy import Proxy
-from waiting import QUICK, until
+from tests.support.callers import Hanging, Raw, echo, through
+from tests.support.proxy import Proxy
+from tests.support.waiting import QUICK, until
 
 
 @pytest.fixture(autouse=True)

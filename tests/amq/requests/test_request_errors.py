@@ -9,11 +9,11 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import Raw, echo
 from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused, connect
 from gestalt.amq.embedded import EmbeddedBroker, Settings
 from gestalt.codecs import Codec, DecodeError, EncodeError, MessageTypes
-from waiting import Reported
+from tests.support.callers import Raw, echo
+from tests.support.waiting import Reported
 
 TYPED = Codec("json", types=MessageTypes())
 

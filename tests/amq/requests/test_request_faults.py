@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from callers import Calls
 from gestalt.amq import connect
-from rabbitmq import RabbitMQNode
-from waiting import QUICK, until
+from tests.support.callers import Calls
+from tests.support.rabbitmq import RabbitMQNode
+from tests.support.waiting import QUICK, until
 
 pytestmark = pytest.mark.slow
 

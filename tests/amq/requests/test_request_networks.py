@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from callers import UNLIMITED, Calls, Hanging, Raw, echo, through
 from gestalt.amq import (
     Blocked,
     Bus,
@@ -20,9 +19,10 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
-from proxy import Proxy
-from rabbitmq import RabbitMQNode
-from waiting import QUICK, Reported, until
+from tests.support.callers import UNLIMITED, Calls, Hanging, Raw, echo, through
+from tests.support.proxy import Proxy
+from tests.support.rabbitmq import RabbitMQNode
+from tests.support.waiting import QUICK, Reported, until
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from callers import Hanging, echo
 from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused, connect
 from gestalt.codecs import Codec, EncodeError, MessageTypes
 from gestalt.core import Handlers, ReplyNotPossible, StateError
-from waiting import until
+from tests.support.callers import Hanging, echo
+from tests.support.waiting import until
 
 types = MessageTypes()
 

@@ -8,12 +8,12 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import Hanging, Raw, echo, through
 from gestalt.amq import Bus, NoResponder, OutcomeUnknown, Request, connect
 from gestalt.core import State
-from proxy import Proxy
-from rabbitmq import RabbitMQNode
-from waiting import QUICK, until
+from tests.support.callers import Hanging, Raw, echo, through
+from tests.support.proxy import Proxy
+from tests.support.rabbitmq import RabbitMQNode
+from tests.support.waiting import QUICK, until
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import Raw, echo
 from gestalt.amq import (
     Bus,
     DeadlineExceeded,
@@ -19,7 +18,8 @@ from gestalt.amq import (
     RequestRefused,
 )
 from gestalt.core import ReplyNotPossible
-from waiting import until
+from tests.support.callers import Raw, echo
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import Hanging, Raw, echo
 from gestalt.amq import (
     Bus,
     DeadlineExceeded,
@@ -17,7 +16,8 @@ from gestalt.amq import (
 )
 from gestalt.codecs import Codec, DecodeError
 from gestalt.core import Handlers
-from waiting import until
+from tests.support.callers import Hanging, Raw, echo
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)

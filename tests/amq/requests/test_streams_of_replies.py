@@ -9,7 +9,6 @@ from typing import Any
 import aio_pika
 import pytest
 
-from callers import Hanging, Incoming, Raw, echo, through
 from gestalt.amq import (
     Bus,
     DeadlineExceeded,
@@ -23,8 +22,9 @@ from gestalt.amq import (
 )
 from gestalt.codecs import Codec, DecodeError
 from gestalt.core import Handlers
-from proxy import Proxy
-from waiting import QUICK, until
+from tests.support.callers import Hanging, Incoming, Raw, echo, through
+from tests.support.proxy import Proxy
+from tests.support.waiting import QUICK, until
 
 
 @pytest.fixture(autouse=True)

@@ -2,52 +2,16 @@
 
 import asyncio
 import socket
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
 from gestalt.net import StreamServer
-from proxy import Proxy
-
-
-class RawPeer:
-    """A socket that speaks no framing of its own accord."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.socket = sock
-        self._loop = asyncio.get_running_loop()
-
-    async def send(self, data: bytes) -> None:
-        await self._loop.sock_sendall(self.socket, data)
-
-    async def receive(self, size: int) -> bytes:
-        """Exactly `size` bytes, or fewer when the stream ends before."""
-        data = b""
-        while len(data) < size:
-            piece = await self._loop.sock_recv(self.socket, size - len(data))
-            if not piece:
-                break
-            data += piece
-        return data
-
-    async def ended(self) -> None:
-        """Wait until the other end has closed, in whatever way."""
-        try:
-            while await self._loop.sock_recv(self.socket, 65536):
-                pass
-        except ConnectionError:
-            pass
-
-    def reset(self) -> None:
-        """Close with a reset, as a process does that is killed with data unread."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
-
-
-Raw = Callable[..., Awaitable[RawPeer]]
+from tests.net.faults.fixtures import Eventually, Raw
+from tests.net.faults.raw_peer import RawPeer
+from tests.support.proxy import Proxy
 
 
 @pytest_asyncio.fixture
@@ -75,7 +39,7 @@ async def proxy() -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-def eventually() -> Callable[..., Awaitable[None]]:
+def eventually() -> Eventually:
     """Waits until a condition holds that nothing announces; a deadline ends it."""
 
     async def wait(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -1,6 +1,6 @@
 """A server with few descriptors: what it tells, as JSON, when a line comes on standard input.
 
-Usage: python exhausted_server.py LOOP URL
+Usage: python -m tests.net.faults.exhausted_server LOOP URL
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mutual_tls
 from gestalt.net import Delimited, Limits, StreamMessage, StreamServer, Wire
+from tests.support import mutual_tls
 
 SPARE = 12
 

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from gestalt.net import ConnectionLost, Framing, Limits, Mti, StreamMessage, Wire
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 
 async def test_an_asynchronous_on_error_that_lags_has_a_bounded_number_of_tasks(
-    serve: Any, connect: Any, within: Any, caplog: Any
+    serve: Serve, connect: Connect, within: Within, caplog: pytest.LogCaptureFixture
 ) -> None:
     go_on = asyncio.Event()
     told: list[Any] = []
@@ -46,7 +48,7 @@ async def test_an_asynchronous_on_error_that_lags_has_a_bounded_number_of_tasks(
 
 @pytest.mark.parametrize("which", ["on_connected", "on_disconnected", "handler"])
 async def test_a_peer_counts_until_what_runs_about_it_is_done(
-    serve: Any, raw: Any, within: Any, which: str
+    serve: Serve, raw: Raw, within: Within, which: str
 ) -> None:
     go_on = asyncio.Event()
     begun: asyncio.Queue[None] = asyncio.Queue()
@@ -78,7 +80,7 @@ async def test_a_peer_counts_until_what_runs_about_it_is_done(
         await within(refused.ended())
         assert server.stats.refused == number + 1
     go_on.set()
-    while server._lingering:
+    while server._connections._lingering:
         await asyncio.sleep(0)
     welcome = await raw(server)
     await welcome.send(Mti().encode(b"x"))
@@ -94,7 +96,7 @@ BOUND = 500_000
 
 
 async def test_messages_of_all_peers_together_are_bounded_while_they_arrive(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     arrived = 0
 
@@ -133,7 +135,7 @@ async def finish(task: asyncio.Task[None], peer: Any, frame: bytes) -> None:
 
 
 async def test_a_message_above_the_bound_arrives_where_there_is_nobody_else(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     arrived: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(arrived.put_nowait, limits=Limits(receive_buffer=1000))
@@ -144,7 +146,7 @@ async def test_a_message_above_the_bound_arrives_where_there_is_nobody_else(
 
 
 async def test_who_holds_room_and_does_not_go_on_is_cut_when_others_wait(
-    serve: Any, connect: Any, raw: Any, within: Any
+    serve: Serve, connect: Connect, raw: Raw, within: Within
 ) -> None:
     arrived: asyncio.Queue[Any] = asyncio.Queue()
     gone: asyncio.Queue[Any] = asyncio.Queue()
@@ -186,7 +188,7 @@ class Lines(Framing):
 
 
 async def test_messages_of_unknown_length_are_bounded_too_and_do_not_wait_for_each_other(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     arrived = 0
     faults: list[Any] = []

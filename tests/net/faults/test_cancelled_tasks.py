@@ -8,6 +8,7 @@ import pytest
 
 from gestalt.core import Backoff, State
 from gestalt.net import DatagramEndpoint, HandlerError, Raw, StreamMessage, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 
 def tasks_of(what: str) -> list[asyncio.Task[Any]]:
@@ -24,7 +25,7 @@ def cancel(what: str) -> int:
 @pytest.mark.parametrize("concurrency", [1, 3])
 @pytest.mark.parametrize("when", ["handling", "waiting"])
 async def test_a_handlers_task_that_is_cancelled_is_replaced(
-    serve: Any, connect: Any, within: Any, concurrency: int, when: str
+    serve: Serve, connect: Connect, within: Within, concurrency: int, when: str
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     begun: asyncio.Queue[None] = asyncio.Queue()
@@ -63,7 +64,7 @@ async def test_a_handlers_task_that_is_cancelled_is_replaced(
 
 
 async def test_a_handler_that_cancels_its_own_task_costs_its_message_only(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     async def handle(message: StreamMessage[bytes]) -> None:
         if message.body == b"cancel":
@@ -82,7 +83,7 @@ async def test_a_handler_that_cancels_its_own_task_costs_its_message_only(
 
 
 async def test_tasks_cancelled_in_any_turn_lose_one_message_each_at_most(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     failed = handled = 0
     total = 400
@@ -114,7 +115,7 @@ async def test_tasks_cancelled_in_any_turn_lose_one_message_each_at_most(
 
 @pytest.mark.parametrize("concurrency", [1, 3])
 async def test_a_task_of_a_datagram_endpoint_that_is_cancelled_is_replaced(
-    within: Any, concurrency: int
+    within: Within, concurrency: int
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     begun = asyncio.Event()
@@ -148,7 +149,7 @@ async def test_a_task_of_a_datagram_endpoint_that_is_cancelled_is_replaced(
 
 
 async def test_a_client_connects_again_after_its_task_was_cancelled(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     server = await serve(lambda message: None)
     client = await connect(server, backoff=Backoff(initial=0.001, maximum=0.01))

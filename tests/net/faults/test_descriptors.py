@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import resource
 import socket
 import ssl
@@ -18,8 +17,8 @@ import pytest
 
 from gestalt.net import Limits
 
-PROGRAM = Path(__file__).with_name("exhausted_server.py")
-SUPPORT = Path(__file__).parents[2] / "support"
+ROOT = Path(__file__).parents[3]
+PROGRAM = "tests.net.faults.exhausted_server"
 LOOPS = ["asyncio"] + ["uvloop"] * (importlib.util.find_spec("uvloop") is not None)
 CLIENTS = 40
 DEADLINE = 20.0
@@ -32,11 +31,11 @@ class Exhausted:
 
     def __init__(self, loop: str, scheme: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, PROGRAM, loop, f"{scheme}://127.0.0.1:0"],
+            [sys.executable, "-m", PROGRAM, loop, f"{scheme}://127.0.0.1:0"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+            cwd=ROOT,
         )
         self._tls = None
         if scheme == "tls":

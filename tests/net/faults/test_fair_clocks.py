@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from gestalt.net import LimitExceeded, Limits, Mti, StreamMessage, Wire
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 TIMEOUT = 0.2
 LONG = 5 * TIMEOUT
@@ -16,7 +18,7 @@ LONG = 5 * TIMEOUT
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("messages", [1, 30])
 async def test_a_peer_is_not_idle_while_our_handler_is_slow_and_is_afterwards(
-    serve: Any, raw: Any, within: Any, concurrency: int, messages: int
+    serve: Serve, raw: Raw, within: Within, concurrency: int, messages: int
 ) -> None:
     release = asyncio.Event()
     gone: asyncio.Queue[Any] = asyncio.Queue()
@@ -50,7 +52,7 @@ async def test_a_peer_is_not_idle_while_our_handler_is_slow_and_is_afterwards(
 
 @pytest.mark.parametrize("messages", [1, 300])
 async def test_a_server_is_not_idle_while_its_client_does_not_read_and_is_afterwards(
-    serve: Any, connect: Any, within: Any, messages: int
+    serve: Serve, connect: Connect, within: Within, messages: int
 ) -> None:
     gone: asyncio.Queue[Any] = asyncio.Queue()
     sent = asyncio.Event()
@@ -82,7 +84,7 @@ async def test_a_server_is_not_idle_while_its_client_does_not_read_and_is_afterw
 
 
 async def test_a_message_that_has_begun_takes_no_time_while_it_is_not_read(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     release, all_handled = asyncio.Event(), asyncio.Event()
     errors: list[Any] = []
@@ -115,7 +117,7 @@ async def test_a_message_that_has_begun_takes_no_time_while_it_is_not_read(
 
 
 async def test_time_during_which_the_loop_was_held_counts_against_nobody(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     arrived = asyncio.Event()
     errors: list[Any] = []
@@ -143,7 +145,7 @@ async def test_time_during_which_the_loop_was_held_counts_against_nobody(
 
 @pytest.mark.parametrize("by", ["limit", "abort"])
 async def test_callbacks_about_a_peer_that_was_cut_do_not_wait_for_its_handlers(
-    serve: Any, raw: Any, within: Any, by: str
+    serve: Serve, raw: Raw, within: Within, by: str
 ) -> None:
     release = asyncio.Event()
     told: asyncio.Queue[Any] = asyncio.Queue()

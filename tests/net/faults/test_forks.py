@@ -18,8 +18,10 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
-from mutual_tls import client_context, server_context
-from tls_peer import TlsPeer
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Serve, Within
+from tests.support.mutual_tls import client_context, server_context
+from tests.support.tls_peer import TlsPeer
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
@@ -54,7 +56,7 @@ def ignore(message: Any) -> None:
 
 
 async def test_a_peer_sees_its_connection_closed_though_a_child_lives(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     arrived: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(ignore, wire=WIRE, on_connected=arrived.put_nowait)
@@ -73,7 +75,7 @@ async def test_a_peer_sees_its_connection_closed_though_a_child_lives(
 
 
 async def test_a_peer_by_tls_sees_its_connection_closed_though_a_child_lives(
-    serve: Any, within: Any
+    serve: Serve, within: Within
 ) -> None:
     arrived: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(
@@ -101,7 +103,7 @@ async def test_a_peer_by_tls_sees_its_connection_closed_though_a_child_lives(
 
 
 async def test_handshakes_that_a_child_was_forked_in_end_for_their_peers(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     server = await serve(ignore, wire=WIRE, url="tls://127.0.0.1:0", tls=server_context())
     peer = await raw(server)
@@ -113,7 +115,9 @@ async def test_handshakes_that_a_child_was_forked_in_end_for_their_peers(
             await within(peer.ended())
 
 
-async def test_a_server_sees_its_client_stop_though_a_child_lives(serve: Any, within: Any) -> None:
+async def test_a_server_sees_its_client_stop_though_a_child_lives(
+    serve: Serve, within: Within
+) -> None:
     for url, tls, client_tls in (
         ("tcp://127.0.0.1:0", None, None),
         ("tls://127.0.0.1:0", server_context(), client_context()),
@@ -134,7 +138,7 @@ async def test_a_server_sees_its_client_stop_though_a_child_lives(serve: Any, wi
             await within(gone.get())
 
 
-async def test_a_stopped_server_is_stopped_in_its_children(tmp_path: Path, within: Any) -> None:
+async def test_a_stopped_server_is_stopped_in_its_children(tmp_path: Path, within: Within) -> None:
     for url in ("tcp://127.0.0.1:0", f"unix://{tmp_path / 'socket'}"):
         server = StreamServer(url, WIRE, on_message=ignore)
         await server.start()
@@ -156,7 +160,7 @@ async def test_a_stopped_server_is_stopped_in_its_children(tmp_path: Path, withi
                 pass
 
 
-async def test_a_stopped_datagram_endpoint_is_stopped_in_its_children(within: Any) -> None:
+async def test_a_stopped_datagram_endpoint_is_stopped_in_its_children(within: Within) -> None:
     endpoint = DatagramEndpoint("udp://127.0.0.1:0", WIRE, on_message=ignore)
     await endpoint.start()
     errors: asyncio.Queue[Any] = asyncio.Queue()
@@ -171,7 +175,7 @@ async def test_a_stopped_datagram_endpoint_is_stopped_in_its_children(within: An
             pass
 
 
-async def test_a_child_keeps_the_descriptors_of_others(serve: Any, within: Any) -> None:
+async def test_a_child_keeps_the_descriptors_of_others(serve: Serve, within: Within) -> None:
     """A number that was a connection's and is another file's now is left alone."""
     arrived: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(ignore, wire=WIRE, on_connected=arrived.put_nowait)
@@ -204,7 +208,7 @@ def copied(before: set[int]) -> Iterator[None]:
 
 
 async def test_a_peer_sees_its_connection_closed_though_somebody_has_a_copy(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     arrived: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(ignore, wire=WIRE, on_connected=arrived.put_nowait)
@@ -223,7 +227,7 @@ async def test_a_peer_sees_its_connection_closed_though_somebody_has_a_copy(
             await within(peer.ended())
 
 
-async def test_a_stopped_server_accepts_nobody_though_somebody_has_a_copy(within: Any) -> None:
+async def test_a_stopped_server_accepts_nobody_though_somebody_has_a_copy(within: Within) -> None:
     before = sockets()
     server = StreamServer("tcp://127.0.0.1:0", WIRE, on_message=ignore)
     await server.start()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from gestalt.net import ConnectionLost, Delimited, StreamMessage, StreamServer, Wire
-from mutual_tls import client_context, server_context
-from tls_peer import TlsPeer
+from tests.net.fixtures import Serve, Within
+from tests.support.mutual_tls import client_context, server_context
+from tests.support.tls_peer import TlsPeer
 
 LINES = Wire(Delimited())
 
@@ -42,7 +43,7 @@ def peer_of(server: StreamServer, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1
 @pytest.mark.parametrize("fin", [False, True], ids=["close_notify", "close_notify and FIN"])
 @pytest.mark.parametrize("together", [False, True], ids=["afterwards", "with the request"])
 async def test_a_request_is_answered_after_the_client_has_ended_its_half(
-    serve: Any, within: Any, version: ssl.TLSVersion, fin: bool, together: bool
+    serve: Serve, within: Within, version: ssl.TLSVersion, fin: bool, together: bool
 ) -> None:
     slow = Slow()
     gone: asyncio.Queue[Any] = asyncio.Queue()
@@ -78,7 +79,7 @@ async def test_a_request_is_answered_after_the_client_has_ended_its_half(
 
 @pytest.mark.parametrize("fin", [False, True], ids=["close_notify", "close_notify and FIN"])
 async def test_all_of_many_requests_are_answered_though_reading_was_paused(
-    serve: Any, within: Any, fin: bool
+    serve: Serve, within: Within, fin: bool
 ) -> None:
     slow = Slow()
     server = await serve(slow, wire=LINES, url="tls://127.0.0.1:0", tls=server_context())
@@ -100,7 +101,7 @@ async def test_all_of_many_requests_are_answered_though_reading_was_paused(
 
 
 async def test_a_client_that_ends_tcp_alone_is_told_of_when_nothing_can_be_answered(
-    serve: Any, within: Any
+    serve: Serve, within: Within
 ) -> None:
     slow = Slow()
     gone: asyncio.Queue[Any] = asyncio.Queue()
@@ -129,7 +130,7 @@ async def test_a_client_that_ends_tcp_alone_is_told_of_when_nothing_can_be_answe
 
 
 async def test_an_idle_client_that_ends_in_either_way_is_closed_without_a_complaint(
-    serve: Any, within: Any
+    serve: Serve, within: Within
 ) -> None:
     gone: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(
@@ -154,7 +155,9 @@ async def test_an_idle_client_that_ends_in_either_way_is_closed_without_a_compla
             assert await within(gone.get()) is None
 
 
-async def test_an_unfinished_message_before_the_end_is_a_fault(serve: Any, within: Any) -> None:
+async def test_an_unfinished_message_before_the_end_is_a_fault(
+    serve: Serve, within: Within
+) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(
         lambda message: None,
@@ -172,7 +175,7 @@ async def test_an_unfinished_message_before_the_end_is_a_fault(serve: Any, withi
 
 
 async def test_a_context_with_objects_of_its_users_own_is_left_alone(
-    serve: Any, within: Any
+    serve: Serve, within: Within
 ) -> None:
     class Own(ssl.SSLObject):
         pass

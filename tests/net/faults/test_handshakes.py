@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from gestalt.net import (
     StreamServer,
     Tls,
 )
-from mutual_tls import AUTHORITY, CLIENT, client_context, server_context
+from tests.net.faults.fixtures import Eventually, Raw
+from tests.net.fixtures import Connect, Serve, Within
+from tests.support.mutual_tls import AUTHORITY, CLIENT, client_context, server_context
+from tests.support.proxy import Proxy
 
 # The header of a record of the handshake, which announces more than follows.
 BEGUN = b"\x16\x03\x01\x01\x00"
@@ -43,7 +47,7 @@ Secure = Callable[..., Awaitable[StreamServer]]
 
 
 @pytest_asyncio.fixture
-async def secure(serve: Any) -> Secure:
+async def secure(serve: Serve) -> Secure:
     """Starts a server for mutual TLS."""
 
     async def start(url: str = "tls://127.0.0.1:0", **options: Any) -> Any:
@@ -53,7 +57,7 @@ async def secure(serve: Any) -> Secure:
 
 
 @pytest.fixture
-def connect(connect: Any) -> Any:
+def connect(connect: Connect) -> Any:
     """Starts a client that the server admits, unless it is given another context."""
 
     async def start(server: StreamServer, **options: Any) -> Any:
@@ -122,9 +126,9 @@ async def test_a_peer_that_fails_the_handshake_is_closed_and_counted_and_told_of
     behaviour: Callable[[Any], Coroutine[Any, Any, None]],
     reason: str,
     secure: Secure,
-    connect: Any,
-    raw: Any,
-    within: Any,
+    connect: Connect,
+    raw: Raw,
+    within: Within,
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     server = await secure(limits=LIMITS, on_error=errors.put_nowait)
@@ -148,7 +152,7 @@ async def test_a_peer_that_fails_the_handshake_is_closed_and_counted_and_told_of
 
 
 async def test_a_failed_handshake_without_on_error_is_logged(
-    secure: Secure, raw: Any, within: Any, caplog: pytest.LogCaptureFixture
+    secure: Secure, raw: Raw, within: Within, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer = await raw(await secure("tls://[::1]:0"))
     port = peer.socket.getsockname()[1]
@@ -157,7 +161,7 @@ async def test_a_failed_handshake_without_on_error_is_logged(
 
 
 async def test_a_context_that_is_not_for_servers_is_told_of(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(
@@ -169,7 +173,7 @@ async def test_a_context_that_is_not_for_servers_is_told_of(
 
 
 async def test_a_unix_socket_tells_of_failed_handshakes_too(
-    secure: Secure, within: Any, tmp_path: Path, stack: Any
+    secure: Secure, within: Within, tmp_path: Path, stack: AsyncExitStack
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     path = tmp_path / "socket"
@@ -189,7 +193,7 @@ async def test_a_unix_socket_tells_of_failed_handshakes_too(
 
 
 async def test_handshakes_under_way_count_as_peers(
-    secure: Secure, connect: Any, raw: Any, within: Any, eventually: Any
+    secure: Secure, connect: Connect, raw: Raw, within: Within, eventually: Eventually
 ) -> None:
     server = await secure(limits=Limits(max_peers=3), on_error=lambda error: None)
     good = await connect(server)
@@ -217,7 +221,7 @@ async def test_handshakes_under_way_count_as_peers(
 
 
 async def test_a_stop_ends_handshakes_under_way_at_once_and_blames_nobody(
-    serve: Any, connect: Any, raw: Any, within: Any, eventually: Any
+    serve: Serve, connect: Connect, raw: Raw, within: Within, eventually: Eventually
 ) -> None:
     errors: list[Any] = []
     begun, release = asyncio.Event(), asyncio.Event()
@@ -250,7 +254,7 @@ async def test_a_stop_ends_handshakes_under_way_at_once_and_blames_nobody(
 
 
 async def test_a_handshake_in_single_bytes_succeeds(
-    secure: Secure, stack: Any, proxy: Any, within: Any
+    secure: Secure, stack: AsyncExitStack, proxy: Proxy, within: Within
 ) -> None:
     server = await secure()
     proxy.target, proxy.split = server.address.port, True
@@ -261,7 +265,7 @@ async def test_a_handshake_in_single_bytes_succeeds(
 
 @pytest.mark.parametrize("fault", ["cut", "half-open", "freeze"])
 async def test_a_link_that_breaks_within_the_handshake_is_told_of_and_made_again(
-    fault: str, secure: Secure, stack: Any, proxy: Any, within: Any
+    fault: str, secure: Secure, stack: AsyncExitStack, proxy: Proxy, within: Within
 ) -> None:
     at_server: asyncio.Queue[Any] = asyncio.Queue()
     at_client: asyncio.Queue[Any] = asyncio.Queue()

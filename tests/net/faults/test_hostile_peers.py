@@ -21,6 +21,8 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 GOOD = 100
 BAD = 20
@@ -104,10 +106,10 @@ async def test_bad_peers_are_closed_and_counted_and_good_ones_go_on(
     wire: Wire,
     behaviour: Callable[[Any], Coroutine[Any, Any, None]],
     cause: type[Exception],
-    serve: Any,
-    connect: Any,
-    raw: Any,
-    within: Any,
+    serve: Serve,
+    connect: Connect,
+    raw: Raw,
+    within: Within,
 ) -> None:
     errors: list[ConnectionLost] = []
     server = await serve(echo, wire=wire, limits=LIMITS, on_error=errors.append)
@@ -140,7 +142,7 @@ async def test_bad_peers_are_closed_and_counted_and_good_ones_go_on(
 
 
 async def test_a_peer_that_has_sent_everything_and_said_so_still_gets_its_replies(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     release = asyncio.Event()
 

@@ -6,13 +6,14 @@ import ssl
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
 
 from gestalt.core import Backoff
 from gestalt.net import Mti, Peer, StreamClient, StreamMessage
+from tests.net.faults.fixtures import Eventually, Raw
+from tests.net.fixtures import Serve, Within
 
 CYCLES = 1000
 DESCRIPTORS = Path("/proc/self/fd")
@@ -73,7 +74,7 @@ async def exchange(client: StreamClient) -> None:
 @pytest.mark.skipif(not DESCRIPTORS.exists(), reason="open files are counted in /proc")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_thousand_connections_leave_nothing_behind(
-    way: str, serve: Any, raw: Any, stack: AsyncExitStack, within: Any, eventually: Any
+    way: str, serve: Serve, raw: Raw, stack: AsyncExitStack, within: Within, eventually: Eventually
 ) -> None:
     peers: asyncio.Queue[Peer] = asyncio.Queue()
     server = await serve(
@@ -135,7 +136,7 @@ HANDSHAKES = ("it succeeds", "it is no TLS", "the peer leaves", "the server stop
 @pytest.mark.skipif(not DESCRIPTORS.exists(), reason="open files are counted in /proc")
 @pytest.mark.parametrize("way", HANDSHAKES)
 async def test_a_thousand_tls_handshakes_leave_nothing_behind(
-    way: str, serve: Any, within: Any, eventually: Any
+    way: str, serve: Serve, within: Within, eventually: Eventually
 ) -> None:
     authority = trustme.CA()
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

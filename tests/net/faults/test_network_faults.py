@@ -27,7 +27,8 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
-from proxy import Proxy
+from tests.net.fixtures import Serve, Within
+from tests.support.proxy import Proxy
 
 QUICK = Backoff(initial=0.01, maximum=0.05)
 WIRE = Wire(Mti())
@@ -116,7 +117,7 @@ def linked(proxy: Proxy) -> Any:
     "framing", [Delimited(b"\xff\xfe"), Netstring(), LengthPrefix(2), Mti()], ids=str
 )
 async def test_everything_arrives_once_and_whole_when_every_byte_travels_alone(
-    framing: Framing, linked: Any, proxy: Proxy, within: Any
+    framing: Framing, linked: Any, proxy: Proxy, within: Within
 ) -> None:
     proxy.split = True
     async with linked(Wire(framing)) as link:
@@ -128,7 +129,7 @@ async def test_everything_arrives_once_and_whole_when_every_byte_travels_alone(
 
 
 async def test_everything_arrives_once_and_whole_over_a_slow_network(
-    linked: Any, proxy: Proxy, within: Any
+    linked: Any, proxy: Proxy, within: Within
 ) -> None:
     proxy.delay = 0.005
     async with linked() as link:
@@ -140,7 +141,7 @@ async def test_everything_arrives_once_and_whole_over_a_slow_network(
 
 
 async def test_cuts_cost_messages_at_most_and_the_client_comes_back(
-    linked: Any, proxy: Proxy, within: Any
+    linked: Any, proxy: Proxy, within: Within
 ) -> None:
     cuts = 10
     async with linked() as link:
@@ -190,7 +191,7 @@ async def send_on(client: StreamClient) -> None:
 
 
 async def test_what_was_accepted_and_could_not_be_sent_is_counted(
-    proxy: Proxy, serve: Any, stack: AsyncExitStack, within: Any
+    proxy: Proxy, serve: Serve, stack: AsyncExitStack, within: Within
 ) -> None:
     arrived = 0
     lost: asyncio.Queue[Any] = asyncio.Queue()
@@ -242,7 +243,7 @@ async def gone(server: StreamServer, peer_id: int) -> None:
 
 @pytest.mark.parametrize("fault", ["half_open", "lose"])
 async def test_a_link_that_died_silently_is_found_by_the_idle_timeout(
-    fault: str, linked: Any, proxy: Proxy, within: Any
+    fault: str, linked: Any, proxy: Proxy, within: Within
 ) -> None:
     async with linked(limits=Limits(idle_timeout=0.2)) as link:
         await link.client.send(body_of(0))
@@ -270,7 +271,7 @@ async def test_a_link_that_died_silently_is_found_by_the_idle_timeout(
 
 
 async def test_a_send_over_a_frozen_link_ends_by_the_stall_timeout(
-    linked: Any, proxy: Proxy, within: Any
+    linked: Any, proxy: Proxy, within: Within
 ) -> None:
     async with linked(limits=Limits(stall_timeout=0.2)) as link:
         await link.client.send(body_of(0))
@@ -289,7 +290,7 @@ async def test_a_send_over_a_frozen_link_ends_by_the_stall_timeout(
 
 
 async def test_closing_and_stopping_end_over_a_frozen_link(
-    proxy: Proxy, serve: Any, stack: AsyncExitStack, within: Any
+    proxy: Proxy, serve: Serve, stack: AsyncExitStack, within: Within
 ) -> None:
     server = await serve(lambda message: None)
     proxy.target = server.address.port
@@ -316,7 +317,7 @@ async def test_closing_and_stopping_end_over_a_frozen_link(
 
 
 async def test_waits_end_while_the_server_refuses_and_the_client_comes_back(
-    linked: Any, proxy: Proxy, within: Any
+    linked: Any, proxy: Proxy, within: Within
 ) -> None:
     async with linked(connect_timeout=0.2) as link:
         await link.client.send(body_of(0))
@@ -337,7 +338,9 @@ async def test_waits_end_while_the_server_refuses_and_the_client_comes_back(
     assert {type(error) for error in link.errors} == {ConnectFailed}
 
 
-async def test_a_client_stops_at_once_while_it_waits_to_connect(proxy: Proxy, within: Any) -> None:
+async def test_a_client_stops_at_once_while_it_waits_to_connect(
+    proxy: Proxy, within: Within
+) -> None:
     proxy.refuse()
     client = StreamClient(
         f"tcp://127.0.0.1:{proxy.port}", WIRE, backoff=Backoff(initial=60, maximum=60)
@@ -351,7 +354,7 @@ async def test_a_client_stops_at_once_while_it_waits_to_connect(proxy: Proxy, wi
 
 
 async def test_a_handshake_over_a_frozen_link_ends_by_the_connect_timeout(
-    proxy: Proxy, serve: Any, stack: AsyncExitStack, within: Any
+    proxy: Proxy, serve: Serve, stack: AsyncExitStack, within: Within
 ) -> None:
     authority = trustme.CA()
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

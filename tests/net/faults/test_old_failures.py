@@ -25,6 +25,8 @@ from gestalt.net import (
     UnknownPeer,
     Wire,
 )
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 
 def echo(message: StreamMessage[Any]) -> None:
@@ -33,7 +35,7 @@ def echo(message: StreamMessage[Any]) -> None:
 
 @pytest.mark.parametrize("wire", [Wire(Mti("little")), Wire(LengthPrefix(8))], ids=str)
 async def test_an_oversize_header_in_eight_bytes_costs_its_sender_only(
-    wire: Wire, serve: Any, connect: Any, raw: Any, within: Any
+    wire: Wire, serve: Serve, connect: Connect, raw: Raw, within: Within
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(echo, wire=wire, on_error=errors.put_nowait)
@@ -55,7 +57,7 @@ async def test_an_oversize_header_in_eight_bytes_costs_its_sender_only(
 
 
 async def test_20000_messages_to_an_async_handler_make_few_tasks_and_keep_their_order(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     total = 20_000
     seen: list[bytes] = []
@@ -83,7 +85,9 @@ async def test_20000_messages_to_an_async_handler_make_few_tasks_and_keep_their_
     assert most_tasks <= before + 1
 
 
-async def test_stop_ends_while_clients_are_connected(serve: Any, raw: Any, within: Any) -> None:
+async def test_stop_ends_while_clients_are_connected(
+    serve: Serve, raw: Raw, within: Within
+) -> None:
     """On Python 3.12 and later, `asyncio.Server.wait_closed` waits for every connection."""
     came: asyncio.Queue[Peer] = asyncio.Queue()
     server = await serve(echo, on_connected=came.put_nowait, stop_timeout=0.2)
@@ -127,7 +131,7 @@ async def test_a_server_that_accepts_and_closes_is_not_stormed(stack: AsyncExitS
 
 
 async def test_two_start_calls_make_one_connection(
-    serve: Any, stack: AsyncExitStack, within: Any
+    serve: Serve, stack: AsyncExitStack, within: Within
 ) -> None:
     server = await serve(echo)
     client = StreamClient(server.address, server.wire)
@@ -143,7 +147,7 @@ async def test_two_start_calls_make_one_connection(
     assert len(server.peers) == 1
 
 
-async def test_a_send_to_a_departed_peer_says_so(serve: Any, raw: Any, within: Any) -> None:
+async def test_a_send_to_a_departed_peer_says_so(serve: Serve, raw: Raw, within: Within) -> None:
     came: asyncio.Queue[Peer] = asyncio.Queue()
     went: asyncio.Queue[Peer] = asyncio.Queue()
     server = await serve(
@@ -163,7 +167,7 @@ async def test_a_send_to_a_departed_peer_says_so(serve: Any, raw: Any, within: A
         assert await server.broadcast(b"too late", to=[peer]) == 0
 
 
-async def test_a_send_without_peers_says_so(serve: Any, connect: Any) -> None:
+async def test_a_send_without_peers_says_so(serve: Serve, connect: Connect) -> None:
     server = await serve(echo)
     assert await server.broadcast(b"to nobody") == 0
     with pytest.raises(UnknownPeer):
@@ -178,7 +182,7 @@ async def test_a_send_without_peers_says_so(serve: Any, connect: Any) -> None:
 
 @pytest.mark.parametrize("compress", [None, "deflate"])
 async def test_an_empty_protobuf_arrives_as_a_message(
-    compress: str | None, serve: Any, connect: Any, within: Any
+    compress: str | None, serve: Serve, connect: Connect, within: Within
 ) -> None:
     empty_pb2 = pytest.importorskip("google.protobuf.empty_pb2")
     types = MessageTypes()
@@ -193,7 +197,7 @@ async def test_an_empty_protobuf_arrives_as_a_message(
 
 
 async def test_two_endpoints_have_their_own_type_identifiers(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     @dataclass
     class Position:

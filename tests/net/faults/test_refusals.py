@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -20,7 +20,8 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
-from mutual_tls import STRANGER, client_context, server_context
+from tests.net.fixtures import Connect, Serve, Within
+from tests.support.mutual_tls import STRANGER, client_context, server_context
 
 URL = "tls://127.0.0.1:0"
 DEADLINE = 10.0
@@ -39,9 +40,9 @@ def echo(message: StreamMessage[bytes]) -> None:
 async def test_both_ends_are_told_of_a_certificate_that_the_server_refuses(
     certificate: trustme.LeafCert | None,
     reason: str,
-    serve: Any,
-    connect: Any,
-    within: Any,
+    serve: Serve,
+    connect: Connect,
+    within: Within,
 ) -> None:
     at_server: asyncio.Queue[Any] = asyncio.Queue()
     at_client: asyncio.Queue[Any] = asyncio.Queue()
@@ -85,7 +86,9 @@ def refusing() -> Iterator[int]:
         refused.result(DEADLINE)
 
 
-async def test_a_client_tells_the_alert_that_refuses_it(stack: Any, within: Any) -> None:
+async def test_a_client_tells_the_alert_that_refuses_it(
+    stack: AsyncExitStack, within: Within
+) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     client = StreamClient(
         f"tls://127.0.0.1:{stack.enter_context(refusing())}",
@@ -112,7 +115,7 @@ async def test_a_client_tells_the_alert_that_refuses_it(stack: Any, within: Any)
     ],
 )
 async def test_a_server_that_has_shown_its_consent_may_go_without_a_fault(
-    version: ssl.TLSVersion, shown_by: str, serve: Any, connect: Any, within: Any
+    version: ssl.TLSVersion, shown_by: str, serve: Serve, connect: Connect, within: Within
 ) -> None:
     errors: list[Any] = []
     ends: asyncio.Queue[Any] = asyncio.Queue()
@@ -140,7 +143,7 @@ async def test_a_server_that_has_shown_its_consent_may_go_without_a_fault(
 
 
 async def test_a_client_that_leaves_at_once_blames_nobody(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     errors: list[Any] = []
     ends: asyncio.Queue[Any] = asyncio.Queue()

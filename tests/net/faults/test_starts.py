@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-import mutual_tls
 from gestalt.core import Component
 from gestalt.net import DatagramEndpoint, Mti, StreamClient, StreamServer, Wire
+from tests.net.fixtures import Serve, Within
+from tests.support import mutual_tls
 
 TURNS = 25
 WIRE = Wire(Mti())
@@ -86,7 +87,7 @@ KINDS = (
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_nothing_is_left_of_a_start_that_came_to_nothing(
-    serve: Any, within: Any, tmp_path: Path, kind: str, how: str
+    serve: Serve, within: Within, tmp_path: Path, kind: str, how: str
 ) -> None:
     target = await serve(nothing)
     tls_target = await serve(nothing, url="tls://127.0.0.1:0", tls=mutual_tls.server_context())

@@ -25,6 +25,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 TYPES = MessageTypes()
 
@@ -74,10 +75,10 @@ def wrapped_table() -> Any:
 @pytest.mark.parametrize("concurrency", [1, 4])
 @pytest.mark.parametrize("told", [True, False])
 async def test_a_message_that_no_handler_takes_closes_its_sender_alone(
-    serve: Any,
-    connect: Any,
-    within: Any,
-    caplog: Any,
+    serve: Serve,
+    connect: Connect,
+    within: Within,
+    caplog: pytest.LogCaptureFixture,
     table: Callable[[], Any],
     concurrency: int,
     told: bool,
@@ -116,7 +117,7 @@ async def test_a_message_that_no_handler_takes_closes_its_sender_alone(
 
 
 async def test_a_table_asked_for_another_message_is_the_handlers_own_business(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     empty = Handlers()
@@ -138,7 +139,11 @@ async def test_a_table_asked_for_another_message_is_the_handlers_own_business(
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_an_undecodable_body_closes_its_sender_alone_and_is_logged_with_its_reason(
-    serve: Any, connect: Any, within: Any, caplog: Any, asynchronous: bool
+    serve: Serve,
+    connect: Connect,
+    within: Within,
+    caplog: pytest.LogCaptureFixture,
+    asynchronous: bool,
 ) -> None:
     gone: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(
@@ -161,7 +166,7 @@ async def test_an_undecodable_body_closes_its_sender_alone_and_is_logged_with_it
 
 
 async def test_a_datagram_that_no_handler_takes_is_dropped_and_counted(
-    within: Any, caplog: Any
+    within: Within, caplog: pytest.LogCaptureFixture
 ) -> None:
     handlers = Handlers()
     handlers.on(Position)(lambda message: message.reply_nowait(message.body))
@@ -179,7 +184,7 @@ async def test_a_datagram_that_no_handler_takes_is_dropped_and_counted(
 
 @pytest.mark.parametrize("kind", ["plain", "asynchronous"])
 async def test_an_on_error_that_raises_ends_nothing(
-    serve: Any, connect: Any, within: Any, caplog: Any, kind: str
+    serve: Serve, connect: Connect, within: Within, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     def plain(error: Any) -> None:
         raise LookupError("within on_error")
@@ -216,7 +221,13 @@ async def raising_later() -> None:
 @pytest.mark.parametrize("which", ["on_connected", "on_disconnected"])
 @pytest.mark.parametrize("end", ["server", "client"])
 async def test_a_callback_that_raises_ends_nothing(
-    serve: Any, connect: Any, within: Any, caplog: Any, raises: Any, which: str, end: str
+    serve: Serve,
+    connect: Connect,
+    within: Within,
+    caplog: pytest.LogCaptureFixture,
+    raises: Any,
+    which: str,
+    end: str,
 ) -> None:
     def echo(message: StreamMessage[bytes]) -> None:
         message.peer.send_nowait(message.body)
@@ -239,7 +250,7 @@ async def test_a_callback_that_raises_ends_nothing(
 
 @pytest.mark.parametrize("where", ["handler", "on_connected", "on_error"])
 async def test_a_cancelled_error_of_a_plain_function_ends_nothing(
-    serve: Any, connect: Any, within: Any, where: str
+    serve: Serve, connect: Connect, within: Within, where: str
 ) -> None:
     """A plain function may ask a future that was cancelled for its result."""
 
@@ -267,7 +278,7 @@ async def test_a_cancelled_error_of_a_plain_function_ends_nothing(
 
 
 async def test_errors_of_handlers_flood_neither_the_log_nor_the_application(
-    serve: Any, connect: Any, within: Any, caplog: Any
+    serve: Serve, connect: Connect, within: Within, caplog: pytest.LogCaptureFixture
 ) -> None:
     def handle(message: StreamMessage[bytes]) -> None:
         if message.body == b"last":
@@ -286,7 +297,7 @@ async def test_errors_of_handlers_flood_neither_the_log_nor_the_application(
 
 
 async def test_a_peer_that_leaves_is_no_error_of_the_handler_that_answers_it(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     gone: asyncio.Queue[Peer] = asyncio.Queue()
     go_on = asyncio.Event()

@@ -3,7 +3,6 @@
 import ssl
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trustme
@@ -16,6 +15,8 @@ from gestalt.net import (
     StreamServer,
     Tls,
 )
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Serve, Within
 
 AUTHORITY = trustme.CA()
 SERVER = AUTHORITY.issue_cert("127.0.0.1", "localhost", "::1")
@@ -58,7 +59,7 @@ def url_of(server: StreamServer, host: str = "127.0.0.1") -> str:
 
 
 async def test_the_name_that_is_expected_may_be_given(
-    files: Files, serve: Any, stack: AsyncExitStack, within: Any
+    files: Files, serve: Serve, stack: AsyncExitStack, within: Within
 ) -> None:
     certificate = AUTHORITY.issue_cert("gateway.example.org")
     tls = Tls(certificate=files.certificate(certificate, "server.pem"))
@@ -73,7 +74,7 @@ async def test_the_name_that_is_expected_may_be_given(
 
 
 async def test_a_plain_client_of_a_tls_server_costs_itself_only(
-    files: Files, serve: Any, raw: Any, stack: AsyncExitStack, within: Any
+    files: Files, serve: Serve, raw: Raw, stack: AsyncExitStack, within: Within
 ) -> None:
     tls = Tls(certificate=files.certificate(SERVER, "server.pem"))
     server = await serve(
@@ -90,7 +91,7 @@ async def test_a_plain_client_of_a_tls_server_costs_itself_only(
 
 
 async def test_alpn_and_sni_are_reached_through_an_ssl_context(
-    serve: Any, stack: AsyncExitStack, within: Any
+    serve: Serve, stack: AsyncExitStack, within: Within
 ) -> None:
     asked: list[str | None] = []
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -110,7 +111,7 @@ async def test_alpn_and_sni_are_reached_through_an_ssl_context(
 
 
 async def test_a_renewed_certificate_is_used_without_a_restart(
-    files: Files, serve: Any, stack: AsyncExitStack, within: Any
+    files: Files, serve: Serve, stack: AsyncExitStack, within: Within
 ) -> None:
     path = files.certificate(SERVER, "server.pem")
     server = await serve(echo, url="tls://127.0.0.1:0", tls=Tls(certificate=path))

@@ -9,6 +9,8 @@ import pytest
 
 from gestalt.codecs import Codec
 from gestalt.net import DatagramEndpoint, Mti, Wire
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 SLOW = 0.01
 COUNT = 60
@@ -68,7 +70,7 @@ class Slow:
 @pytest.mark.parametrize("kind", ["plain", "asynchronous"])
 @pytest.mark.parametrize("concurrency", [1, 8])
 async def test_a_read_of_many_messages_lets_others_run_and_keeps_their_order(
-    serve: Any, raw: Any, within: Any, kind: str, concurrency: int
+    serve: Serve, raw: Raw, within: Within, kind: str, concurrency: int
 ) -> None:
     slow = Slow(COUNT)
     server = await serve(getattr(slow, kind), concurrency=concurrency)
@@ -84,7 +86,7 @@ async def test_a_read_of_many_messages_lets_others_run_and_keeps_their_order(
 
 
 @pytest.mark.parametrize("kind", ["plain", "asynchronous"])
-async def test_datagrams_let_others_run(within: Any, kind: str) -> None:
+async def test_datagrams_let_others_run(within: Within, kind: str) -> None:
     slow = Slow(COUNT)
     async with DatagramEndpoint(
         "udp://127.0.0.1:0", Wire(Mti()), on_message=getattr(slow, kind)
@@ -102,7 +104,7 @@ async def test_datagrams_let_others_run(within: Any, kind: str) -> None:
 
 @pytest.mark.parametrize("reading", ["plain", "asynchronous", "iteration", "datagrams"])
 async def test_frames_that_become_large_let_others_run(
-    serve: Any, connect: Any, raw: Any, within: Any, reading: str
+    serve: Serve, connect: Connect, raw: Raw, within: Within, reading: str
 ) -> None:
     wire = Wire(Mti(), Codec("bytes", compress="deflate"))
     bomb = wire.encode(bytes(12 * 1024 * 1024), 1)
@@ -157,7 +159,9 @@ async def test_frames_that_become_large_let_others_run(
     assert ticks.longest < max(count * one / 3, 0.1)
 
 
-async def test_many_peers_with_slow_messages_take_turns(serve: Any, raw: Any, within: Any) -> None:
+async def test_many_peers_with_slow_messages_take_turns(
+    serve: Serve, raw: Raw, within: Within
+) -> None:
     """Each of them has its budget, but not each of them in every turn of the loop."""
     peers, messages = 8, 12
     slow = Slow(peers * messages)
@@ -173,7 +177,7 @@ async def test_many_peers_with_slow_messages_take_turns(serve: Any, raw: Any, wi
 
 
 async def test_a_peer_whose_messages_are_fast_again_is_handled_within_the_read_again(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     slow = Slow(COUNT + 3)
 

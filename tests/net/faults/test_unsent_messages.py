@@ -8,6 +8,8 @@ import pytest_asyncio
 
 from gestalt.core import Backoff
 from gestalt.net import Limits, Mti, Peer, SendBufferFull, StreamMessage
+from tests.net.faults.fixtures import Raw
+from tests.net.fixtures import Connect, Serve, Within
 
 
 async def fill(peer: Peer) -> int:
@@ -22,7 +24,7 @@ async def fill(peer: Peer) -> int:
 
 
 @pytest_asyncio.fixture
-async def stalled(serve: Any, raw: Any, within: Any) -> AsyncIterator[tuple[Any, Any, Any]]:
+async def stalled(serve: Serve, raw: Raw, within: Within) -> AsyncIterator[tuple[Any, Any, Any]]:
     """A peer of a server that reads nothing, its socket, and how its connection ends."""
     came: asyncio.Queue[Peer] = asyncio.Queue()
     went: asyncio.Queue[Any] = asyncio.Queue()
@@ -38,7 +40,7 @@ async def stalled(serve: Any, raw: Any, within: Any) -> AsyncIterator[tuple[Any,
 
 
 async def test_a_message_that_meets_a_reset_connection_is_counted(
-    stalled: Any, within: Any
+    stalled: Any, within: Within
 ) -> None:
     peer, sock, went = stalled
     sock.reset()
@@ -50,7 +52,7 @@ async def test_a_message_that_meets_a_reset_connection_is_counted(
 
 
 async def test_messages_that_a_close_could_not_send_in_time_are_counted(
-    stalled: Any, within: Any
+    stalled: Any, within: Within
 ) -> None:
     peer, sock, went = stalled
     accepted = await fill(peer)
@@ -67,7 +69,7 @@ async def test_messages_that_a_close_could_not_send_in_time_are_counted(
 
 
 async def test_a_close_that_sends_everything_counts_nothing(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     came: asyncio.Queue[Peer] = asyncio.Queue()
     went: asyncio.Queue[Any] = asyncio.Queue()
@@ -87,7 +89,7 @@ async def test_a_close_that_sends_everything_counts_nothing(
 
 
 async def test_a_send_while_the_connection_is_closing_waits_for_the_next_one(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     arrived: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(arrived.put_nowait)
@@ -104,7 +106,7 @@ async def test_a_send_while_the_connection_is_closing_waits_for_the_next_one(
 
 
 async def test_replies_to_a_peer_that_has_left_are_no_errors_of_the_handler(
-    serve: Any, raw: Any, within: Any
+    serve: Serve, raw: Raw, within: Within
 ) -> None:
     """A client with many requests under way that leaves would draw as many reports."""
     release = asyncio.Event()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foreign import ForeignPeer, running
+from tests.support.foreign import ForeignPeer, running
 
 
 @pytest.fixture(scope="session")

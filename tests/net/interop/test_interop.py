@@ -18,6 +18,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Serve, Within
 
 # Around what lengths take in one, two or more bytes or digits, and what is read at once.
 SIZES = (1, 2, 9, 10, 99, 100, 255, 256, 999, 1000, 9999, 10_000, 16_383, 65_000)
@@ -71,7 +72,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_a_client_of_ours_exchanges_messages_with_their_server(
-    case: Case, request: pytest.FixtureRequest, stack: AsyncExitStack, within: Any
+    case: Case, request: pytest.FixtureRequest, stack: AsyncExitStack, within: Within
 ) -> None:
     port = request.getfixturevalue(case.implementation).ports[case.protocol]
     client = StreamClient(f"tcp://127.0.0.1:{port}", case.wire)
@@ -93,7 +94,7 @@ async def test_a_client_of_ours_exchanges_messages_with_their_server(
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_their_client_exchanges_messages_with_a_server_of_ours(
-    case: Case, request: pytest.FixtureRequest, serve: Any, within: Any
+    case: Case, request: pytest.FixtureRequest, serve: Serve, within: Within
 ) -> None:
     received: list[tuple[Any, int | None]] = []
     complete = asyncio.Event()

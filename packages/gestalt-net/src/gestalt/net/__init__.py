@@ -3,6 +3,7 @@
 from .address import Address
 from .datagram.batch import DatagramBatch
 from .datagram.endpoint import DatagramEndpoint
+from .datagram.errors import DatagramDropped, PeerUnreachable
 from .datagram.message import DatagramMessage
 from .datagram.socket import DatagramOptions
 from .datagram.stats import DatagramStats
@@ -10,31 +11,28 @@ from .errors import (
     AcceptFailed,
     AddressError,
     ConnectFailed,
-    ConnectionLost,
-    DatagramDropped,
     DatagramTooLarge,
     FrameTooLarge,
     FramingError,
     HandlerError,
-    HandshakeFailed,
     IncompleteFrame,
     LimitExceeded,
     LoopNotSuitable,
     NetError,
     NotConnected,
     PayloadError,
-    PeerUnreachable,
     SendBufferFull,
     SendFailed,
     UnknownPeer,
 )
 from .framings import Decoder, Delimited, Frame, Framing, LengthPrefix, Mti, Netstring, Raw
 from .stream.client import StreamClient
-from .stream.endpoint import StreamStats
+from .stream.errors import ConnectionLost, HandshakeFailed
 from .stream.limits import Limits
 from .stream.message import StreamMessage
 from .stream.peer import Peer
 from .stream.server import StreamServer
+from .stream.stats import StreamStats
 from .tls import Tls, TlsDetails
 from .wire import Wire
 

@@ -1,4 +1,4 @@
-"""The errors of the network endpoints.
+"""The errors of the network endpoints, all of which `gestalt.net` has.
 
 NetError (GestaltError)
 ├── AddressError (ValueError)                a URL that names no address
@@ -23,18 +23,14 @@ NetError (GestaltError)
 
 A peer's fault ends its own connection: the cause of the ConnectionLost is then a FramingError, a
 LimitExceeded, what the codec raised, or, at a client, the HandshakeFailed of a server's refusal.
+
+Those that carry a peer or an address stand beside what they are about: ConnectionLost and
+HandshakeFailed in `stream.errors`, DatagramDropped and PeerUnreachable in `datagram.errors`.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gestalt.core import GestaltError
-
-if TYPE_CHECKING:
-    from .address import Address
-    from .datagram.message import DatagramMessage
-    from .framings import Frame
-    from .stream.message import StreamMessage
-    from .stream.peer import Peer
+from gestalt.core import GestaltError, Message
 
 
 class NetError(GestaltError):
@@ -62,7 +58,7 @@ class FramingError(NetError, ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.frames: list[Frame] = []
+        self.frames: list[tuple[bytes, int | None]] = []
 
 
 class FrameTooLarge(FramingError):  # noqa: N818 - reads as what happened
@@ -97,66 +93,12 @@ class AcceptFailed(NetError, ConnectionError):  # noqa: N818 - reads as what hap
         self.refused = refused
 
 
-class HandshakeFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
-    """A TLS handshake failed: at a server, the connection never came up; at a client, it ended.
-
-    Attributes:
-        address: who was at the other end.
-    """
-
-    def __init__(self, message: str, address: "Address") -> None:
-        super().__init__(message)
-        self.address = address
-
-
-class ConnectionLost(NetError, ConnectionError):  # noqa: N818 - reads as what happened
-    """A connection ended before everything was sent, or by a fault; the cause tells which.
-
-    Attributes:
-        peer: whose connection it was.
-        unsent: how many messages were accepted for sending and certainly did not leave.
-        in_doubt: how many more were being handed to the operating system; none, some or all of
-            them may have left. What left earlier is not known to have arrived, either: TCP does
-            not tell.
-    """
-
-    def __init__(self, message: str, peer: "Peer", unsent: int = 0, in_doubt: int = 0) -> None:
-        super().__init__(message)
-        self.peer = peer
-        self.unsent = unsent
-        self.in_doubt = in_doubt
-
-
 class SendBufferFull(NetError, BlockingIOError):  # noqa: N818 - reads as what happened
     """A peer reads more slowly than it is sent to; the message was not sent."""
 
 
 class SendFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
     """The operating system refused to send a datagram; it was not sent."""
-
-
-class PeerUnreachable(NetError, ConnectionError):  # noqa: N818 - reads as what happened
-    """A host has answered that nobody receives there; datagrams sent before are lost.
-
-    Attributes:
-        source: the address that was sent to.
-    """
-
-    def __init__(self, message: str, source: "Address") -> None:
-        super().__init__(message)
-        self.source = source
-
-
-class DatagramDropped(NetError, ValueError):  # noqa: N818 - reads as what happened
-    """A received datagram is not a message, and was dropped; the cause says why.
-
-    Attributes:
-        source: who sent it.
-    """
-
-    def __init__(self, message: str, source: "Address") -> None:
-        super().__init__(message)
-        self.source = source
 
 
 class UnknownPeer(NetError, LookupError):  # noqa: N818 - reads as what happened
@@ -171,16 +113,11 @@ class HandlerError(NetError, RuntimeError):
     """A handler or a callback raised; the cause is what it raised.
 
     Attributes:
-        peer: whose message, or whose coming or going, it was; for a datagram, the address.
+        peer: the Peer whose message, or whose coming or going, it was; for a datagram, the Address.
         message: the message that was handled; None for a callback.
     """
 
-    def __init__(
-        self,
-        text: str,
-        peer: "Peer | Address",
-        message: "StreamMessage[Any] | DatagramMessage[Any] | None" = None,
-    ) -> None:
+    def __init__(self, text: str, peer: Any, message: Message[Any] | None = None) -> None:
         super().__init__(text)
         self.peer = peer
         self.message = message

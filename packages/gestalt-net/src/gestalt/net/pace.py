@@ -4,8 +4,6 @@ import asyncio
 from collections import deque
 from time import monotonic
 
-from .wire import Wire
-
 BUDGET = 0.005
 """For how long, in seconds, one peer's messages are handled before it is others' turn."""
 
@@ -16,12 +14,16 @@ SEVERAL = 32
 """How many messages are handled between two looks at the clock, where they take a short time."""
 
 SEVERAL_COMPRESSED = 2
-"""How many, where a few bytes may become many."""
+"""How many, where they may be compressed."""
 
 
-def several_of(wire: Wire) -> int:
-    """How many messages of this wire may be handled between two looks at the clock."""
-    return SEVERAL_COMPRESSED if wire.tagged else SEVERAL
+def several_of(*, compressed: bool) -> int:
+    """How many messages may be handled between two looks at the clock.
+
+    Args:
+        compressed: whether a few bytes of them may become many.
+    """
+    return SEVERAL_COMPRESSED if compressed else SEVERAL
 
 
 class Pace:

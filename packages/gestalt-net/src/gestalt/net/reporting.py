@@ -3,20 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from inspect import isawaitable
 from typing import Any, Protocol, TypeAlias
 
 from gestalt.core import HandlerNotFound, Message, Reports
+from gestalt.core.calling import RAISED, is_awaitable
 
 from .errors import HandlerError, NetError
 
 logger = logging.getLogger("gestalt.net")
 
 OnError: TypeAlias = Callable[[NetError], Any]
-
-RAISED = (Exception, asyncio.CancelledError)
-"""What a plain function may raise that is called for the application: it may ask a future that was
-cancelled for its result."""
 
 UNDER_WAY = 100
 """How many asynchronous calls of `on_error` may be under way."""
@@ -74,7 +70,7 @@ class Reporting:
             except RAISED as second:
                 self._failed(second, error)
             else:
-                if isawaitable(result):
+                if is_awaitable(result):
                     self._under_way += 1
                     task = self._spawn(self._finish(result, error), name="on_error")
                     task.add_done_callback(self._ended)
@@ -117,9 +113,3 @@ def is_sender_at_fault(error: BaseException, message: Message[Any]) -> bool:
     that was given another message than this.
     """
     return isinstance(error, HandlerNotFound) and error.message in (None, message)
-
-
-def is_own_cancellation() -> bool:
-    """Whether the current task was cancelled: a handler may also raise what it awaited raised."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

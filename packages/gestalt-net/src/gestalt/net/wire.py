@@ -14,10 +14,6 @@ IDENTITY = 0
 """The coding tag of a payload that is not compressed."""
 
 
-class _Nothing(bytes):
-    """What no body is of."""
-
-
 class Wire:
     """How messages cross a socket: immutable, shared by all endpoints that speak alike.
 
@@ -34,25 +30,21 @@ class Wire:
     Attributes:
         encode: `(value, type_id=None) -> bytes`, a whole frame. Raises PayloadError, or what the
             codec raises.
-        header: `(size, type_id) -> bytes`: what makes a payload of up to `most` bytes a frame when
-            it is put before. Raises struct.error where the type identifier does not fit.
-        most: in bytes; -1 where a frame takes more than that.
         decode: `(payload, type_id) -> value`. Raises what the codec raises. None where the payload
             is the value.
         tagged: whether a payload may be compressed, and tells how.
     """
 
-    __slots__ = ("codec", "decode", "encode", "framing", "header", "most", "tagged")
+    __slots__ = ("_plain_mti", "codec", "decode", "encode", "framing", "tagged")
 
     encode: Callable[..., bytes]
-    header: Callable[[int, int], bytes]
-    most: int
     decode: Callable[[bytes, int | None], Any] | None
 
     def __init__(self, framing: Framing, codec: "Codec | None" = None) -> None:
         self.framing = framing
         self.codec = codec
-        self.header, self.most = Mti().pack_header, -1
+        # Where a frame is a header, followed by the body as it is given.
+        self._plain_mti: Mti | None = None
         tagged = codec is not None and (codec.compress is not None or bool(codec.accept))
         self.tagged = tagged
         if codec is None or (codec.serializer == "bytes" and codec.types is None and not tagged):
@@ -60,7 +52,7 @@ class Wire:
             self.encode = framing.encode
             self.decode = None
             if type(framing) is Mti:
-                self.header, self.most = framing.pack_header, framing.max_size
+                self._plain_mti = framing
             return
         types = codec.types
         if types and len(types) > 1 and types.tag is None and not framing.carries_type_id:
@@ -71,12 +63,15 @@ class Wire:
         self.encode = _encoder(framing, codec, tagged=tagged)
         self.decode = _tagged_decoder(codec) if tagged else _decoder(codec)
 
-    def plain(self, size: int) -> type[bytes]:
-        """The class of bodies that are frames with nothing but a header, below this size in bytes.
+    def header_for(self, size: int) -> Callable[[int, int], bytes] | None:
+        """What makes any body of at most `size` bytes a frame when it is put before it.
 
-        One that no body is of, where the framing's own limit is lower, or a frame takes more.
+        Returns:
+            `(size, type_id) -> bytes`, which raises struct.error where the type identifier does not
+            fit; None where `encode` does more than that, or refuses some of these bodies.
         """
-        return bytes if size - 1 <= self.most else _Nothing
+        mti = self._plain_mti
+        return mti.pack_header if mti is not None and size <= mti.max_size else None
 
     def __repr__(self) -> str:
         return f"Wire({self.framing!r}, {self.codec!r})"

@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 from gestalt.net.address import Address
 from gestalt.net.waiters import Waiters
 
+from .stats import DatagramStats
+
 Overflow: TypeAlias = Literal["drop-oldest", "drop-newest"]
 
 Received: TypeAlias = tuple[bytes, int | None, Address]
@@ -18,13 +20,26 @@ class Backlog:
 
     It holds what was received as it came: dropping it has cost no decoding, and what it might
     decompress to takes no memory.
+
+    Args:
+        loop: the event loop of those who wait.
+        limit: how many datagrams may wait.
+        overflow: which one to drop when it is full.
+        stats: where those that are dropped are counted.
     """
 
-    __slots__ = ("_closed", "_items", "_limit", "_overflow", "_waiters")
+    __slots__ = ("_closed", "_items", "_limit", "_overflow", "_stats", "_waiters")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limit: int, overflow: Overflow) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limit: int,
+        overflow: Overflow,
+        stats: DatagramStats,
+    ) -> None:
         self._limit = limit
         self._overflow = overflow
+        self._stats = stats
         self._items: deque[Received] = deque()
         self._waiters = Waiters(loop)
         self._closed = False
@@ -37,17 +52,16 @@ class Backlog:
         """Whether somebody waits for a datagram."""
         return bool(self._waiters)
 
-    def put(self, received: Received) -> bool:
-        """Add a datagram; return False when it, or the oldest one, was dropped for that."""
+    def put(self, received: Received) -> None:
+        """Add a datagram; where there is no room, drop it, or the oldest one."""
         items = self._items
-        room = len(items) < self._limit
-        if not room:
+        if len(items) >= self._limit:
+            self._stats.overflowed += 1
             if self._overflow == "drop-newest":
-                return False
+                return
             items.popleft()
         items.append(received)
         self._waiters.wake_one()
-        return room
 
     def take_nowait(self) -> Received:
         """The oldest datagram.
@@ -70,8 +84,7 @@ class Backlog:
         self._closed = True
         self._waiters.wake_all()
 
-    def clear(self) -> int:
-        """Drop everything; return how many datagrams that were."""
-        dropped = len(self._items)
+    def abandon(self) -> None:
+        """Drop everything: nobody handles it any more."""
+        self._stats.abandoned += len(self._items)
         self._items.clear()
-        return dropped

@@ -1,22 +1,19 @@
 """Many datagrams for one address, which the system is given together."""
 
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from gestalt.core import StateError
+from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
-from gestalt.net.errors import AddressError, DatagramTooLarge, SendFailed
-from gestalt.net.stream.writer import ACCEPTED
+from gestalt.net.errors import DatagramTooLarge, SendFailed
 
 from .sender import DatagramSender
-from .socket import LARGEST_IPV4, is_name
+from .socket import LARGEST_IPV4
 
-if TYPE_CHECKING:
-    from .endpoint import DatagramEndpoint
-
-MOST = 64
+MAX_SEGMENTS = 64
 """How many datagrams every Linux that has it takes at once (UDP_MAX_SEGMENTS)."""
 
 
@@ -24,13 +21,12 @@ class DatagramBatch:
     """Made by `DatagramEndpoint.batch`, for one task."""
 
     __slots__ = (
+        "_capacity",
         "_encode",
-        "_endpoint",
         "_failure",
         "_frames",
         "_open",
         "_refused",
-        "_room",
         "_sender",
         "_size",
         "_to",
@@ -38,16 +34,15 @@ class DatagramBatch:
     )
 
     def __init__(
-        self, endpoint: "DatagramEndpoint", sender: DatagramSender, to: Address | str | None
+        self, sender: DatagramSender, encode: Callable[..., bytes], to: Address | str | None
     ) -> None:
-        self._endpoint = endpoint
         self._sender = sender
-        self._encode = endpoint.wire.encode
+        self._encode = encode
         self._to = to
         # What waits to be sent; how large each of them is, and how many there can be.
         self._frames: list[bytes] = []
         self._size = -1
-        self._room = 0
+        self._capacity = 0
         # Within the block, and not sending just now.
         self._open = False
         self._total = 0
@@ -70,7 +65,7 @@ class DatagramBatch:
         """
         frame = self._encode(body, type_id)
         frames = self._frames
-        if len(frame) == self._size and len(frames) < self._room:
+        if len(frame) == self._size and len(frames) < self._capacity:
             frames.append(frame)
             return ACCEPTED
         return self._send_next(frame)
@@ -81,13 +76,7 @@ class DatagramBatch:
         Raises:
             NotConnected, AddressError, StateError, OSError: as `DatagramEndpoint.send` does.
         """
-        try:
-            self._sender.target_of(self._to)
-        except AddressError:
-            address = Address.parse(self._to or "", ("udp",))
-            if not is_name(address.host):
-                raise
-            self._to = await self._endpoint.resolve(address)
+        self._to = await self._sender.look_up(self._to)
         self._total = self._refused = 0
         self._failure = None
         self._open = True
@@ -121,13 +110,13 @@ class DatagramBatch:
             raise StateError("a batch sends within its block, for one task at a time")
         self._sender.check_thread()
         size = len(frame)
-        if 0 < size < self._size and len(self._frames) < self._room:
+        if 0 < size < self._size and len(self._frames) < self._capacity:
             # The last one may be smaller.
             self._size = -1
             self._frames.append(frame)
             return ACCEPTED
         self._sender.check_size(size)
-        if self._sender.others_turn:
+        if self._sender.must_yield:
             return self._send_later(frame)
         try:
             self._transmit()
@@ -139,7 +128,9 @@ class DatagramBatch:
     def _begin(self, frame: bytes, size: int) -> None:
         self._frames.append(frame)
         self._size = size
-        self._room = min(MOST, LARGEST_IPV4 // size) if 0 < size <= self._sender.together else 1
+        self._capacity = (
+            min(MAX_SEGMENTS, LARGEST_IPV4 // size) if 0 < size <= self._sender.segment_limit else 1
+        )
 
     async def _send_later(self, frame: bytes) -> None:
         await self._flush()
@@ -151,15 +142,15 @@ class DatagramBatch:
         sender = self._sender
         self._open = False
         try:
-            if sender.others_turn:
-                await sender.let_others()
+            if sender.must_yield:
+                await sender.yield_turn()
             while len(frames) > 1:
                 try:
                     self._transmit()
                 except BlockingIOError:
                     await sender.room()
                 except OSError as error:
-                    sender.note_refused_together(error, len(frames[0]))
+                    sender.note_segments_refused(error, len(frames[0]))
                     break
             while frames:
                 await self._send_alone(frames[0])
@@ -172,7 +163,7 @@ class DatagramBatch:
         """Send what waits now, or raise."""
         frames = self._frames
         if len(frames) > 1:
-            self._sender.transmit_together(frames, self._to)
+            self._sender.transmit_segments(frames, self._to)
         elif frames:
             self._sender.transmit(frames[0], self._to)
         self._total += len(frames)
@@ -184,7 +175,7 @@ class DatagramBatch:
             try:
                 sender.transmit(frame, self._to)
             except Exception as error:
-                await sender.transmit_later(frame, self._to, error)
+                await sender.retry(frame, self._to, error)
         except (SendFailed, DatagramTooLarge) as failure:
             self._refused += 1
             self._failure = self._failure or failure

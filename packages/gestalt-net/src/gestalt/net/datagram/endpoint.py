@@ -1,37 +1,40 @@
 """An endpoint for datagrams."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from functools import partial
 from struct import error as StructError  # noqa: N812 - the class is named in lower case
 from threading import get_ident
 from typing import Any
 
 from gestalt.core import Component, Handler, StateError, WrongThread
+from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
-from gestalt.net.errors import DatagramDropped, HandlerError, LoopNotSuitable, PeerUnreachable
+from gestalt.net.errors import LoopNotSuitable
 from gestalt.net.pace import Pace, Stint
-from gestalt.net.reporting import OnError, Reporting, is_sender_at_fault
-from gestalt.net.stream.writer import ACCEPTED
+from gestalt.net.reporting import OnError, Reporting
 from gestalt.net.wire import Wire
 
-from .backlog import Backlog, Overflow, Received
+from .backlog import Backlog, Overflow
 from .batch import DatagramBatch
+from .decoding import decoder
+from .failures import DatagramFailures
 from .iteration import DatagramIteration
 from .message import DatagramMessage
 from .multicast import change_membership, interface_index
 from .reader import DatagramReader
 from .sender import DatagramSender
+from .sockaddr import address_of
 from .socket import (
     LARGEST_IPV6,
     DatagramOptions,
-    address_of,
+    DatagramSocket,
     largest_datagram,
     lost_datagrams,
     open_socket,
-    resolve,
 )
 from .stats import DatagramStats
+from .worker import DatagramWorker
 
 
 class DatagramEndpoint(Component):
@@ -89,24 +92,6 @@ class DatagramEndpoint(Component):
         ValueError: an argument is out of its range.
     """
 
-    # Beside the dictionary of the base class: with more than 30 entries, CPython looks up what is
-    # in it, methods included, in a slower way.
-    __slots__ = (
-        "_backlog",
-        "_draining",
-        "_encode",
-        "_header",
-        "_pace",
-        "_plain",
-        "_reader",
-        "_receiving",
-        "_reporting",
-        "_sender",
-        "_watching_again",
-        "stats",
-        "wire",
-    )
-
     def __init__(
         self,
         address: str | Address | None,
@@ -133,28 +118,25 @@ class DatagramEndpoint(Component):
         if max_size is not None and max_size < 1:
             raise ValueError(f"max_size must be at least 1 byte, got {max_size}")
         self.wire = wire
-        self._encode, self._header = wire.encode, wire.header
         # What is larger, the system refuses.
-        self._plain = wire.plain(LARGEST_IPV6)
+        self._encode, self._header = wire.encode, wire.header_for(LARGEST_IPV6)
         self.options = options or DatagramOptions()
         self.stats = DatagramStats()
         self._bind_to = None if address is None else Address.parse(address, ("udp",))
         self._peer = None if peer is None else Address.parse(peer, ("udp",))
         self._on_message = on_message
         self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
+        self._failures = DatagramFailures(self.stats, self._reporting.tell)
         self._concurrency = concurrency
         self._backlog_limit = backlog
         self._overflow: Overflow = overflow
         self._max_size = max_size
         self._groups = tuple(groups)
         self._address: Address | None = None
-        self._sock: socket.socket | None = None
+        self._sock: DatagramSocket | None = None
         self._backlog: Backlog | None = None
         self._reader: DatagramReader | None = None
-        self._sender = DatagramSender(self)
-        self._receiving = False
-        self._draining = False
-        self._watching_again = False
+        self._sender = DatagramSender(self, self.stats)
 
     # What an application uses
 
@@ -183,7 +165,7 @@ class DatagramEndpoint(Component):
         Raises:
             StateError: the endpoint is not running.
         """
-        return lost_datagrams(self._open_sock())
+        return lost_datagrams(self._running_socket().raw)
 
     def send(
         self, body: Any, type_id: int | None = None, *, to: Address | str | None = None
@@ -216,8 +198,8 @@ class DatagramEndpoint(Component):
         # are called as locals: Python 3.11 is slow to find attributes that are called but are no
         # methods.
         encode = self._encode
-        if type(body) is self._plain:
-            header = self._header
+        header = self._header
+        if header is not None and type(body) is bytes:
             try:
                 frame = header(len(body), type_id or 0) + body
             except StructError:
@@ -233,8 +215,8 @@ class DatagramEndpoint(Component):
                 return self._send_there(frame, to)
         stats = self.stats
         sent = stats.sent
-        if sent >= sender.pause_at:
-            return sender.send_after_others(frame, to)
+        if sent >= sender.yield_at:
+            return sender.send_after_yield(frame, to)
         try:
             if to is None:
                 to_peer = sender.to_peer
@@ -243,7 +225,7 @@ class DatagramEndpoint(Component):
                 to_address = sender.to_address
                 to_address(frame, sender.target if to is sender.last else sender.find(to))
         except Exception as error:
-            return sender.transmit_later(frame, to, error)
+            return sender.retry(frame, to, error)
         stats.sent = sent + 1
         return ACCEPTED
 
@@ -264,11 +246,11 @@ class DatagramEndpoint(Component):
         Args:
             to: whom to send them to; by default the `peer`. A name is looked up at the beginning.
         """
-        return DatagramBatch(self, self._sender, to)
+        return DatagramBatch(self._sender, self._encode, to)
 
     async def _send_there(self, frame: bytes, to: Address | str | None) -> None:
         self._sender.check_thread()
-        await self._sender.send_after_others(frame, to)
+        await self._sender.send_after_yield(frame, to)
 
     def send_nowait(
         self, body: Any, type_id: int | None = None, *, to: Address | str | None = None
@@ -286,7 +268,7 @@ class DatagramEndpoint(Component):
         try:
             self._sender.transmit(frame, to)
         except Exception as error:
-            self._sender.transmit_now(frame, to, error)
+            self._sender.retry_nowait(frame, to, error)
 
     async def resolve(self, address: str | Address) -> Address:
         """Look up the name in `address`; return what `send` takes without another look.
@@ -296,9 +278,7 @@ class DatagramEndpoint(Component):
             AddressError: it is no address for datagrams.
             StateError: the endpoint is not running.
         """
-        family = self._open_sock().family
-        _, name = await resolve(Address.parse(address, ("udp",)), family)
-        return address_of(name)
+        return await self._running_socket().resolve(Address.parse(address, ("udp",)))
 
     def join(self, group: str, interface: str | int | None = None) -> None:
         """Receive what is sent to a multicast group, until `leave` or the end.
@@ -333,131 +313,82 @@ class DatagramEndpoint(Component):
             raise StateError(f"{self!r} gives its messages to on_message")
         if self._backlog is None:
             raise StateError(f"{self!r} has no messages before it is started")
-        return DatagramIteration(self._backlog, self._decoded, Stint(self._pace))
+        return DatagramIteration(self._backlog, self._decode, Stint(self._pace))
 
     # The life of the component
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
-        sock, target = await open_socket(self._bind_to, self._peer, self.options)
-        largest = largest_datagram(sock.family)
+        raw, target = await open_socket(self._bind_to, self._peer, self.options)
+        address = address_of(raw.getsockname())
+        unreachable = partial(self._failures.unreachable, self._peer or address)
+        self._sock = sock = DatagramSocket(loop, raw, unreachable)
+        largest = largest_datagram(raw.family)
         max_size = largest if self._max_size is None else min(self._max_size, largest)
         self._pace = Pace(loop)
-        self._backlog = Backlog(loop, self._backlog_limit, self._overflow)
+        self._backlog = Backlog(loop, self._backlog_limit, self._overflow, self.stats)
+        self._decode = decoder(self.wire, self, self._failures.drop)
         self._reader = DatagramReader(
-            self, sock, self._backlog, self._on_message, self._concurrency, max_size, self._pace
+            sock,
+            self.wire,
+            max_size,
+            decode=self._decode,
+            backlog=self._backlog,
+            handler=self._on_message,
+            make_worker=partial(
+                DatagramWorker,
+                backlog=self._backlog,
+                decode=self._decode,
+                failures=self._failures,
+                concurrency=self._concurrency,
+                stint=Stint(self._pace),
+                spawn=self._spawn,
+            ),
+            stats=self.stats,
+            failures=self._failures,
         )
         try:
-            loop.add_reader(sock, self._reader.read)
+            sock.watch_readable(self._reader.read)
         except NotImplementedError:
-            sock.close()
             raise LoopNotSuitable(
                 f"{self!r} cannot receive: the event loop, a {type(loop).__name__}, cannot watch "
                 "sockets (add_reader). Run it on asyncio.SelectorEventLoop, which Windows has as "
                 "well: asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)"
             ) from None
-        self._sock = sock
         self._sender.open(loop, sock, target, max_size)
-        self._receiving = True
-        self._address = address_of(sock.getsockname())
+        self._address = address
         for group in self._groups:
             self.join(group)
 
     async def _drain(self) -> None:
-        self._stop_reading()
+        self._stop_receiving()
         if self._reader is not None and self._reader.worker is not None:
-            self._draining = True
-            try:
-                await self._reader.worker.finish()
-            finally:
-                self._draining = False
+            await self._reader.worker.finish()
 
     async def _close(self) -> None:
-        self._stop_reading()
+        self._stop_receiving()
         self._sender.close()
         if self._backlog is not None and self._on_message is not None:
-            self.stats.abandoned += self._backlog.clear()
+            self._backlog.abandon()
         sock, self._sock = self._sock, None
         if sock is not None:
             sock.close()
         self._reporting.flush()
 
-    def _stop_reading(self) -> None:
-        self._receiving = False
+    def _stop_receiving(self) -> None:
         if self._sock is not None:
-            asyncio.get_running_loop().remove_reader(self._sock)
+            self._sock.unwatch_readable()
         if self._backlog is not None:
             self._backlog.close()
 
-    def _open_sock(self) -> socket.socket:
+    def _running_socket(self) -> DatagramSocket:
         if self._sock is None:
             raise StateError(f"{self!r} is not running")
         self._sender.check_thread()
         return self._sock
 
     def _change_membership(self, group: str, interface: str | int | None, *, join: bool) -> None:
+        sock = self._running_socket().raw
         if interface is None:
             interface = self.options.multicast_interface
-        change_membership(self._open_sock(), group, interface_index(interface), join=join)
-
-    # Called by the reader, the worker and the sender
-
-    def _decoded(self, received: Received) -> DatagramMessage[Any] | None:
-        """The message of a datagram; None when the codec refuses it."""
-        payload, type_id, source = received
-        decode = self.wire.decode
-        if decode is None:
-            return DatagramMessage(payload, type_id, source, self)
-        try:
-            return DatagramMessage(decode(payload, type_id), type_id, source, self)
-        except Exception as error:
-            self._drop(source, error)
-            return None
-
-    def _drop(self, source: Address, error: BaseException) -> None:
-        """Count a datagram that is no message because of `error`, and tell of it."""
-        self.stats.count_dropped(error)
-        dropped = DatagramDropped(f"a datagram from {source} was dropped: {error}", source)
-        dropped.__cause__ = error
-        self._reporting.tell(dropped)
-
-    def _unreachable(self, error: OSError) -> None:
-        """The socket has an error: the answer to a datagram that was sent before."""
-        self.stats.unreachable += 1
-        where = self._peer or self.address
-        failure = PeerUnreachable(f"{where} does not receive: {error.strerror}", where)
-        failure.__cause__ = error
-        self._reporting.tell(failure)
-        if not self._watching_again:
-            self._watching_again = True
-            asyncio.get_running_loop().call_soon(self._watch_again)
-
-    def _watch_again(self) -> None:
-        """Watch the socket anew: uvloop, having seen an error, ends the watch without a word.
-
-        Whoever meets the error calls for this, the reader or a sender.
-        """
-        self._watching_again = False
-        if self._sock is None or self._reader is None:
-            return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._sock)
-        if self._receiving:
-            loop.add_reader(self._sock, self._reader.read)
-        self._sender.watch_again()
-
-    @property
-    def handles(self) -> bool:
-        """Whether handlers run: until the end of the stop, or until it is cut."""
-        return self._receiving or self._draining
-
-    def _handler_failed(self, error: BaseException, message: DatagramMessage[Any]) -> None:
-        if is_sender_at_fault(error, message):
-            self._drop(message.source, error)
-            return
-        failure = HandlerError(
-            f"the handler of {message!r} raised {error!r}", message.source, message
-        )
-        failure.__cause__ = error
-        self.stats.handler_errors += 1
-        self._reporting.tell(failure)
+        change_membership(sock, group, interface_index(interface), join=join)

@@ -1,11 +1,12 @@
 """Taking messages of a datagram endpoint by `async for`."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from gestalt.net.pace import Stint
 
-from .backlog import Backlog, Received
+from .backlog import Backlog
+from .decoding import Decode
 from .message import DatagramMessage
 
 
@@ -14,20 +15,15 @@ class DatagramIteration(AsyncIterator[DatagramMessage[Any]]):
 
     Args:
         backlog: where datagrams wait.
-        decoded: gives the message of one, or None where it is none.
+        decode: gives the message of one, or None where it is none.
         stint: how long the iteration has been at it.
     """
 
-    __slots__ = ("_backlog", "_decoded", "_stint")
+    __slots__ = ("_backlog", "_decode", "_stint")
 
-    def __init__(
-        self,
-        backlog: Backlog,
-        decoded: Callable[[Received], DatagramMessage[Any] | None],
-        stint: Stint,
-    ) -> None:
+    def __init__(self, backlog: Backlog, decode: Decode, stint: Stint) -> None:
         self._backlog = backlog
-        self._decoded = decoded
+        self._decode = decode
         self._stint = stint
 
     async def __anext__(self) -> DatagramMessage[Any]:
@@ -37,6 +33,6 @@ class DatagramIteration(AsyncIterator[DatagramMessage[Any]]):
             received = await self._backlog.take()
             if received is None:
                 raise StopAsyncIteration
-            message = self._decoded(received)
+            message = self._decode(*received)
             if message is not None:
                 return message

@@ -1,14 +1,26 @@
 """What a datagram endpoint hands to a handler."""
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
 
 from gestalt.core import Message
 from gestalt.net.address import Address
 
-if TYPE_CHECKING:
-    from .endpoint import DatagramEndpoint
-
 T = TypeVar("T")
+
+
+class Replier(Protocol):
+    """What a message asks of the endpoint that received it."""
+
+    def send(
+        self, body: Any, type_id: int | None = None, *, to: Address | str | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """As `DatagramEndpoint.send`."""
+
+    def send_nowait(
+        self, body: Any, type_id: int | None = None, *, to: Address | str | None = None
+    ) -> None:
+        """As `DatagramEndpoint.send_nowait`."""
 
 
 class DatagramMessage(Message[T]):
@@ -18,9 +30,7 @@ class DatagramMessage(Message[T]):
 
     source: Address
 
-    def __init__(
-        self, body: T, type_id: int | None, source: Address, endpoint: "DatagramEndpoint"
-    ) -> None:
+    def __init__(self, body: T, type_id: int | None, source: Address, endpoint: Replier) -> None:
         # As the base does: calling it costs as much as the rest of this.
         self.body = body
         self.type_id = type_id

@@ -1,23 +1,22 @@
 """From the socket to handlers: datagrams are taken until there are no more."""
 
-import socket
-from inspect import isawaitable
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from gestalt.core import Handler
+from gestalt.core.calling import RAISED, is_awaitable
 from gestalt.net.address import Address
 from gestalt.net.errors import FrameTooLarge, FramingError
-from gestalt.net.pace import BUDGET, SHORT, Pace, several_of
-from gestalt.net.reporting import RAISED
+from gestalt.net.pace import BUDGET, SHORT, several_of
+from gestalt.net.wire import Wire
 
 from .backlog import Backlog
-from .message import DatagramMessage
-from .socket import SocketAddress, address_of
+from .decoding import Decode
+from .failures import DatagramFailures
+from .sockaddr import SocketAddress, address_of
+from .socket import DatagramSocket
+from .stats import DatagramStats
 from .worker import DatagramWorker
-
-if TYPE_CHECKING:
-    from .endpoint import DatagramEndpoint
 
 BATCH = 64
 """How many datagrams are taken, and handled, at once before it is others' turn; fewer, where they
@@ -33,55 +32,77 @@ class DatagramReader:
     `read` -> `Framing.whole` -> `Wire.decode` -> the handler, with no task, future or queue in
     between, as long as the handler is a plain function. From its first awaitable on, and for
     `async for`, datagrams go into the backlog instead.
+
+    Args:
+        sock: where they come from.
+        wire: how messages are put into them.
+        max_size: how many bytes one may have.
+        decode: gives the message of one, or None where it is none.
+        backlog: where they wait for `async for`.
+        handler: takes each message; None where they are taken by `async for`.
+        make_worker: gives what runs this handler, once it has turned out to be asynchronous.
+        stats: where they are counted.
+        failures: is told what is no message, and what a handler raises.
+
+    Attributes:
+        worker: what runs the handler from its first awaitable on.
     """
 
     __slots__ = (
         "_backlog",
-        "_concurrency",
-        "_endpoint",
+        "_decode",
+        "_failures",
         "_handler",
+        "_make_worker",
         "_max_size",
-        "_pace",
+        "_recvfrom",
         "_several",
-        "_sock",
         "_sources",
+        "_stats",
+        "_unreachable",
+        "_whole",
         "worker",
     )
 
     def __init__(
         self,
-        endpoint: "DatagramEndpoint",
-        sock: socket.socket,
+        sock: DatagramSocket,
+        wire: Wire,
+        max_size: int,
+        *,
+        decode: Decode,
         backlog: Backlog,
         handler: Handler | None,
-        concurrency: int,
-        max_size: int,
-        pace: Pace,
+        make_worker: Callable[[Handler], DatagramWorker],
+        stats: DatagramStats,
+        failures: DatagramFailures,
     ) -> None:
-        self._endpoint = endpoint
-        self._sock = sock
+        self._recvfrom = sock.raw.recvfrom
+        self._unreachable = sock.unreachable
+        self._whole = wire.framing.whole
+        self._several = several_of(compressed=wire.tagged)
+        self._max_size = max_size
+        self._decode = decode
         self._backlog = backlog
         self._handler = handler
-        self._concurrency = concurrency
-        self._max_size = max_size
-        self._pace = pace
-        self._several = several_of(endpoint.wire)
+        self._make_worker = make_worker
+        self._stats = stats
+        self._failures = failures
         self._sources: dict[SocketAddress, Address] = {}
-        # Runs the handlers from the first asynchronous one on.
         self.worker: DatagramWorker | None = None
 
     def read(self) -> None:
         """Take what there is. The event loop calls this while there is something."""
-        endpoint = self._endpoint
-        stats = endpoint.stats
-        recvfrom = self._sock.recvfrom
+        recvfrom = self._recvfrom
+        whole = self._whole
+        decode = self._decode
+        handler = self._handler
+        stats = self._stats
+        failures = self._failures
+        sources = self._sources
         max_size = self._max_size
         # A larger datagram is cut off by the system without a word: leave room to see it.
         size = max_size + 1
-        sources = self._sources
-        whole = endpoint.wire.framing.whole
-        decode = endpoint.wire.decode
-        handler = self._handler
         begun = looked = monotonic()
         unseen = 1
         for _ in range(BATCH):
@@ -97,41 +118,34 @@ class DatagramReader:
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                endpoint._unreachable(error)
+                self._unreachable(error)
                 return
             stats.received += 1
             source = sources.get(name) or self._new_source(name)
             if len(data) > max_size:
-                endpoint._drop(source, FrameTooLarge(f"it has more than {max_size} bytes"))
+                failures.drop(source, FrameTooLarge(f"it has more than {max_size} bytes"))
                 continue
             try:
                 payload, type_id = whole(data)
             except FramingError as error:
-                endpoint._drop(source, error)
+                failures.drop(source, error)
                 continue
             if handler is None:
-                if not self._backlog.put((payload, type_id, source)):
-                    stats.overflowed += 1
+                self._backlog.put((payload, type_id, source))
                 continue
             if self.worker is not None:
                 self.worker.put((payload, type_id, source))
                 continue
-            if decode is None:
-                message = DatagramMessage(payload, type_id, source, endpoint)
-            else:
-                decoded = endpoint._decoded((payload, type_id, source))
-                if decoded is None:
-                    continue
-                message = decoded
+            message = decode(payload, type_id, source)
+            if message is None:
+                continue
             try:
                 result = handler(message)
             except RAISED as error:
-                endpoint._handler_failed(error, message)
+                failures.handler_failed(error, message)
             else:
-                if result is not None and isawaitable(result):
-                    self.worker = DatagramWorker(
-                        endpoint, self._backlog, handler, self._concurrency, self._pace
-                    )
+                if result is not None and is_awaitable(result):
+                    self.worker = self._make_worker(handler)
                     self.worker.start(result, message)
 
     def _new_source(self, name: SocketAddress) -> Address:

@@ -5,7 +5,7 @@ import errno
 import socket
 from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from gestalt.core import StateError, check_thread
 from gestalt.net.address import Address
@@ -18,19 +18,16 @@ from gestalt.net.errors import (
     SendFailed,
 )
 
+from .sockaddr import SocketAddress, is_name, sockaddr_of
 from .socket import (
     SEGMENT,
     SOL_UDP,
     UDP_SEGMENT,
-    SocketAddress,
-    is_name,
+    DatagramSocket,
     largest_datagram,
-    largest_together,
-    numeric,
+    largest_segment,
 )
-
-if TYPE_CHECKING:
-    from .endpoint import DatagramEndpoint
+from .stats import DatagramStats
 
 BURST = 128
 """How many datagrams are sent, while the system takes them, before others have their turn."""
@@ -41,80 +38,104 @@ ATTEMPTS = 4
 TARGETS = 4096
 """How many addresses are remembered as the system has them."""
 
-NOT_TOGETHER = {errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP}
+SEGMENTS_REFUSED = {errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP}
 """What the system answers where one datagram may pass: mostly, it is above the network's MTU."""
 
 
 class DatagramSender:
-    """Sends frames on a socket, and waits where it has no room."""
+    """Sends frames on a socket, and waits where it has no room.
+
+    Args:
+        owner: who sends, as errors call it.
+        stats: where what was sent is counted.
+
+    Attributes:
+        thread: whose event loop it belongs to, as `get_ident` has it; 0 before it is opened.
+        to_peer: sends a frame to the default peer, or raises.
+        to_address: sends a frame to a socket address, or raises.
+        last: whom was sent to at last, unless by default: a look at this takes less time than a
+            hash of an Address.
+        target: what the system calls `last`.
+        segment_limit: up to which size, in bytes, several datagrams can be given to the system at
+            once.
+        yield_at: at how many sent datagrams, in all, `send` is to yield: see `yield_turn`.
+    """
 
     __slots__ = (
-        "_endpoint",
         "_family",
         "_loop",
         "_max_size",
+        "_owner",
         "_peer_target",
         "_sock",
         "_stats",
         "_targets",
+        "_unreachable",
         "_waiters",
         "last",
-        "pause_at",
+        "segment_limit",
         "target",
         "thread",
         "to_address",
         "to_peer",
-        "together",
+        "yield_at",
     )
 
-    def __init__(self, endpoint: "DatagramEndpoint") -> None:
-        self._endpoint = endpoint
-        self._stats = endpoint.stats
+    def __init__(self, owner: object, stats: DatagramStats) -> None:
+        self._owner = owner
+        self._stats = stats
         self._loop: asyncio.AbstractEventLoop
-        self._sock: socket.socket | None = None
-        # Which thread's event loop it belongs to.
+        self._sock: DatagramSocket | None = None
+        self._unreachable: Callable[[OSError], None]
         self.thread = 0
-        # What sends on the socket, or raises.
         self.to_peer: Callable[[bytes], int] = self._not_running
         self.to_address: Callable[[bytes, SocketAddress], int] = self._not_running
         self._max_size = 0
         self._family: int
         self._targets: dict[Address | str, SocketAddress] = {}
-        # Whom was sent to at last, and what the system calls it: a hash of an Address takes longer.
         self.last: Address | str | None = None
         self.target: SocketAddress = ()
-        # Up to which size datagrams can be given to the system together.
-        self.together = 0
+        self.segment_limit = 0
+        # What the system calls the default peer, where the socket is not connected to it.
         self._peer_target: SocketAddress | None = None
         self._waiters: set[asyncio.Future[None]] = set()
-        # At how many datagrams in all it is others' turn.
-        self.pause_at = BURST
+        self.yield_at = BURST
 
     def open(
         self,
         loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
+        sock: DatagramSocket,
         target: SocketAddress | None,
         max_size: int,
     ) -> None:
-        """Send on this socket from now on, by default to `target`."""
+        """Send on this socket from now on.
+
+        Args:
+            loop: the event loop, which runs in this thread.
+            sock: the socket.
+            target: the default peer, if there is one.
+            max_size: how many bytes a datagram may have.
+        """
+        raw = sock.raw
         self._loop = loop
         self.thread = get_ident()
         self._sock = sock
+        # An error may be met when the socket is closed already.
+        self._unreachable = sock.unreachable
         self._max_size = max_size
-        self._family = sock.family
+        self._family = raw.family
         self._peer_target = target
-        self.together = largest_together(sock)
-        self.to_address = sock.sendto
+        self.segment_limit = largest_segment(raw)
+        self.to_address = raw.sendto
         if target is None:
             self.to_peer = self._to_nobody
-        elif _is_connected(sock):
-            self.to_peer = sock.send
+        elif _is_connected(raw):
+            self.to_peer = raw.send
             self._peer_target = None
         else:
-            self.to_peer = lambda frame: sock.sendto(frame, target)
+            self.to_peer = lambda frame: raw.sendto(frame, target)
         # The largest that there can be is left for the system to check.
-        if max_size < largest_datagram(sock.family):
+        if max_size < largest_datagram(raw.family):
             self.to_address = self._limited(self.to_address)
             if target is not None:
                 self.to_peer = self._limited(self.to_peer)
@@ -122,12 +143,12 @@ class DatagramSender:
     def check_thread(self) -> None:
         """Raise WrongThread when this is not the thread of the event loop."""
         if self._sock is not None:
-            check_thread(self._loop, self._endpoint)
+            check_thread(self._loop, self._owner)
 
     def close(self) -> None:
         """Send nothing any more; whoever waits to send is told so."""
         if self._sock is not None:
-            self._loop.remove_writer(self._sock)
+            self._sock.unwatch_writable()
         self._sock = None
         self.to_peer = self.to_address = self._not_running
         self._targets.clear()
@@ -150,7 +171,7 @@ class DatagramSender:
             StateError: the endpoint is not running.
         """
         if self._sock is None:
-            raise StateError(f"{self._endpoint!r} is not running")
+            self._not_running()
         self.target = self._targets.get(to) or self._new_target(to)
         self.last = to
         return self.target
@@ -170,7 +191,32 @@ class DatagramSender:
             self._to_nobody()
         return self._peer_target
 
-    def transmit_together(self, frames: list[bytes], to: Address | str | None) -> None:
+    async def look_up(self, to: Address | str | None) -> Address | str | None:
+        """What can be sent to without looking up a name: `to` itself, or its address.
+
+        Raises:
+            NotConnected, AddressError, StateError: as `target_of` does.
+            OSError: the name is not known, or has no address of the socket's family.
+        """
+        try:
+            self.target_of(to)
+        except AddressError as error:
+            if to is None:
+                raise
+            return await self._resolve(to, error)
+        return to
+
+    async def _resolve(self, to: Address | str, error: AddressError) -> Address:
+        """The address of a name, for want of which `error` was raised; else raise this."""
+        address = Address.parse(to, ("udp",))
+        if not is_name(address.host):
+            raise error
+        if self._sock is None:
+            self._not_running()
+        self.check_thread()
+        return await self._sock.resolve(address)
+
+    def transmit_segments(self, frames: list[bytes], to: Address | str | None) -> None:
         """Send frames of one size now, or raise what the system raises, and send none.
 
         The last one may be smaller.
@@ -179,39 +225,37 @@ class DatagramSender:
         if self._sock is None:
             self._not_running()
         segment = (SOL_UDP, UDP_SEGMENT, SEGMENT.pack(len(frames[0])))
-        self._sock.sendmsg((b"".join(frames),), (segment,), 0, target)
+        self._sock.raw.sendmsg((b"".join(frames),), (segment,), 0, target)
         self._stats.sent += len(frames)
         # They take about an eighth of the time.
-        self.pause_at += len(frames) * 7 // 8
+        self.yield_at += len(frames) * 7 // 8
 
-    def note_refused_together(self, error: OSError, size: int) -> None:
-        """Note that the system did not take several datagrams of this size."""
+    def note_segments_refused(self, error: OSError, size: int) -> None:
+        """Note that the system did not take several datagrams of this size at once."""
         if isinstance(error, ConnectionRefusedError):
-            self._endpoint._unreachable(error)
-        elif error.errno in NOT_TOGETHER:
-            self.together = min(self.together, size - 1)
+            self._unreachable(error)
+        elif error.errno in SEGMENTS_REFUSED:
+            self.segment_limit = min(self.segment_limit, size - 1)
 
     @property
-    def others_turn(self) -> bool:
-        """Whether it is others' turn: see `let_others`."""
-        return self._stats.sent >= self.pause_at
+    def must_yield(self) -> bool:
+        """Whether to let others run before the next datagram: see `yield_turn`."""
+        return self._stats.sent >= self.yield_at
 
-    async def let_others(self) -> None:
+    async def yield_turn(self) -> None:
         """Let others run: a sender that never has to wait would keep the event loop to itself."""
-        self.pause_at = self._stats.sent + BURST
+        self.yield_at = self._stats.sent + BURST
         await asyncio.sleep(0)
 
-    async def send_after_others(self, frame: bytes, to: Address | str | None) -> None:
+    async def send_after_yield(self, frame: bytes, to: Address | str | None) -> None:
         """Let others run, then send a frame."""
-        await self.let_others()
+        await self.yield_turn()
         try:
             self.transmit(frame, to)
         except Exception as error:
-            await self.transmit_later(frame, to, error)
+            await self.retry(frame, to, error)
 
-    async def transmit_later(
-        self, frame: bytes, to: Address | str | None, error: Exception
-    ) -> None:
+    async def retry(self, frame: bytes, to: Address | str | None, error: Exception) -> None:
         """Send a frame that could not be sent at once because of `error`."""
         attempts = 1
         while True:
@@ -220,12 +264,9 @@ class DatagramSender:
             elif isinstance(error, ConnectionRefusedError) and attempts < ATTEMPTS:
                 # This is about an earlier datagram: the present one was not tried.
                 attempts += 1
-                self._endpoint._unreachable(error)
+                self._unreachable(error)
             elif isinstance(error, AddressError) and to is not None:
-                address = Address.parse(to, ("udp",))
-                if not is_name(address.host):
-                    raise error
-                to = await self._endpoint.resolve(address)
+                to = await self._resolve(to, error)
             else:
                 self._raise_failure(error, len(frame))
             try:
@@ -235,12 +276,12 @@ class DatagramSender:
             else:
                 return
 
-    def transmit_now(self, frame: bytes, to: Address | str | None, error: Exception) -> None:
+    def retry_nowait(self, frame: bytes, to: Address | str | None, error: Exception) -> None:
         """Send a frame that could not be sent at once because of `error`; do not wait."""
         attempts = 1
         while isinstance(error, ConnectionRefusedError) and attempts < ATTEMPTS:
             attempts += 1
-            self._endpoint._unreachable(error)
+            self._unreachable(error)
             try:
                 self.transmit(frame, to)
             except Exception as another:
@@ -249,12 +290,6 @@ class DatagramSender:
                 return
         self._raise_failure(error, len(frame))
 
-    def watch_again(self) -> None:
-        """Wait anew for room on the socket, where somebody does."""
-        if self._sock is not None and self._waiters:
-            self._loop.remove_writer(self._sock)
-            self._loop.add_writer(self._sock, self._wake)
-
     async def room(self) -> None:
         """Wait until the system may have room again, or the endpoint has closed."""
         if self._sock is None:
@@ -262,13 +297,13 @@ class DatagramSender:
         waiter = self._loop.create_future()
         self._waiters.add(waiter)
         if len(self._waiters) == 1:
-            self._loop.add_writer(self._sock, self._wake)
+            self._sock.watch_writable(self._wake)
         try:
             await waiter
         finally:
             self._waiters.discard(waiter)
             if not self._waiters and self._sock is not None:
-                self._loop.remove_writer(self._sock)
+                self._sock.unwatch_writable()
 
     def _wake(self) -> None:
         for waiter in self._waiters:
@@ -276,10 +311,10 @@ class DatagramSender:
                 waiter.set_result(None)
 
     def _to_nobody(self, *_: object) -> NoReturn:
-        raise NotConnected(f"{self._endpoint!r} has no peer, and `to` was not given")
+        raise NotConnected(f"{self._owner!r} has no peer, and `to` was not given")
 
     def _not_running(self, *_: object) -> NoReturn:
-        raise StateError(f"{self._endpoint!r} is not running")
+        raise StateError(f"{self._owner!r} is not running")
 
     def check_size(self, size: int) -> None:
         """Raise DatagramTooLarge where that is known without the system."""
@@ -303,7 +338,7 @@ class DatagramSender:
     def _new_target(self, to: Address | str) -> SocketAddress:
         if len(self._targets) >= TARGETS:
             self._targets.clear()
-        target = self._targets[to] = numeric(Address.parse(to, ("udp",)), self._family)
+        target = self._targets[to] = sockaddr_of(Address.parse(to, ("udp",)), self._family)
         return target
 
     def _raise_failure(self, error: Exception, size: int) -> NoReturn:

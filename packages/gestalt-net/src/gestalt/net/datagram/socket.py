@@ -1,21 +1,18 @@
-"""Datagram sockets: how they are opened, and how the system names addresses."""
+"""Datagram sockets: how they are opened, watched and closed."""
 
 import asyncio
 import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 from gestalt.core import keep_from_children
 from gestalt.net.address import Address
-from gestalt.net.errors import AddressError
 
 from .multicast import change_membership, interface_index, packed_group, set_multicast
-
-SocketAddress: TypeAlias = tuple[Any, ...]
-"""An address as the socket module has it."""
+from .sockaddr import SocketAddress, address_of, resolve
 
 LARGEST_IPV4 = 65_507
 """65,535 bytes less the headers of IPv4 (20) and UDP (8)."""
@@ -116,62 +113,93 @@ async def open_socket(
     return sock, target
 
 
-async def resolve(
-    address: Address, family: socket.AddressFamily
-) -> tuple[socket.AddressFamily, SocketAddress]:
-    """What the system calls `address`, a name's first one, for sockets of `family`.
+class DatagramSocket:
+    """An open socket, which the event loop watches.
 
-    Raises:
-        OSError: the name is not known, or has no address of this family.
+    Args:
+        loop: the event loop.
+        raw: the socket, which closes with this.
+        on_unreachable: takes the error by which the system tells, on whatever call comes next, that
+            an earlier datagram was answered by "nobody receives here".
+
+    Attributes:
+        raw: the socket.
     """
-    loop = asyncio.get_running_loop()
-    infos = await loop.getaddrinfo(
-        address.host,
-        address.port,
-        family=family,
-        type=socket.SOCK_DGRAM,
-        flags=socket.AI_V4MAPPED if family == socket.AF_INET6 else 0,
-    )
-    return socket.AddressFamily(infos[0][0]), infos[0][4]
 
+    __slots__ = ("_loop", "_on_readable", "_on_unreachable", "_on_writable", "_renewing", "raw")
 
-def is_name(host: str) -> bool:
-    """Whether a host has to be looked up: it is neither an IP address nor missing."""
-    try:
-        socket.getaddrinfo(host or "::", 0, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        return True
-    return False
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        raw: socket.socket,
+        on_unreachable: Callable[[OSError], None],
+    ) -> None:
+        self._loop = loop
+        self.raw = raw
+        self._on_unreachable = on_unreachable
+        self._on_readable: Callable[[], None] | None = None
+        self._on_writable: Callable[[], None] | None = None
+        self._renewing = False
 
+    def watch_readable(self, call: Callable[[], None]) -> None:
+        """Have the event loop call this while there is something to receive.
 
-def numeric(address: Address, family: int) -> SocketAddress:
-    """What the system calls `address`, whose host is no name, for sockets of `family`.
+        Raises:
+            NotImplementedError: the event loop cannot watch sockets.
+        """
+        self._loop.add_reader(self.raw, call)
+        self._on_readable = call
 
-    Raises:
-        AddressError: the host is a name, is missing, or is not of this family.
-    """
-    host, port = address.host, address.port
-    if not host or not port:
-        raise AddressError(f"{address} lacks a host or a port to send to")
-    if is_name(host):
-        raise AddressError(f"{host!r} is a name, which takes time to look up: see resolve")
-    flags = socket.AI_NUMERICHOST
-    if family == socket.AF_INET6:
-        flags |= socket.AI_V4MAPPED
-    try:
-        return socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM, flags=flags)[0][4]
-    except socket.gaierror:
-        raise AddressError(f"{host!r} is no IPv4 address, which the socket needs") from None
+    def unwatch_readable(self) -> None:
+        """Undo `watch_readable`."""
+        if self._on_readable is not None:
+            self._on_readable = None
+            self._loop.remove_reader(self.raw)
 
+    def watch_writable(self, call: Callable[[], None]) -> None:
+        """Have the event loop call this while there is room for another datagram."""
+        self._loop.add_writer(self.raw, call)
+        self._on_writable = call
 
-def address_of(name: SocketAddress) -> Address:
-    """The address that the system calls `name`; IPv4 within IPv6 is shown as what it is."""
-    host: str = name[0]
-    if host.startswith("::ffff:") and "." in host:
-        host = host[7:]
-    elif len(name) == 4 and name[3]:
-        host = f"{host.partition('%')[0]}%{name[3]}"
-    return Address("udp", host, name[1])
+    def unwatch_writable(self) -> None:
+        """Undo `watch_writable`."""
+        if self._on_writable is not None:
+            self._on_writable = None
+            self._loop.remove_writer(self.raw)
+
+    def unreachable(self, error: OSError) -> None:
+        """Tell of an error that is about an earlier datagram, and watch the socket anew.
+
+        uvloop, having seen an error, ends the watch without a word.
+        """
+        self._on_unreachable(error)
+        if not self._renewing:
+            self._renewing = True
+            self._loop.call_soon(self._renew)
+
+    def _renew(self) -> None:
+        self._renewing = False
+        if self._on_readable is not None:
+            self._loop.remove_reader(self.raw)
+            self._loop.add_reader(self.raw, self._on_readable)
+        if self._on_writable is not None:
+            self._loop.remove_writer(self.raw)
+            self._loop.add_writer(self.raw, self._on_writable)
+
+    async def resolve(self, address: Address) -> Address:
+        """Look up the name in `address`, for this socket's family.
+
+        Raises:
+            OSError: the name is not known, or has no address of this family.
+        """
+        _, name = await resolve(address, self.raw.family)
+        return address_of(name)
+
+    def close(self) -> None:
+        """End the watch, and release the socket."""
+        self.unwatch_readable()
+        self.unwatch_writable()
+        self.raw.close()
 
 
 def largest_datagram(family: int) -> int:
@@ -179,7 +207,7 @@ def largest_datagram(family: int) -> int:
     return LARGEST_IPV6 if family == socket.AF_INET6 else LARGEST_IPV4
 
 
-def largest_together(sock: socket.socket) -> int:
+def largest_segment(sock: socket.socket) -> int:
     """Up to which size datagrams can be sent several by one call; 0 where that cannot be."""
     if sys.platform != "linux":
         return 0

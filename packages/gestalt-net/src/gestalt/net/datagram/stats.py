@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 
-from gestalt.core import HandlerNotFound
-from gestalt.net.errors import FrameTooLarge, FramingError, IncompleteFrame
-
 
 @dataclass(slots=True)
 class DatagramStats:
     """Counters of a datagram endpoint, since it was made.
 
-    Args:
+    Attributes:
         received: datagrams taken from the system, whatever became of them.
         sent: datagrams given to the system.
         truncated: dropped, since they end within a frame.
@@ -53,22 +50,3 @@ class DatagramStats:
             + self.overflowed
             + self.abandoned
         )
-
-    def count_dropped(self, error: BaseException) -> None:
-        """Count a datagram that was dropped because of `error`."""
-        cause = _cause(error)
-        setattr(self, cause, getattr(self, cause) + 1)
-
-
-def _cause(error: BaseException) -> str:
-    if isinstance(error, IncompleteFrame):
-        return "truncated"
-    if isinstance(error, FrameTooLarge):
-        return "too_large"
-    if isinstance(error, FramingError):
-        return "malformed"
-    if isinstance(error, HandlerNotFound):
-        return "unhandled"
-    from gestalt.codecs import ContentNotAllowed
-
-    return "disallowed" if isinstance(error, ContentNotAllowed) else "undecodable"

@@ -1,74 +1,92 @@
 """Asynchronous handlers of a datagram endpoint: in tasks that last, over a bounded backlog."""
 
 import asyncio
-from collections.abc import Awaitable
-from inspect import isawaitable
-from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from gestalt.core import Handler
-from gestalt.net.pace import Pace, Stint
-from gestalt.net.reporting import RAISED, is_own_cancellation
+from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
+from gestalt.net.pace import Stint
 
 from .backlog import Backlog, Received
+from .decoding import Decode
+from .failures import DatagramFailures
 from .message import DatagramMessage
-
-if TYPE_CHECKING:
-    from .endpoint import DatagramEndpoint
 
 
 class DatagramWorker:
     """Runs asynchronous handlers, `concurrency` of them at a time.
 
     The tasks are made when they are needed, and kept until the endpoint stops.
+
+    Args:
+        handler: takes each message.
+        backlog: where datagrams wait.
+        decode: gives the message of one, or None where it is none.
+        failures: is told what a handler raises.
+        concurrency: how many tasks there may be.
+        stint: how long all of them have been at it.
+        spawn: makes a task that ends with the endpoint.
     """
 
     __slots__ = (
         "_backlog",
         "_concurrency",
-        "_endpoint",
+        "_decode",
+        "_ending",
+        "_failures",
         "_first",
         "_handler",
+        "_spawn",
         "_stint",
         "_tasks",
     )
 
     def __init__(
         self,
-        endpoint: "DatagramEndpoint",
-        backlog: Backlog,
         handler: Handler,
+        *,
+        backlog: Backlog,
+        decode: Decode,
+        failures: DatagramFailures,
         concurrency: int,
-        pace: Pace,
+        stint: Stint,
+        spawn: Callable[..., asyncio.Task[None]],
     ) -> None:
-        self._endpoint = endpoint
-        self._backlog = backlog
         self._handler = handler
+        self._backlog = backlog
+        self._decode = decode
+        self._failures = failures
         self._concurrency = concurrency
-        self._stint = Stint(pace)
+        self._stint = stint
+        self._spawn = spawn
         # What the handler returned that made this worker, until a task awaits it.
         self._first: tuple[Awaitable[Any], DatagramMessage[Any]] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        # The handling has ended, or was cut: who is cancelled from now on is so by the endpoint.
+        self._ending = False
 
     def start(self, result: Awaitable[Any], message: DatagramMessage[Any]) -> None:
         """Await what the handler returned for `message`, then handle what comes."""
         self._first = result, message
-        self._spawn()
+        self._add_task()
 
     def put(self, received: Received) -> None:
         """Take another datagram."""
         if len(self._tasks) < self._concurrency and not self._backlog.awaited:
-            self._spawn()
-        if not self._backlog.put(received):
-            self._endpoint.stats.overflowed += 1
+            self._add_task()
+        self._backlog.put(received)
 
     async def finish(self) -> None:
         """Wait until everything in the backlog, which is closed, is handled."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        try:
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            self._ending = True
 
-    def _spawn(self) -> None:
-        task = self._endpoint._spawn(self._run(), name="handler")
+    def _add_task(self) -> None:
+        task = self._spawn(self._run(), name="handler")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -76,8 +94,8 @@ class DatagramWorker:
         self._tasks.discard(task)
         # Whoever cancels one of the tasks costs a message, and does not end the handling; but the
         # endpoint cancels all of them when it cuts a stop.
-        if task.cancelled() and self._endpoint.handles:
-            self._spawn()
+        if task.cancelled() and not self._ending:
+            self._add_task()
 
     async def _run(self) -> None:
         if self._first is not None:
@@ -98,12 +116,12 @@ class DatagramWorker:
             await self._handle(received)
 
     async def _handle(self, received: Received) -> None:
-        message = self._endpoint._decoded(received)
+        message = self._decode(*received)
         if message is None:
             return
         try:
             result = self._handler(message)
-            if type(result) is CoroutineType or isawaitable(result):
+            if is_awaitable(result):
                 await result
         except RAISED as error:
             self._raised(error, message)
@@ -120,8 +138,8 @@ class DatagramWorker:
         Raises:
             CancelledError: this task was cancelled.
         """
-        cancelled = isinstance(error, asyncio.CancelledError) and is_own_cancellation()
-        if not cancelled or self._endpoint.handles:
-            self._endpoint._handler_failed(error, message)
+        cancelled = is_own_cancellation(error)
+        if not (cancelled and self._ending):
+            self._failures.handler_failed(error, message)
         if cancelled:
             raise error

@@ -51,25 +51,14 @@ class Delimited(Framing):
         max_size = self.max_size
         for message in messages:
             if len(message) > max_size:
-                raise self._too_large()
+                raise _too_large(self)
             payloads.append(message)
-        if len(rest) > max_size and self._exceeds(rest):
-            raise self._too_large()
+        if len(rest) > max_size and _exceeds(self, rest):
+            raise _too_large(self)
         return len(data) - len(rest), len(rest) + 1
 
     def decoder(self) -> "DelimitedDecoder":
         return DelimitedDecoder(self)
-
-    def _exceeds(self, rest: bytes | bytearray) -> bool:
-        """Whether an incomplete message is too large even if a delimiter has begun at its end."""
-        delimiter = self.delimiter
-        begun = next(n for n in range(len(delimiter) - 1, -1, -1) if rest.endswith(delimiter[:n]))
-        return len(rest) - begun > self.max_size
-
-    def _too_large(self) -> FrameTooLarge:
-        return FrameTooLarge(
-            f"no delimiter {self.delimiter!r} within max_size, {self.max_size} bytes"
-        )
 
 
 class DelimitedDecoder(Decoder):
@@ -89,11 +78,24 @@ class DelimitedDecoder(Decoder):
             pending += data
             overlap = len(framing.delimiter) - 1
             if pending.find(framing.delimiter, max(0, before - overlap)) < 0:
-                if len(pending) > framing.max_size and framing._exceeds(pending):
-                    error = framing._too_large()
+                if len(pending) > framing.max_size and _exceeds(framing, pending):
+                    error = _too_large(framing)
                     self._fail(error)
                     raise error
                 return ()
             data = bytes(pending)
             pending.clear()
         return super().feed(data)
+
+
+def _exceeds(framing: Delimited, rest: bytes | bytearray) -> bool:
+    """Whether an incomplete message is too large even if a delimiter has begun at its end."""
+    delimiter = framing.delimiter
+    begun = next(n for n in range(len(delimiter) - 1, -1, -1) if rest.endswith(delimiter[:n]))
+    return len(rest) - begun > framing.max_size
+
+
+def _too_large(framing: Delimited) -> FrameTooLarge:
+    return FrameTooLarge(
+        f"no delimiter {framing.delimiter!r} within max_size, {framing.max_size} bytes"
+    )

@@ -3,39 +3,35 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import Any
 
-from gestalt.core import Backoff, Handler, StateError, check_thread
+from gestalt.core import Backoff, Handler, StateError
 from gestalt.net.address import Address
-from gestalt.net.errors import ConnectFailed, ConnectionLost, NotConnected
-from gestalt.net.pace import SEVERAL, Stint
+from gestalt.net.errors import ConnectFailed
 from gestalt.net.reporting import OnError
 from gestalt.net.tls import Tls, half_closing, reason_of
 from gestalt.net.wire import Wire
 
 from .connection import Connection, PlainConnection
+from .connections import OnConnected, OnDisconnected
+from .current import NO_ROOM, CurrentConnection
 from .dial import dial, let_go
-from .endpoint import OnConnected, OnDisconnected, StreamEndpoint
+from .endpoint import StreamEndpoint, check_tls
 from .inbox import Inbox
+from .iteration import StreamIteration
 from .keepalive import keep_alive
 from .limits import Limits
 from .message import StreamMessage
 from .peer import Peer
-from .sending import Outlet
-from .server import check_tls
-from .shutdown import shut_down
+from .sending import MessageSender
 from .tls_connection import TlsClientConnection
-from .writer import Sender
 
 LINGERING = 100
 """How many connections may have ended of which handlers or callbacks still run, before another."""
 
-NOWHERE = Sender(cast("asyncio.AbstractEventLoop", None), 0)
-"""What a client without a connection sends to: there is never room."""
 
-
-class StreamClient(Outlet, StreamEndpoint):
+class StreamClient(MessageSender, StreamEndpoint):
     """Connects to a server, exchanges messages with it, and connects again when the link is lost.
 
         async with StreamClient("tcp://gateway:9000", wire) as client:
@@ -78,25 +74,6 @@ class StreamClient(Outlet, StreamEndpoint):
         ValueError: an argument is out of its range, or TLS settings are superfluous.
     """
 
-    # Beside the dictionary of the base classes: with more than 30 entries, CPython looks up what is
-    # in it, methods included, in a slower way.
-    __slots__ = (
-        "_address",
-        "_awaiting_link",
-        "_backoff",
-        "_connect_timeout",
-        "_connection",
-        "_encode",
-        "_header",
-        "_inbox",
-        "_iterated",
-        "_last_failure",
-        "_link",
-        "_plain",
-        "_socket",
-        "_tls",
-    )
-
     def __init__(
         self,
         address: str | Address,
@@ -136,13 +113,11 @@ class StreamClient(Outlet, StreamEndpoint):
         self._connect_timeout = connect_timeout
         self._iterated = on_message is None
         self._inbox: Inbox | None = None
-        self._connection: Connection | None = None
+        self._current = CurrentConnection(self, self._address, connect_timeout, self._serving)
         self._socket: socket.socket | None = None
-        self._last_failure: ConnectFailed | None = None
-        self._awaiting_link: set[asyncio.Future[None]] = set()
-        self._link = NOWHERE
-        self._encode, self._header = wire.encode, wire.header
-        self._plain = wire.plain(self.limits.send_buffer)
+        self._buffer = NO_ROOM
+        self._writer = self._current
+        self._encode, self._header = wire.encode, wire.header_for(self.limits.send_buffer)
 
     # What an application uses
 
@@ -156,6 +131,10 @@ class StreamClient(Outlet, StreamEndpoint):
         """The server, while there is a connection."""
         connection = self._connection
         return None if connection is None or connection.closing else connection.peer
+
+    @property
+    def _connection(self) -> Connection | None:
+        return self._current.connection
 
     @property
     def connected(self) -> bool:
@@ -172,25 +151,7 @@ class StreamClient(Outlet, StreamEndpoint):
             NotConnected: none came up in time; the cause is why the last attempt failed.
             StateError: the client is not running, or was stopped meanwhile.
         """
-        return (await self._connected(self._connect_timeout if timeout is None else timeout)).peer
-
-    def _send_frame(self, frame: bytes) -> Coroutine[Any, Any, None]:
-        connection = self._connection
-        if connection is None or (connection.full and connection.closing):
-            return self._send_later(frame)
-        return connection.send(frame)
-
-    async def _send_later(self, frame: bytes) -> None:
-        connection = await self._connected(self._connect_timeout)
-        await connection.send(frame)
-
-    def _write_frame(self, frame: bytes) -> None:
-        connection = self._connection
-        if connection is None or (connection.full and connection.closing):
-            if self._serving:
-                check_thread(self.loop, self)
-            raise self._not_connected()
-        connection.write_now(frame)
+        return (await self._current.wait(timeout)).peer
 
     def __aiter__(self) -> AsyncIterator[StreamMessage[Any]]:
         """The messages as they come, until the client stops.
@@ -205,47 +166,48 @@ class StreamClient(Outlet, StreamEndpoint):
             raise StateError(f"{self!r} gives its messages to on_message")
         if self._inbox is None:
             raise StateError(f"{self!r} has no messages before it is started")
-        several = 0 if self.wire.tagged else SEVERAL
-        return _Messages(self._inbox, self.wire.decode, Stint(self.pace), several)
+        return StreamIteration(self._inbox, self.wire, self._pace)
 
     # The life of the component
 
     async def _open(self) -> None:
         self._begin()
+        self._current.loop = self._loop
         if self._iterated:
-            self._inbox = self.dispatcher = Inbox(self.loop)
+            self._inbox = Inbox(self._loop)
+            self._connections.dispatch = self._inbox.dispatch
         # Files that cannot be used fail the start, not only each attempt.
         await self._client_context()
         self._begin_connecting()
 
     async def _drain(self) -> None:
-        self._wake()
-        await self._finish_connections()
+        self._current.wake()
+        await self._connections.finish()
 
     async def _close(self) -> None:
         await self._abort_connections()
         self._forget_socket()
         if self._inbox is not None:
             self._inbox.close()
-        self._wake()
+        self._current.wake()
 
     def _begin_connecting(self) -> None:
         def go_on(task: "asyncio.Task[None]") -> None:
             # Somebody has cancelled it who is not to.
-            if task.cancelled() and self._serving:
+            if task.cancelled() and self._serving():
                 self._begin_connecting()
 
         self._spawn(self._keep_connected(), name="connection").add_done_callback(go_on)
 
     async def _keep_connected(self) -> None:
         delays = self._backoff.delays()
-        while self._serving:
+        while self._serving():
             if self._connection is not None:
                 await self._connection.wait_closed()
             self._forget_socket()
             # A bound for what a server can make of connections that it ends.
-            while len(self._lingering) >= LINGERING:
-                await self._next_progress()
+            while len(self._connections) >= LINGERING:
+                await self._connections.progress()
             try:
                 async with asyncio.timeout(self._connect_timeout):
                     connection = await self._connect()
@@ -273,7 +235,7 @@ class StreamClient(Outlet, StreamEndpoint):
             # Of a function that gives the password: the next attempt may succeed.
             raise OSError(f"the key's password was not given: {error!r}") from error
         factory = PlainConnection if context is None else TlsClientConnection
-        sock = await dial(self.loop, self._address)
+        sock = await dial(self._loop, self._address)
         options: dict[str, Any] = {"sock": sock}
         if context is not None:
             server_name = self._tls.server_name if isinstance(self._tls, Tls) else None
@@ -282,14 +244,14 @@ class StreamClient(Outlet, StreamEndpoint):
             options["ssl_handshake_timeout"] = self.limits.handshake_timeout
             options["ssl_shutdown_timeout"] = self.limits.close_timeout
         unix = self._address.scheme == "unix"
-        connect: Any = self.loop.create_unix_connection if unix else self.loop.create_connection
-        connection: Connection = factory(self)
+        connect: Any = self._loop.create_unix_connection if unix else self._loop.create_connection
+        connection: Connection = factory(self._connections)
         try:
             keep_alive(sock, self.limits.keepalive)
             await connect(lambda: connection, **options)
         except BaseException:
             let_go(sock)
-            self._forsake(connection)
+            self._connections.forsake(connection)
             raise
         self._socket = sock
         return connection
@@ -309,95 +271,21 @@ class StreamClient(Outlet, StreamEndpoint):
         reason = f"nothing for {self._connect_timeout} s" if ours else reason_of(error)
         failure = ConnectFailed(f"{self._address} cannot be connected to: {reason}")
         failure.__cause__ = error
-        self._last_failure = failure
-        self.reporting.tell(failure)
+        self._current.failure = failure
+        self._reporting.tell(failure)
 
-    async def _connected(self, timeout: float) -> Connection:
-        """Wait for a connection."""
-        if not self._serving:
-            raise StateError(f"{self!r} is not running")
-        check_thread(self.loop, self)
-        try:
-            async with asyncio.timeout(timeout):
-                while (connection := self._connection) is None or connection.closing:
-                    waiter = self.loop.create_future()
-                    self._awaiting_link.add(waiter)
-                    try:
-                        await waiter
-                    finally:
-                        self._awaiting_link.discard(waiter)
-                    if not self._serving:
-                        raise StateError(f"{self!r} was stopped")
-        except TimeoutError:
-            raise self._not_connected() from self._last_failure
-        return connection
+    # Called for connections
 
-    def _not_connected(self) -> NotConnected:
-        reason = f": {self._last_failure}" if self._last_failure is not None else ""
-        return NotConnected(f"there is no connection to {self._address}{reason}")
-
-    def _wake(self) -> None:
-        for waiter in self._awaiting_link:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    # Called by connections
-
-    def _connection_made(self, connection: Connection) -> None:
-        if not self._serving:
-            connection.transport.abort()
-            return
-        self._connection = self._link = connection
-        self._last_failure = None
+    def _admit(self, connection: Connection) -> bool:
+        if not self._serving():
+            return False
+        self._buffer = connection
         if self._inbox is not None:
             self._inbox.attach(connection)
-        super()._connection_made(connection)
-        self._wake()
+        self._current.attach(connection)
+        return True
 
-    def _connection_lost(self, connection: Connection, error: ConnectionLost | None) -> None:
-        if self._connection is connection:
-            self._connection = None
-            self._link = NOWHERE
-        if isinstance(connection, PlainConnection):
-            shut_down(connection.transport.get_extra_info("socket"))
-        super()._connection_lost(connection, error)
-
-
-class _Messages(AsyncIterator[StreamMessage[Any]]):
-    """An iteration over what a client receives."""
-
-    __slots__ = ("_decode", "_inbox", "_several", "_stint", "_unseen")
-
-    def __init__(
-        self,
-        inbox: Inbox,
-        decode: Callable[[bytes, int | None], Any] | None,
-        stint: Stint,
-        several: int,
-    ) -> None:
-        self._inbox = inbox
-        self._decode = decode
-        self._stint = stint
-        self._several = several
-        self._unseen = 0
-
-    async def __anext__(self) -> StreamMessage[Any]:
-        inbox = self._inbox
-        decode = self._decode
-        if self._unseen:
-            self._unseen -= 1
-        else:
-            if self._stint.over():
-                await self._stint.give_way()
-            if self._stint.quick:
-                self._unseen = self._several
-        while (taken := await inbox.take()) is not None:
-            connection, (payload, type_id) = taken
-            try:
-                body = payload if decode is None else decode(payload, type_id)
-            except Exception as error:
-                inbox.discard(connection)
-                connection.fail(error)
-            else:
-                return StreamMessage(body, type_id, connection.peer)
-        raise StopAsyncIteration
+    def _forget(self, connection: Connection) -> None:
+        if self._buffer is connection:
+            self._buffer = NO_ROOM
+        self._current.detach(connection)

@@ -2,19 +2,19 @@
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
-from gestalt.net.errors import ConnectionLost, FramingError
+from gestalt.net.errors import FramingError
 from gestalt.net.framings import Decoder, Frame
+from gestalt.net.wire import Wire
 
+from .errors import ConnectionLost
+from .limits import Limits
 from .peer import Peer
-from .writer import Sender
-
-if TYPE_CHECKING:
-    from .endpoint import StreamEndpoint
-    from .handling import Worker
-    from .timeouts import Watch
+from .room import Room
+from .shutdown import shut_down
+from .writer import FrameWriter
 
 READ_SIZE = 64 * 1024
 """How many bytes are read, and handled, at once before it is another peer's turn."""
@@ -24,21 +24,72 @@ _buffers: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview]"
 _buffers = weakref.WeakKeyDictionary()
 
 
-class Connection(Sender, asyncio.BaseProtocol):
+class Owner(Protocol):
+    """What is asked of whoever a connection belongs to."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that it is used in."""
+
+    @property
+    def wire(self) -> Wire:
+        """How its messages cross the socket."""
+
+    @property
+    def limits(self) -> Limits:
+        """What its peer may cost."""
+
+    @property
+    def room(self) -> Room:
+        """Where large messages get their room from."""
+
+    @property
+    def peer_ids(self) -> Iterator[int]:
+        """Numbers for peers, each once."""
+
+    @property
+    def dispatch(self) -> "Callable[[Connection, Iterable[Frame]], None]":
+        """Takes the frames that it has received, in order."""
+
+    def connected(self, connection: "Connection") -> None:
+        """Hear that it has come up."""
+
+    def handled(self, connection: "Connection") -> None:
+        """Hear that everything that it had received is handled."""
+
+    def lost(self, connection: "Connection", error: ConnectionLost | None) -> None:
+        """Hear that it is lost; the error is None where nothing was wrong and nothing is lost."""
+
+
+class Worker(Protocol):
+    """What is asked of whoever runs the handlers of a peer beside the reading."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was received is handled."""
+
+    def put(self, frames: Iterator[Frame]) -> None:
+        """Take what another read has brought."""
+
+    def end(self) -> None:
+        """Hear that the connection is lost."""
+
+
+class Connection(FrameWriter, asyncio.BaseProtocol):
     """The protocol of a socket, and the state of its connection.
 
-    Reading: `data_received` -> `Decoder.feed` -> `Dispatcher.dispatch` -> the handler.
-    Writing: `Peer.send` -> `Wire.encode` -> `Sender.write` -> the transport, once per loop turn.
+    Reading: `data_received` -> `Decoder.feed` -> the owner's `dispatch` -> the handler.
+    Writing: `Peer.send` -> `Wire.encode` -> `write` -> the transport, once per turn of the loop.
     """
 
     __slots__ = (
         "_abort_timer",
         "_closed",
         "_decoder",
-        "_endpoint",
         "_feed",
         "_finishing",
         "_has_room",
+        "_owner",
         "_paused",
         "_paused_at",
         "_reading_ended",
@@ -50,15 +101,15 @@ class Connection(Sender, asyncio.BaseProtocol):
         "lost",
         "peer",
         "unread",
-        "watch",
         "worker",
     )
 
-    scheme: ClassVar[str] = "tcp"
+    scheme = "tcp"
 
-    def __init__(self, endpoint: "StreamEndpoint") -> None:
-        super().__init__(endpoint.loop, endpoint.limits.send_buffer)
-        self._endpoint = endpoint
+    def __init__(self, owner: Owner) -> None:
+        send_buffer = owner.limits.send_buffer
+        super().__init__(owner.loop, send_buffer)
+        self._owner = owner
         # Made with the first data: most of many connections may be idle.
         self._decoder: Decoder | None = None
         self._feed: Callable[[bytes], Iterable[Frame]] = self._first_feed
@@ -83,17 +134,15 @@ class Connection(Sender, asyncio.BaseProtocol):
         self.unread = 0
         # Whether a whole message came since the limits were last looked at.
         self.heard = True
-        # What the limits remember of this connection.
-        self.watch: Watch | None = None
         # Runs the handlers of this peer from the first asynchronous one on.
         self.worker: Worker | None = None
-        self.peer = Peer(self, endpoint)
+        self.peer = Peer(next(owner.peer_ids), self, owner.wire, send_buffer)
 
     # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._start_sending(transport)
-        self._endpoint._connection_made(self)
+        self._owner.connected(self)
 
     def data_received(self, data: bytes) -> None:
         if self.fault is not None:
@@ -109,15 +158,17 @@ class Connection(Sender, asyncio.BaseProtocol):
             # What plain handlers send to this peer leaves with this callback, not a turn later.
             if not (self.frames or self.full):
                 self.room = self.high_water
+            # Read first, then called: CPython 3.11 takes longer for both at once.
+            dispatch = self._owner.dispatch
             try:
-                self._endpoint.dispatcher.dispatch(self, frames)
+                dispatch(self, frames)
             finally:
                 self.flush()
             if self._reserved:
                 self._reserved = False
-                self._endpoint.room.release(self)
+                self._owner.room.release(self)
         elif fault is None:
-            self._endpoint.room.reserve(self)
+            self._owner.room.reserve(self)
         if fault is not None:
             self.fail(fault)
 
@@ -144,10 +195,10 @@ class Connection(Sender, asyncio.BaseProtocol):
             self._closed.set_result(None)
         # A Peer may be kept for long.
         self._decoder = None
-        self._endpoint.room.release(self)
-        self._endpoint._connection_lost(self, error)
+        self._owner.room.release(self)
+        self._owner.lost(self, error)
 
-    # Called by the endpoint, the peer and the worker
+    # Called by the owner, the peer and the worker
 
     def fail(self, fault: BaseException) -> None:
         """End the connection by a fault of the peer; what came before it is still handled."""
@@ -158,10 +209,10 @@ class Connection(Sender, asyncio.BaseProtocol):
     def finish(self) -> None:
         """Close as soon as everything that was received is handled; read no more."""
         self._finishing = True
-        if self.worker is None or self.worker.idle:
-            self.close()
-        else:
+        if self.busy:
             self.pause_reading()
+        else:
+            self.close()
 
     def end_reading(self) -> None:
         """Read no more; what was received is handled, and messages can be sent."""
@@ -172,7 +223,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         """Note that the worker has handled everything that was received."""
         if self._finishing and not self.lost:
             self.close()
-        self._endpoint._handled(self)
+        self._owner.handled(self)
 
     def close(self) -> None:
         """Send what was accepted for sending, and close; abort when that takes too long."""
@@ -183,7 +234,7 @@ class Connection(Sender, asyncio.BaseProtocol):
         self.transport.close()
         self._wake()
         self._abort_timer = self._loop.call_later(
-            self._endpoint.limits.close_timeout, self.transport.abort
+            self._owner.limits.close_timeout, self.transport.abort
         )
 
     def abort(self, fault: Exception | None = None) -> None:
@@ -214,8 +265,8 @@ class Connection(Sender, asyncio.BaseProtocol):
 
     @property
     def busy(self) -> bool:
-        """Whether something that the peer sent is not handled, or not taken, yet."""
-        return bool(self.unread) or (self.worker is not None and not self.worker.idle)
+        """Whether handlers have something to do that the peer sent."""
+        return self.worker is not None and not self.worker.idle
 
     def reading_time(self, now: float) -> float:
         """A clock that stands still while nothing is read, in seconds."""
@@ -264,7 +315,7 @@ class Connection(Sender, asyncio.BaseProtocol):
     # The mechanism
 
     def _first_feed(self, data: bytes) -> Iterable[Frame]:
-        self._decoder = self._endpoint.wire.framing.decoder()
+        self._decoder = self._owner.wire.framing.decoder()
         self._feed = self._decoder.feed
         return self._feed(data)
 
@@ -296,9 +347,9 @@ class PlainConnection(Connection, asyncio.BufferedProtocol):
 
     __slots__ = ("_buffer",)
 
-    def __init__(self, endpoint: "StreamEndpoint") -> None:
-        super().__init__(endpoint)
-        self._buffer = _shared_buffer(endpoint.loop)
+    def __init__(self, owner: Owner) -> None:
+        super().__init__(owner)
+        self._buffer = _shared_buffer(owner.loop)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - a hint that is not needed
         return self._buffer
@@ -306,6 +357,12 @@ class PlainConnection(Connection, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         # Frames are cut out of immutable bytes: slicing these is twice as fast as a memoryview.
         self.data_received(bytes(self._buffer[:nbytes]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.lost:
+            # Forked children may have the socket, too.
+            shut_down(self.transport.get_extra_info("socket"))
+        super().connection_lost(exc)
 
 
 def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:

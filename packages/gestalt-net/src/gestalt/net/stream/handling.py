@@ -2,30 +2,31 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from inspect import isawaitable
 from itertools import islice
 from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from gestalt.core import Handler
+from gestalt.core.calling import RAISED, is_own_cancellation
 from gestalt.net.framings import Frame
-from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Stint, several_of
-from gestalt.net.reporting import RAISED, is_own_cancellation, is_sender_at_fault
+from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, Stint, several_of
+from gestalt.net.reporting import is_sender_at_fault
+from gestalt.net.wire import Wire
 
 from .connection import Connection
 from .message import StreamMessage
-
-if TYPE_CHECKING:
-    from .endpoint import StreamEndpoint
+from .peer import Peer
 
 
-class Dispatcher(Protocol):
-    """Takes the frames that a connection has received."""
+class Failed(Protocol):
+    """Takes what a handler raised."""
 
-    def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
-        """Take frames, in order."""
+    def __call__(
+        self, error: BaseException, peer: Peer, message: StreamMessage[Any] | None, /
+    ) -> None: ...
 
 
 class HandlerDispatcher:
@@ -34,27 +35,58 @@ class HandlerDispatcher:
     Plain handlers are called within the read callback, with no task, future or queue in between.
     The first handler of a peer that returns an awaitable makes it a worker, which does the rest.
     So does a read whose messages take longer than the budget, as long as that goes on.
+
+    Args:
+        handler: takes each message.
+        wire: how messages cross the socket.
+        concurrency: how many messages of one peer an asynchronous handler may work on at a time.
+        pace: lets each peer have its turn.
+        spawn: makes a task of the endpoint.
+        failed: told of what a handler raised.
+        handles: whether handlers are to run, still.
     """
 
-    __slots__ = ("_concurrency", "_decode", "_endpoint", "_handler", "_several")
+    __slots__ = (
+        "concurrency",
+        "decode",
+        "failed",
+        "handler",
+        "handles",
+        "pace",
+        "several",
+        "spawn",
+    )
 
-    def __init__(self, endpoint: "StreamEndpoint", handler: Handler, concurrency: int) -> None:
-        self._endpoint = endpoint
-        self._handler = handler
-        self._concurrency = concurrency
-        self._decode = endpoint.wire.decode
-        self._several = several_of(endpoint.wire)
+    def __init__(
+        self,
+        handler: Handler,
+        wire: Wire,
+        concurrency: int,
+        *,
+        pace: Pace,
+        spawn: Callable[..., asyncio.Task[Any]],
+        failed: Failed,
+        handles: Callable[[], bool],
+    ) -> None:
+        self.handler = handler
+        self.decode = wire.decode
+        self.concurrency = concurrency
+        self.several = several_of(compressed=wire.tagged)
+        self.pace = pace
+        self.spawn = spawn
+        self.failed = failed
+        self.handles = handles
 
     def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
         if connection.worker is not None:
             connection.worker.put(iter(frames))
             return
         peer = connection.peer
-        handler = self._handler
-        decode = self._decode
+        handler = self.handler
+        decode = self.decode
         new = object.__new__
         rest = iter(frames)
-        if type(frames) is tuple and self._several == SEVERAL:
+        if type(frames) is tuple and self.several == SEVERAL:
             # A single one, which there is nothing after to give way to.
             begun = looked = 0.0
             some = rest
@@ -75,8 +107,9 @@ class HandlerDispatcher:
                     if not hasattr(message, "body") or is_sender_at_fault(error, message):
                         connection.fail(error)
                         return
-                    self._endpoint._handler_failed(error, peer, message)
+                    self.failed(error, peer, message)
                 else:
+                    # In place of `is_awaitable`, a call that costs a twentieth of a small message.
                     if result is not None and isawaitable(result):
                         self._make_worker(connection).start(result, message, rest)
                         return
@@ -86,17 +119,15 @@ class HandlerDispatcher:
             if now - begun >= BUDGET:
                 self._make_worker(connection).take_over(rest)
                 return
-            some = islice(rest, self._several if now - looked < SHORT else 1)
+            some = islice(rest, self.several if now - looked < SHORT else 1)
             looked = now
 
-    def _make_worker(self, connection: Connection) -> "Worker":
-        worker = connection.worker = Worker(
-            self._endpoint, connection, self._handler, self._concurrency, self._several
-        )
+    def _make_worker(self, connection: Connection) -> "HandlerWorker":
+        worker = connection.worker = HandlerWorker(self, connection)
         return worker
 
 
-class Worker:
+class HandlerWorker:
     """Runs the handlers of one peer, in tasks that last as long as its connection.
 
     It ends sooner where no handler is asynchronous, and it is done before its time is up.
@@ -107,34 +138,21 @@ class Worker:
     __slots__ = (
         "_asynchronous",
         "_batches",
-        "_concurrency",
         "_connection",
-        "_endpoint",
         "_first",
-        "_handler",
-        "_several",
+        "_handling",
         "_stint",
         "_tasks",
         "_waiting",
     )
 
-    def __init__(
-        self,
-        endpoint: "StreamEndpoint",
-        connection: Connection,
-        handler: Handler,
-        concurrency: int,
-        several: int,
-    ) -> None:
-        self._endpoint = endpoint
+    def __init__(self, handling: HandlerDispatcher, connection: Connection) -> None:
+        self._handling = handling
         self._connection = connection
-        self._handler = handler
-        self._concurrency = concurrency
-        self._several = several
         self._asynchronous = False
         # What one read brought is one batch. Its iterator is shared by the tasks.
         self._batches: deque[Iterator[Frame]] = deque()
-        self._stint = Stint(endpoint.pace)
+        self._stint = Stint(handling.pace)
         # What the handler returned that made this worker, until a task awaits it.
         self._first: tuple[Awaitable[Any], StreamMessage[Any]] | None = None
         self._tasks = 0
@@ -174,16 +192,16 @@ class Worker:
             waiter = self._waiting.pop()
             if not waiter.done():
                 waiter.set_result(None)
-        while self._tasks < self._concurrency and self._batches:
+        while self._tasks < self._handling.concurrency and self._batches:
             self._tasks += 1
-            task = self._endpoint._spawn(self._run(), name=f"handler of {self._connection.peer!r}")
+            task = self._handling.spawn(self._run(), name=f"handler of {self._connection.peer!r}")
             task.add_done_callback(self._ended)
 
     def _ended(self, _: "asyncio.Task[None]") -> None:
         self._tasks -= 1
         # Whoever cancels one of the tasks costs a message, and does not end the handling; but the
         # endpoint cancels all of them when it cuts a stop.
-        if self._endpoint.handles:
+        if self._handling.handles():
             self._add_tasks()
             if self.idle:
                 self._connection.handled()
@@ -192,7 +210,7 @@ class Worker:
         connection = self._connection
         while True:
             await self._handle_batches()
-            waiter = self._endpoint.loop.create_future()
+            waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
                 if self.idle:
@@ -210,11 +228,11 @@ class Worker:
     async def _handle_batches(self) -> None:
         connection = self._connection
         peer = connection.peer
-        handler = self._handler
-        decode = self._endpoint.wire.decode
+        handler = self._handling.handler
+        decode = self._handling.decode
+        several = self._handling.several
         batches = self._batches
         stint = self._stint
-        several = self._several
         result = None
         message: StreamMessage[Any] | None
         if stint.overran:
@@ -262,14 +280,14 @@ class Worker:
             CancelledError: this task was cancelled.
         """
         connection = self._connection
-        cancelled = isinstance(error, asyncio.CancelledError) and is_own_cancellation()
+        cancelled = is_own_cancellation(error)
         if message is None or is_sender_at_fault(error, message):
             for batch in self._batches:
                 # Other tasks of this worker have it in their hands, too.
                 deque(batch, maxlen=0)
             self._batches.clear()
             connection.fail(error)
-        elif not cancelled or self._endpoint.handles:
-            self._endpoint._handler_failed(error, connection.peer, message)
+        elif not cancelled or self._handling.handles():
+            self._handling.failed(error, connection.peer, message)
         if cancelled:
             raise error

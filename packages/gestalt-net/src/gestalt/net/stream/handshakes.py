@@ -3,18 +3,16 @@
 import asyncio
 import socket
 import ssl
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from gestalt.net.address import Address
-from gestalt.net.errors import HandshakeFailed
 from gestalt.net.tls import reason_of
 
-from .connection import Connection, PlainConnection
+from .connection import Connection, Owner, PlainConnection
 from .dial import let_go
+from .errors import HandshakeFailed
 from .tls_connection import TlsConnection
-
-if TYPE_CHECKING:
-    from .server import StreamServer
 
 
 class Handshakes:
@@ -22,10 +20,26 @@ class Handshakes:
 
     The event loops could do the handshakes of TLS by themselves, but they tell nobody when one
     fails, nor how many are under way.
+
+    Args:
+        owner: whose the connections are.
+        spawn: makes a task of the server.
+        forsake: told of each connection that came to nothing, when it may have come up already.
+        report: told why, and from where it was: a HandshakeFailed where TLS came to nothing.
     """
 
-    def __init__(self, server: "StreamServer") -> None:
-        self._server = server
+    def __init__(
+        self,
+        owner: Owner,
+        *,
+        spawn: Callable[..., asyncio.Task[None]],
+        forsake: Callable[[Connection], None],
+        report: Callable[[Exception, Address], None],
+    ) -> None:
+        self._owner = owner
+        self._spawn = spawn
+        self._forsake = forsake
+        self._report = report
         self._under_way: dict[Connection, asyncio.Task[None]] = {}
         # Of those whose tasks have not begun.
         self._sockets: dict[Connection, socket.socket] = {}
@@ -35,10 +49,9 @@ class Handshakes:
 
     def begin(self, sock: socket.socket, address: Address, context: ssl.SSLContext | None) -> None:
         """Have a connection come up; the socket is closed if it comes to nothing."""
-        server = self._server
-        connection = PlainConnection(server) if context is None else TlsConnection(server)
+        connection = (PlainConnection if context is None else TlsConnection)(self._owner)
         self._sockets[connection] = sock
-        task = server._spawn(
+        task = self._spawn(
             self._shake_hands(connection, address, context), name=f"connection of {address}"
         )
         self._under_way[connection] = task
@@ -59,31 +72,29 @@ class Handshakes:
         address: Address,
         context: ssl.SSLContext | None,
     ) -> None:
-        server = self._server
+        limits = self._owner.limits
         sock = self._sockets.pop(connection)
         options: dict[str, Any] = {}
         if context is not None:
             options["ssl"] = context
-            options["ssl_handshake_timeout"] = server.limits.handshake_timeout
-            options["ssl_shutdown_timeout"] = server.limits.close_timeout
+            options["ssl_handshake_timeout"] = limits.handshake_timeout
+            options["ssl_shutdown_timeout"] = limits.close_timeout
         try:
-            await server.loop.connect_accepted_socket(lambda: connection, sock, **options)
+            await self._owner.loop.connect_accepted_socket(lambda: connection, sock, **options)
         except BaseException as error:
             let_go(sock)
-            server._forsake(connection)
+            self._forsake(connection)
             if not isinstance(error, Exception):
                 raise
             if context is None:
                 # It was reset before it came up.
-                server.stats.refused += 1
-                server._report_error(error, f"{server!r} cannot take the connection of {address}")
+                self._report(error, address)
                 return
-            server.stats.handshakes_failed += 1
             failure = HandshakeFailed(
                 f"the TLS handshake with {address} failed: {reason_of(error)}", address
             )
             failure.__cause__ = error
-            server.reporting.tell(failure)
+            self._report(failure, address)
 
     def _end(self, connection: Connection) -> None:
         self._under_way.pop(connection, None)

@@ -4,8 +4,8 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from gestalt.net.address import Address
 from gestalt.net.errors import AcceptFailed
@@ -25,29 +25,42 @@ INTERVAL = 1.0
 """How many seconds pass between two reports, or until another attempt where nothing is left."""
 
 
-class Door(Protocol):
-    """What is asked of the server that connections are accepted for."""
-
-    def admit(self, sock: socket.socket, name: Any) -> None:
-        """Take a connection that was accepted, or close it."""
-
-    def turn_away(self, error: AcceptFailed) -> None:
-        """Hear that connections were refused for want of descriptors or memory."""
-
-
 class Listener:
     """Accepts what comes to listening sockets.
 
     The event loops either stop accepting for a second when there are no descriptors left, and tell
     their exception handler, or refuse such connections without a word. This refuses and counts
     them: one descriptor is kept in reserve, to take a connection with and close it.
+
+    Args:
+        loop: the event loop that it is used in.
+        admit: takes a connection that was accepted and its address as the system names it, or
+            closes it.
+        report: told of connections that were refused for want of descriptors or memory.
     """
 
-    __slots__ = ("_cause", "_door", "_loop", "_refused", "_reserve", "_resume", "_sockets", "_tell")
+    __slots__ = (
+        "_admit",
+        "_cause",
+        "_loop",
+        "_refused",
+        "_report",
+        "_reserve",
+        "_resume",
+        "_sockets",
+        "_tell",
+    )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, door: Door) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        admit: Callable[[socket.socket, Any], None],
+        report: Callable[[AcceptFailed], None],
+    ) -> None:
         self._loop = loop
-        self._door = door
+        self._admit = admit
+        self._report = report
         self._sockets: list[socket.socket] = []
         self._reserve: int | None = None
         # How many were refused since that was told last, and what the system said to the last one.
@@ -99,7 +112,7 @@ class Listener:
                     return
             else:
                 accepted.setblocking(False)
-                self._door.admit(accepted, name)
+                self._admit(accepted, name)
 
     def _refuse(self, sock: socket.socket, error: OSError) -> bool:
         """Take a connection with the descriptor in reserve and close it; whether that could be."""
@@ -138,7 +151,7 @@ class Listener:
         what = "a connection was" if count == 1 else f"{count} connections were"
         failure = AcceptFailed(f"{what} refused: {os.strerror(cause.errno or 0)}", count)
         failure.__cause__ = cause
-        self._door.turn_away(failure)
+        self._report(failure)
 
     def _pause(self) -> None:
         """Accept nobody for a while: there is nothing to accept or refuse them with."""

@@ -1,19 +1,55 @@
 """The other end of a connection, as an application sees it."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from gestalt.net.address import Address
 from gestalt.net.tls import TlsDetails
+from gestalt.net.wire import Wire
 
-from .sending import Outlet
-
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .endpoint import StreamEndpoint
+from .sending import MessageSender, SendBuffer, Writer
 
 
-class Peer(Outlet):
+class Transport(Protocol):
+    """What is asked of the transport of a link."""
+
+    def get_extra_info(self, name: str) -> Any:
+        """What asyncio's transports tell by these names."""
+
+
+class Link(SendBuffer, Writer, Protocol):
+    """What is asked of the connection with a peer.
+
+    Attributes:
+        scheme: that of its addresses.
+    """
+
+    scheme: str
+
+    @property
+    def transport(self) -> Transport:
+        """Where its bytes go."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+
+    def socket_name(self, which: str) -> Any:
+        """The "peername" or "sockname" of the socket, also after the connection is lost."""
+
+    def check_thread(self) -> None:
+        """Raise WrongThread when this is not the thread of the event loop."""
+
+    def close(self) -> None:
+        """Send what was accepted for sending, and close."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection is closed."""
+
+
+class Peer(MessageSender):
     """The other end of a connection. Endpoints make them.
 
     Attributes:
@@ -21,17 +57,13 @@ class Peer(Outlet):
         state: whatever the application keeps of this peer; None at first.
     """
 
-    __slots__ = ("_encode", "_header", "_link", "_plain", "id", "state")
+    __slots__ = ("_buffer", "_encode", "_header", "_link", "_writer", "id", "state")
 
-    _link: "Connection"
-
-    def __init__(self, connection: "Connection", endpoint: "StreamEndpoint") -> None:
-        self._link = connection
-        wire = endpoint.wire
-        self._encode, self._header = wire.encode, wire.header
-        self._plain = wire.plain(endpoint.limits.send_buffer)
-        self.id = endpoint._next_peer_id()
+    def __init__(self, peer_id: int, link: Link, wire: Wire, send_buffer: int) -> None:
+        self.id = peer_id
         self.state: Any = None
+        self._link = self._buffer = self._writer = link
+        self._encode, self._header = wire.encode, wire.header_for(send_buffer)
 
     async def close(self) -> None:
         """Send what was accepted for sending, close, and wait for it, up to `close_timeout`.
@@ -79,24 +111,3 @@ class Peer(Outlet):
 
     def __repr__(self) -> str:
         return f"<Peer {self.id} {self.address}>"
-
-
-class PeersView(Mapping[int, Peer]):
-    """The peers of an endpoint by their identifiers, as they come and go."""
-
-    __slots__ = ("_connections",)
-
-    def __init__(self, connections: "Mapping[int, Connection]") -> None:
-        self._connections = connections
-
-    def __getitem__(self, peer_id: int) -> Peer:
-        return self._connections[peer_id].peer
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._connections)
-
-    def __len__(self) -> int:
-        return len(self._connections)
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} peers>"

@@ -2,29 +2,50 @@
 
 from collections.abc import Callable, Coroutine
 from struct import error as StructError  # noqa: N812 - the class is named in lower case
-from typing import Any
+from typing import Any, Protocol
 
 from gestalt.core import WrongThread
+from gestalt.net.accepted import ACCEPTED
 
-from .writer import ACCEPTED, Sender
+
+class SendBuffer(Protocol):
+    """Frames that are to be written together, at the end of this turn of the event loop.
+
+    Attributes:
+        frames: those that wait.
+        room: how many bytes may be appended; 0 where nobody would write them.
+    """
+
+    frames: list[bytes]
+    room: int
 
 
-class Outlet:
-    """Sends messages. A call would cost as much as half of what there is to do for a small one.
+class Writer(Protocol):
+    """Takes the first frame of a turn, and those that there is no room for."""
 
-    So the most frequent case stands here in full: bytes whose frame needs nothing but a header, not
-    the first ones of this turn of the event loop, with room left for them.
+    def send(self, frame: bytes) -> Coroutine[Any, Any, None]:
+        """Take a frame now, or when it is awaited, as soon as there is room."""
+
+    def write_now(self, frame: bytes) -> None:
+        """Take a frame, or raise."""
+
+
+class MessageSender:
+    """Sends messages.
+
+    The most frequent cases stand in both methods in full: bytes whose frame needs nothing but a
+    header, and frames that follow others in this turn of the event loop, with room left for them. A
+    call would cost as much as half of what there is to do for a small message.
     """
 
     __slots__ = ()
 
-    # Where frames go, and what the wire has of the same names: all slots of the subclasses, since
-    # one class cannot have two bases with slots.
-    _link: Sender
+    # Slots or attributes of the subclasses, since one class cannot have two bases with slots.
+    _buffer: SendBuffer
+    _writer: Writer
     _encode: Callable[..., bytes]
-    _header: Callable[[int, int], bytes]
-    # What the bodies are instances of that need nothing but a header, where there is room for them.
-    _plain: type[bytes]
+    # None where a frame is more than a header and the body, see `Wire.header_for`.
+    _header: Callable[[int, int], bytes] | None
 
     def send(self, body: Any, type_id: int | None = None) -> Coroutine[Any, Any, None]:
         """Send a message; `await` it, which waits as long as the other end is too slow to take it.
@@ -46,26 +67,30 @@ class Outlet:
             CodecError: the codec cannot encode it.
             In each case, the message was not sent.
         """
-        link = self._link
-        if type(body) is self._plain and (size := len(body)) < (room := link.room):
-            header = self._header
+        buffer = self._buffer
+        header = self._header
+        if (
+            header is not None
+            and type(body) is bytes
+            and (size := len(body)) < (room := buffer.room)
+        ):
             try:
                 frame = header(size, type_id or 0) + body
             except StructError:
                 pass  # `encode` tells what is wrong
             else:
-                link.frames.append(frame)
-                link.room = room - size - 8  # the header's
+                buffer.frames.append(frame)
+                buffer.room = room - len(frame)
                 return ACCEPTED
         # Read first, then called: CPython 3.11 takes longer for both at once.
         encode = self._encode
         frame = encode(body, type_id)
-        if len(frame) < link.room:
-            link.frames.append(frame)
-            link.room -= len(frame)
+        if len(frame) < buffer.room:
+            buffer.frames.append(frame)
+            buffer.room -= len(frame)
             return ACCEPTED
         try:
-            return self._send_frame(frame)
+            return self._writer.send(frame)
         except WrongThread:
             # The event loop may be about to await it: run_coroutine_threadsafe is called with it.
             return self._send_there(frame)
@@ -82,32 +107,28 @@ class Outlet:
             CodecError: the codec cannot encode it.
             In each case, the message was not sent.
         """
-        link = self._link
-        if type(body) is self._plain and (size := len(body)) < (room := link.room):
-            header = self._header
+        buffer = self._buffer
+        header = self._header
+        if (
+            header is not None
+            and type(body) is bytes
+            and (size := len(body)) < (room := buffer.room)
+        ):
             try:
                 frame = header(size, type_id or 0) + body
             except StructError:
                 pass
             else:
-                link.frames.append(frame)
-                link.room = room - size - 8  # the header's
+                buffer.frames.append(frame)
+                buffer.room = room - len(frame)
                 return
         encode = self._encode
         frame = encode(body, type_id)
-        if len(frame) < link.room:
-            link.frames.append(frame)
-            link.room -= len(frame)
+        if len(frame) < buffer.room:
+            buffer.frames.append(frame)
+            buffer.room -= len(frame)
         else:
-            self._write_frame(frame)
+            self._writer.write_now(frame)
 
     async def _send_there(self, frame: bytes) -> None:
-        await self._send_frame(frame)
-
-    def _send_frame(self, frame: bytes) -> Coroutine[Any, Any, None]:
-        """Send the first frame of a turn, or one that there is no room for."""
-        return self._link.send(frame)
-
-    def _write_frame(self, frame: bytes) -> None:
-        """Send the first frame of a turn, or raise."""
-        self._link.write_now(frame)
+        await self._writer.send(frame)

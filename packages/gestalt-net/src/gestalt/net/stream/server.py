@@ -9,19 +9,20 @@ from typing import Any, Literal
 
 from gestalt.core import Handler, StateError, check_thread, keep_from_children
 from gestalt.net.address import Address
-from gestalt.net.errors import AcceptFailed, ConnectionLost, SendBufferFull, UnknownPeer
+from gestalt.net.errors import AcceptFailed, SendBufferFull, UnknownPeer
 from gestalt.net.reporting import OnError
 from gestalt.net.tls import Tls, half_closing
 from gestalt.net.wire import Wire
 
-from .connection import Connection, PlainConnection
-from .endpoint import OnConnected, OnDisconnected, StreamEndpoint
+from .connection import Connection
+from .connections import OnConnected, OnDisconnected, PeersView
+from .endpoint import StreamEndpoint, check_tls
+from .errors import ConnectionLost, HandshakeFailed
 from .handshakes import Handshakes
 from .keepalive import keep_alive
 from .limits import Limits
 from .listening import BACKLOG, Listener, bind
-from .peer import Peer, PeersView
-from .shutdown import shut_down
+from .peer import Peer
 from .unix_socket import inode, listen
 
 
@@ -73,20 +74,6 @@ class StreamServer(StreamEndpoint):
         ValueError: an argument is out of its range, or TLS settings are missing or superfluous.
     """
 
-    # Beside the dictionary of the base classes: with more than 30 entries, CPython looks up what is
-    # in it, methods included, in a slower way.
-    __slots__ = (
-        "_address",
-        "_addresses",
-        "_handshakes",
-        "_listener",
-        "_peers",
-        "_reuse_port",
-        "_socket_file",
-        "_ssl",
-        "_tls",
-    )
-
     def __init__(
         self,
         address: str | Address,
@@ -120,7 +107,12 @@ class StreamServer(StreamEndpoint):
         self._ssl: ssl.SSLContext | None = None
         self._reuse_port = reuse_port
         self._listener: Listener | None = None
-        self._handshakes = Handshakes(self)
+        self._handshakes = Handshakes(
+            self._connections,
+            spawn=self._spawn,
+            forsake=self._connections.forsake,
+            report=self._handshake_failed,
+        )
         self._socket_file: tuple[str, int | None] | None = None
         self._addresses: tuple[Address, ...] = ()
         self._peers = PeersView(self._connections)
@@ -154,9 +146,9 @@ class StreamServer(StreamEndpoint):
         Raises:
             UnknownPeer: it is not connected, or not any more.
         """
-        if peer_id not in self._connections:
+        if peer_id not in self._peers:
             raise UnknownPeer(f"no peer {peer_id} is connected")
-        await self._connections[peer_id].peer.send(body, type_id)
+        await self._peers[peer_id].send(body, type_id)
 
     async def broadcast(
         self,
@@ -185,13 +177,10 @@ class StreamServer(StreamEndpoint):
         """
         if slow not in ("wait", "drop", "disconnect"):
             raise ValueError(f'slow must be "wait", "drop" or "disconnect", got {slow!r}')
-        if self._serving:
-            check_thread(self.loop, self)
+        if self._serving():
+            check_thread(self._loop, self)
         frame = self.wire.encode(body, type_id)
-        if to is None:
-            connections = list(self._connections.values())
-        else:
-            connections = [peer._link for peer in to]
+        connections = self._connections.of(to)
         behind = []
         sent = 0
         for connection in connections:
@@ -230,7 +219,9 @@ class StreamServer(StreamEndpoint):
             self._ssl = half_closing(self._tls.server_context())
         elif self._tls is not None:
             self._ssl = half_closing(self._tls)
-        listener = self._listener = Listener(self.loop, self)
+        listener = self._listener = Listener(
+            self._loop, admit=self._accepted, report=self._accept_failed
+        )
         if self._address.scheme == "unix":
             sock = await listen(self._address, BACKLOG)
             path = self._address.path
@@ -248,7 +239,7 @@ class StreamServer(StreamEndpoint):
 
     async def _drain(self) -> None:
         self._stop_listening()
-        await self._finish_connections()
+        await self._connections.finish()
 
     async def _close(self) -> None:
         self._stop_listening()
@@ -271,25 +262,13 @@ class StreamServer(StreamEndpoint):
             self._listener = None
         self._handshakes.abort()
 
-    def _connection_made(self, connection: Connection) -> None:
-        self._handshakes.done(connection)
-        if self._serving:
-            super()._connection_made(connection)
-        else:
-            connection.transport.abort()
+    # Called by the listener, for the handshakes, and by the connections
 
-    def _connection_lost(self, connection: Connection, error: ConnectionLost | None) -> None:
-        if isinstance(connection, PlainConnection):
-            shut_down(connection.transport.get_extra_info("socket"))
-        super()._connection_lost(connection, error)
-
-    # Called by the listener
-
-    def admit(self, sock: socket.socket, name: Any) -> None:
+    def _accepted(self, sock: socket.socket, name: Any) -> None:
         """Take a connection that was accepted, or close it where there are too many."""
         most = self.limits.max_peers
-        present = len(self._connections) + len(self._handshakes) + len(self._lingering)
-        if not self._serving or (most is not None and present >= most):
+        present = len(self._connections) + len(self._handshakes)
+        if not self._serving() or (most is not None and present >= most):
             self.stats.refused += 1
             sock.close()
         else:
@@ -297,10 +276,21 @@ class StreamServer(StreamEndpoint):
             address = Address.of_socket(self._address.scheme, name)
             self._handshakes.begin(sock, address, self._ssl)
 
-    def turn_away(self, error: AcceptFailed) -> None:
-        """Tell of connections that were refused for want of descriptors or memory."""
+    def _accept_failed(self, error: AcceptFailed) -> None:
         self.stats.refused += error.refused
-        self.reporting.tell(error)
+        self._reporting.tell(error)
+
+    def _handshake_failed(self, error: Exception, address: Address) -> None:
+        if isinstance(error, HandshakeFailed):
+            self.stats.handshakes_failed += 1
+            self._reporting.tell(error)
+        else:
+            self.stats.refused += 1
+            self._report_error(error, f"{self!r} cannot take the connection of {address}")
+
+    def _admit(self, connection: Connection) -> bool:
+        self._handshakes.done(connection)
+        return self._serving()
 
 
 async def _write(connection: Connection, frame: bytes) -> bool:
@@ -310,11 +300,3 @@ async def _write(connection: Connection, frame: bytes) -> bool:
         return False
     connection.write(frame)
     return True
-
-
-def check_tls(address: Address, tls: Tls | ssl.SSLContext | None) -> None:
-    """Refuse TLS settings without TLS, and the other way round."""
-    if address.scheme == "tls" and tls is None:
-        raise ValueError(f"{address} needs tls=: a Tls or an ssl.SSLContext")
-    if address.scheme == "tcp" and tls is not None:
-        raise ValueError(f"{address} is plain, but TLS settings were given: tls:// was meant?")

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Protocol
 
 from gestalt.net.errors import LimitExceeded
 
-from .connection import Connection
 from .limits import Limits
-from .room import Room
+from .room import Holder, Room
 
 LONGEST = 1.0
 """The longest time between two looks, in seconds."""
@@ -19,20 +19,53 @@ MESSAGE_TIMEOUT = 60.0
 """What is divided where there is no such limit, in seconds."""
 
 
-class Sweep:
+class Limited(Holder, Protocol):
+    """What is asked of a connection whose peer has time limits.
+
+    Attributes:
+        heard: whether a whole message came since it was last cleared.
+        unread: how many reads wait for the application to take them.
+    """
+
+    heard: bool
+    unread: int
+
+    @property
+    def busy(self) -> bool:
+        """Whether handlers have something to do that the peer sent."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether something waits that the peer has not taken."""
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Changes whenever the peer has taken something."""
+
+    @property
+    def message_begun(self) -> bool:
+        """Whether a message has begun to arrive and is not complete."""
+
+    def reading_time(self, now: float) -> float:
+        """A clock that stands still while nothing is read, in seconds."""
+
+
+class Timeouts:
     """Closes the connections whose peers are idle, slow or stalled for too long."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
-        connections: Mapping[int, Connection],
+        connections: Mapping[int, Limited],
         room: Room,
     ) -> None:
         self._loop = loop
         self._limits = limits
         self._connections = connections
         self._room = room
+        # By the identifiers of the peers, those that there were at the last look.
+        self._activities: dict[int, _Activity] = {}
         timeouts = [
             timeout
             for timeout in (limits.idle_timeout, limits.message_timeout, limits.stall_timeout)
@@ -52,45 +85,51 @@ class Sweep:
         now = self._loop.time()
         self._held += max(0.0, now - self._looked - 2 * self._interval)
         self._looked = now
-        for connection in list(self._connections.values()):
-            self._check(connection, now)
+        before, self._activities = self._activities, {}
+        for peer_id, connection in list(self._connections.items()):
+            activity = self._check(connection, before.get(peer_id), now)
+            if activity is not None:
+                self._activities[peer_id] = activity
         self._timer = self._loop.call_later(self._interval, self._look)
 
-    def _check(self, connection: Connection, now: float) -> None:
+    def _check(
+        self, connection: Limited, activity: "_Activity | None", now: float
+    ) -> "_Activity | None":
+        """Close a connection that exceeds a limit; return what to remember of it."""
         limits = self._limits
         blocked = connection.blocked
-        watch = connection.watch
         reading = connection.reading_time(now) - self._held
         now -= self._held
-        if watch is None:
+        if activity is None:
             if limits.idle_timeout is None and not blocked and not connection.message_begun:
-                return
-            watch = connection.watch = Watch(now, reading)
+                return None
+            activity = _Activity(now, reading)
         heard, connection.heard = connection.heard, False
         progress = connection.progress
-        moved, watch.progress = progress != watch.progress, progress
+        moved, activity.progress = progress != activity.progress, progress
         # While a message of its own is handled, the peer may be waiting for us.
-        if heard or moved or connection.busy:
-            watch.active = reading
+        if heard or moved or connection.busy or connection.unread:
+            activity.active = reading
         if heard or not connection.message_begun:
-            watch.begun = reading
+            activity.begun = reading
         if moved or not blocked:
-            watch.stalled = now
+            activity.stalled = now
         message_timeout, what = limits.message_timeout, "one message took"
         if self._room.contended and connection in self._room:
             message_timeout = (message_timeout or MESSAGE_TIMEOUT) / HURRY
             what = "others wait for room, and one message took"
         for limit, time, since, exceeded in (
-            (message_timeout, reading, watch.begun, what),
-            (limits.stall_timeout, now, watch.stalled, "it took nothing for"),
-            (limits.idle_timeout, reading, watch.active, "it was idle for"),
+            (message_timeout, reading, activity.begun, what),
+            (limits.stall_timeout, now, activity.stalled, "it took nothing for"),
+            (limits.idle_timeout, reading, activity.active, "it was idle for"),
         ):
             if limit is not None and time - since >= limit:
                 connection.abort(LimitExceeded(f"{exceeded} more than {limit} s"))
-                return
+                break
+        return activity
 
 
-class Watch:
+class _Activity:
     """Since when a connection is idle, a message of its peer incomplete, and sending stalled.
 
     The first two are told by a clock that stands still while the peer is not read.

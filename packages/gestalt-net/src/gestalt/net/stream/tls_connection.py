@@ -2,15 +2,12 @@
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gestalt.net.errors import HandshakeFailed
 from gestalt.net.tls import HalfClosingTls, confirmed, reason_of
 
-from .connection import Connection
-
-if TYPE_CHECKING:
-    from .endpoint import StreamEndpoint
+from .connection import Connection, Owner
+from .errors import HandshakeFailed
 
 
 class TlsConnection(Connection, asyncio.Protocol):
@@ -25,8 +22,8 @@ class TlsConnection(Connection, asyncio.Protocol):
 
     __slots__ = ("_cut_short", "_holding", "_names", "_tls", "_within_read")
 
-    def __init__(self, endpoint: "StreamEndpoint") -> None:
-        super().__init__(endpoint)
+    def __init__(self, owner: Owner) -> None:
+        super().__init__(owner)
         self._tls: HalfClosingTls | None = None
         self._cut_short = False
         self._holding = False
@@ -96,7 +93,7 @@ class TlsConnection(Connection, asyncio.Protocol):
             super().eof_received()
 
     def _note_cut(self) -> None:
-        if not self._finishing and self.worker is not None and not self.worker.idle:
+        if self.busy and not self._finishing:
             self._cut_short = True
 
     # Whether TCP is read: pausing the transport of TLS only holds back what is decrypted. Between

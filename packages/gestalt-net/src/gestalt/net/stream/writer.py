@@ -1,50 +1,15 @@
 """The sending half of a connection: writes are gathered, and what waits is bounded."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from typing import Any, cast
 
 from gestalt.core import check_thread
+from gestalt.net.accepted import ACCEPTED
 from gestalt.net.errors import SendBufferFull
 
 
-def _finished() -> Generator[Any, None, None]:
-    yield
-
-
-_FINISHED = _finished()
-_FINISHED.close()
-
-
-class _Accepted(Coroutine[Any, Any, None]):
-    """What `send` returns where there is nothing to wait for: any number of awaits end at once.
-
-    It is a coroutine by its methods, so that it can be made a task as well. Awaiting it is done by
-    a generator that has finished, and no function of Python's is called: that takes a third of the
-    time of calling a coroutine function.
-    """
-
-    __slots__ = ()
-
-    __await__ = _FINISHED.__iter__
-
-    def send(self, _: Any) -> Any:
-        raise StopIteration
-
-    def throw(self, typ: Any, val: Any = None, tb: Any = None) -> Any:
-        return _FINISHED.throw(typ) if val is None else _FINISHED.throw(typ, val, tb)
-
-    def close(self) -> None:
-        pass
-
-    def __repr__(self) -> str:
-        return "<sent>"
-
-
-ACCEPTED: Coroutine[Any, Any, None] = _Accepted()
-
-
-class Sender:
+class FrameWriter:
     """Gathers the frames of one turn of the event loop and writes them at once.
 
     While the transport holds bytes that the socket did not take, further frames are gathered here,

@@ -1,17 +1,20 @@
 """Each of these broke gestalt 20.1.1."""
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
 
 from gestalt.core import State
 from gestalt.net import DatagramEndpoint, DatagramMessage, Mti, Netstring, Wire
+from tests.net.datagram.fixtures import StartEndpoint, Take
+from tests.net.fixtures import Within
 
 
 @pytest.mark.parametrize("framing", [Mti(), Netstring()], ids=str)
 async def test_a_datagram_of_one_byte_does_not_stop_the_application(
-    endpoint: Any, plain_socket: Any, take: Any, framing: Any
+    endpoint: StartEndpoint, plain_socket: socket.socket, take: Take, framing: Any
 ) -> None:
     server = await endpoint(wire=Wire(framing), on_error=lambda error: None)
     plain_socket.sendto(b"\x01", ("127.0.0.1", server.address.port))
@@ -24,7 +27,7 @@ async def test_a_datagram_of_one_byte_does_not_stop_the_application(
 
 @pytest.mark.parametrize("framing", [Mti(), Netstring()], ids=str)
 async def test_a_truncated_payload_is_not_accepted(
-    endpoint: Any, plain_socket: Any, take: Any, framing: Any
+    endpoint: StartEndpoint, plain_socket: socket.socket, take: Take, framing: Any
 ) -> None:
     server = await endpoint(wire=Wire(framing), on_error=lambda error: None)
     whole = framing.encode(b"whole")
@@ -35,7 +38,7 @@ async def test_a_truncated_payload_is_not_accepted(
     assert server.stats.truncated == len(whole)
 
 
-async def test_a_failed_bind_is_not_swallowed(endpoint: Any) -> None:
+async def test_a_failed_bind_is_not_swallowed(endpoint: StartEndpoint) -> None:
     first = await endpoint()
     second = DatagramEndpoint(first.address, Wire(Mti()))
     with pytest.raises(OSError, match="cannot be bound"):
@@ -43,7 +46,7 @@ async def test_a_failed_bind_is_not_swallowed(endpoint: Any) -> None:
     assert second.state is State.FAILED
 
 
-async def test_asynchronous_handlers_are_awaited(endpoint: Any, within: Any) -> None:
+async def test_asynchronous_handlers_are_awaited(endpoint: StartEndpoint, within: Within) -> None:
     awaited = asyncio.Event()
 
     async def handle(message: DatagramMessage[bytes]) -> None:

@@ -21,6 +21,7 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
+from tests.net.fixtures import Serve, Within
 
 FAST = Backoff(initial=0.001, maximum=0.01, stable_after=0.0)
 
@@ -30,7 +31,7 @@ def plain_echo(message: StreamMessage[bytes]) -> None:
 
 
 async def test_a_client_starts_before_its_server_and_connects_again_when_it_comes_back(
-    serve: Any, within: Any
+    serve: Serve, within: Within
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -61,7 +62,7 @@ async def test_a_client_starts_before_its_server_and_connects_again_when_it_come
             assert await within(events.get()) == "disconnected"
 
 
-async def test_a_server_that_accepts_and_closes_at_once_is_not_stormed(within: Any) -> None:
+async def test_a_server_that_accepts_and_closes_at_once_is_not_stormed(within: Within) -> None:
     accepted = 0
 
     async def slam(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,7 +79,7 @@ async def test_a_server_that_accepts_and_closes_at_once_is_not_stormed(within: A
     assert 1 <= accepted < 40
 
 
-async def test_a_message_that_could_not_be_sent_is_counted_in_the_error(within: Any) -> None:
+async def test_a_message_that_could_not_be_sent_is_counted_in_the_error(within: Within) -> None:
     lost: asyncio.Queue[Any] = asyncio.Queue()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
@@ -116,7 +117,7 @@ async def test_a_message_that_could_not_be_sent_is_counted_in_the_error(within: 
             assert f"{error.unsent} messages were not sent" in str(error)
 
 
-async def test_happy_eyeballs_take_the_address_that_answers(serve: Any, within: Any) -> None:
+async def test_happy_eyeballs_take_the_address_that_answers(serve: Serve, within: Within) -> None:
     # Nothing listens on ::1 at this port; localhost usually means both.
     server = await serve(plain_echo)
     async with StreamClient(f"tcp://localhost:{server.address.port}", Wire(Mti())) as client:
@@ -124,7 +125,7 @@ async def test_happy_eyeballs_take_the_address_that_answers(serve: Any, within: 
         assert peer.address == server.address
 
 
-async def test_an_ipv6_server(within: Any) -> None:
+async def test_an_ipv6_server(within: Within) -> None:
     try:
         server = StreamServer("tcp://[::1]:0", Wire(Mti()), on_message=plain_echo)
         await server.start()
@@ -136,7 +137,7 @@ async def test_an_ipv6_server(within: Any) -> None:
     await server.stop()
 
 
-async def test_a_connect_attempt_has_a_deadline(within: Any) -> None:
+async def test_a_connect_attempt_has_a_deadline(within: Within) -> None:
     # A listening socket whose queue is full lets further connections wait for ever.
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -162,7 +163,7 @@ async def test_a_connect_attempt_has_a_deadline(within: Any) -> None:
             filler.close()
 
 
-async def test_nothing_leaks_in_1000_connections(serve: Any, within: Any) -> None:
+async def test_nothing_leaks_in_1000_connections(serve: Serve, within: Within) -> None:
     server = await serve(plain_echo)
     # One warm-up, so that what is made once is there.
     await _cycle(server)

@@ -22,6 +22,8 @@ from gestalt.net import (
     Raw,
     Wire,
 )
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.fixtures import Within
 
 
 @dataclass
@@ -43,7 +45,7 @@ def plain_echo(message: DatagramMessage[Any]) -> None:
     "framing", [Raw(), Mti(), Mti("little"), Netstring(), LengthPrefix(2), Delimited()], ids=str
 )
 async def test_messages_arrive_whole_and_come_back(
-    endpoint: Any, take: Any, handler: Any, framing: Any
+    endpoint: StartEndpoint, take: Take, handler: Any, framing: Any
 ) -> None:
     server = await endpoint(wire=Wire(framing), on_message=handler)
     client = await endpoint(None, wire=Wire(framing), peer=server.address)
@@ -55,7 +57,9 @@ async def test_messages_arrive_whole_and_come_back(
         assert message.source == server.address
 
 
-async def test_a_type_identifier_crosses_with_an_empty_body(endpoint: Any, take: Any) -> None:
+async def test_a_type_identifier_crosses_with_an_empty_body(
+    endpoint: StartEndpoint, take: Take
+) -> None:
     server = await endpoint(on_message=echo)
     client = await endpoint(None, peer=server.address)
     await client.send(b"", 42)
@@ -65,7 +69,7 @@ async def test_a_type_identifier_crosses_with_an_empty_body(endpoint: Any, take:
 
 @pytest.mark.parametrize("compress", [None, "deflate"])
 async def test_typed_messages_cross_with_and_without_compression(
-    endpoint: Any, take: Any, compress: Any
+    endpoint: StartEndpoint, take: Take, compress: Any
 ) -> None:
     types = MessageTypes()
     types.add(7, Position)
@@ -84,7 +88,7 @@ async def test_typed_messages_cross_with_and_without_compression(
     assert message.type_id == 7
 
 
-async def test_one_endpoint_talks_to_many(endpoint: Any, take: Any) -> None:
+async def test_one_endpoint_talks_to_many(endpoint: StartEndpoint, take: Take) -> None:
     others = [await endpoint() for _ in range(5)]
     one = await endpoint()
     for number, other in enumerate(others):
@@ -100,7 +104,7 @@ async def test_one_endpoint_talks_to_many(endpoint: Any, take: Any) -> None:
 
 
 async def test_asynchronous_handlers_run_one_at_a_time_and_in_order(
-    endpoint: Any, until: Any
+    endpoint: StartEndpoint, until: Until
 ) -> None:
     running = 0
     seen: list[bytes] = []
@@ -123,7 +127,9 @@ async def test_asynchronous_handlers_run_one_at_a_time_and_in_order(
     assert seen == bodies
 
 
-async def test_with_concurrency_so_many_handlers_run_and_no_more(endpoint: Any, until: Any) -> None:
+async def test_with_concurrency_so_many_handlers_run_and_no_more(
+    endpoint: StartEndpoint, until: Until
+) -> None:
     running: list[bytes] = []
     peaks: list[int] = []
     go_on = asyncio.Event()
@@ -145,7 +151,7 @@ async def test_with_concurrency_so_many_handlers_run_and_no_more(endpoint: Any, 
 
 
 async def test_ten_thousand_messages_to_an_asynchronous_handler_make_one_task(
-    endpoint: Any, until: Any
+    endpoint: StartEndpoint, until: Until
 ) -> None:
     handled = 0
     most_tasks = 0
@@ -167,7 +173,9 @@ async def test_ten_thousand_messages_to_an_asynchronous_handler_make_one_task(
     assert most_tasks == 1
 
 
-async def test_one_table_of_handlers_serves_by_type(endpoint: Any, take: Any, within: Any) -> None:
+async def test_one_table_of_handlers_serves_by_type(
+    endpoint: StartEndpoint, take: Take, within: Within
+) -> None:
     handlers = Handlers()
     errors: asyncio.Queue[Any] = asyncio.Queue()
     handlers.on(1)(lambda message: message.reply_nowait(b"plain", 11))
@@ -192,7 +200,7 @@ def client_address(client: DatagramEndpoint) -> Address:
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
 async def test_an_exception_of_a_handler_is_reported_and_costs_its_message_only(
-    endpoint: Any, take: Any, kind: str, caplog: Any
+    endpoint: StartEndpoint, take: Take, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def handle(message: DatagramMessage[bytes]) -> Any:
         if message.body == b"bad":
@@ -212,7 +220,7 @@ async def test_an_exception_of_a_handler_is_reported_and_costs_its_message_only(
     assert server.state is State.RUNNING
 
 
-async def test_a_handler_may_stop_its_endpoint(endpoint: Any, within: Any) -> None:
+async def test_a_handler_may_stop_its_endpoint(endpoint: StartEndpoint, within: Within) -> None:
     async def handle(message: DatagramMessage[bytes]) -> None:
         await server.stop()
 
@@ -223,7 +231,9 @@ async def test_a_handler_may_stop_its_endpoint(endpoint: Any, within: Any) -> No
     assert server.state is State.STOPPED
 
 
-async def test_stopping_handles_what_was_received(endpoint: Any, within: Any, until: Any) -> None:
+async def test_stopping_handles_what_was_received(
+    endpoint: StartEndpoint, within: Within, until: Until
+) -> None:
     seen: list[bytes] = []
     go_on = asyncio.Event()
 
@@ -245,7 +255,7 @@ async def test_stopping_handles_what_was_received(endpoint: Any, within: Any, un
 
 
 async def test_stopping_cuts_a_handler_that_hangs_and_counts_what_it_left(
-    endpoint: Any, within: Any, until: Any
+    endpoint: StartEndpoint, within: Within, until: Until
 ) -> None:
     async def handle(message: DatagramMessage[bytes]) -> None:
         await asyncio.Event().wait()
@@ -260,7 +270,7 @@ async def test_stopping_cuts_a_handler_that_hangs_and_counts_what_it_left(
 
 
 async def test_an_iteration_ends_with_the_endpoint_and_loses_nothing(
-    endpoint: Any, within: Any, until: Any
+    endpoint: StartEndpoint, within: Within, until: Until
 ) -> None:
     server = await endpoint()
     client = await endpoint(None, peer=server.address)
@@ -276,7 +286,7 @@ async def test_an_iteration_ends_with_the_endpoint_and_loses_nothing(
 
 
 async def test_an_iteration_that_was_cancelled_while_it_waited_loses_nothing(
-    endpoint: Any, take: Any
+    endpoint: StartEndpoint, take: Take
 ) -> None:
     server = await endpoint()
     client = await endpoint(None, peer=server.address)
@@ -288,7 +298,9 @@ async def test_an_iteration_that_was_cancelled_while_it_waited_loses_nothing(
     assert [m.body for m in await take(server)] == [b"1"]
 
 
-async def test_iterating_is_refused_with_a_handler_and_before_the_start(endpoint: Any) -> None:
+async def test_iterating_is_refused_with_a_handler_and_before_the_start(
+    endpoint: StartEndpoint,
+) -> None:
     server = await endpoint(on_message=echo)
     with pytest.raises(StateError, match="on_message"):
         await anext(aiter(server))
@@ -296,7 +308,9 @@ async def test_iterating_is_refused_with_a_handler_and_before_the_start(endpoint
         await anext(aiter(DatagramEndpoint(None, Wire(Raw()))))
 
 
-async def test_an_endpoint_starts_again_after_it_has_stopped(endpoint: Any, take: Any) -> None:
+async def test_an_endpoint_starts_again_after_it_has_stopped(
+    endpoint: StartEndpoint, take: Take
+) -> None:
     server = await endpoint(on_message=echo)
     await server.stop()
     await server.start()

@@ -22,6 +22,9 @@ from gestalt.net import (
     SendFailed,
     Wire,
 )
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.datagram.namespaces import Namespaces
+from tests.net.fixtures import Within
 
 RAW = Wire(Raw())
 
@@ -46,10 +49,14 @@ async def send_all(endpoint: DatagramEndpoint, bodies: list[bytes], **options: A
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("connected", [True, False])
 async def test_every_message_of_a_batch_arrives_in_order(
-    endpoint: Any, take: Any, monkeypatch: Any, together: bool, connected: bool
+    endpoint: StartEndpoint,
+    take: Take,
+    monkeypatch: pytest.MonkeyPatch,
+    together: bool,
+    connected: bool,
 ) -> None:
     if not together:
-        monkeypatch.setattr("gestalt.net.datagram.sender.largest_together", lambda sock: 0)
+        monkeypatch.setattr("gestalt.net.datagram.sender.largest_segment", lambda sock: 0)
     server = await endpoint(wire=RAW)
     client = await endpoint(wire=RAW, peer=server.address if connected else None)
     bodies = bodies_of(SIZES)
@@ -91,7 +98,7 @@ def test_batches_of_any_sizes_are_cut_where_they_were_joined(sizes: list[int]) -
     ],
 )
 async def test_batches_go_to_addresses_of_either_family(
-    endpoint: Any, take: Any, server_url: str, client_url: str
+    endpoint: StartEndpoint, take: Take, server_url: str, client_url: str
 ) -> None:
     server = await endpoint(server_url)
     client = await endpoint(client_url)
@@ -102,7 +109,7 @@ async def test_batches_go_to_addresses_of_either_family(
     assert got == [(b"%03d" % number, number) for number in range(100)]
 
 
-async def test_a_group_gets_batches(endpoint: Any, take: Any) -> None:
+async def test_a_group_gets_batches(endpoint: StartEndpoint, take: Take) -> None:
     options = DatagramOptions(multicast_interface="lo")
     member = await endpoint("udp://239.42.42.42:0", wire=RAW, options=options)
     client = await endpoint(None, wire=RAW, peer=member.address, options=options)
@@ -111,7 +118,7 @@ async def test_a_group_gets_batches(endpoint: Any, take: Any) -> None:
 
 
 async def test_what_the_network_carries_in_pieces_only_is_sent_one_by_one(
-    hosts: Any, take: Any, within: Any
+    hosts: Namespaces, take: Take, within: Within
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
         with hosts.inside(1):
@@ -126,7 +133,7 @@ async def test_what_the_network_carries_in_pieces_only_is_sent_one_by_one(
 
 
 async def test_the_system_is_given_messages_of_one_size_together(
-    endpoint: Any, plain_socket: socket.socket
+    endpoint: StartEndpoint, plain_socket: socket.socket
 ) -> None:
     try:
         # It hands over at once what has come at once.
@@ -144,7 +151,7 @@ async def test_the_system_is_given_messages_of_one_size_together(
 
 
 async def test_the_end_of_a_batch_tells_how_many_the_system_refused(
-    endpoint: Any, take: Any
+    endpoint: StartEndpoint, take: Take
 ) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(wire=RAW)
@@ -159,7 +166,7 @@ async def test_the_end_of_a_batch_tells_how_many_the_system_refused(
 
 
 async def test_a_message_that_is_too_large_is_refused_at_once_and_the_batch_goes_on(
-    endpoint: Any, take: Any
+    endpoint: StartEndpoint, take: Take
 ) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(None, wire=RAW, peer=server.address, max_size=100)
@@ -172,7 +179,7 @@ async def test_a_message_that_is_too_large_is_refused_at_once_and_the_batch_goes
 
 
 async def test_what_only_the_system_finds_too_large_is_told_at_the_end(
-    endpoint: Any, take: Any
+    endpoint: StartEndpoint, take: Take
 ) -> None:
     dual = await endpoint("udp://:0", wire=RAW)
     other = await endpoint(wire=RAW)
@@ -182,7 +189,7 @@ async def test_what_only_the_system_finds_too_large_is_told_at_the_end(
 
 
 async def test_whom_a_batch_is_for_is_looked_up_and_checked_at_its_beginning(
-    endpoint: Any, take: Any
+    endpoint: StartEndpoint, take: Take
 ) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(wire=RAW)
@@ -197,7 +204,7 @@ async def test_whom_a_batch_is_for_is_looked_up_and_checked_at_its_beginning(
     assert len(await take(server, 3)) == 3
 
 
-async def test_a_batch_sends_within_its_block_only(endpoint: Any, take: Any) -> None:
+async def test_a_batch_sends_within_its_block_only(endpoint: StartEndpoint, take: Take) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(None, wire=RAW, peer=server.address)
     batch = client.batch()
@@ -212,7 +219,9 @@ async def test_a_batch_sends_within_its_block_only(endpoint: Any, take: Any) -> 
     assert [m.body for m in await take(server, 2)] == [b"within", b"again"]
 
 
-async def test_a_batch_that_is_used_again_tells_of_its_own_refusals_only(endpoint: Any) -> None:
+async def test_a_batch_that_is_used_again_tells_of_its_own_refusals_only(
+    endpoint: StartEndpoint,
+) -> None:
     client = await endpoint(wire=RAW)
     batch = client.batch(to="udp://255.255.255.255:9")
 
@@ -229,7 +238,7 @@ async def test_a_batch_that_is_used_again_tells_of_its_own_refusals_only(endpoin
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_a_block_that_raises_sends_what_it_had_accepted(
-    endpoint: Any, take: Any, count: int
+    endpoint: StartEndpoint, take: Take, count: int
 ) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(None, wire=RAW, peer=server.address)
@@ -263,7 +272,7 @@ async def test_a_stop_of_the_endpoint_within_the_block_is_an_error() -> None:
 
 
 async def test_a_batch_to_a_peer_that_is_not_there_is_sent_and_the_answers_are_told(
-    endpoint: Any, until: Any
+    endpoint: StartEndpoint, until: Until
 ) -> None:
     errors: list[Any] = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -276,7 +285,7 @@ async def test_a_batch_to_a_peer_that_is_not_there_is_sent_and_the_answers_are_t
     assert {type(error) for error in errors} == {PeerUnreachable}
 
 
-async def test_a_batch_leaves_the_loop_to_others(endpoint: Any) -> None:
+async def test_a_batch_leaves_the_loop_to_others(endpoint: StartEndpoint) -> None:
     server = await endpoint()
     client = await endpoint(None, peer=server.address)
     turns = 0
@@ -294,7 +303,7 @@ async def test_a_batch_leaves_the_loop_to_others(endpoint: Any) -> None:
 
 
 async def test_where_the_network_is_slower_a_batch_waits(
-    full: DatagramEndpoint, within: Any
+    full: DatagramEndpoint, within: Within
 ) -> None:
     sent = full.stats.sent
     async with full.batch() as batch:

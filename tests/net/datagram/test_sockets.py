@@ -8,11 +8,14 @@ import pytest
 
 from gestalt.core import State, StateError
 from gestalt.net import Address, AddressError, DatagramEndpoint, DatagramOptions, Raw, Wire
+from gestalt.net.datagram.socket import open_socket
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.datagram.namespaces import Namespaces
 
 RAW = Wire(Raw())
 
 
-async def test_ipv6_works_both_ways(endpoint: Any, take: Any) -> None:
+async def test_ipv6_works_both_ways(endpoint: StartEndpoint, take: Take) -> None:
     server = await endpoint("udp://[::1]:0")
     client = await endpoint(None, peer=server.address)
     await client.send(b"to")
@@ -23,7 +26,9 @@ async def test_ipv6_works_both_ways(endpoint: Any, take: Any) -> None:
 
 
 @pytest.mark.parametrize("url", ["udp://:0", "udp://[::]:0"])
-async def test_every_interface_means_ipv4_and_ipv6(endpoint: Any, take: Any, url: str) -> None:
+async def test_every_interface_means_ipv4_and_ipv6(
+    endpoint: StartEndpoint, take: Take, url: str
+) -> None:
     server = await endpoint(url)
     for host in ("127.0.0.1", "::1"):
         client = await endpoint(None, peer=Address("udp", host, server.address.port))
@@ -35,12 +40,14 @@ async def test_every_interface_means_ipv4_and_ipv6(endpoint: Any, take: Any, url
         assert [m.body for m in await take(client)] == [b"back"]
 
 
-async def test_without_dual_stack_an_ipv6_endpoint_leaves_ipv4_alone(endpoint: Any) -> None:
+async def test_without_dual_stack_an_ipv6_endpoint_leaves_ipv4_alone(
+    endpoint: StartEndpoint,
+) -> None:
     server = await endpoint("udp://[::]:0", options=DatagramOptions(dual_stack=False))
     await endpoint(f"udp://0.0.0.0:{server.address.port}")
 
 
-async def test_a_link_local_address_keeps_its_zone(hosts: Any, take: Any) -> None:
+async def test_a_link_local_address_keeps_its_zone(hosts: Namespaces, take: Take) -> None:
     with hosts.inside(0):
         client = DatagramEndpoint("udp://[::]:0", RAW)
         await client.start()
@@ -63,7 +70,7 @@ async def test_a_link_local_address_keeps_its_zone(hosts: Any, take: Any) -> Non
         await server.stop()
 
 
-async def test_a_broadcast_reaches_the_other_host(hosts: Any, take: Any) -> None:
+async def test_a_broadcast_reaches_the_other_host(hosts: Namespaces, take: Take) -> None:
     allowed = DatagramOptions(broadcast=True)
     with hosts.inside(0):
         client = DatagramEndpoint(None, RAW, peer="udp://10.99.0.255:9000", options=allowed)
@@ -84,16 +91,19 @@ async def test_a_broadcast_reaches_the_other_host(hosts: Any, take: Any) -> None
         await server.stop()
 
 
-async def test_buffer_sizes_are_asked_for(endpoint: Any) -> None:
+async def test_buffer_sizes_are_asked_for() -> None:
     for size in (16_384, 65_536):
-        made = await endpoint(options=DatagramOptions(receive_buffer=size, send_buffer=size))
-        sock = made._open_sock()
-        # Linux doubles them, for what it keeps beside the payloads.
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) in (size, 2 * size)
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) in (size, 2 * size)
+        options = DatagramOptions(receive_buffer=size, send_buffer=size)
+        sock, _ = await open_socket(Address("udp", "127.0.0.1"), None, options)
+        with sock:
+            # Linux doubles them, for what it keeps beside the payloads.
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) in (size, 2 * size)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) in (size, 2 * size)
 
 
-async def test_with_reuse_port_two_endpoints_share_what_comes(endpoint: Any, until: Any) -> None:
+async def test_with_reuse_port_two_endpoints_share_what_comes(
+    endpoint: StartEndpoint, until: Until
+) -> None:
     shared = DatagramOptions(reuse_port=True)
     seen: list[Any] = []
     one = await endpoint(on_message=seen.append, options=shared)
@@ -109,7 +119,7 @@ async def test_with_reuse_port_two_endpoints_share_what_comes(endpoint: Any, unt
 
 
 async def test_a_connected_endpoint_hears_its_peer_alone(
-    endpoint: Any, take: Any, plain_socket: Any
+    endpoint: StartEndpoint, take: Take, plain_socket: socket.socket
 ) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint("udp://127.0.0.1:0", wire=RAW, peer=server.address)
@@ -120,7 +130,9 @@ async def test_a_connected_endpoint_hears_its_peer_alone(
     assert [m.body for m in await take(client)] == [b"welcome"]
 
 
-async def test_a_bind_that_fails_says_where_and_leaves_nothing_behind(endpoint: Any) -> None:
+async def test_a_bind_that_fails_says_where_and_leaves_nothing_behind(
+    endpoint: StartEndpoint,
+) -> None:
     first = await endpoint()
     second = DatagramEndpoint(first.address, RAW)
     with pytest.raises(OSError, match=rf"{first.address} cannot be bound: .*in use") as caught:

@@ -9,6 +9,7 @@ import pytest
 from gestalt.codecs import CODING_TAGS, Codec, CodecError, DecodeError, MessageTypes
 from gestalt.core import Handlers
 from gestalt.net import ConnectionLost, LengthPrefix, Mti, Netstring, PayloadError, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 types = MessageTypes()
 
@@ -98,7 +99,7 @@ def test_a_missing_or_unknown_coding_tag_is_refused(payload: bytes) -> None:
 
 
 async def test_two_endpoints_in_one_process_do_not_share_their_types(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     other = MessageTypes()
     other.add(1, Text)
@@ -111,7 +112,9 @@ async def test_two_endpoints_in_one_process_do_not_share_their_types(
         assert (message.body, message.type_id) == (value, 1)
 
 
-async def test_handlers_take_typed_messages_by_class(serve: Any, connect: Any, within: Any) -> None:
+async def test_handlers_take_typed_messages_by_class(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     handlers = Handlers()
     got: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -128,7 +131,7 @@ async def test_handlers_take_typed_messages_by_class(serve: Any, connect: Any, w
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_a_message_that_cannot_be_decoded_ends_its_connection_alone(
-    serve: Any, connect: Any, within: Any, asynchronous: bool
+    serve: Serve, connect: Connect, within: Within, asynchronous: bool
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     got: list[Any] = []
@@ -152,7 +155,7 @@ async def test_a_message_that_cannot_be_decoded_ends_its_connection_alone(
 
 
 async def test_an_iterating_client_closes_on_what_it_cannot_decode_and_goes_on(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     def answer(message: Any) -> None:
         message.peer.send_nowait(b"{broken" if server.stats.connected == 1 else b'"fine"')

@@ -1,18 +1,21 @@
 """Datagrams of others: gestalt 20.1.1, and a plain socket."""
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
 
-from foreign import ForeignPeer
 from gestalt.net import DatagramMessage, Mti, Raw, Wire
+from tests.net.datagram.fixtures import StartEndpoint, Take
+from tests.net.fixtures import Within
+from tests.support.foreign import ForeignPeer
 
 LITTLE = Wire(Mti("little"))
 
 
 async def test_the_predecessor_echoes_what_we_send(
-    endpoint: Any, take: Any, predecessor: ForeignPeer
+    endpoint: StartEndpoint, take: Take, predecessor: ForeignPeer
 ) -> None:
     port = predecessor.ports["udp-mti"]
     client = await endpoint(None, wire=LITTLE, peer=f"udp://127.0.0.1:{port}")
@@ -25,7 +28,7 @@ async def test_the_predecessor_echoes_what_we_send(
 
 
 async def test_we_echo_what_the_predecessor_sends(
-    endpoint: Any, within: Any, predecessor: ForeignPeer
+    endpoint: StartEndpoint, within: Within, predecessor: ForeignPeer
 ) -> None:
     received: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -60,7 +63,12 @@ async def test_we_echo_what_the_predecessor_sends(
     ids=str,
 )
 async def test_a_plain_socket_reads_and_writes_the_same_bytes(
-    endpoint: Any, take: Any, within: Any, plain_socket: Any, wire: Wire, raw: bytes
+    endpoint: StartEndpoint,
+    take: Take,
+    within: Within,
+    plain_socket: socket.socket,
+    wire: Wire,
+    raw: bytes,
 ) -> None:
     ours = await endpoint(wire=wire)
     plain_socket.sendto(raw, ("127.0.0.1", ours.address.port))

@@ -21,6 +21,7 @@ from gestalt.net import (
     UnknownPeer,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 
 async def echo(message: StreamMessage[bytes]) -> None:
@@ -45,7 +46,7 @@ async def take(client: Any, count: int) -> list[StreamMessage[Any]]:
     "framing", [Delimited(), Netstring(), LengthPrefix(2, "little"), Mti()], ids=str
 )
 async def test_messages_arrive_whole_and_in_order(
-    serve: Any, connect: Any, within: Any, handler: Any, framing: Framing
+    serve: Serve, connect: Connect, within: Within, handler: Any, framing: Framing
 ) -> None:
     server = await serve(handler, wire=Wire(framing))
     client = await connect(server)
@@ -62,7 +63,7 @@ async def test_messages_arrive_whole_and_in_order(
 
 
 async def test_replies_around_a_plain_handler_that_raises_arrive_in_order(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     errors: list[Exception] = []
 
@@ -81,7 +82,7 @@ async def test_replies_around_a_plain_handler_that_raises_arrive_in_order(
 
 
 async def test_an_mti_event_without_a_body_keeps_its_type(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     client = await connect(await serve(plain_echo))
     await client.send(b"", 42)
@@ -89,7 +90,9 @@ async def test_an_mti_event_without_a_body_keeps_its_type(
     assert (message.body, message.type_id) == (b"", 42)
 
 
-async def test_one_table_of_handlers_serves_by_type(serve: Any, connect: Any, within: Any) -> None:
+async def test_one_table_of_handlers_serves_by_type(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     handlers = Handlers()
     errors: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -118,7 +121,7 @@ async def test_one_table_of_handlers_serves_by_type(serve: Any, connect: Any, wi
 
 
 async def test_asynchronous_handlers_run_one_at_a_time_and_in_order(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     running = 0
     seen: list[bytes] = []
@@ -143,7 +146,7 @@ async def test_asynchronous_handlers_run_one_at_a_time_and_in_order(
 
 
 async def test_concurrency_bounds_how_many_handlers_of_a_peer_run(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     running = most = finished = 0
     done = asyncio.Event()
@@ -168,7 +171,11 @@ async def test_concurrency_bounds_how_many_handlers_of_a_peer_run(
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_an_exception_of_a_handler_names_peer_and_message_and_the_peer_stays(
-    serve: Any, connect: Any, within: Any, asynchronous: bool, caplog: Any
+    serve: Serve,
+    connect: Connect,
+    within: Within,
+    asynchronous: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(message: StreamMessage[bytes]) -> None:
         if message.body == b"bad":
@@ -195,7 +202,7 @@ async def test_an_exception_of_a_handler_names_peer_and_message_and_the_peer_sta
 
 
 async def test_a_handler_that_awaits_something_cancelled_costs_its_own_message_only(
-    serve: Any, connect: Any, within: Any, caplog: Any
+    serve: Serve, connect: Connect, within: Within, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handle(message: StreamMessage[bytes]) -> None:
         if message.body == b"cancelled":
@@ -212,7 +219,7 @@ async def test_a_handler_that_awaits_something_cancelled_costs_its_own_message_o
     assert isinstance(record.exc_info[1].__cause__, asyncio.CancelledError)
 
 
-async def test_a_server_knows_its_peers(serve: Any, connect: Any, within: Any) -> None:
+async def test_a_server_knows_its_peers(serve: Serve, connect: Connect, within: Within) -> None:
     came: asyncio.Queue[Peer] = asyncio.Queue()
     went: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(
@@ -250,7 +257,7 @@ async def test_a_server_knows_its_peers(serve: Any, connect: Any, within: Any) -
 
 
 async def test_a_broadcast_reaches_all_or_those_named(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     server = await serve(plain_echo)
     clients = []
@@ -264,7 +271,7 @@ async def test_a_broadcast_reaches_all_or_those_named(
 
 
 async def test_callbacks_may_be_asynchronous_and_their_exceptions_are_reported(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -281,7 +288,7 @@ async def test_callbacks_may_be_asynchronous_and_their_exceptions_are_reported(
 
 
 async def test_a_payload_that_cannot_be_framed_is_refused_and_the_connection_stays(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     client = await connect(await serve(plain_echo, wire=Wire(Netstring(max_size=10))))
     with pytest.raises(PayloadError, match="max_size"):
@@ -293,7 +300,7 @@ async def test_a_payload_that_cannot_be_framed_is_refused_and_the_connection_sta
 
 
 async def test_a_stopped_server_is_done_with_what_it_had_received(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     release = asyncio.Event()
     begun = asyncio.Event()
@@ -318,7 +325,7 @@ async def test_a_stopped_server_is_done_with_what_it_had_received(
 
 
 async def test_stop_ends_while_clients_are_connected_and_handlers_hang(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     begun = asyncio.Event()
 
@@ -336,7 +343,9 @@ async def test_stop_ends_while_clients_are_connected_and_handlers_hang(
     assert not server.peers
 
 
-async def test_a_server_and_a_client_start_again(serve: Any, connect: Any, within: Any) -> None:
+async def test_a_server_and_a_client_start_again(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     server = await serve(plain_echo)
     client = await connect(server)
     with pytest.raises(StateError):
@@ -351,7 +360,9 @@ async def test_a_server_and_a_client_start_again(serve: Any, connect: Any, withi
     assert server.stats.connected == 3
 
 
-async def test_two_starts_make_one_connection(serve: Any, connect: Any, within: Any) -> None:
+async def test_two_starts_make_one_connection(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     server = await serve(plain_echo)
     client = await connect(server)
     results = await asyncio.gather(client.start(), client.start(), return_exceptions=True)
@@ -361,7 +372,7 @@ async def test_two_starts_make_one_connection(serve: Any, connect: Any, within: 
     assert server.stats.connected == 1
 
 
-async def test_sending_without_a_connection_says_so(serve: Any, connect: Any) -> None:
+async def test_sending_without_a_connection_says_so(serve: Serve, connect: Connect) -> None:
     server = await serve(plain_echo)
     await server.stop()
     client = await connect(server, connect_timeout=0.2)
@@ -377,7 +388,9 @@ async def test_sending_without_a_connection_says_so(serve: Any, connect: Any) ->
         await client.send(b"stopped")
 
 
-async def test_iterating_ends_with_the_client(serve: Any, connect: Any, within: Any) -> None:
+async def test_iterating_ends_with_the_client(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     client = await connect(await serve(plain_echo))
     await client.send(b"last")
     iterating = asyncio.create_task(take(client, 2))
@@ -387,13 +400,15 @@ async def test_iterating_ends_with_the_client(serve: Any, connect: Any, within: 
     assert [m.body for m in await within(iterating)] == [b"last"]
 
 
-async def test_a_client_with_a_handler_is_not_iterated(serve: Any, connect: Any) -> None:
+async def test_a_client_with_a_handler_is_not_iterated(serve: Serve, connect: Connect) -> None:
     client = await connect(await serve(plain_echo), on_message=plain_echo)
     with pytest.raises(StateError, match="on_message"):
         await take(client, 1)
 
 
-async def test_a_handler_may_stop_its_own_server(serve: Any, connect: Any, within: Any) -> None:
+async def test_a_handler_may_stop_its_own_server(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     async def stop(message: StreamMessage[bytes]) -> None:
         await message.reply(b"stopping")
         await server.stop()

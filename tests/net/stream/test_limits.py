@@ -22,6 +22,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 
 def plain_echo(message: StreamMessage[bytes]) -> None:
@@ -96,7 +97,12 @@ class Undisturbed:
     ],
 )
 async def test_a_peer_that_breaks_the_framing_is_closed_alone_after_its_good_messages(
-    serve: Any, connect: Any, within: Any, wire: Wire, garbage: bytes, cause: type[Exception]
+    serve: Serve,
+    connect: Connect,
+    within: Within,
+    wire: Wire,
+    garbage: bytes,
+    cause: type[Exception],
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     left: asyncio.Queue[Any] = asyncio.Queue()
@@ -122,7 +128,9 @@ async def test_a_peer_that_breaks_the_framing_is_closed_alone_after_its_good_mes
     writer.close()
 
 
-async def test_a_peer_that_leaves_within_a_message_is_told_apart(serve: Any, within: Any) -> None:
+async def test_a_peer_that_leaves_within_a_message_is_told_apart(
+    serve: Serve, within: Within
+) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(plain_echo, on_error=errors.put_nowait)
     _, writer = await raw(server)
@@ -133,7 +141,7 @@ async def test_a_peer_that_leaves_within_a_message_is_told_apart(serve: Any, wit
 
 
 async def test_a_fault_without_on_error_is_logged(
-    serve: Any, within: Any, caplog: pytest.LogCaptureFixture
+    serve: Serve, within: Within, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = await serve(plain_echo)
     reader, writer = await raw(server)
@@ -153,7 +161,7 @@ async def test_a_fault_without_on_error_is_logged(
     ],
 )
 async def test_an_idle_or_slow_peer_is_closed_alone(
-    serve: Any, connect: Any, within: Any, limits: Limits, sends: bytes, match: str
+    serve: Serve, connect: Connect, within: Within, limits: Limits, sends: bytes, match: str
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(plain_echo, limits=limits, on_error=errors.put_nowait)
@@ -182,7 +190,7 @@ async def _drip(writer: asyncio.StreamWriter, data: bytes) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_a_peer_that_takes_nothing_is_closed(serve: Any, within: Any) -> None:
+async def test_a_peer_that_takes_nothing_is_closed(serve: Serve, within: Within) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     peers: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(
@@ -211,7 +219,9 @@ async def test_a_peer_that_takes_nothing_is_closed(serve: Any, within: Any) -> N
     assert error.unsent + error.in_doubt <= accepted
 
 
-async def test_peers_above_the_limit_are_refused(serve: Any, connect: Any, within: Any) -> None:
+async def test_peers_above_the_limit_are_refused(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     server = await serve(plain_echo, limits=Limits(max_peers=2))
     good = [Undisturbed(await connect(server)) for _ in range(2)]
     for each in good:
@@ -225,7 +235,9 @@ async def test_peers_above_the_limit_are_refused(serve: Any, connect: Any, withi
         await within(each.check())
 
 
-async def test_send_nowait_raises_above_the_mark_and_send_waits(serve: Any, within: Any) -> None:
+async def test_send_nowait_raises_above_the_mark_and_send_waits(
+    serve: Serve, within: Within
+) -> None:
     peers: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(plain_echo, on_connected=peers.put_nowait)
     with silent(server) as sock:
@@ -245,7 +257,7 @@ async def test_send_nowait_raises_above_the_mark_and_send_waits(serve: Any, with
 
 @pytest.mark.parametrize("slow", ["drop", "disconnect", "wait"])
 async def test_a_broadcast_does_with_a_slow_peer_as_it_is_told(
-    serve: Any, connect: Any, within: Any, slow: Any
+    serve: Serve, connect: Connect, within: Within, slow: Any
 ) -> None:
     peers: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(plain_echo, on_connected=peers.put_nowait, on_error=lambda error: None)
@@ -273,7 +285,7 @@ async def test_a_broadcast_does_with_a_slow_peer_as_it_is_told(
 
 
 async def test_a_slow_handler_stalls_its_own_peer_only_and_bounds_what_waits(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     release = asyncio.Event()
     handled = 0

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import socket
-from typing import Any
 
 from gestalt.net import ConnectionLost, HandlerError, Limits, Mti, Peer, StreamMessage, StreamServer
+from tests.net.fixtures import Serve, Within
 
 REQUESTS = 50
 MTI = Mti()
@@ -44,7 +44,7 @@ async def rest_of(sock: socket.socket) -> bytes:
 
 
 async def test_replies_leave_with_the_read_that_brought_the_requests(
-    serve: Any, within: Any
+    serve: Serve, within: Within
 ) -> None:
     loop = asyncio.get_running_loop()
     found: asyncio.Future[bytes] = loop.create_future()
@@ -70,7 +70,7 @@ async def test_replies_leave_with_the_read_that_brought_the_requests(
 
 
 async def test_replies_beyond_the_mark_leave_while_the_handler_runs(
-    serve: Any, within: Any
+    serve: Serve, within: Within
 ) -> None:
     errors: list[Exception] = []
     last = b"%d" % (REQUESTS - 1)
@@ -89,7 +89,7 @@ async def test_replies_beyond_the_mark_leave_while_the_handler_runs(
 
 
 async def test_a_handler_may_abort_its_own_peer_in_the_midst_of_a_read(
-    serve: Any, within: Any
+    serve: Serve, within: Within
 ) -> None:
     errors: list[Exception] = []
     gone: asyncio.Queue[tuple[Peer, ConnectionLost | None]] = asyncio.Queue()
@@ -120,7 +120,9 @@ async def test_a_handler_may_abort_its_own_peer_in_the_midst_of_a_read(
     assert errors == []
 
 
-async def test_a_handler_that_sends_to_another_peer_reaches_it(serve: Any, within: Any) -> None:
+async def test_a_handler_that_sends_to_another_peer_reaches_it(
+    serve: Serve, within: Within
+) -> None:
     peers: list[Peer] = []
     errors: list[HandlerError] = []
 

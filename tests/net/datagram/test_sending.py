@@ -21,6 +21,8 @@ from gestalt.net import (
     SendFailed,
     Wire,
 )
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.fixtures import Within
 
 RAW = Wire(Raw())
 
@@ -37,7 +39,7 @@ both_ways = pytest.mark.parametrize("how", ["send", "send_nowait"])
 
 @both_ways
 async def test_the_largest_datagram_crosses_and_a_larger_one_is_refused(
-    endpoint: Any, take: Any, how: str
+    endpoint: StartEndpoint, take: Take, how: str
 ) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(None, wire=RAW, peer=server.address)
@@ -51,7 +53,7 @@ async def test_the_largest_datagram_crosses_and_a_larger_one_is_refused(
 
 @both_ways
 async def test_the_framing_counts_as_a_part_of_the_datagram(
-    endpoint: Any, take: Any, how: str
+    endpoint: StartEndpoint, take: Take, how: str
 ) -> None:
     server = await endpoint()
     client = await endpoint(None, peer=server.address, max_size=100)
@@ -61,7 +63,7 @@ async def test_the_framing_counts_as_a_part_of_the_datagram(
     assert len((await take(server))[0].body) == 92
 
 
-async def test_over_ipv6_a_datagram_may_be_larger(endpoint: Any, take: Any) -> None:
+async def test_over_ipv6_a_datagram_may_be_larger(endpoint: StartEndpoint, take: Take) -> None:
     server = await endpoint("udp://[::1]:0", wire=RAW)
     client = await endpoint(None, wire=RAW, peer=server.address)
     await client.send(b"x" * 65_527)
@@ -71,7 +73,9 @@ async def test_over_ipv6_a_datagram_may_be_larger(endpoint: Any, take: Any) -> N
 
 
 @both_ways
-async def test_what_the_system_finds_too_large_is_told_as_that(endpoint: Any, how: str) -> None:
+async def test_what_the_system_finds_too_large_is_told_as_that(
+    endpoint: StartEndpoint, how: str
+) -> None:
     dual = await endpoint("udp://:0", wire=RAW)
     other = await endpoint(wire=RAW)
     with pytest.raises(DatagramTooLarge, match="more than the system takes"):
@@ -79,7 +83,7 @@ async def test_what_the_system_finds_too_large_is_told_as_that(endpoint: Any, ho
 
 
 @both_ways
-async def test_sending_without_a_peer_is_an_error(endpoint: Any, how: str) -> None:
+async def test_sending_without_a_peer_is_an_error(endpoint: StartEndpoint, how: str) -> None:
     alone = await endpoint()
     with pytest.raises(NotConnected, match="no peer"):
         await send(alone, how, b"x")
@@ -88,7 +92,7 @@ async def test_sending_without_a_peer_is_an_error(endpoint: Any, how: str) -> No
 
 @both_ways
 async def test_sending_before_the_start_and_after_the_end_is_an_error(
-    endpoint: Any, how: str
+    endpoint: StartEndpoint, how: str
 ) -> None:
     never = DatagramEndpoint(None, RAW, peer="udp://127.0.0.1:9")
     with pytest.raises(StateError, match="not running"):
@@ -107,7 +111,7 @@ async def test_sending_before_the_start_and_after_the_end_is_an_error(
     "to", ["127.0.0.1:9", "tcp://127.0.0.1:9", "udp://:9", "udp://127.0.0.1:0", "udp://[::1]:9"]
 )
 async def test_an_address_that_cannot_be_sent_to_is_refused(
-    endpoint: Any, how: str, to: str
+    endpoint: StartEndpoint, how: str, to: str
 ) -> None:
     client = await endpoint()
     with pytest.raises(AddressError):
@@ -115,7 +119,7 @@ async def test_an_address_that_cannot_be_sent_to_is_refused(
 
 
 async def test_a_name_is_looked_up_by_send_and_refused_by_send_nowait(
-    endpoint: Any, take: Any
+    endpoint: StartEndpoint, take: Take
 ) -> None:
     server = await endpoint()
     client = await endpoint()
@@ -131,7 +135,7 @@ async def test_a_name_is_looked_up_by_send_and_refused_by_send_nowait(
 
 
 @both_ways
-async def test_what_the_framing_cannot_carry_is_refused(endpoint: Any, how: str) -> None:
+async def test_what_the_framing_cannot_carry_is_refused(endpoint: StartEndpoint, how: str) -> None:
     client = await endpoint(None, wire=Wire(Mti(max_size=3)), peer="udp://127.0.0.1:9")
     with pytest.raises(PayloadError):
         await send(client, how, b"four")
@@ -151,7 +155,7 @@ def vacant(host: str = "127.0.0.1") -> Address:
 @both_ways
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_a_peer_that_is_not_there_is_told_and_the_endpoint_goes_on(
-    endpoint: Any, take: Any, until: Any, how: str, host: str
+    endpoint: StartEndpoint, take: Take, until: Until, how: str, host: str
 ) -> None:
     errors: list[Any] = []
     address = vacant(host)
@@ -174,7 +178,7 @@ async def test_a_peer_that_is_not_there_is_told_and_the_endpoint_goes_on(
 
 
 async def test_datagrams_in_a_row_to_a_peer_that_is_not_there_are_all_sent(
-    endpoint: Any, until: Any
+    endpoint: StartEndpoint, until: Until
 ) -> None:
     client = await endpoint(None, wire=RAW, peer=vacant(), on_error=lambda error: None)
     for _ in range(300):
@@ -185,7 +189,7 @@ async def test_datagrams_in_a_row_to_a_peer_that_is_not_there_are_all_sent(
 
 @both_ways
 async def test_without_a_peer_one_that_is_not_there_costs_the_others_nothing(
-    endpoint: Any, take: Any, how: str
+    endpoint: StartEndpoint, take: Take, how: str
 ) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(wire=RAW)
@@ -199,7 +203,7 @@ async def test_without_a_peer_one_that_is_not_there_costs_the_others_nothing(
 
 @both_ways
 async def test_each_message_goes_to_the_address_that_it_is_given(
-    endpoint: Any, take: Any, how: str
+    endpoint: StartEndpoint, take: Take, how: str
 ) -> None:
     servers = [await endpoint(wire=RAW) for _ in range(3)]
     client = await endpoint(wire=RAW)
@@ -212,7 +216,7 @@ async def test_each_message_goes_to_the_address_that_it_is_given(
 
 
 async def test_what_the_system_refuses_is_an_error_and_the_endpoint_goes_on(
-    endpoint: Any, take: Any
+    endpoint: StartEndpoint, take: Take
 ) -> None:
     client = await endpoint(wire=RAW)
     server = await endpoint(wire=RAW)
@@ -223,7 +227,7 @@ async def test_what_the_system_refuses_is_an_error_and_the_endpoint_goes_on(
     assert [m.body for m in await take(server)] == [b"y"]
 
 
-async def test_a_sender_leaves_the_loop_to_others(endpoint: Any) -> None:
+async def test_a_sender_leaves_the_loop_to_others(endpoint: StartEndpoint) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(None, wire=RAW, peer=server.address)
     turns = 0
@@ -242,7 +246,7 @@ async def test_a_sender_leaves_the_loop_to_others(endpoint: Any) -> None:
 
 
 async def test_where_the_network_is_slower_send_waits_and_send_nowait_raises(
-    full: DatagramEndpoint, within: Any
+    full: DatagramEndpoint, within: Within
 ) -> None:
     with pytest.raises(SendBufferFull, match="1000 bytes"):
         full.send_nowait(b"x" * 1000)

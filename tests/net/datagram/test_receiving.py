@@ -14,6 +14,7 @@ from gestalt.core import State
 from gestalt.net import (
     Address,
     DatagramDropped,
+    DatagramEndpoint,
     DatagramMessage,
     DatagramOptions,
     FramingError,
@@ -22,6 +23,8 @@ from gestalt.net import (
     Raw,
     Wire,
 )
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.fixtures import Within
 
 HEADER = b"\x00\x00\x00\x04\x00\x00\x00\x01"
 JSON = Codec("json")
@@ -34,7 +37,7 @@ async def sender() -> AsyncIterator[socket.socket]:
         yield sock
 
 
-def target(endpoint: Any) -> tuple[str, int]:
+def target(endpoint: DatagramEndpoint) -> tuple[str, int]:
     return endpoint.address.host, endpoint.address.port
 
 
@@ -66,9 +69,9 @@ def target(endpoint: Any) -> tuple[str, int]:
 )
 @pytest.mark.parametrize("kind", ["plain", "async", "iterated"])
 async def test_what_is_no_message_is_dropped_counted_and_told(
-    endpoint: Any,
+    endpoint: StartEndpoint,
     sender: Any,
-    within: Any,
+    within: Within,
     wire: Wire,
     datagram: bytes,
     cause: str,
@@ -104,7 +107,7 @@ def sender_port(sender: socket.socket) -> int:
 
 
 async def test_a_compression_that_is_not_allowed_is_dropped_as_disallowed(
-    endpoint: Any, within: Any
+    endpoint: StartEndpoint, within: Within
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     server = await endpoint(
@@ -118,7 +121,7 @@ async def test_a_compression_that_is_not_allowed_is_dropped_as_disallowed(
 
 
 async def test_a_datagram_above_max_size_is_dropped_not_cut_off(
-    endpoint: Any, sender: Any, take: Any
+    endpoint: StartEndpoint, sender: Any, take: Take
 ) -> None:
     server = await endpoint(wire=Wire(Raw()), max_size=100, on_error=lambda error: None)
     for size in (101, 65_507, 100, 99):
@@ -131,7 +134,7 @@ async def test_a_datagram_above_max_size_is_dropped_not_cut_off(
     ("overflow", "kept"), [("drop-oldest", range(15, 20)), ("drop-newest", range(5))]
 )
 async def test_a_full_backlog_drops_what_it_was_told_to_and_counts_it(
-    endpoint: Any, sender: Any, until: Any, take: Any, overflow: str, kept: range
+    endpoint: StartEndpoint, sender: Any, until: Until, take: Take, overflow: str, kept: range
 ) -> None:
     server = await endpoint(wire=Wire(Raw()), backlog=5, overflow=overflow)
     for number in range(20):
@@ -142,7 +145,7 @@ async def test_a_full_backlog_drops_what_it_was_told_to_and_counts_it(
 
 
 async def test_a_flood_on_a_handler_that_lags_keeps_the_backlog_short(
-    endpoint: Any, sender: Any, until: Any
+    endpoint: StartEndpoint, sender: Any, until: Until
 ) -> None:
     go_on = asyncio.Event()
     handled: list[bytes] = []
@@ -162,7 +165,7 @@ async def test_a_flood_on_a_handler_that_lags_keeps_the_backlog_short(
 
 
 async def test_a_full_socket_leaves_the_loop_to_others_every_64_datagrams(
-    endpoint: Any, sender: Any, until: Any
+    endpoint: StartEndpoint, sender: Any, until: Until
 ) -> None:
     most_at_once = 0
     this_turn = 0
@@ -186,7 +189,7 @@ async def test_a_full_socket_leaves_the_loop_to_others_every_64_datagrams(
 
 
 async def test_asynchronous_handlers_that_never_wait_leave_the_loop_to_others(
-    endpoint: Any, sender: Any, until: Any
+    endpoint: StartEndpoint, sender: Any, until: Until
 ) -> None:
     turns = 0
     in_turns: list[int] = []
@@ -208,7 +211,7 @@ async def test_asynchronous_handlers_that_never_wait_leave_the_loop_to_others(
 
 
 async def test_the_system_tells_what_it_has_dropped_for_want_of_room(
-    endpoint: Any, sender: Any
+    endpoint: StartEndpoint, sender: Any
 ) -> None:
     server = await endpoint(wire=Wire(Raw()), options=DatagramOptions(receive_buffer=4096))
     if server.system_drops is None:
@@ -220,7 +223,7 @@ async def test_the_system_tells_what_it_has_dropped_for_want_of_room(
 
 
 async def test_a_few_errors_a_second_are_logged_where_nobody_takes_them(
-    endpoint: Any, sender: Any, until: Any, caplog: Any
+    endpoint: StartEndpoint, sender: Any, until: Until, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = await endpoint()
     with caplog.at_level(logging.WARNING, "gestalt.net"):
@@ -235,7 +238,7 @@ async def test_a_few_errors_a_second_are_logged_where_nobody_takes_them(
 
 
 async def test_an_asynchronous_on_error_that_lags_has_a_bounded_number_of_tasks(
-    endpoint: Any, sender: Any, until: Any
+    endpoint: StartEndpoint, sender: Any, until: Until
 ) -> None:
     go_on = asyncio.Event()
     told: list[Any] = []
@@ -257,7 +260,7 @@ async def test_an_asynchronous_on_error_that_lags_has_a_bounded_number_of_tasks(
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
 async def test_an_on_error_that_raises_is_reported_and_does_not_stop_the_endpoint(
-    endpoint: Any, sender: Any, until: Any, caplog: Any, kind: str
+    endpoint: StartEndpoint, sender: Any, until: Until, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     def on_error(error: Any) -> None:
         raise ZeroDivisionError

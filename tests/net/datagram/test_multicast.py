@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 
 from gestalt.net import AddressError, DatagramEndpoint, DatagramOptions, Raw, Wire
+from tests.net.datagram.fixtures import StartEndpoint, Take
+from tests.net.datagram.namespaces import Namespaces
 
 RAW = Wire(Raw())
 GROUPS = ["239.42.42.42", "ff15::4242"]
@@ -21,7 +23,7 @@ def url(group: str, port: int) -> str:
 
 
 @pytest_asyncio.fixture
-async def on(hosts: Any, stack: AsyncExitStack) -> AsyncIterator[On]:
+async def on(hosts: Namespaces, stack: AsyncExitStack) -> AsyncIterator[On]:
     """Starts an endpoint on one of two hosts."""
 
     async def start(host: int, address: str | None, **options: Any) -> DatagramEndpoint:
@@ -34,7 +36,7 @@ async def on(hosts: Any, stack: AsyncExitStack) -> AsyncIterator[On]:
     await stack.aclose()
 
 
-async def test_a_group_on_this_host(endpoint: Any, take: Any) -> None:
+async def test_a_group_on_this_host(endpoint: StartEndpoint, take: Take) -> None:
     group = GROUPS[0]
     options = DatagramOptions(reuse_address=True, multicast_interface="lo", multicast_ttl=0)
     one = await endpoint(EVERYWHERE[group].format(0), wire=RAW, groups=[group], options=options)
@@ -52,7 +54,7 @@ async def test_a_group_on_this_host(endpoint: Any, take: Any) -> None:
 
 @pytest.mark.parametrize("group", GROUPS)
 async def test_a_group_reaches_the_other_host_and_answers_come_back(
-    on: On, take: Any, group: str
+    on: On, take: Take, group: str
 ) -> None:
     member = await on(1, EVERYWHERE[group].format(9000), groups=[group])
     client = await on(0, None, peer=url(group, 9000))
@@ -65,7 +67,7 @@ async def test_a_group_reaches_the_other_host_and_answers_come_back(
 
 
 @pytest.mark.parametrize("group", GROUPS)
-async def test_an_endpoint_at_a_groups_own_address_joins_it(on: On, take: Any, group: str) -> None:
+async def test_an_endpoint_at_a_groups_own_address_joins_it(on: On, take: Take, group: str) -> None:
     member = await on(1, url(group, 9000))
     client = await on(0, None, peer=url(group, 9000))
     await client.send(b"hello")
@@ -74,7 +76,7 @@ async def test_an_endpoint_at_a_groups_own_address_joins_it(on: On, take: Any, g
 
 @pytest.mark.parametrize("group", GROUPS)
 async def test_a_group_is_received_from_join_to_leave(
-    on: On, hosts: Any, take: Any, group: str
+    on: On, hosts: Namespaces, take: Take, group: str
 ) -> None:
     member = await on(1, EVERYWHERE[group].format(9000))
     own = {"239.42.42.42": "udp://10.99.0.2:9000", "ff15::4242": "udp://[fd99::2]:9000"}[group]
@@ -109,7 +111,7 @@ async def test_a_group_is_received_from_join_to_leave(
     ],
 )
 async def test_what_another_endpoint_of_the_host_has_joined_is_not_received(
-    on: On, take: Any, everywhere: str, groups: list[str]
+    on: On, take: Take, everywhere: str, groups: list[str]
 ) -> None:
     options = DatagramOptions(reuse_address=True)
     one, two = [
@@ -126,7 +128,7 @@ async def test_what_another_endpoint_of_the_host_has_joined_is_not_received(
 @pytest.mark.parametrize("loop_back", [True, False])
 @pytest.mark.parametrize("group", GROUPS)
 async def test_the_sending_host_receives_too_unless_told_not_to(
-    on: On, take: Any, group: str, loop_back: bool
+    on: On, take: Take, group: str, loop_back: bool
 ) -> None:
     here = await on(0, EVERYWHERE[group].format(9000), groups=[group])
     there = await on(1, EVERYWHERE[group].format(9000), groups=[group])
@@ -141,7 +143,7 @@ async def test_the_sending_host_receives_too_unless_told_not_to(
 
 
 @pytest.mark.parametrize("group", GROUPS)
-async def test_with_a_ttl_of_0_a_group_stays_on_its_host(on: On, take: Any, group: str) -> None:
+async def test_with_a_ttl_of_0_a_group_stays_on_its_host(on: On, take: Take, group: str) -> None:
     here = await on(0, EVERYWHERE[group].format(9000), groups=[group])
     there = await on(1, EVERYWHERE[group].format(9000), groups=[group])
     client = await on(0, None, peer=url(group, 9000), options=DatagramOptions(multicast_ttl=0))
@@ -154,7 +156,7 @@ async def test_with_a_ttl_of_0_a_group_stays_on_its_host(on: On, take: Any, grou
 
 @pytest.mark.parametrize("group", GROUPS)
 async def test_a_group_is_sent_to_and_joined_at_the_interface_of_the_options(
-    on: On, take: Any, group: str
+    on: On, take: Take, group: str
 ) -> None:
     wire1 = DatagramOptions(multicast_interface="wire1")
     member = await on(1, EVERYWHERE[group].format(9000), groups=[group], options=wire1)
@@ -170,7 +172,7 @@ async def test_a_group_is_sent_to_and_joined_at_the_interface_of_the_options(
     assert message.source.host in ("10.98.0.1", "fd98::1")
 
 
-async def test_a_dual_stack_endpoint_takes_groups_of_both_kinds(on: On, take: Any) -> None:
+async def test_a_dual_stack_endpoint_takes_groups_of_both_kinds(on: On, take: Take) -> None:
     member = await on(1, "udp://:9000", groups=GROUPS)
     for group in GROUPS:
         client = await on(0, None, peer=url(group, 9000))
@@ -182,7 +184,7 @@ async def test_a_dual_stack_endpoint_takes_groups_of_both_kinds(on: On, take: An
     ("group", "error"),
     [("10.0.0.1", "no multicast group"), ("nonsense", "no multicast"), ("ff15::1", "IPv4 one")],
 )
-async def test_what_is_no_group_is_refused(endpoint: Any, group: str, error: str) -> None:
+async def test_what_is_no_group_is_refused(endpoint: StartEndpoint, group: str, error: str) -> None:
     made = await endpoint()
     with pytest.raises(AddressError, match=error):
         made.join(group, "lo")
@@ -190,7 +192,7 @@ async def test_what_is_no_group_is_refused(endpoint: Any, group: str, error: str
         await endpoint(groups=[group])
 
 
-async def test_leaving_what_was_not_joined_is_the_systems_error(endpoint: Any) -> None:
+async def test_leaving_what_was_not_joined_is_the_systems_error(endpoint: StartEndpoint) -> None:
     made = await endpoint()
     with pytest.raises(OSError, match="assign"):
         made.leave("239.42.42.42", "lo")

@@ -11,6 +11,7 @@ import trustme
 
 from gestalt.core import Backoff
 from gestalt.net import ConnectFailed, Mti, StreamMessage, StreamServer, Tls, Wire
+from tests.net.fixtures import Connect, Serve, Within
 
 URL = "tls://127.0.0.1:0"
 
@@ -50,7 +51,7 @@ async def first(client: Any) -> bytes:
 
 
 async def test_messages_cross_tls_and_the_details_are_told(
-    serve: Any, connect: Any, within: Any, authority: Authority
+    serve: Serve, connect: Connect, within: Within, authority: Authority
 ) -> None:
     server = await serve(echo, url=URL, tls=authority.issue("127.0.0.1"))
     client = await connect(server, tls=Tls(ca=authority.ca))
@@ -68,7 +69,7 @@ async def test_messages_cross_tls_and_the_details_are_told(
 
 
 async def test_many_messages_cross_tls_in_order(
-    serve: Any, connect: Any, within: Any, authority: Authority
+    serve: Serve, connect: Connect, within: Within, authority: Authority
 ) -> None:
     server = await serve(echo, url=URL, tls=authority.issue("127.0.0.1"))
     client = await connect(server, tls=Tls(ca=authority.ca))
@@ -89,7 +90,7 @@ async def test_many_messages_cross_tls_in_order(
 
 
 async def test_a_server_with_an_authority_demands_a_certificate_of_its_clients(
-    serve: Any, connect: Any, within: Any, authority: Authority
+    serve: Serve, connect: Connect, within: Within, authority: Authority
 ) -> None:
     files = authority.issue("127.0.0.1")
     server = await serve(echo, url=URL, tls=Tls(certificate=files.certificate, ca=authority.ca))
@@ -110,7 +111,7 @@ async def test_a_server_with_an_authority_demands_a_certificate_of_its_clients(
 
 
 async def test_a_certificate_that_does_not_fit_is_refused_with_a_clear_error(
-    serve: Any, connect: Any, within: Any, authority: Authority, tmp_path: Path
+    serve: Serve, connect: Connect, within: Within, authority: Authority, tmp_path: Path
 ) -> None:
     past = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     cases = [
@@ -132,7 +133,7 @@ async def test_a_certificate_that_does_not_fit_is_refused_with_a_clear_error(
 
 
 async def test_a_certificate_is_reloaded_without_a_restart(
-    serve: Any, connect: Any, within: Any, authority: Authority
+    serve: Serve, connect: Connect, within: Within, authority: Authority
 ) -> None:
     files = authority.issue("127.0.0.1", "old.example")
     server = await serve(echo, url=URL, tls=files)
@@ -153,7 +154,7 @@ async def test_a_certificate_is_reloaded_without_a_restart(
 
 
 async def test_contexts_of_the_users_own_bring_alpn(
-    serve: Any, connect: Any, within: Any, authority: Authority
+    serve: Serve, connect: Connect, within: Within, authority: Authority
 ) -> None:
     server_context = authority.issue("127.0.0.1").server_context()
     client_context = Tls(ca=authority.ca).client_context()
@@ -165,7 +166,7 @@ async def test_contexts_of_the_users_own_bring_alpn(
 
 
 async def test_stopping_is_bounded_when_the_other_end_never_answers(
-    serve: Any, within: Any, authority: Authority
+    serve: Serve, within: Within, authority: Authority
 ) -> None:
     came = asyncio.Event()
     server = await serve(
@@ -188,7 +189,7 @@ async def test_stopping_is_bounded_when_the_other_end_never_answers(
 
 
 async def test_a_client_that_never_begins_the_handshake_is_closed(
-    serve: Any, within: Any, authority: Authority
+    serve: Serve, within: Within, authority: Authority
 ) -> None:
     from gestalt.net import Limits
 
@@ -211,7 +212,7 @@ def test_tls_settings_belong_to_tls_addresses() -> None:
 
 
 async def test_a_unix_socket_carries_messages_and_its_file_goes_with_the_server(
-    serve: Any, connect: Any, within: Any, tmp_path: Path
+    serve: Serve, connect: Connect, within: Within, tmp_path: Path
 ) -> None:
     path = tmp_path / "socket"
     server = await serve(echo, url=f"unix://{path}")

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 
 from gestalt.core import Backoff
 from gestalt.net import ConnectFailed, HandshakeFailed, StreamClient, StreamMessage, Tls
+from tests.net.fixtures import Connect, Serve, Within
 
 URL = "tls://127.0.0.1:0"
 QUICKLY = Backoff(initial=0.01, maximum=0.05)
@@ -87,7 +88,7 @@ async def names(client: StreamClient) -> tuple[str, str]:
     raise AssertionError("the client stopped")
 
 
-async def cut(server: Any, client: StreamClient, within: Any) -> None:
+async def cut(server: Any, client: StreamClient, within: Within) -> None:
     """End all connections, and wait until the client has another one."""
     before = client.peer
     for peer in list(server.peers.values()):
@@ -101,7 +102,7 @@ async def cut(server: Any, client: StreamClient, within: Any) -> None:
 
 
 async def test_a_client_shows_the_certificate_that_is_in_its_file_when_it_connects(
-    serve: Any, connect: Any, within: Any, pki: Pki
+    serve: Serve, connect: Connect, within: Within, pki: Pki
 ) -> None:
     server = await serve(tell_name, url=URL, tls=pki.tls("server"))
     client = await connect(server, tls=pki.tls("client"), backoff=QUICKLY)
@@ -112,7 +113,7 @@ async def test_a_client_shows_the_certificate_that_is_in_its_file_when_it_connec
 
 
 async def test_a_client_trusts_the_authorities_that_are_in_its_file_when_it_connects(
-    serve: Any, connect: Any, within: Any, pki: Pki
+    serve: Serve, connect: Connect, within: Within, pki: Pki
 ) -> None:
     server = await serve(tell_name, url=URL, tls=pki.tls("server"))
     errors: asyncio.Queue[Any] = asyncio.Queue()
@@ -132,7 +133,7 @@ async def test_a_client_trusts_the_authorities_that_are_in_its_file_when_it_conn
 
 
 async def test_a_server_reloads_the_authorities_of_its_clients_too(
-    serve: Any, connect: Any, within: Any, pki: Pki
+    serve: Serve, connect: Connect, within: Within, pki: Pki
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     arrived: asyncio.Queue[Any] = asyncio.Queue()
@@ -168,7 +169,7 @@ async def test_a_server_reloads_the_authorities_of_its_clients_too(
 @pytest.mark.parametrize("broken", ["server.pem", "server.key", "ca.pem"])
 @pytest.mark.parametrize("how", ["missing", "empty", "garbage"])
 async def test_a_reload_of_a_bad_file_names_it_and_changes_nothing(
-    serve: Any, connect: Any, within: Any, pki: Pki, broken: str, how: str
+    serve: Serve, connect: Connect, within: Within, pki: Pki, broken: str, how: str
 ) -> None:
     server = await serve(tell_name, url=URL, tls=pki.tls("server"))
     own_ca = pki.write("client-ca.pem", pki.ca.read_bytes())
@@ -186,7 +187,7 @@ async def test_a_reload_of_a_bad_file_names_it_and_changes_nothing(
 
 
 async def test_a_key_that_is_not_the_certificates_changes_nothing(
-    serve: Any, connect: Any, within: Any, pki: Pki
+    serve: Serve, connect: Connect, within: Within, pki: Pki
 ) -> None:
     server = await serve(tell_name, url=URL, tls=pki.tls("server"))
     old_key = (pki.folder / "server.key").read_bytes()
@@ -199,7 +200,7 @@ async def test_a_key_that_is_not_the_certificates_changes_nothing(
 
 
 async def test_handshakes_under_way_go_on_while_certificates_are_renewed(
-    serve: Any, connect: Any, within: Any, pki: Pki
+    serve: Serve, connect: Connect, within: Within, pki: Pki
 ) -> None:
     errors: list[Any] = []
     server = await serve(tell_name, url=URL, tls=pki.tls("server"), on_error=errors.append)
@@ -225,7 +226,7 @@ async def test_handshakes_under_way_go_on_while_certificates_are_renewed(
 
 
 async def test_files_that_vanish_between_connections_are_named_and_found_again(
-    serve: Any, connect: Any, within: Any, pki: Pki
+    serve: Serve, connect: Connect, within: Within, pki: Pki
 ) -> None:
     server = await serve(tell_name, url=URL, tls=pki.tls("server"))
     errors: asyncio.Queue[Any] = asyncio.Queue()
@@ -260,8 +261,8 @@ async def test_files_that_vanish_between_connections_are_named_and_found_again(
 )
 async def test_what_is_no_good_is_named_with_its_role_by_both_ends(
     pki: Pki,
-    serve: Any,
-    connect: Any,
+    serve: Serve,
+    connect: Connect,
     role: str,
     make: Callable[[Path], None],
     reason: str,
@@ -295,7 +296,7 @@ async def test_a_file_that_may_not_be_read_is_named(pki: Pki) -> None:
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("password", [PASSWORD.decode(), PASSWORD, lambda: PASSWORD])
 async def test_an_encrypted_key_is_read_with_its_password(
-    serve: Any, connect: Any, within: Any, pki: Pki, end: str, password: Any
+    serve: Serve, connect: Connect, within: Within, pki: Pki, end: str, password: Any
 ) -> None:
     pki.encrypt(end)
     settings = {each: pki.tls(each, password=password if each == end else None) for each in ENDS}
@@ -339,7 +340,7 @@ def test_a_password_is_not_shown() -> None:
 
 
 async def test_a_password_that_cannot_be_had_now_is_asked_for_at_the_next_attempt(
-    serve: Any, connect: Any, within: Any, pki: Pki
+    serve: Serve, connect: Connect, within: Within, pki: Pki
 ) -> None:
     pki.encrypt("client")
     answers: list[Any] = [PASSWORD, RuntimeError("the vault is sealed"), PASSWORD]
@@ -365,7 +366,7 @@ async def test_a_password_that_cannot_be_had_now_is_asked_for_at_the_next_attemp
 
 
 async def test_one_context_serves_several_servers(
-    serve: Any, connect: Any, within: Any, pki: Pki
+    serve: Serve, connect: Connect, within: Within, pki: Pki
 ) -> None:
     context = pki.tls("server").server_context()
     servers = [await serve(tell_name, url=URL, tls=context) for _ in range(3)]
@@ -391,7 +392,9 @@ def test_a_key_may_come_through_a_pipe(pki: Pki) -> None:
         os.close(ends[0])
 
 
-async def test_tls_crosses_ipv6_alone(serve: Any, connect: Any, within: Any, pki: Pki) -> None:
+async def test_tls_crosses_ipv6_alone(
+    serve: Serve, connect: Connect, within: Within, pki: Pki
+) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("needs IPv6")
     server = await serve(tell_name, url="tls://[::1]:0", tls=pki.tls("server"))

@@ -23,6 +23,7 @@ from gestalt.net import (
     StreamServer,
     Wire,
 )
+from tests.net.fixtures import Within
 
 WIRE = Wire(Mti())
 
@@ -50,7 +51,7 @@ def dead_socket(path: Path) -> None:
         sock.listen()
 
 
-async def test_a_path_is_not_taken_from_who_listens(within: Any, tmp_path: Path) -> None:
+async def test_a_path_is_not_taken_from_who_listens(within: Within, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     async with server_at(path) as first:
         second = server_at(path, b"second")
@@ -89,7 +90,7 @@ async def test_a_socket_of_another_kind_is_left_alone(tmp_path: Path, kind: int)
         assert path.is_socket()
 
 
-async def test_the_file_of_a_dead_server_is_replaced(within: Any, tmp_path: Path) -> None:
+async def test_the_file_of_a_dead_server_is_replaced(within: Within, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     dead_socket(path)
     async with server_at(path) as server:
@@ -97,7 +98,7 @@ async def test_the_file_of_a_dead_server_is_replaced(within: Any, tmp_path: Path
     assert not path.exists()
 
 
-async def test_a_server_that_was_killed_is_succeeded(within: Any, tmp_path: Path) -> None:
+async def test_a_server_that_was_killed_is_succeeded(within: Within, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     program = f"""
 import asyncio
@@ -141,7 +142,7 @@ async def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> 
         assert path.read_bytes() == b"precious"
 
 
-async def test_of_many_that_start_at_once_one_listens(within: Any, tmp_path: Path) -> None:
+async def test_of_many_that_start_at_once_one_listens(within: Within, tmp_path: Path) -> None:
     path = tmp_path / "socket"
     for dead in (True, False, True):
         if dead:
@@ -161,7 +162,7 @@ async def test_of_many_that_start_at_once_one_listens(within: Any, tmp_path: Pat
 
 
 async def test_a_start_waits_for_one_that_is_under_way_in_the_folder(
-    within: Any, tmp_path: Path
+    within: Within, tmp_path: Path
 ) -> None:
     path = tmp_path / "socket"
     folder = os.open(tmp_path, os.O_RDONLY)
@@ -178,7 +179,7 @@ async def test_a_start_waits_for_one_that_is_under_way_in_the_folder(
 
 
 async def test_a_lock_that_somebody_keeps_does_not_keep_a_server_from_starting(
-    within: Any, tmp_path: Path
+    within: Within, tmp_path: Path
 ) -> None:
     folder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
@@ -235,7 +236,7 @@ async def test_a_file_that_took_our_files_place_is_left_at_the_stop(tmp_path: Pa
 
 
 async def test_a_start_that_is_cancelled_in_any_turn_leaves_no_file(
-    within: Any, tmp_path: Path
+    within: Within, tmp_path: Path
 ) -> None:
     path = tmp_path / "socket"
     for turns in range(20):
@@ -302,7 +303,7 @@ def test_a_path_that_is_too_long_is_refused_by_both_ends() -> None:
             StreamClient(url, WIRE)
 
 
-async def test_the_longest_path_there_is_works(within: Any, tmp_path: Path) -> None:
+async def test_the_longest_path_there_is_works(within: Within, tmp_path: Path) -> None:
     longest = 107 if sys.platform == "linux" else 103
     path = tmp_path / ("x" * (longest - len(os.fsencode(tmp_path)) - 1))
     async with server_at(path) as server:
@@ -310,7 +311,7 @@ async def test_the_longest_path_there_is_works(within: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names without files")
-async def test_a_name_without_a_file_is_taken_once(within: Any) -> None:
+async def test_a_name_without_a_file_is_taken_once(within: Within) -> None:
     url = f"unix://@gestalt/{os.getpid()} é"
     async with server_at(url) as server:
         assert str(server.address) == f"unix://@gestalt/{os.getpid()}%20%C3%A9"

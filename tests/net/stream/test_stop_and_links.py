@@ -10,6 +10,7 @@ import pytest
 
 from gestalt.net import Address, Limits, Mti, StreamMessage, Wire
 from gestalt.net.stream.dial import dial
+from tests.net.fixtures import Connect, Serve, Within
 
 WIRE = Wire(Mti())
 
@@ -19,7 +20,7 @@ async def echo(message: StreamMessage[bytes]) -> None:
 
 
 async def test_a_handler_that_a_stop_waits_for_can_still_send_to_other_peers(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     begun, release = asyncio.Event(), asyncio.Event()
 
@@ -46,7 +47,7 @@ async def test_a_handler_that_a_stop_waits_for_can_still_send_to_other_peers(
 
 
 async def test_a_stop_is_over_in_time_though_a_handler_hangs_and_another_peer_is_idle(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     begun = asyncio.Event()
 
@@ -63,7 +64,9 @@ async def test_a_stop_is_over_in_time_though_a_handler_hangs_and_another_peer_is
     assert not server.peers
 
 
-async def test_links_are_probed_while_they_are_idle(serve: Any, connect: Any, within: Any) -> None:
+async def test_links_are_probed_while_they_are_idle(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     limits = Limits(keepalive=120)
     connected: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(echo, limits=limits, on_connected=connected.put_nowait)
@@ -79,7 +82,7 @@ async def test_links_are_probed_while_they_are_idle(serve: Any, connect: Any, wi
         assert options in ([120, 20, 3], [])
 
 
-async def test_probing_can_be_turned_off(serve: Any, connect: Any, within: Any) -> None:
+async def test_probing_can_be_turned_off(serve: Serve, connect: Connect, within: Within) -> None:
     limits = Limits(keepalive=None)
     client = await connect(await serve(echo, limits=limits), limits=limits)
     peer = await within(client.wait_connected())
@@ -88,7 +91,9 @@ async def test_probing_can_be_turned_off(serve: Any, connect: Any, within: Any) 
 
 
 @pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="the system has no SO_REUSEPORT")
-async def test_servers_share_a_port_by_reuse_port(serve: Any, connect: Any, within: Any) -> None:
+async def test_servers_share_a_port_by_reuse_port(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
     first = await serve(echo, reuse_port=True)
     second = await serve(echo, url=str(first.address), reuse_port=True)
     with pytest.raises(OSError, match="in use"):
@@ -141,7 +146,7 @@ def silent() -> Iterator[tuple[str, int]]:
 
 
 async def test_an_address_that_is_silent_does_not_hold_up_the_next_one(
-    serve: Any, within: Any, silent: tuple[str, int], refusing: tuple[str, int]
+    serve: Serve, within: Within, silent: tuple[str, int], refusing: tuple[str, int]
 ) -> None:
     server = await serve(echo)
     good = server.address.host, server.address.port
@@ -155,7 +160,7 @@ async def test_an_address_that_is_silent_does_not_hold_up_the_next_one(
 
 
 async def test_when_every_address_fails_each_failure_is_named(
-    within: Any, refusing: tuple[str, int]
+    within: Within, refusing: tuple[str, int]
 ) -> None:
     resolver: Any = Resolver(refusing, ("127.0.0.2", refusing[1]))
     with pytest.raises(ConnectionRefusedError, match=r"127\.0\.0\.1: .*; 127\.0\.0\.2: "):
@@ -163,7 +168,7 @@ async def test_when_every_address_fails_each_failure_is_named(
 
 
 async def test_the_inbox_pauses_reading_and_resumes_it_without_losing_a_message(
-    serve: Any, connect: Any, within: Any
+    serve: Serve, connect: Connect, within: Within
 ) -> None:
     peers: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(echo, on_connected=peers.put_nowait)

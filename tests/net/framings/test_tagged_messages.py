@@ -18,6 +18,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from tests.net.fixtures import Connect, Serve, Within
 
 
 @dataclass
@@ -66,9 +67,9 @@ def handlers() -> Handlers:
     ids=str,
 )
 async def test_each_message_has_its_class_and_handlers_find_it(
-    serve: Any,
-    connect: Any,
-    within: Any,
+    serve: Serve,
+    connect: Connect,
+    within: Within,
     types: MessageTypes,
     handlers: Handlers,
     framing: Framing,
@@ -89,7 +90,7 @@ async def test_each_message_has_its_class_and_handlers_find_it(
 
 
 async def test_a_line_is_what_others_write(
-    serve: Any, within: Any, types: MessageTypes, handlers: Handlers
+    serve: Serve, within: Within, types: MessageTypes, handlers: Handlers
 ) -> None:
     server = await serve(handlers, wire=Wire(Delimited(), Codec("json", types=types)))
     reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
@@ -100,7 +101,7 @@ async def test_a_line_is_what_others_write(
 
 
 async def test_a_line_whose_tag_is_unknown_costs_its_sender_the_connection(
-    serve: Any, within: Any, types: MessageTypes, handlers: Handlers
+    serve: Serve, within: Within, types: MessageTypes, handlers: Handlers
 ) -> None:
     errors: asyncio.Queue[Any] = asyncio.Queue()
     server = await serve(

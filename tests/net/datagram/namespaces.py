@@ -1,48 +1,16 @@
-"""Endpoints on loopback, plain sockets, and network namespaces where the machine allows them."""
+"""Hosts made of network namespaces, where the machine allows them."""
 
-import asyncio
-import contextlib
 import ctypes
 import itertools
 import os
-import shutil
-import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pytest
-import pytest_asyncio
-
-from gestalt.net import DatagramEndpoint, DatagramOptions, Mti, Raw, SendBufferFull, Wire
 
 CLONE_NEWNET = 0x40000000
 _numbers = itertools.count()
-
-
-@pytest_asyncio.fixture
-async def endpoint(stack: AsyncExitStack) -> Callable[..., Awaitable[DatagramEndpoint]]:
-    """Starts an endpoint on a free port of loopback; it stops at the end of the test."""
-
-    async def start(
-        url: str | None = "udp://127.0.0.1:0", *, wire: Wire | None = None, **options: Any
-    ) -> DatagramEndpoint:
-        made = DatagramEndpoint(url, wire or Wire(Mti()), **options)
-        return await stack.enter_async_context(made)
-
-    return start
-
-
-@pytest_asyncio.fixture
-async def plain_socket() -> AsyncIterator[socket.socket]:
-    """A socket on loopback that is not ours."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.setblocking(False)
-        yield sock
 
 
 class Namespaces:
@@ -120,69 +88,3 @@ def _ip(*arguments: str) -> None:
 
 def _run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=10)
-
-
-@pytest.fixture
-def hosts() -> Iterator[Namespaces]:
-    """Two hosts with a network between them."""
-    if shutil.which("ip") is None:
-        pytest.skip("there is no iproute2")
-    namespaces = Namespaces()
-    try:
-        try:
-            namespaces.make()
-        except subprocess.CalledProcessError as error:
-            pytest.skip(f"no network namespaces: {error.stderr.strip()}")
-        yield namespaces
-    finally:
-        namespaces.remove()
-
-
-@pytest_asyncio.fixture
-async def full(hosts: Namespaces) -> AsyncIterator[DatagramEndpoint]:
-    """A client that has sent all that its slow network has room for, to a host that hears it."""
-    hosts.narrow(0)
-    options = DatagramOptions(send_buffer=4096)
-    with hosts.inside(0):
-        client = DatagramEndpoint(None, Wire(Raw()), peer="udp://10.99.0.2:9000", options=options)
-        await client.start()
-    try:
-        with contextlib.suppress(SendBufferFull):
-            while True:
-                client.send_nowait(b"x" * 1000)
-        yield client
-    finally:
-        await client.stop()
-
-
-async def take(endpoint: DatagramEndpoint, count: int) -> list[Any]:
-    """The next messages of an endpoint without a handler."""
-    messages = []
-    async for message in endpoint:
-        messages.append(message)
-        if len(messages) == count:
-            break
-    return messages
-
-
-@pytest.fixture(name="take")
-def _take(within: Any) -> Callable[..., Awaitable[list[Any]]]:
-    async def wait(endpoint: DatagramEndpoint, count: int = 1) -> list[Any]:
-        messages: list[Any] = await within(take(endpoint, count))
-        return messages
-
-    return wait
-
-
-@pytest.fixture
-def until(within: Any) -> Callable[..., Awaitable[None]]:
-    """Waits, turn by turn of the event loop, until a condition holds."""
-
-    async def wait(condition: Callable[[], bool]) -> None:
-        async def poll() -> None:
-            while not condition():
-                await asyncio.sleep(0)
-
-        await within(poll())
-
-    return wait

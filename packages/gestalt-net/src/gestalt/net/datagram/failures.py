@@ -1,0 +1,75 @@
+"""What goes wrong at a datagram endpoint, and does not end it: counted by its cause, and told."""
+
+from collections.abc import Callable
+
+from gestalt.core import HandlerNotFound
+from gestalt.net.address import Address
+from gestalt.net.errors import (
+    FrameTooLarge,
+    FramingError,
+    HandlerError,
+    IncompleteFrame,
+    NetError,
+)
+from gestalt.net.reporting import is_sender_at_fault
+
+from .errors import DatagramDropped, PeerUnreachable
+from .message import DatagramMessage
+from .stats import DatagramStats
+
+
+class DatagramFailures:
+    """Counts failures, and tells of them.
+
+    Args:
+        stats: where they are counted.
+        tell: takes each as the error that `on_error` is given.
+    """
+
+    __slots__ = ("_stats", "_tell")
+
+    def __init__(self, stats: DatagramStats, tell: Callable[[NetError], None]) -> None:
+        self._stats = stats
+        self._tell = tell
+
+    def drop(self, source: Address, error: BaseException) -> None:
+        """A datagram is no message, or none that a handler takes, because of `error`."""
+        counter = _counter(error)
+        setattr(self._stats, counter, getattr(self._stats, counter) + 1)
+        dropped = DatagramDropped(f"a datagram from {source} was dropped: {error}", source)
+        dropped.__cause__ = error
+        self._tell(dropped)
+
+    def handler_failed(self, error: BaseException, message: DatagramMessage[object]) -> None:
+        """A handler raised `error`; whoever sent the message may be at fault."""
+        if is_sender_at_fault(error, message):
+            self.drop(message.source, error)
+            return
+        failure = HandlerError(
+            f"the handler of {message!r} raised {error!r}", message.source, message
+        )
+        failure.__cause__ = error
+        self._stats.handler_errors += 1
+        self._tell(failure)
+
+    def unreachable(self, where: Address, error: OSError) -> None:
+        """A host has answered that nobody receives at `where`."""
+        self._stats.unreachable += 1
+        failure = PeerUnreachable(f"{where} does not receive: {error.strerror}", where)
+        failure.__cause__ = error
+        self._tell(failure)
+
+
+def _counter(error: BaseException) -> str:
+    """The counter of datagrams that are dropped because of such an error."""
+    if isinstance(error, IncompleteFrame):
+        return "truncated"
+    if isinstance(error, FrameTooLarge):
+        return "too_large"
+    if isinstance(error, FramingError):
+        return "malformed"
+    if isinstance(error, HandlerNotFound):
+        return "unhandled"
+    from gestalt.codecs import ContentNotAllowed
+
+    return "disallowed" if isinstance(error, ContentNotAllowed) else "undecodable"

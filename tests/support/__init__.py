@@ -1,0 +1,1 @@
+"""What tests of several areas share, imported by its full name: `tests.support.proxy`."""
