@@ -139,20 +139,20 @@ class HandlerWorker:
         "_asynchronous",
         "_batches",
         "_connection",
+        "_dispatcher",
         "_first",
-        "_handling",
         "_stint",
         "_tasks",
         "_waiting",
     )
 
-    def __init__(self, handling: HandlerDispatcher, connection: Connection) -> None:
-        self._handling = handling
+    def __init__(self, dispatcher: HandlerDispatcher, connection: Connection) -> None:
+        self._dispatcher = dispatcher
         self._connection = connection
         self._asynchronous = False
         # What one read brought is one batch. Its iterator is shared by the tasks.
         self._batches: deque[Iterator[Frame]] = deque()
-        self._stint = Stint(handling.pace)
+        self._stint = Stint(dispatcher.pace)
         # What the handler returned that made this worker, until a task awaits it.
         self._first: tuple[Awaitable[Any], StreamMessage[Any]] | None = None
         self._tasks = 0
@@ -192,16 +192,16 @@ class HandlerWorker:
             waiter = self._waiting.pop()
             if not waiter.done():
                 waiter.set_result(None)
-        while self._tasks < self._handling.concurrency and self._batches:
+        while self._tasks < self._dispatcher.concurrency and self._batches:
             self._tasks += 1
-            task = self._handling.spawn(self._run(), name=f"handler of {self._connection.peer!r}")
+            task = self._dispatcher.spawn(self._run(), name=f"handler of {self._connection.peer!r}")
             task.add_done_callback(self._ended)
 
     def _ended(self, _: "asyncio.Task[None]") -> None:
         self._tasks -= 1
         # Whoever cancels one of the tasks costs a message, and does not end the handling; but the
         # endpoint cancels all of them when it cuts a stop.
-        if self._handling.handles():
+        if self._dispatcher.handles():
             self._add_tasks()
             if self.idle:
                 self._connection.handled()
@@ -228,9 +228,9 @@ class HandlerWorker:
     async def _handle_batches(self) -> None:
         connection = self._connection
         peer = connection.peer
-        handler = self._handling.handler
-        decode = self._handling.decode
-        several = self._handling.several
+        handler = self._dispatcher.handler
+        decode = self._dispatcher.decode
+        several = self._dispatcher.several
         batches = self._batches
         stint = self._stint
         result = None
@@ -287,7 +287,7 @@ class HandlerWorker:
                 deque(batch, maxlen=0)
             self._batches.clear()
             connection.fail(error)
-        elif not cancelled or self._handling.handles():
-            self._handling.failed(error, connection.peer, message)
+        elif not cancelled or self._dispatcher.handles():
+            self._dispatcher.failed(error, connection.peer, message)
         if cancelled:
             raise error
