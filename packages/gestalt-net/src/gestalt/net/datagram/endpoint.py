@@ -11,7 +11,7 @@ from gestalt.core import Component, Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
 from gestalt.net.errors import HandlerError, LoopNotSuitable
-from gestalt.net.pace import Pace, Stint
+from gestalt.net.pace import Pace, TimeSlice
 from gestalt.net.reporting import OnError, Reporting, is_sender_at_fault
 from gestalt.net.wire import Wire
 
@@ -332,7 +332,7 @@ class DatagramEndpoint(Component):
             raise StateError(f"{self!r} gives its messages to on_message")
         if self._backlog is None:
             raise StateError(f"{self!r} has no messages before it is started")
-        return DatagramIteration(self._backlog, self._decoded, Stint(self._pace))
+        return DatagramIteration(self._backlog, self._decoded, TimeSlice(self._pace))
 
     # The life of the component
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from gestalt.net.pace import Stint
+from gestalt.net.pace import TimeSlice
 
 from .backlog import Backlog, Received
 from .message import DatagramMessage
@@ -15,25 +15,25 @@ class DatagramIteration(AsyncIterator[DatagramMessage[Any]]):
     Args:
         backlog: where datagrams wait.
         decoded: gives the message of one, or None where it is none.
-        stint: how long the iteration has been at it.
+        time_slice: how long the iteration has been at it.
     """
 
-    __slots__ = ("_backlog", "_decoded", "_stint")
+    __slots__ = ("_backlog", "_decoded", "_time_slice")
 
     def __init__(
         self,
         backlog: Backlog,
         decoded: Callable[[Received], DatagramMessage[Any] | None],
-        stint: Stint,
+        time_slice: TimeSlice,
     ) -> None:
         self._backlog = backlog
         self._decoded = decoded
-        self._stint = stint
+        self._time_slice = time_slice
 
     async def __anext__(self) -> DatagramMessage[Any]:
         while True:
-            if self._stint.over():
-                await self._stint.give_way()
+            if self._time_slice.over():
+                await self._time_slice.give_way()
             received = await self._backlog.take()
             if received is None:
                 raise StopAsyncIteration

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_own_cancellation
-from gestalt.net.pace import Pace, Stint
+from gestalt.net.pace import Pace, TimeSlice
 
 from .backlog import Backlog, Received
 from .message import DatagramMessage
@@ -29,8 +29,8 @@ class DatagramWorker:
         "_endpoint",
         "_first",
         "_handler",
-        "_stint",
         "_tasks",
+        "_time_slice",
     )
 
     def __init__(
@@ -45,7 +45,7 @@ class DatagramWorker:
         self._backlog = backlog
         self._handler = handler
         self._concurrency = concurrency
-        self._stint = Stint(pace)
+        self._time_slice = TimeSlice(pace)
         # What the handler returned that made this worker, until a task awaits it.
         self._first: tuple[Awaitable[Any], DatagramMessage[Any]] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,11 +84,11 @@ class DatagramWorker:
             (result, message), self._first = self._first, None
             await self._await(result, message)
         backlog = self._backlog
-        stint = self._stint
-        stint.begin()
+        time_slice = self._time_slice
+        time_slice.begin()
         while True:
-            if stint.over():
-                await stint.give_way()
+            if time_slice.over():
+                await time_slice.give_way()
             if backlog:
                 received = backlog.take_nowait()
             elif (taken := await backlog.take()) is not None:

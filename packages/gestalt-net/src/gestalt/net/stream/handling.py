@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_own_cancellation
 from gestalt.net.framings import Frame
-from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, Stint, several_of
+from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, TimeSlice, several_of
 from gestalt.net.reporting import is_sender_at_fault
 from gestalt.net.wire import Wire
 
@@ -141,8 +141,8 @@ class HandlerWorker:
         "_connection",
         "_dispatcher",
         "_first",
-        "_stint",
         "_tasks",
+        "_time_slice",
         "_waiting",
     )
 
@@ -152,7 +152,7 @@ class HandlerWorker:
         self._asynchronous = False
         # What one read brought is one batch. Its iterator is shared by the tasks.
         self._batches: deque[Iterator[Frame]] = deque()
-        self._stint = Stint(dispatcher.pace)
+        self._time_slice = TimeSlice(dispatcher.pace)
         # What the handler returned that made this worker, until a task awaits it.
         self._first: tuple[Awaitable[Any], StreamMessage[Any]] | None = None
         self._tasks = 0
@@ -173,7 +173,7 @@ class HandlerWorker:
 
     def take_over(self, rest: Iterator[Frame]) -> None:
         """Handle the rest of a read that has used up its time."""
-        self._stint.overran = True
+        self._time_slice.overran = True
         self.put(rest)
 
     def put(self, frames: Iterator[Frame]) -> None:
@@ -214,7 +214,7 @@ class HandlerWorker:
             self._waiting.append(waiter)
             try:
                 if self.idle:
-                    if not (self._asynchronous or self._stint.overran):
+                    if not (self._asynchronous or self._time_slice.overran):
                         connection.worker = None
                         self._add_tasks()
                     connection.handled()
@@ -232,19 +232,19 @@ class HandlerWorker:
         decode = self._dispatcher.decode
         several = self._dispatcher.several
         batches = self._batches
-        stint = self._stint
+        time_slice = self._time_slice
         result = None
         message: StreamMessage[Any] | None
-        if stint.overran:
-            await stint.give_way()
+        if time_slice.overran:
+            await time_slice.give_way()
         if self._first is not None:
             first, self._first = self._first, None
             await self._await(*first)
-        stint.begin()
+        time_slice.begin()
         while batches:
             frames = batches[0]
             payload = None
-            for payload, type_id in islice(frames, several if stint.quick else 1):
+            for payload, type_id in islice(frames, several if time_slice.quick else 1):
                 message = None
                 try:
                     message = StreamMessage(
@@ -262,8 +262,8 @@ class HandlerWorker:
                 batches.popleft()
                 if len(batches) == 1:
                     connection.resume_reading()
-            elif stint.over():
-                await stint.give_way()
+            elif time_slice.over():
+                await time_slice.give_way()
 
     async def _await(self, result: Awaitable[Any], message: StreamMessage[Any]) -> None:
         try:
