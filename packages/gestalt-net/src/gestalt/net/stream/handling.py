@@ -92,7 +92,7 @@ class HandlerDispatcher:
             some = rest
         else:
             begun = looked = monotonic()
-            some = islice(rest, 1)
+            some = islice(rest, self.several if connection.quick else 1)
         while True:
             payload = None
             for payload, type_id in some:
@@ -116,10 +116,11 @@ class HandlerDispatcher:
             if payload is None or some is rest:
                 return
             now = monotonic()
+            quick = connection.quick = now - looked < SHORT
             if now - begun >= BUDGET:
                 self._make_worker(connection).take_over(rest)
                 return
-            some = islice(rest, self.several if now - looked < SHORT else 1)
+            some = islice(rest, self.several if quick else 1)
             looked = now
 
     def _make_worker(self, connection: Connection) -> "HandlerWorker":
