@@ -75,8 +75,8 @@ class Pace:
             self.turn()
 
 
-class Stint:
-    """How long somebody has been at it in the present turn; for all tasks that do its work.
+class TimeSlice:
+    """How much of the present turn somebody has used up; one for all tasks that do the work.
 
     Attributes:
         overran: whether the time was up when it was looked at last.

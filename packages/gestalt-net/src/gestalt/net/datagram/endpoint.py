@@ -11,7 +11,7 @@ from gestalt.core import Component, Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
 from gestalt.net.errors import LoopNotSuitable
-from gestalt.net.pace import Pace, Stint
+from gestalt.net.pace import Pace, TimeSlice
 from gestalt.net.reporting import OnError, Reporting
 from gestalt.net.wire import Wire
 
@@ -313,7 +313,7 @@ class DatagramEndpoint(Component):
             raise StateError(f"{self!r} gives its messages to on_message")
         if self._backlog is None:
             raise StateError(f"{self!r} has no messages before it is started")
-        return DatagramIteration(self._backlog, self._decode, Stint(self._pace))
+        return DatagramIteration(self._backlog, self._decode, TimeSlice(self._pace))
 
     # The life of the component
 
@@ -341,7 +341,7 @@ class DatagramEndpoint(Component):
                 decode=self._decode,
                 failures=self._failures,
                 concurrency=self._concurrency,
-                stint=Stint(self._pace),
+                time_slice=TimeSlice(self._pace),
                 spawn=self._spawn,
             ),
             stats=self.stats,

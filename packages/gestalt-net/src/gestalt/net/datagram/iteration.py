@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from gestalt.net.pace import Stint
+from gestalt.net.pace import TimeSlice
 
 from .backlog import Backlog
 from .decoding import Decode
@@ -16,20 +16,20 @@ class DatagramIteration(AsyncIterator[DatagramMessage[Any]]):
     Args:
         backlog: where datagrams wait.
         decode: gives the message of one, or None where it is none.
-        stint: how long the iteration has been at it.
+        time_slice: how long the iteration has been at it.
     """
 
-    __slots__ = ("_backlog", "_decode", "_stint")
+    __slots__ = ("_backlog", "_decode", "_time_slice")
 
-    def __init__(self, backlog: Backlog, decode: Decode, stint: Stint) -> None:
+    def __init__(self, backlog: Backlog, decode: Decode, time_slice: TimeSlice) -> None:
         self._backlog = backlog
         self._decode = decode
-        self._stint = stint
+        self._time_slice = time_slice
 
     async def __anext__(self) -> DatagramMessage[Any]:
         while True:
-            if self._stint.over():
-                await self._stint.give_way()
+            if self._time_slice.over():
+                await self._time_slice.give_way()
             received = await self._backlog.take()
             if received is None:
                 raise StopAsyncIteration

@@ -6,7 +6,7 @@ from typing import Any
 
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
-from gestalt.net.pace import Stint
+from gestalt.net.pace import TimeSlice
 
 from .backlog import Backlog, Received
 from .decoding import Decode
@@ -25,7 +25,7 @@ class DatagramWorker:
         decode: gives the message of one, or None where it is none.
         failures: is told what a handler raises.
         concurrency: how many tasks there may be.
-        stint: how long all of them have been at it.
+        time_slice: how long all of them have been at it.
         spawn: makes a task that ends with the endpoint.
     """
 
@@ -38,8 +38,8 @@ class DatagramWorker:
         "_first",
         "_handler",
         "_spawn",
-        "_stint",
         "_tasks",
+        "_time_slice",
     )
 
     def __init__(
@@ -50,7 +50,7 @@ class DatagramWorker:
         decode: Decode,
         failures: DatagramFailures,
         concurrency: int,
-        stint: Stint,
+        time_slice: TimeSlice,
         spawn: Callable[..., asyncio.Task[None]],
     ) -> None:
         self._handler = handler
@@ -58,7 +58,7 @@ class DatagramWorker:
         self._decode = decode
         self._failures = failures
         self._concurrency = concurrency
-        self._stint = stint
+        self._time_slice = time_slice
         self._spawn = spawn
         # What the handler returned that made this worker, until a task awaits it.
         self._first: tuple[Awaitable[Any], DatagramMessage[Any]] | None = None
@@ -102,11 +102,11 @@ class DatagramWorker:
             (result, message), self._first = self._first, None
             await self._await(result, message)
         backlog = self._backlog
-        stint = self._stint
-        stint.begin()
+        time_slice = self._time_slice
+        time_slice.begin()
         while True:
-            if stint.over():
-                await stint.give_way()
+            if time_slice.over():
+                await time_slice.give_way()
             if backlog:
                 received = backlog.take_nowait()
             elif (taken := await backlog.take()) is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
 from gestalt.net.errors import NetError
@@ -21,31 +21,14 @@ OnConnected: TypeAlias = Callable[[Peer], Any]
 OnDisconnected: TypeAlias = Callable[[Peer, ConnectionLost | None], Any]
 
 
-class Endpoint(Protocol):
-    """What is asked of the endpoint that the connections are of."""
-
-    @property
-    def wire(self) -> Wire:
-        """How messages cross their sockets."""
-
-    @property
-    def limits(self) -> Limits:
-        """What a peer may cost."""
-
-    @property
-    def room(self) -> Room:
-        """Where large messages get their room from."""
-
-    @property
-    def stats(self) -> StreamStats:
-        """What is counted."""
-
-
 class Connections:
     """Knows who is connected, calls `on_connected` and `on_disconnected`, and ends them all.
 
     Args:
-        endpoint: whose connections they are.
+        wire: how messages cross their sockets.
+        limits: what a peer may cost.
+        room: where large messages get their room from while they arrive.
+        stats: counts them, and their faults.
         on_connected: as the endpoint has it.
         on_disconnected: as the endpoint has it.
         admit: told of each that has come up; whether it may stay.
@@ -64,7 +47,10 @@ class Connections:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        wire: Wire,
+        limits: Limits,
+        room: Room,
+        stats: StreamStats,
         *,
         on_connected: OnConnected | None,
         on_disconnected: OnDisconnected | None,
@@ -75,14 +61,14 @@ class Connections:
         tell: Callable[[NetError], None],
         failed: Callable[[BaseException, Peer], None],
     ) -> None:
-        self.wire = endpoint.wire
-        self.limits = endpoint.limits
-        self.room = endpoint.room
+        self.wire = wire
+        self.limits = limits
+        self.room = room
         self.loop: asyncio.AbstractEventLoop
         self.dispatch: Callable[[Connection, Iterable[Frame]], None]
         self.peer_ids = itertools.count(1)
         self.present: dict[int, Connection] = {}
-        self._stats = endpoint.stats
+        self._stats = stats
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
         self._admit = admit

@@ -57,7 +57,10 @@ class StreamEndpoint(Component):
         self._concurrency = concurrency
         self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
         self._connections = Connections(
-            self,
+            wire,
+            limits,
+            self.room,
+            self.stats,
             on_connected=on_connected,
             on_disconnected=on_disconnected,
             admit=self._admit,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_own_cancellation
 from gestalt.net.framings import Frame
-from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, Stint, several_of
+from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, TimeSlice, several_of
 from gestalt.net.reporting import is_sender_at_fault
 from gestalt.net.wire import Wire
 
@@ -139,20 +139,20 @@ class HandlerWorker:
         "_asynchronous",
         "_batches",
         "_connection",
+        "_dispatcher",
         "_first",
-        "_handling",
-        "_stint",
         "_tasks",
+        "_time_slice",
         "_waiting",
     )
 
-    def __init__(self, handling: HandlerDispatcher, connection: Connection) -> None:
-        self._handling = handling
+    def __init__(self, dispatcher: HandlerDispatcher, connection: Connection) -> None:
+        self._dispatcher = dispatcher
         self._connection = connection
         self._asynchronous = False
         # What one read brought is one batch. Its iterator is shared by the tasks.
         self._batches: deque[Iterator[Frame]] = deque()
-        self._stint = Stint(handling.pace)
+        self._time_slice = TimeSlice(dispatcher.pace)
         # What the handler returned that made this worker, until a task awaits it.
         self._first: tuple[Awaitable[Any], StreamMessage[Any]] | None = None
         self._tasks = 0
@@ -173,7 +173,7 @@ class HandlerWorker:
 
     def take_over(self, rest: Iterator[Frame]) -> None:
         """Handle the rest of a read that has used up its time."""
-        self._stint.overran = True
+        self._time_slice.overran = True
         self.put(rest)
 
     def put(self, frames: Iterator[Frame]) -> None:
@@ -192,16 +192,16 @@ class HandlerWorker:
             waiter = self._waiting.pop()
             if not waiter.done():
                 waiter.set_result(None)
-        while self._tasks < self._handling.concurrency and self._batches:
+        while self._tasks < self._dispatcher.concurrency and self._batches:
             self._tasks += 1
-            task = self._handling.spawn(self._run(), name=f"handler of {self._connection.peer!r}")
+            task = self._dispatcher.spawn(self._run(), name=f"handler of {self._connection.peer!r}")
             task.add_done_callback(self._ended)
 
     def _ended(self, _: "asyncio.Task[None]") -> None:
         self._tasks -= 1
         # Whoever cancels one of the tasks costs a message, and does not end the handling; but the
         # endpoint cancels all of them when it cuts a stop.
-        if self._handling.handles():
+        if self._dispatcher.handles():
             self._add_tasks()
             if self.idle:
                 self._connection.handled()
@@ -214,7 +214,7 @@ class HandlerWorker:
             self._waiting.append(waiter)
             try:
                 if self.idle:
-                    if not (self._asynchronous or self._stint.overran):
+                    if not (self._asynchronous or self._time_slice.overran):
                         connection.worker = None
                         self._add_tasks()
                     connection.handled()
@@ -228,23 +228,23 @@ class HandlerWorker:
     async def _handle_batches(self) -> None:
         connection = self._connection
         peer = connection.peer
-        handler = self._handling.handler
-        decode = self._handling.decode
-        several = self._handling.several
+        handler = self._dispatcher.handler
+        decode = self._dispatcher.decode
+        several = self._dispatcher.several
         batches = self._batches
-        stint = self._stint
+        time_slice = self._time_slice
         result = None
         message: StreamMessage[Any] | None
-        if stint.overran:
-            await stint.give_way()
+        if time_slice.overran:
+            await time_slice.give_way()
         if self._first is not None:
             first, self._first = self._first, None
             await self._await(*first)
-        stint.begin()
+        time_slice.begin()
         while batches:
             frames = batches[0]
             payload = None
-            for payload, type_id in islice(frames, several if stint.quick else 1):
+            for payload, type_id in islice(frames, several if time_slice.quick else 1):
                 message = None
                 try:
                     message = StreamMessage(
@@ -262,8 +262,8 @@ class HandlerWorker:
                 batches.popleft()
                 if len(batches) == 1:
                     connection.resume_reading()
-            elif stint.over():
-                await stint.give_way()
+            elif time_slice.over():
+                await time_slice.give_way()
 
     async def _await(self, result: Awaitable[Any], message: StreamMessage[Any]) -> None:
         try:
@@ -287,7 +287,7 @@ class HandlerWorker:
                 deque(batch, maxlen=0)
             self._batches.clear()
             connection.fail(error)
-        elif not cancelled or self._handling.handles():
-            self._handling.failed(error, connection.peer, message)
+        elif not cancelled or self._dispatcher.handles():
+            self._dispatcher.failed(error, connection.peer, message)
         if cancelled:
             raise error

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from gestalt.net.pace import SEVERAL, Pace, Stint
+from gestalt.net.pace import SEVERAL, Pace, TimeSlice
 from gestalt.net.wire import Wire
 
 from .inbox import Inbox
@@ -19,12 +19,12 @@ class StreamIteration(AsyncIterator[StreamMessage[Any]]):
         pace: lets others have their turn.
     """
 
-    __slots__ = ("_decode", "_inbox", "_several", "_stint", "_unseen")
+    __slots__ = ("_decode", "_inbox", "_several", "_time_slice", "_unseen")
 
     def __init__(self, inbox: Inbox, wire: Wire, pace: Pace) -> None:
         self._inbox = inbox
         self._decode = wire.decode
-        self._stint = Stint(pace)
+        self._time_slice = TimeSlice(pace)
         # How many messages are taken between two looks at the clock, and how many of them are left.
         self._several = 0 if wire.tagged else SEVERAL
         self._unseen = 0
@@ -35,9 +35,9 @@ class StreamIteration(AsyncIterator[StreamMessage[Any]]):
         if self._unseen:
             self._unseen -= 1
         else:
-            if self._stint.over():
-                await self._stint.give_way()
-            if self._stint.quick:
+            if self._time_slice.over():
+                await self._time_slice.give_way()
+            if self._time_slice.quick:
                 self._unseen = self._several
         while (taken := await inbox.take()) is not None:
             connection, (payload, type_id) = taken
