@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lines = asyncio.run(options.run(options))
     except AmqError as error:
-        print(f"gestalt.amq: {_plain(str(error))}", file=sys.stderr)  # noqa: T201 - it is a command
+        print(f"gestalt.amq: {_plain(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print(lines: list[str]) -> int:
     try:
         for line in lines:
-            print(line)  # noqa: T201 - it is a command
+            print(line)
         sys.stdout.flush()
     except OSError as error:
         # What is left in the buffer would fail once more when the process ends.
@@ -96,7 +96,7 @@ def _print(lines: list[str]) -> int:
         # Whoever reads no more has seen enough; all else is told.
         if not isinstance(error, BrokenPipeError):
             told = f"gestalt.amq: the output cannot be written: {error.strerror}"
-            print(told, file=sys.stderr)  # noqa: T201 - it is a command
+            print(told, file=sys.stderr)
         return 1
     return 0
 

@@ -30,7 +30,7 @@ LONGEST_PAUSE = 60.0
 MIN_CHANNEL_AGE = 1.0
 
 
-class CopyRefused(AmqError):  # noqa: N818 - reads as what happened
+class CopyRefused(AmqError):
     """The broker closed the channel that copies were published by, because of one of them."""
 
 

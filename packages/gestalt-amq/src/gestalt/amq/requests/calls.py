@@ -59,7 +59,7 @@ class Call(asyncio.Future[T]):
         at_work: it was sent, and no responder has said that it is done with it.
     """
 
-    def __init__(self, id: str, service: str) -> None:  # noqa: A002 - the protocol's own word
+    def __init__(self, id: str, service: str) -> None:
         super().__init__()
         self.id = id
         self.service = service
@@ -85,7 +85,7 @@ class SingleCall(Call[Delivery]):
 class GatherCall(Call[list[Delivery]]):
     """Awaits `count` replies, or as many as come by the deadline."""
 
-    def __init__(self, id: str, service: str, count: int) -> None:  # noqa: A002
+    def __init__(self, id: str, service: str, count: int) -> None:
         super().__init__(id, service)
         self._count = count
         self._replies: list[Delivery] = []
@@ -106,7 +106,7 @@ class StreamCall(Call[None]):
         responder: the queue of the instance that replies, once that is known.
     """
 
-    def __init__(self, id: str, service: str, window: int) -> None:  # noqa: A002
+    def __init__(self, id: str, service: str, window: int) -> None:
         super().__init__(id, service)
         self.responder: str | None = None
         self._window = window

@@ -343,7 +343,7 @@ class Responder(Consumer[_Session]):
         else:
             self._replies.tell(delivery, encoded)
 
-    def _forget(self, id: str) -> None:  # noqa: A002 - the protocol's own word
+    def _forget(self, id: str) -> None:
         """Drop a request that was cancelled and is not begun."""
         for entry in self._backlog:
             intake, delivery = entry

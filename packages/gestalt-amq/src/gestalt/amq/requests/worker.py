@@ -77,13 +77,13 @@ class Worker:
         self.running: set[Work] = set()
         self.reports = Reports(log)
 
-    def find(self, id: str | None) -> Work | None:  # noqa: A002 - the protocol's own word
+    def find(self, id: str | None) -> Work | None:
         """What is worked on under a correlation id; nothing is by none."""
         if id is None:
             return None
         return next((work for work in self.running if work.id == id), None)
 
-    def cancel(self, id: str | None) -> bool:  # noqa: A002 - the protocol's own word
+    def cancel(self, id: str | None) -> bool:
         """Cancel the handler of a request; False when there is none."""
         work = self.find(id)
         if work is None or work.task is None:
