@@ -16,7 +16,7 @@ from typing import Any
 Options = Mapping[str, Any]
 
 
-class Unavailable(Exception):  # noqa: N818 - raised where it is said: `raise Unavailable(...)`
+class Unavailable(Exception):
     """The contender cannot run here. The sentence says what is missing."""
 
 

@@ -88,13 +88,13 @@ def twisted_server(run: Run) -> Measured:
         MAX_LENGTH = 1 << 20
         count = 0
 
-        def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        def connectionMade(self) -> None:
             self.watch = Stopwatch()
 
-        def stringReceived(self, string: bytes) -> None:  # noqa: N802 - Twisted's name
+        def stringReceived(self, string: bytes) -> None:
             self.count += 1
 
-        def connectionLost(self, reason: Any = None) -> None:  # noqa: N802 - Twisted's name
+        def connectionLost(self, reason: Any = None) -> None:
             results.append(self.watch.stop(self.count))
             lost.set()
 
@@ -128,22 +128,22 @@ def twisted_client(run: Run) -> None:
     @implementer(IPushProducer)
     class Sender(Int32StringReceiver):
         transport: Any
-        sendString: Any  # noqa: N815 - Twisted's name, untyped
+        sendString: Any
         paused = False
 
-        def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        def connectionMade(self) -> None:
             self.end = time.perf_counter() + run.seconds
             self.transport.registerProducer(self, True)
             self.resumeProducing()
 
-        def pauseProducing(self) -> None:  # noqa: N802 - Twisted's name
+        def pauseProducing(self) -> None:
             self.paused = True
 
-        def resumeProducing(self) -> None:  # noqa: N802 - Twisted's name
+        def resumeProducing(self) -> None:
             self.paused = False
             loop.callLater(0, self.send)
 
-        def stopProducing(self) -> None:  # noqa: N802 - Twisted's name
+        def stopProducing(self) -> None:
             self.paused = True
 
         def send(self) -> None:
@@ -158,7 +158,7 @@ def twisted_client(run: Run) -> None:
                 self.transport.unregisterProducer()
                 self.transport.loseConnection()
 
-        def connectionLost(self, reason: Any = None) -> None:  # noqa: N802 - Twisted's name
+        def connectionLost(self, reason: Any = None) -> None:
             lost.set()
 
     factory = ClientFactory.forProtocol(Sender)

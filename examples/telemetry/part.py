@@ -18,7 +18,7 @@ CUT_TIMEOUT = 2.0
 LONGEST_LINE = 1 << 20
 
 
-class PartFailed(Exception):  # noqa: N818 - reads as what happened
+class PartFailed(Exception):
     """A part did not get ready. The sentence says which one, and why."""
 
 

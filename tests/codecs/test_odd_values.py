@@ -179,7 +179,7 @@ ODD: dict[str, Callable[[], Any]] = {
     "mixed keys": lambda: {1: 2, "1": 3, None: 4},
     "odd decimals": lambda: [Decimal(each) for each in ("NaN", "sNaN", "-Inf", "1E+999999")],
     "odd datetimes": lambda: [
-        dt.datetime(1, 1, 1),  # noqa: DTZ001 - naive
+        dt.datetime(1, 1, 1),
         dt.datetime.max.replace(tzinfo=WEST),
         dt.datetime.min.replace(tzinfo=EAST),
         dt.time.min.replace(tzinfo=dt.timezone(dt.timedelta(seconds=1))),

@@ -221,7 +221,7 @@ ERRORS: list[tuple[str, Exception]] = [
     ("DetailsError", DetailsError({"a": object()})),
     ("DetailsError", DetailsError({"\ud800": 1})),
     ("DetailsError", DetailsError({5: 1})),
-    ("DetailsError", DetailsError({"a": datetime.datetime.min})),  # noqa: DTZ901 - as it is
+    ("DetailsError", DetailsError({"a": datetime.datetime.min})),
     ("DetailsError", DetailsError({"a": "x" * 1_000_000})),
     ("DetailsError", DetailsError(_Mapping())),
     ("LongError" * 20, type("LongError" * 2000, (Exception,), {})("long")),

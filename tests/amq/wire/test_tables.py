@@ -22,8 +22,8 @@ leaves = st.one_of(
     st.text(alphabet=st.characters(codec="utf-8")),
     st.binary(),
     st.datetimes(
-        datetime.datetime(1970, 1, 1),  # noqa: DTZ001 - hypothesis adds the zone
-        datetime.datetime(2100, 1, 1),  # noqa: DTZ001 - as above
+        datetime.datetime(1970, 1, 1),
+        datetime.datetime(2100, 1, 1),
         timezones=st.just(datetime.UTC),
     ).map(lambda moment: moment.replace(microsecond=0)),
     st.decimals(-(10**6), 10**6, places=3),

@@ -24,7 +24,7 @@ scalars = (
     | st.floats(allow_nan=False)
     | st.text(max_size=30)
     | st.binary(max_size=30)
-    | st.datetimes(datetime(1970, 1, 2), datetime(9999, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001 - hypothesis wants naive bounds
+    | st.datetimes(datetime(1970, 1, 2), datetime(9999, 1, 1), timezones=st.just(UTC)).map(
         lambda moment: moment.replace(microsecond=0)
     )
     | st.integers(-(2**31), 2**31 - 1).map(lambda digits: Decimal(digits).scaleb(-3))

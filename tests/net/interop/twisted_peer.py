@@ -14,27 +14,27 @@ from twisted.protocols import basic
 
 
 class Netstring(basic.NetstringReceiver):
-    def stringReceived(self, string: bytes) -> None:  # noqa: N802 - Twisted's name
+    def stringReceived(self, string: bytes) -> None:
         self.sendString(string)
 
 
 class Int32(basic.Int32StringReceiver):
-    def stringReceived(self, string: bytes) -> None:  # noqa: N802 - Twisted's name
+    def stringReceived(self, string: bytes) -> None:
         self.sendString(string)
 
 
 class Int16(basic.Int16StringReceiver):
-    def stringReceived(self, string: bytes) -> None:  # noqa: N802 - Twisted's name
+    def stringReceived(self, string: bytes) -> None:
         self.sendString(string)
 
 
 class Line(basic.LineReceiver):
     MAX_LENGTH = 100_000
 
-    def lineReceived(self, line: bytes) -> None:  # noqa: N802 - Twisted's name
+    def lineReceived(self, line: bytes) -> None:
         self.sendLine(line)
 
-    sendString = basic.LineReceiver.sendLine  # noqa: N815 - as the others are called
+    sendString = basic.LineReceiver.sendLine
 
 
 PROTOCOLS: dict[str, Any] = {"netstring": Netstring, "int32": Int32, "int16": Int16, "line": Line}
@@ -42,7 +42,7 @@ PROTOCOLS: dict[str, Any] = {"netstring": Netstring, "int32": Int32, "int16": In
 
 def greeting(echo: Any) -> type[Any]:
     class Greeting(echo):
-        def connectionMade(self) -> None:  # noqa: N802 - Twisted's name
+        def connectionMade(self) -> None:
             super().connectionMade()
             self.sendString(b"hello")
 

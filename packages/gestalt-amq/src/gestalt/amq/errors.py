@@ -39,11 +39,11 @@ class ConnectError(AmqError, ConnectionError):
     """No broker could be reached."""
 
 
-class AccessRefused(ConnectError, PermissionError):  # noqa: N818 - reads as what happened
+class AccessRefused(ConnectError, PermissionError):
     """A broker was reached, and refused the credentials or the virtual host."""
 
 
-class LinkLost(AmqError, ConnectionError):  # noqa: N818 - reads as what happened
+class LinkLost(AmqError, ConnectionError):
     """The connection to the broker, or the channel in question, ended."""
 
 
@@ -59,11 +59,11 @@ class TopologyError(AmqError, ValueError):
         self.code = code
 
 
-class Unsendable(AmqError, ValueError):  # noqa: N818 - reads as what happened
+class Unsendable(AmqError, ValueError):
     """A message cannot be written as AMQP has it, or the broker would not bear it: not sent."""
 
 
-class UnsendableType(Unsendable, TypeError):  # noqa: N818 - as its base
+class UnsendableType(Unsendable, TypeError):
     """Something of a message is of a type that AMQP does not have there; nothing was sent."""
 
 
@@ -71,7 +71,7 @@ class PublishError(AmqError):
     """A publish did not end with the broker's confirmation."""
 
 
-class NotSent(PublishError, TimeoutError):  # noqa: N818 - reads as what happened
+class NotSent(PublishError, TimeoutError):
     """The deadline passed before anything was sent; publishing again cannot duplicate it."""
 
 
@@ -83,11 +83,11 @@ class ChannelsExhausted(NotSent):
     """Every channel that the broker allows on the connection is in use; nothing was sent."""
 
 
-class Unroutable(PublishError, LookupError):  # noqa: N818 - reads as what happened
+class Unroutable(PublishError, LookupError):
     """No queue is bound for the routing key of a mandatory publish."""
 
 
-class Rejected(PublishError):  # noqa: N818 - reads as what happened
+class Rejected(PublishError):
     """The broker did not take the message: a queue is full, or could not store it."""
 
 
@@ -104,7 +104,7 @@ class Refused(Rejected):
         self.code = code
 
 
-class OutcomeUnknown(PublishError, ConnectionError):  # noqa: N818 - reads as what happened
+class OutcomeUnknown(PublishError, ConnectionError):
     """The message was sent, and no confirmation came: it may have arrived, or not."""
 
 
@@ -112,11 +112,11 @@ class RequestError(AmqError):
     """A request did not end with a reply."""
 
 
-class NoResponder(RequestError, LookupError):  # noqa: N818 - reads as what happened
+class NoResponder(RequestError, LookupError):
     """Nobody serves the requests of this service; the request was not worked on."""
 
 
-class DeadlineExceeded(RequestError, TimeoutError):  # noqa: N818 - reads as what happened
+class DeadlineExceeded(RequestError, TimeoutError):
     """The request was sent, and no reply came by its deadline: it may have been worked on."""
 
 
@@ -142,7 +142,7 @@ class RemoteError(RequestError):
         self.remote_traceback = remote_traceback
 
 
-class RequestRefused(RemoteError, ValueError):  # noqa: N818 - reads as what happened
+class RequestRefused(RemoteError, ValueError):
     """The responder cannot decode the request, or has no handler for it."""
 
 

@@ -72,11 +72,11 @@ class CodecError(GestaltError, ValueError):
     """The root of the family."""
 
 
-class UnknownCodec(CodecError, LookupError):  # noqa: N818 - reads as what happened
+class UnknownCodec(CodecError, LookupError):
     """No serializer or compressor has that name, MIME type or content-coding token."""
 
 
-class CodecNotInstalled(CodecError, LookupError):  # noqa: N818
+class CodecNotInstalled(CodecError, LookupError):
     """The library of a serializer or compressor is not installed."""
 
 
@@ -88,7 +88,7 @@ class EncodeError(CodecError):
     """A value cannot be encoded."""
 
 
-class UnregisteredType(EncodeError, LookupError):  # noqa: N818
+class UnregisteredType(EncodeError, LookupError):
     """The class of a value is not among the message types."""
 
 
@@ -96,11 +96,11 @@ class DecodeError(CodecError):
     """Data cannot be decoded."""
 
 
-class ContentNotAllowed(DecodeError):  # noqa: N818
+class ContentNotAllowed(DecodeError):
     """Data is declared in a format or a content coding that this codec does not allow."""
 
 
-class UnknownType(DecodeError, LookupError):  # noqa: N818
+class UnknownType(DecodeError, LookupError):
     """Data is declared as of a type that is not among the message types."""
 
 
@@ -116,19 +116,19 @@ class ValidationError(DecodeError):
         self.path = path
 
 
-class Truncated(DecodeError):  # noqa: N818
+class Truncated(DecodeError):
     """The end of the data is missing."""
 
 
-class TrailingData(DecodeError):  # noqa: N818
+class TrailingData(DecodeError):
     """Something follows the end of the data."""
 
 
-class TooLarge(DecodeError):  # noqa: N818
+class TooLarge(DecodeError):
     """The data is larger than allowed, or needs more memory than allowed."""
 
 
-class TooDeep(DecodeError):  # noqa: N818
+class TooDeep(DecodeError):
     """The data is nested deeper than allowed."""
 
 

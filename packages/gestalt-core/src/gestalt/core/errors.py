@@ -19,9 +19,9 @@ class StateError(GestaltError, RuntimeError):
     """A component was asked for something that its present state does not allow."""
 
 
-class WrongThread(StateError):  # noqa: N818 - reads as what happened
+class WrongThread(StateError):
     """Something was used from another thread than that of its event loop; nothing was done."""
 
 
-class ReplyNotPossible(GestaltError, TypeError):  # noqa: N818 - reads as what happened
+class ReplyNotPossible(GestaltError, TypeError):
     """A message came from a source that cannot be answered."""

@@ -13,7 +13,7 @@ awaitable is awaited by the endpoint, and a responder sends the result back."""
 F = TypeVar("F", bound=Handler)
 
 
-class HandlerNotFound(GestaltError, LookupError):  # noqa: N818 - reads as what happened
+class HandlerNotFound(GestaltError, LookupError):
     """A table of handlers has none for a message, and no default.
 
     Attributes:

@@ -45,7 +45,7 @@ class PayloadError(NetError, ValueError):
     """A payload, or its type identifier, that the framing cannot carry."""
 
 
-class DatagramTooLarge(PayloadError):  # noqa: N818 - reads as what happened
+class DatagramTooLarge(PayloadError):
     """A message, framed, is larger than a datagram may be; it was not sent."""
 
 
@@ -61,27 +61,27 @@ class FramingError(NetError, ValueError):
         self.frames: list[tuple[bytes, int | None]] = []
 
 
-class FrameTooLarge(FramingError):  # noqa: N818 - reads as what happened
+class FrameTooLarge(FramingError):
     """A frame announces, or has reached, more bytes than the framing's `max_size`."""
 
 
-class IncompleteFrame(FramingError, EOFError):  # noqa: N818 - reads as what happened
+class IncompleteFrame(FramingError, EOFError):
     """The stream ended within a frame."""
 
 
-class LimitExceeded(NetError, TimeoutError):  # noqa: N818 - reads as what happened
+class LimitExceeded(NetError, TimeoutError):
     """A peer was idle, slow or stalled for longer than the limits allow."""
 
 
-class NotConnected(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+class NotConnected(NetError, ConnectionError):
     """There is no connection to send over; the message was not sent."""
 
 
-class ConnectFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+class ConnectFailed(NetError, ConnectionError):
     """An attempt to connect failed; another one follows."""
 
 
-class AcceptFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+class AcceptFailed(NetError, ConnectionError):
     """A server refused connections, since the system had nothing left to take them with.
 
     Attributes:
@@ -93,19 +93,19 @@ class AcceptFailed(NetError, ConnectionError):  # noqa: N818 - reads as what hap
         self.refused = refused
 
 
-class SendBufferFull(NetError, BlockingIOError):  # noqa: N818 - reads as what happened
+class SendBufferFull(NetError, BlockingIOError):
     """A peer reads more slowly than it is sent to; the message was not sent."""
 
 
-class SendFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+class SendFailed(NetError, ConnectionError):
     """The operating system refused to send a datagram; it was not sent."""
 
 
-class UnknownPeer(NetError, LookupError):  # noqa: N818 - reads as what happened
+class UnknownPeer(NetError, LookupError):
     """No peer with this identifier is connected."""
 
 
-class LoopNotSuitable(NetError, NotImplementedError):  # noqa: N818 - reads as what happened
+class LoopNotSuitable(NetError, NotImplementedError):
     """The event loop lacks something that an endpoint needs; the error says what to run it on."""
 
 

@@ -167,7 +167,7 @@ class HalfClosingTls(ssl.SSLObject):
 
     ended = False
 
-    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002 - so it is called
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
         """Read decrypted data; after the other end's last, there is never any more."""
         data = super().read(len, buffer)
         if data or self.on_end is None:

@@ -13,9 +13,9 @@ class UnhandledError(GestaltError, RuntimeError):
     """A problem without an exception: told by the event loop, or a cancellation from inside."""
 
 
-class ShutdownTimeout(GestaltError, TimeoutError):  # noqa: N818 - reads as what happened
+class ShutdownTimeout(GestaltError, TimeoutError):
     """Something did not end in the time that shutdown has."""
 
 
-class LoopNotAvailable(GestaltError, ImportError):  # noqa: N818 - reads as what happened
+class LoopNotAvailable(GestaltError, ImportError):
     """The event loop that was insisted on is not installed."""

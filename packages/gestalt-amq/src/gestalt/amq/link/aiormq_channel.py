@@ -218,7 +218,7 @@ class AiormqChannel(Channel):
     async def declare_exchange(
         self,
         name: str,
-        type: str,  # noqa: A002 - the protocol's own word
+        type: str,
         *,
         durable: bool,
         auto_delete: bool,

@@ -23,7 +23,7 @@ from .target_queue import TargetQueue
 MIN_CHANNEL_AGE = 1.0
 
 
-class CopyRefused(AmqError):  # noqa: N818 - reads as what happened
+class CopyRefused(AmqError):
     """The broker closed the channel that copies were published by, because of one of them."""
 
 

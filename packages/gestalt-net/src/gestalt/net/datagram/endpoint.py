@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from functools import partial
-from struct import error as StructError  # noqa: N812 - the class is named in lower case
+from struct import error as StructError
 from threading import get_ident
 from typing import Any
 

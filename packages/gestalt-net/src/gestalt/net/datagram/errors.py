@@ -4,7 +4,7 @@ from gestalt.net.address import Address
 from gestalt.net.errors import NetError
 
 
-class PeerUnreachable(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+class PeerUnreachable(NetError, ConnectionError):
     """A host has answered that nobody receives there; datagrams sent before are lost.
 
     Attributes:
@@ -16,7 +16,7 @@ class PeerUnreachable(NetError, ConnectionError):  # noqa: N818 - reads as what 
         self.source = source
 
 
-class DatagramDropped(NetError, ValueError):  # noqa: N818 - reads as what happened
+class DatagramDropped(NetError, ValueError):
     """A received datagram is not a message, and was dropped; the cause says why.
 
     Attributes:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import Struct
-from struct import error as StructError  # noqa: N812 - the class is named in lower case
+from struct import error as StructError
 from typing import Any, ClassVar, Literal
 
 from gestalt.net.errors import FrameTooLarge, PayloadError

@@ -6,7 +6,7 @@ from gestalt.net.errors import NetError
 from .peer import Peer
 
 
-class HandshakeFailed(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+class HandshakeFailed(NetError, ConnectionError):
     """A TLS handshake failed: at a server, the connection never came up; at a client, it ended.
 
     Attributes:
@@ -18,7 +18,7 @@ class HandshakeFailed(NetError, ConnectionError):  # noqa: N818 - reads as what 
         self.address = address
 
 
-class ConnectionLost(NetError, ConnectionError):  # noqa: N818 - reads as what happened
+class ConnectionLost(NetError, ConnectionError):
     """A connection ended before everything was sent, or by a fault; the cause tells which.
 
     Attributes:

@@ -1,7 +1,7 @@
 """What messages of a stream are sent through: a peer, or a client."""
 
 from collections.abc import Callable, Coroutine
-from struct import error as StructError  # noqa: N812 - the class is named in lower case
+from struct import error as StructError
 from typing import Any, Protocol
 
 from gestalt.core import WrongThread
