@@ -1,7 +1,5 @@
 """The least that a confirmed publish takes: its frames, by hand, on an asyncio protocol."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from typing import Any, Self

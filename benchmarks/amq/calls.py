@@ -1,7 +1,5 @@
 """Requests and their replies, a kilobyte each way, between two processes."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

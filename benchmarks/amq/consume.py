@@ -1,7 +1,5 @@
 """Consuming 1 KiB with acknowledgement, at a prefetch of 100, from a queue that is filled."""
 
-from __future__ import annotations
-
 import asyncio
 
 from benchmarks.amq.rabbitmq_setup import broker, fill

@@ -1,7 +1,5 @@
 """Publishing 1 KiB, persistent, each confirmed by the broker."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable

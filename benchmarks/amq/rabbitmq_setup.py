@@ -1,7 +1,5 @@
 """A private RabbitMQ around all runs of a benchmark, and the names that they use there."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Messages published with confirms and consumed with acknowledgements, through either broker."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

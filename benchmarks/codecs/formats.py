@@ -1,7 +1,5 @@
 """Every format and compressor: how small it makes a message of telemetry, and how fast it is."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

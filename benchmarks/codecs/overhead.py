@@ -1,7 +1,5 @@
 """What a codec adds to a call of the library that it uses, for messages of 100 bytes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """A typed value of 2 KiB through JSON and back."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """1,000 timers at 10 ms: what keeping time costs, and whether it is kept."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 

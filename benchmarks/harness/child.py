@@ -10,8 +10,6 @@ Answers: `{"ready": ...}`, `{"done": ...}`,
 `{"unavailable": sentence}`, `{"failed": traceback}`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import faulthandler
 import gc

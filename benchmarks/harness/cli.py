@@ -1,7 +1,5 @@
 """The command line: which benchmarks, how much of them, and where the numbers go."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import importlib

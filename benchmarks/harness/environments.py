@@ -1,7 +1,5 @@
 """Interpreters of other hatch environments, for contenders that cannot share the harness's."""
 
-from __future__ import annotations
-
 import functools
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The floors: what `--check` holds every run against. They stand in benchmarks/floors.toml."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

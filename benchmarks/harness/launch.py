@@ -1,7 +1,5 @@
 """A contender's process: started, told what to do, heard, and ended with all it has started."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -3,8 +3,6 @@
 Standard library only: contenders also run in environments that hold nothing of ours.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time

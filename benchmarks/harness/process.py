@@ -1,7 +1,5 @@
 """The harness's side of a contender's processes: start, call, signal, and always an end."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import os

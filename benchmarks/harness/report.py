@@ -1,7 +1,5 @@
 """What the reader sees: a Markdown table for each case, and a JSON file with all runs."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

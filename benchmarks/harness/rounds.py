@@ -1,7 +1,5 @@
 """One benchmark, measured: every contender in turn, again and again."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack

@@ -1,7 +1,5 @@
 """Numbers over all runs of one case: medians, spread, and ratios to a contender of the same run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -24,7 +22,7 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Spread:
+    def of(cls, values: Iterable[float]) -> "Spread":
         """Summarize at least one value."""
         ordered = sorted(values)
         return cls(median(ordered), ordered[0], ordered[-1])
@@ -50,21 +48,21 @@ class Case:
     failed: Mapping[str, ContenderError] = field(default_factory=dict)
     note: str = ""
 
-    def rate(self, contender: str) -> Spread:
+    def rate(self, contender: str) -> "Spread":
         """Units per second."""
         return Spread.of(sample.rate for sample in self.rounds[contender])
 
-    def cpu(self, contender: str) -> Spread:
+    def cpu(self, contender: str) -> "Spread":
         """CPU seconds per unit, of all the contender's processes."""
         return Spread.of(sample.cpu_each for sample in self.rounds[contender])
 
-    def ratio(self, contender: str, against: str | None = None) -> Spread:
+    def ratio(self, contender: str, against: str | None = None) -> "Spread":
         """How many times the rate of another contender, round by round."""
         other = self.rounds[against or self.reference]
         pairs = zip(self.rounds[contender], other, strict=True)
         return Spread.of(mine.rate / theirs.rate for mine, theirs in pairs)
 
-    def cpu_ratio(self, contender: str, against: str | None = None) -> Spread:
+    def cpu_ratio(self, contender: str, against: str | None = None) -> "Spread":
         """How many times the CPU time per unit of another contender, round by round."""
         other = self.rounds[against or self.reference]
         pairs = zip(self.rounds[contender], other, strict=True)

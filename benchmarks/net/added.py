@@ -1,7 +1,5 @@
 """What a codec and an asynchronous handler add to the cost of a message, beyond its framing."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable

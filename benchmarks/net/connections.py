@@ -1,7 +1,5 @@
 """What connections cost: 5,000 idle ones in memory, and 1 to 1,000 busy ones per message."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import os

@@ -1,7 +1,5 @@
 """Round trips over TCP, with one and with 64 messages in flight."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from typing import Any

@@ -1,7 +1,5 @@
 """The same stream by other libraries: what a program on each of them does for one message."""
 
-from __future__ import annotations
-
 import asyncio
 import importlib
 import threading

@@ -1,7 +1,5 @@
 """Messages one way over TCP, from one process to another."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 

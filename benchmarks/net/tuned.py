@@ -1,7 +1,5 @@
 """What streams are measured against: asyncio protocols tuned by hand that only frame."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from struct import Struct

@@ -1,7 +1,5 @@
 """A flood of datagrams from a process that does nothing else: how many are received."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import struct

@@ -1,7 +1,5 @@
 """Sending datagrams as fast as one process can, to a socket that nobody reads."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import struct
@@ -97,7 +95,7 @@ async def protocol(run: Run) -> Measured:
 
 
 @asynccontextmanager
-async def endpoint_of(run: Run) -> AsyncIterator[tuple[DatagramEndpoint, Address | None]]:
+async def endpoint_of(run: Run) -> "AsyncIterator[tuple[DatagramEndpoint, Address | None]]":
     """An endpoint, and whom to send to; None where that is its peer."""
     from gestalt.net import Address, DatagramEndpoint, Mti, Wire
 

@@ -1,7 +1,5 @@
 """An application that PyInstaller made one folder finds its codecs, ours and those of others."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys
