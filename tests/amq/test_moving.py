@@ -16,8 +16,8 @@ from callers import until
 from collector import Collector
 from gestalt.amq import Bus, BusMessage, Queue, Retry, TopologyError, connect
 from gestalt.amq.embedded import ThreadedBroker
-from gestalt.amq.properties import Delivery, Properties
 from gestalt.amq.pubsub import failures, held
+from gestalt.amq.wire import Delivery, Properties
 from rabbitmq import RabbitMQNode
 
 SOON = Retry(attempts=3, delay=0.05, factor=1)

@@ -12,8 +12,7 @@ import pytest
 
 from collector import Collector
 from gestalt.amq import Bus, NotSent, Unsendable, UnsendableType, connect
-from gestalt.amq.frames import encode_properties
-from gestalt.amq.properties import Properties
+from gestalt.amq.wire import Properties, encode_properties
 
 DEEP: dict[str, Any] = {}
 for _ in range(40):

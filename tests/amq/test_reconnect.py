@@ -20,7 +20,7 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
-from gestalt.amq.wire import method_frame
+from gestalt.amq.wire.codec import method_frame
 from gestalt.amq.wire.methods import ConnectionClose
 from gestalt.core import Backoff
 from proxy import Proxy

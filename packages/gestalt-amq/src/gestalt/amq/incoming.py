@@ -8,7 +8,7 @@ from gestalt.codecs import Codec, DecodeError
 
 from .message import BusMessage
 from .outgoing import TYPE_ID_HEADER
-from .properties import Delivery
+from .wire import Delivery
 
 # kombu, and gestalt 20 after it, name the compression in a header, and the character set of the
 # body in content_encoding. What kombu calls x-gzip is zlib's format.

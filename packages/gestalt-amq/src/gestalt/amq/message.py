@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from gestalt.core import Message
 
-from .properties import Delivery, Properties
+from .wire import Delivery, Properties
 
 T = TypeVar("T")
 

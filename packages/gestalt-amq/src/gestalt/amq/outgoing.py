@@ -10,8 +10,7 @@ from typing import Any, TypedDict
 from gestalt.codecs import Encoded
 
 from .errors import Unsendable, UnsendableType
-from .properties import Properties
-from .tables import shown
+from .wire import Properties, shown
 
 # A type id without a name has no property of its own; this is where gestalt 20 put it, too.
 TYPE_ID_HEADER = "x-type-id"

@@ -24,7 +24,6 @@ import aiormq.abc
 import aiormq.exceptions
 from yarl import URL
 
-from gestalt.amq import frames
 from gestalt.amq.errors import (
     AccessRefused,
     AmqError,
@@ -33,7 +32,7 @@ from gestalt.amq.errors import (
     LinkLost,
     TopologyError,
 )
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery, Demultiplexer, WireError
 from gestalt.core import check_thread
 
 from . import aiormq_handshake, quiet
@@ -108,7 +107,7 @@ class AiormqLink(Link):
         self._blocks = 0
         self.blocking = loop.create_future()
         self.on_blocked: Callable[[str | None], None] | None = None
-        self.inlet = frames.Inlet(self)
+        self.inlet = Demultiplexer(self)
         self.reader = Reader(self.inlet, loop, (address.channel_max, address.frame_max))
         self.transport: asyncio.Transport | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -220,8 +219,8 @@ class AiormqLink(Link):
 
     # What the streams tell
 
-    def note_garbage(self, error: frames.FrameError) -> None:
-        self.fail(LinkLost(f"what the broker sent is no AMQP 0-9-1: {error}"))
+    def note_garbage(self, error: WireError) -> None:
+        self.fail(LinkLost(f"what the broker sent is no AMQP 0-9-1: {error.explanation}"))
 
     def note_writable(self, writable: bool) -> None:
         if writable:

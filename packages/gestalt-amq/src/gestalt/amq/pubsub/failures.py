@@ -15,8 +15,8 @@ from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.link.consumer import Intake, Session
 from gestalt.amq.link.interface import Link
 from gestalt.amq.message import ATTEMPTS_HEADER, attempts_before, described
-from gestalt.amq.properties import Delivery, Properties
 from gestalt.amq.topology import parking_arguments, private_retry_arguments, retry_arguments
+from gestalt.amq.wire import Delivery, Properties
 
 from .copies import PARKED_AT_HEADER, copy_properties, failure_headers, name_of, text_of
 from .held import Held, Kept

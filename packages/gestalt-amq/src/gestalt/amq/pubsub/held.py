@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from gestalt.amq.link.consumer import Intake, Session
-from gestalt.amq.properties import Delivery, Properties
+from gestalt.amq.wire import Delivery, Properties
 
 from .mover import Place
 

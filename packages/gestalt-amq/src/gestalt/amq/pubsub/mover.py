@@ -19,7 +19,7 @@ from gestalt.amq.errors import (
 )
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.properties import Properties
+from gestalt.amq.wire import Properties
 
 # How many copies may await their confirmation by one queue: a silent one holds back its own.
 IN_FLIGHT = 100

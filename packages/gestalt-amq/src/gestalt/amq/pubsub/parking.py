@@ -27,7 +27,7 @@ from gestalt.amq.message import (
     attempts_before,
     described,
 )
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery
 
 from .copies import (
     ERROR_HEADER,

@@ -10,9 +10,8 @@ from gestalt.amq.link.admission import Question
 from gestalt.amq.link.interface import Channel, Confirm
 from gestalt.amq.link.outlet import Outlet
 from gestalt.amq.outgoing import MessageOptions, make_properties
-from gestalt.amq.properties import PERSISTENT, TRANSIENT, Properties
-from gestalt.amq.tables import shown
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
 
 from .batch import Batch, lost_after_sending

@@ -16,9 +16,9 @@ from gestalt.amq.incoming import decode
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.properties import Delivery
 from gestalt.amq.topology import Exchange, Queue
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, Handler, HandlerNotFound, State
 

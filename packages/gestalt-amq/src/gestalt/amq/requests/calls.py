@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from gestalt.amq.errors import DeadlineExceeded, OutcomeUnknown, RequestError
 from gestalt.amq.outgoing import checked_headers, make_properties
-from gestalt.amq.properties import TRANSIENT, Delivery, Properties
+from gestalt.amq.wire import TRANSIENT, Delivery, Properties
 from gestalt.codecs import Encoded
 
 from . import protocol

@@ -17,10 +17,9 @@ from gestalt.amq.errors import (
     RequestError,
     RequestRefused,
 )
-from gestalt.amq.properties import Delivery
 from gestalt.amq.pubsub.copies import ERROR_HEADER, MAX_REASON, REASON_HEADER
-from gestalt.amq.tables import encode_table
 from gestalt.amq.topology import Exchange
+from gestalt.amq.wire import Delivery, encode_table
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 """Where replies go: straight to the channel that sent the request, by no queue."""

@@ -11,7 +11,7 @@ from typing import Any
 from gestalt.amq.errors import LinkLost
 from gestalt.amq.link.interface import Channel
 from gestalt.amq.outgoing import MessageOptions, make_properties
-from gestalt.amq.properties import TRANSIENT, Delivery
+from gestalt.amq.wire import TRANSIENT, Delivery
 from gestalt.codecs import Codec, Encoded
 
 from . import protocol

@@ -21,9 +21,9 @@ from gestalt.amq.errors import (
 from gestalt.amq.incoming import decode_body
 from gestalt.amq.link.admission import Question
 from gestalt.amq.link.outlet import Outlet
-from gestalt.amq.properties import TRANSIENT, Delivery, Properties
 from gestalt.amq.topology import Exchange
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import TRANSIENT, Delivery, Properties
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, GestaltError
 

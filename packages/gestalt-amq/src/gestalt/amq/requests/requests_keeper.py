@@ -12,7 +12,7 @@ from gestalt.amq.link.admission import Admission, Question
 from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery
 from gestalt.core import Backoff
 
 from . import protocol

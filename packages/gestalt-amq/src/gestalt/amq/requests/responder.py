@@ -15,8 +15,8 @@ from gestalt.amq.errors import AmqError, LinkLost, TopologyError
 from gestalt.amq.link.consumer import Consumer, Intake, Session
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.properties import TRANSIENT, Delivery, Properties
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import TRANSIENT, Delivery, Properties
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Backoff, Handler, Handlers, State
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from gestalt.amq.link.consumer import Intake
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
 
 from . import protocol

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from gestalt.amq.errors import LinkLost
 from gestalt.amq.incoming import decode_body
 from gestalt.amq.link.consumer import Intake
-from gestalt.amq.properties import Delivery
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Handler, HandlerNotFound, Reports
 

@@ -4,7 +4,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from gestalt.amq.wire import FieldValue, deliver_prefix
+from gestalt.amq.wire import FieldValue
+from gestalt.amq.wire.codec import deliver_prefix
 
 if TYPE_CHECKING:
     from .channel import Channel
