@@ -1,7 +1,5 @@
 """A copy can always be written, whatever came."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The hot frames, against the protocol library's own encoding, and at every split."""
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import struct

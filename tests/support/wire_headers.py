@@ -1,7 +1,5 @@
 """Headers as their bytes: such as client libraries do not write, and brokers pass on."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 
