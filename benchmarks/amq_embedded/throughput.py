@@ -49,14 +49,13 @@ async def publish_and_consume(url: str, run: Run) -> Measured:
     """Keeps 500 messages in flight on one connection until the time is over."""
     from gestalt.amq.wire import (
         PROTOCOL_HEADER,
-        Decoder,
         Properties,
         content_frames,
         content_header,
-        encode_method,
-        method_frame,
     )
     from gestalt.amq.wire import methods as m
+    from gestalt.amq.wire.codec import encode_method, method_frame
+    from gestalt.amq.wire.decoder import Decoder
 
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from gestalt.amq import Bus, NotSent, Unsendable, UnsendableType, connect
-from gestalt.amq.frames import encode_properties
-from gestalt.amq.properties import Properties
+from gestalt.amq.wire import Properties, encode_properties
 from tests.support.collector import Collector
 
 DEEP: dict[str, Any] = {}

@@ -23,7 +23,7 @@ from gestalt.amq.channel_pool import MAX_IDLE
 from gestalt.amq.embedded import EmbeddedBroker, Settings, ThreadedBroker
 from gestalt.amq.link import aiormq_calls, aiormq_link
 from gestalt.amq.link.address import parse
-from gestalt.amq.properties import Properties
+from gestalt.amq.wire import Properties
 from gestalt.core import StateError
 from tests.support.callers import echo
 from tests.support.collector import Collector

@@ -8,15 +8,13 @@ from urllib.parse import unquote, urlsplit
 
 from gestalt.amq.wire import (
     PROTOCOL_HEADER,
-    Content,
-    Decoder,
     Properties,
     content_frames,
     content_header,
-    encode_method,
-    method_frame,
 )
 from gestalt.amq.wire import methods as m
+from gestalt.amq.wire.codec import encode_method, method_frame
+from gestalt.amq.wire.decoder import Content, Decoder
 
 T = TypeVar("T")
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from gestalt.amq.link.address import parse
 from gestalt.amq.link.aiormq_link import connect
-from gestalt.amq.properties import Properties
-from gestalt.amq.tables import RawValue
+from gestalt.amq.wire import Properties, RawValue
 
 
 def nested(depth: int) -> RawValue:

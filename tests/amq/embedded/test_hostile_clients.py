@@ -13,10 +13,9 @@ from gestalt.amq.wire import (
     Properties,
     content_frames,
     content_header,
-    encode_method,
-    method_frame,
 )
 from gestalt.amq.wire import methods as m
+from gestalt.amq.wire.codec import encode_method, method_frame
 from tests.support.wire_client import ClosedError, WireClient
 
 HANDSHAKE = (

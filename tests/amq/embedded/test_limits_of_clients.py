@@ -10,15 +10,16 @@ import pytest
 from gestalt.amq.embedded import Settings, ThreadedBroker
 from gestalt.amq.embedded.model import Queue
 from gestalt.amq.wire import (
-    Decoder,
     Properties,
     WireError,
     content_frames,
     content_header,
-    encode_method,
-    method_frame,
+    read_properties,
 )
 from gestalt.amq.wire import methods as m
+from gestalt.amq.wire.codec import encode_method, method_frame
+from gestalt.amq.wire.decoder import Decoder
+from gestalt.amq.wire.frames import PartialBody
 from tests.support.wire_client import ClosedError, WireClient
 
 
@@ -357,6 +358,20 @@ def test_a_client_that_reads_slowly_is_not_cut():
 # Messages that cost more than they weigh
 
 
+def test_a_count_of_deaths_that_is_full_stays_so(amqp_url):
+    with WireClient(amqp_url) as client:
+        client.channel(1)
+        dead = declare(client)
+        queue = declare(client, max_length=1, dead_letter_exchange="", dead_letter_routing_key=dead)
+        death = {"queue": queue, "reason": "maxlen", "count": 2**63 - 1}
+        for _ in range(2):
+            client.publish(1, "", queue, headers={"x-death": [death]})
+        consume(client, dead, "dead", no_ack=True)
+        received = client.receive(m.BasicDeliver)
+    [death] = read_properties(received.content.header).headers["x-death"]
+    assert death["count"] == 2**63 - 1
+
+
 def publish_frame(size):
     return method_frame(1, m.BasicPublish(0, "", "q")) + frame(
         2, content_header(Properties(), size)
@@ -367,30 +382,32 @@ def frame(kind, payload):
     return bytes([kind]) + b"\x00\x01" + len(payload).to_bytes(4, "big") + payload + b"\xce"
 
 
-def pieces_kept(decoder):
-    return sum(len(each.chunks or ()) + len(each.small) for each in decoder._partial.values())
-
-
 def test_a_body_of_tiny_frames_is_put_together_and_takes_little_memory():
     body = bytes(number % 251 for number in range(200_000))
     decoder = Decoder(expect_header=False)
     assert decoder.feed(publish_frame(len(body))) == []
+    partial = PartialBody(len(body))
     most = 0
     for start in range(0, len(body) - 1, 100):
-        tiny = b"".join(frame(3, body[n : n + 1]) for n in range(start, min(start + 100, 199_999)))
-        assert decoder.feed(tiny + frame(3, b"")) == []
-        most = max(most, pieces_kept(decoder))
+        tiny = [body[n : n + 1] for n in range(start, min(start + 100, 199_999))]
+        assert decoder.feed(b"".join(frame(3, each) for each in [*tiny, b""])) == []
+        for each in tiny:
+            partial.add(each)
+        most = max(most, len(partial))
     (event,) = decoder.feed(frame(3, body[-1:]))
-    assert event[2].body == body
+    partial.add(body[-1:])
+    assert event[2].body == partial.whole == body
     assert most < 2500
 
 
 def test_empty_frames_of_a_body_are_not_kept():
     decoder = Decoder(expect_header=False)
     decoder.feed(publish_frame(1))
+    partial = PartialBody(1)
     for _ in range(100):
-        decoder.feed(frame(3, b"") * 100)
-    assert pieces_kept(decoder) == 0
+        assert decoder.feed(frame(3, b"") * 100) == []
+        partial.add(b"")
+    assert len(partial) == 0
 
 
 def test_the_headers_under_way_on_all_channels_are_bounded():

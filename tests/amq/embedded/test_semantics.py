@@ -4,9 +4,12 @@ import time
 
 import pytest
 
+from gestalt.amq.wire import Properties, content_frames, content_header, read_properties
 from gestalt.amq.wire import methods as m
-from gestalt.amq.wire import read_properties
+from gestalt.amq.wire.codec import encode_method
+from gestalt.amq.wire.decoder import Content
 from tests.support.wire_client import ClosedError
+from tests.support.wire_headers import nested
 
 
 def declare(client, name="", channel=1, *, exclusive=True, **arguments):
@@ -136,6 +139,29 @@ def test_headers_keep_every_byte_on_their_way(client):
     properties = read_properties(received.content.header)
     assert properties.headers == {"a": 1, "b": [True, None, {"c": b"\xff"}]}
     assert properties.priority == 3
+
+
+@pytest.mark.parametrize("depth", [40, 2000, 15_000])
+def test_headers_may_nest_as_deep_as_a_frame_has_room(client, depth):
+    queue = declare(client)
+    header = content_header(Properties(headers={"deep": nested(depth), "known": 1}), 4)
+    publish = encode_method(m.BasicPublish(0, "", queue))
+    client.socket.sendall(content_frames(1, publish, header, b"body", client.frame_max))
+    [received] = drain(client, queue)
+    assert received.content == Content(header, b"body", 4)
+
+
+def test_headers_that_nest_deep_keep_every_byte_where_a_message_dies(client):
+    dead = declare(client)
+    queue = declare(client, max_length=1, dead_letter_exchange="", dead_letter_routing_key=dead)
+    deep = nested(2000)
+    for _ in range(2):
+        client.publish(1, "", queue, headers={"deep": deep, "known": 1})
+    wait_until(lambda: client.call(1, m.QueueDeclare(0, dead, True)).message_count == 1)
+    [received] = drain(client, dead)
+    headers = read_properties(received.content.header).headers
+    assert (headers["deep"], headers["known"]) == (deep, 1)
+    assert headers["x-death"][0]["queue"] == queue
 
 
 def test_a_mandatory_message_without_a_route_comes_back_before_its_confirm(client):

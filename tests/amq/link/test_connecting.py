@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gestalt.amq import ConnectError, connect
-from gestalt.amq.wire import PROTOCOL_HEADER, method_frame
+from gestalt.amq.wire import PROTOCOL_HEADER
+from gestalt.amq.wire.codec import method_frame
 from gestalt.amq.wire.methods import ConnectionStart, ConnectionTune
 from tests.support.rabbitmq import RabbitMQNode
 

@@ -18,7 +18,7 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
-from gestalt.amq.wire import method_frame
+from gestalt.amq.wire.codec import method_frame
 from gestalt.amq.wire.methods import ConnectionClose
 from tests.support.proxy import Proxy
 from tests.support.waiting import QUICK, Reported, until

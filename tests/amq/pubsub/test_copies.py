@@ -8,11 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gestalt.amq.frames import decode_properties, encode_properties
 from gestalt.amq.headers import safe_text
-from gestalt.amq.properties import Delivery, Properties
 from gestalt.amq.pubsub.copies import copy_properties, failure_headers
-from gestalt.amq.tables import RawValue
+from gestalt.amq.wire import Delivery, Properties, RawValue, decode_properties, encode_properties
 
 some = st.one_of(st.none(), st.text(alphabet=st.characters(codec="utf-8"), max_size=63))
 odd = st.sampled_from(
@@ -43,7 +41,7 @@ def delivered(properties: Properties) -> Delivery:
     data = encode_properties(replace(properties, headers=headers)).replace(b"\x02C\x01", b"\x02CC")
     read, unreadable = decode_properties(data)
     delivery = Delivery(1, False, "exchange", "a.key", read, b"body")
-    delivery.header, delivery.unreadable = data, unreadable
+    delivery.header, delivery.unreadable = data, unreadable and str(unreadable)
     return delivery
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from gestalt.amq import Bus, BusMessage, Queue, Retry, TopologyError, connect
 from gestalt.amq.embedded import ThreadedBroker
-from gestalt.amq.properties import Delivery, Properties
 from gestalt.amq.pubsub import failed_message, failures
+from gestalt.amq.wire import Delivery, Properties
 from tests.support.collector import Collector
 from tests.support.rabbitmq import RabbitMQNode
 from tests.support.waiting import until

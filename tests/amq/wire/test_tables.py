@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import contextlib
 import datetime
 import decimal
@@ -11,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt.amq.tables import MAX_DEPTH, decode_table, decode_value, encode_table, split_table
+from gestalt.amq.wire import MAX_DEPTH, decode_table, decode_value, encode_table, split_table
 
 keys = st.text(alphabet=st.characters(codec="utf-8"), max_size=40)
 leaves = st.one_of(

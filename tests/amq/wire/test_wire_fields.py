@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from gestalt.amq.wire import (
     FieldError,
+    decode_arguments,
     decode_table,
     encode_table,
-    join_table,
     split_table,
 )
 
@@ -21,7 +21,7 @@ scalars = (
     st.none()
     | st.booleans()
     | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False)
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=30)
     | st.binary(max_size=30)
     | st.datetimes(datetime(1970, 1, 2), datetime(9999, 1, 1), timezones=st.just(UTC)).map(
@@ -46,7 +46,7 @@ def test_a_table_comes_back_equal(table):
 @given(tables)
 def test_a_table_that_is_split_and_joined_keeps_every_byte(table):
     data = encode_table(table)
-    assert join_table(split_table(data)) == data
+    assert encode_table(split_table(data)) == data
 
 
 @given(tables, st.data())
@@ -73,7 +73,7 @@ def test_tables_that_nest_without_end_are_refused():
 
 
 def test_a_table_knows_the_type_letters_of_its_values():
-    table, _ = decode_table(encode_table({"a": 1, "b": "x", "c": None, "d": 2**40}))
+    table, _ = decode_arguments(encode_table({"a": 1, "b": "x", "c": None, "d": 2**40}))
     assert table.letters == {"a": "I", "b": "S", "c": "V", "d": "l"}
 
 

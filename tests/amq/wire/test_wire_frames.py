@@ -12,23 +12,22 @@ from pamqp import header as pamqp_header
 from gestalt.amq.wire import (
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
-    Content,
-    Decoder,
     FieldError,
-    Heartbeat,
     Properties,
-    ProtocolHeader,
     WireError,
     content_frames,
     content_header,
+    encode_short_string,
+    read_properties,
+)
+from gestalt.amq.wire.codec import (
     decode_method,
     deliver_prefix,
     encode_deliver,
     encode_method,
-    encode_short_string,
     method_frame,
-    read_properties,
 )
+from gestalt.amq.wire.decoder import Content, Decoder, Heartbeat, ProtocolHeader
 from gestalt.amq.wire.methods import (
     INDEX,
     BasicAck,

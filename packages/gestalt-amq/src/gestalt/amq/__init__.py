@@ -28,7 +28,6 @@ from .errors import (
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
 from .message import BusMessage
-from .properties import Properties
 from .pubsub.batch import Batch
 from .pubsub.parking import ParkedMessage, Parking
 from .pubsub.publisher import Publisher
@@ -40,6 +39,7 @@ from .requests.requester import GatheredReply, Requester
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
 from .topology import Exchange, Queue
+from .wire import Properties
 
 __all__ = [
     "AccessRefused",

@@ -5,13 +5,12 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from gestalt.amq.wire import Delivery, Properties, shown
 from gestalt.codecs import Codec, DecodeError, Encoded
 
 from .errors import Unsendable, UnsendableType
 from .headers import COMPRESSION_HEADER, TYPE_ID_HEADER
 from .message import BusMessage
-from .properties import Delivery, Properties
-from .tables import shown
 
 # In milliseconds: RabbitMQ ends the channel of whoever sends a longer one.
 MAX_EXPIRATION = 2**32 - 1

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from gestalt.amq.wire import Delivery, Properties
 from gestalt.core import Message
 
 from .headers import ATTEMPTS_HEADER, EXCHANGE_HEADER, ROUTING_KEY_HEADER, as_integer, as_text
-from .properties import Delivery, Properties
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from .message import BusMessage
-from .properties import Properties
+from .wire import Properties
 
 
 class Tracing:

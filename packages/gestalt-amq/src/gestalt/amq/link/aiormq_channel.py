@@ -8,7 +8,6 @@ from typing import Any
 
 import aiormq.abc
 
-from gestalt.amq import frames
 from gestalt.amq.errors import (
     AmqError,
     LinkLost,
@@ -20,11 +19,25 @@ from gestalt.amq.errors import (
     Unsendable,
 )
 from gestalt.amq.headers import SEQUENCE_HEADER
-from gestalt.amq.properties import Delivery, Got, Properties
+from gestalt.amq.wire import (
+    CONTENT_HEADER,
+    Delivery,
+    FieldError,
+    Got,
+    PartialContent,
+    Properties,
+    ack_frame,
+    content_parts,
+    encode_properties,
+    get_frame,
+    nack_frame,
+    publish_frame,
+)
 
 from .aiormq_calls import Calls
 from .interface import CHANNEL_CLOSED, Channel, Confirm
 from .output import Output
+from .unsendable import check_routing_keys, unsendable
 
 
 class AiormqChannel(Channel):
@@ -53,7 +66,7 @@ class AiormqChannel(Channel):
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[AmqError] = self._loop.create_future()
-        self.content: frames.PartialContent | None = None
+        self.content: PartialContent | None = None
         self._write = output.write
         self._writable = output.writable
         self._calls = calls
@@ -61,7 +74,7 @@ class AiormqChannel(Channel):
         self._channel = channel
         self._number: int = channel.number
         self.frame_limit = frame_limit
-        self._header_limit = frame_limit - frames.CONTENT_SIZE
+        self._header_limit = frame_limit - CONTENT_HEADER.size
         self._deliver = on_delivery
         self._cancelled = on_cancelled
         self._returned = on_returned
@@ -107,27 +120,35 @@ class AiormqChannel(Channel):
     ) -> None:
         if self.closed.done():
             raise LinkLost(str(self.closed.result()))
-        if properties is self._encoded[0]:
-            encoded = self._encoded[1]
-        else:
-            encoded = frames.encode_properties(properties)
-            if len(encoded) > self._header_limit:
-                raise Unsendable(
-                    f"properties and headers take {len(encoded)} bytes, and the broker ends the "
-                    f"connection of one who sends more than {self._header_limit}"
-                )
-            self._encoded = (properties, encoded)
-        method = frames.publish_method(self._number, exchange, routing_key, mandatory)
-        parts = frames.content(self._number, encoded, body, self.frame_limit)
+        try:
+            if properties is self._encoded[0]:
+                encoded = self._encoded[1]
+            else:
+                encoded = self._encode(properties)
+            method = publish_frame(self._number, exchange, routing_key, mandatory)
+        except FieldError as error:
+            raise unsendable(error) from error
+        parts = content_parts(self._number, encoded, body, self.frame_limit)
         self._write([method, *parts], len(body) + 128, at_once=at_once)
+
+    def _encode(self, properties: Properties) -> bytes:
+        encoded = encode_properties(properties)
+        check_routing_keys(properties.headers)
+        if len(encoded) > self._header_limit:
+            raise Unsendable(
+                f"properties and headers take {len(encoded)} bytes, and the broker ends the "
+                f"connection of one who sends more than {self._header_limit}"
+            )
+        self._encoded = (properties, encoded)
+        return encoded
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         if not self.closed.done():
-            self._write([frames.ack(self._number, tag, multiple)], 21)
+            self._write([ack_frame(self._number, tag, multiple)], 21)
 
     def nack(self, tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         if not self.closed.done():
-            self._write([frames.nack(self._number, tag, multiple, requeue)], 21)
+            self._write([nack_frame(self._number, tag, multiple, requeue)], 21)
 
     @property
     def congested(self) -> bool:
@@ -320,8 +341,12 @@ class AiormqChannel(Channel):
         # Not by the library: it reads less of what others wrote into headers than the link does.
         if self.closed.done():
             raise LinkLost(str(self.closed.result()))
+        try:
+            frame = get_frame(self._number, queue)
+        except FieldError as error:
+            raise unsendable(error) from error
         self._got = self._loop.create_future()
-        self._write([frames.get(self._number, queue)], 32, at_once=True)
+        self._write([frame], 32, at_once=True)
         try:
             return await self._got
         finally:

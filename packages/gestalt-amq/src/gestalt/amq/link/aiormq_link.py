@@ -22,9 +22,8 @@ import aiormq.abc
 import aiormq.exceptions
 from yarl import URL
 
-from gestalt.amq import frames
 from gestalt.amq.errors import AccessRefused, AmqError, ChannelsExhausted, ConnectError, LinkLost
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery, Demultiplexer, WireError
 
 from . import aiormq_handshake, aiormq_logging
 from .address import BrokerAddress
@@ -94,7 +93,7 @@ class AiormqLink(Link):
         self.blocked: str | None = None
         self.blocking = loop.create_future()
         self.on_blocked: Callable[[str | None], None] | None = None
-        self.inlet = frames.Inlet(self)
+        self.inlet = Demultiplexer(self)
         self.reader = Reader(self.inlet, loop, (address.channel_max, address.frame_max))
         self.transport: asyncio.Transport | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -202,8 +201,8 @@ class AiormqLink(Link):
 
     # What the streams tell
 
-    def note_garbage(self, error: frames.FrameError) -> None:
-        self._cause = LinkLost(f"what the broker sent is no AMQP 0-9-1: {error}")
+    def note_garbage(self, error: WireError) -> None:
+        self._cause = LinkLost(f"what the broker sent is no AMQP 0-9-1: {error.explanation}")
         self._cut(self._cause)
 
     def note_writable(self, writable: bool) -> None:

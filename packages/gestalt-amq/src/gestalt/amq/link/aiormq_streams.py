@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import aiormq.connection
 from yarl import URL
 
-from gestalt.amq import frames
+from gestalt.amq.wire import HEARTBEAT_FRAME, Demultiplexer, WireError
 
 # The frame of connection.tune, up to its values: a method of 12 bytes on channel 0.
 _TUNE_START = bytes.fromhex("01 0000 0000000c 000a 001e")
@@ -19,7 +19,7 @@ _TUNE = struct.Struct(">HIH")
 class Owner(Protocol):
     """What the streams tell the link."""
 
-    def note_garbage(self, error: frames.FrameError) -> None:
+    def note_garbage(self, error: WireError) -> None:
         """What the broker sent is no AMQP."""
 
     def note_writable(self, writable: bool) -> None:
@@ -42,7 +42,7 @@ class Reader(asyncio.StreamReader):
 
     def __init__(
         self,
-        inlet: frames.Inlet,
+        inlet: Demultiplexer,
         loop: asyncio.AbstractEventLoop,
         limits: tuple[int, int] = (0, 0),
     ) -> None:
@@ -57,7 +57,7 @@ class Reader(asyncio.StreamReader):
         self.heard = time.monotonic()
         if not cold and self.heard - self._fed > 1.0:
             # A broker that sends messages sends no heartbeats; aiormq waits for some frame.
-            cold = frames.HEARTBEAT
+            cold = HEARTBEAT_FRAME
         if cold:
             self._fed = self.heard
             super().feed_data(cold if self._tuned else self._tune(cold))
@@ -90,7 +90,7 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
     def data_received(self, data: bytes) -> None:
         try:
             super().data_received(data)
-        except frames.FrameError as error:
+        except WireError as error:
             self._owner.note_garbage(error)
 
     def pause_writing(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from gestalt.amq.errors import AmqError, ChannelsExhausted, Refused, TopologyError
-from gestalt.amq.frames import short_string
+from gestalt.amq.wire import FieldError, encode_short_string
 from gestalt.core import Backoff, StateError
 
 from .in_flight import InFlight
@@ -17,6 +17,7 @@ from .interface import Channel, Link
 from .permissions import Permissions, Ticket
 from .preflight import Preflight, Question
 from .supervisor import Supervisor
+from .unsendable import unsendable
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -166,9 +167,12 @@ class ChannelKeeper(ABC):
         Raises:
             Unsendable: the routing key or the user is none that AMQP can carry.
         """
-        short_string(question.routing_key, "routing_key")
-        if question.user_id is not None:
-            short_string(question.user_id, "user_id")
+        try:
+            encode_short_string(question.routing_key, "routing_key")
+            if question.user_id is not None:
+                encode_short_string(question.user_id, "user_id")
+        except FieldError as error:
+            raise unsendable(error) from error
         ticket = Ticket(question)
         self._tickets.add(ticket)
         self.queued += 1

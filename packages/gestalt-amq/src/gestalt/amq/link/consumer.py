@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery
 from gestalt.core import Backoff, Component, State
 
 from .acks import Acks

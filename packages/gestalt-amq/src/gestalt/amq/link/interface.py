@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from gestalt.amq.errors import AmqError
-from gestalt.amq.properties import Delivery, Got, Properties
+from gestalt.amq.wire import Delivery, Got, Properties
 
 Confirm: TypeAlias = asyncio.Future[None]
 """The broker's answer to one publish: None, or Unroutable, Rejected, Refused or LinkLost."""

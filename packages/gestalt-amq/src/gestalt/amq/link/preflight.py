@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gestalt.amq.errors import Refused, TopologyError
-from gestalt.amq.properties import Properties
+from gestalt.amq.wire import Properties
 
 from .interface import CHANNEL_CLOSED, Channel, Link
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery
 
 from .failed_message import LocalRetry
 from .session import SubscriptionSession

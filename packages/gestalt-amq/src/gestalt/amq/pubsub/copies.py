@@ -4,12 +4,10 @@ What came is passed on as it came, unread, wherever it can be: brokers and other
 headers that this one would not.
 """
 
-import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from gestalt.amq.frames import encode_properties, headers_of
 from gestalt.amq.headers import (
     ATTEMPTS_HEADER,
     BCC_HEADER,
@@ -28,8 +26,17 @@ from gestalt.amq.headers import (
     error_text,
     safe_text,
 )
-from gestalt.amq.properties import PERSISTENT, Delivery, Properties
-from gestalt.amq.tables import decode_value, encode_table, split_table
+from gestalt.amq.wire import (
+    CONTENT_HEADER,
+    PERSISTENT,
+    Delivery,
+    FieldError,
+    Properties,
+    decode_value,
+    encode_properties,
+    encode_table,
+    split_headers,
+)
 
 # Keys by which brokers route a message further, and what a copy calls them.
 _ROUTING = {"CC": CC_HEADER, "BCC": BCC_HEADER}
@@ -48,11 +55,8 @@ _TRAVEL = (
 )
 # Without these the body cannot be decoded.
 _OF_BODY = (TYPE_ID_HEADER, COMPRESSION_HEADER)
-_MALFORMED = (ValueError, TypeError, IndexError, OverflowError, struct.error)
 # What a header takes, at most, that tells a name of AMQP's.
 _LARGEST_NAME = 2 * 256 + 4
-# What a content header takes beside its properties, in bytes.
-_FIXED = 12
 
 
 def failure_headers(
@@ -77,7 +81,7 @@ def readable_headers(delivery: Delivery) -> dict[str, Any]:
     for key, value in passed_on(delivery).items():
         try:
             found[key] = decode_value(value)
-        except _MALFORMED:
+        except FieldError:
             # It is told apart from the others, and that is all.
             continue
     return found
@@ -87,16 +91,16 @@ def passed_on(delivery: Delivery) -> dict[str, Any]:
     """The headers of a delivery as a copy can carry them: those that cannot be are left out."""
     table: dict[str, Any] = {}
     try:
-        if data := headers_of(delivery.header) if delivery.header else None:
-            table.update(split_table(data))
-    except _MALFORMED:
+        if delivery.header:
+            table.update(split_headers(delivery.header))
+    except FieldError:
         # Nothing of it can be told apart from the rest.
         return {}
     if not delivery.header:
         for key, value in (delivery.properties.headers or {}).items():
             try:
                 encode_table({key: value})
-            except _MALFORMED:
+            except FieldError:
                 continue
             table[key] = value
     return table
@@ -123,7 +127,7 @@ def copy_properties(
         bare: take nothing from the message but what describes its body.
     """
     # Brokers add headers of their own, and other clients are not bound to take large frames.
-    room = frame_limit - _FIXED - min(4096, frame_limit // 8)
+    room = frame_limit - CONTENT_HEADER.size - min(4096, frame_limit // 8)
     own = dict(ours)
     if REASON_HEADER in own:
         own[REASON_HEADER] = own[REASON_HEADER].encode()[: room // 4].decode("utf-8", "ignore")

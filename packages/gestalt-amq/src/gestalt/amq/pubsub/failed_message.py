@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from gestalt.amq.link.consumer import Receiver, Session
-from gestalt.amq.properties import Delivery, Properties
+from gestalt.amq.wire import Delivery, Properties
 
 from .target_queue import TargetQueue
 

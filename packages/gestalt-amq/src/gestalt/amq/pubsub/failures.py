@@ -15,7 +15,7 @@ from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
 from gestalt.amq.message import attempts_before, describe_message
-from gestalt.amq.properties import Delivery, Properties
+from gestalt.amq.wire import Delivery, Properties
 
 from .copies import copy_properties, failure_headers
 from .failed_message import FailedMessage, LocalRetry

@@ -32,7 +32,7 @@ from gestalt.amq.headers import (
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.message import attempts_before, describe_message
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery
 
 from .copies import copy_properties, readable_headers
 

@@ -8,9 +8,8 @@ from gestalt.amq.errors import LinkLost, Rejected, UnsendableType
 from gestalt.amq.link.interface import Channel, Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
-from gestalt.amq.properties import PERSISTENT, TRANSIENT, Properties
-from gestalt.amq.tables import shown
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
 
 from .batch import Batch, lost_after_sending

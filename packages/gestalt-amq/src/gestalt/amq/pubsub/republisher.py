@@ -15,7 +15,7 @@ from gestalt.amq.errors import (
 )
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.properties import Properties
+from gestalt.amq.wire import Properties
 
 from .target_queue import TargetQueue
 

@@ -12,9 +12,9 @@ from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.message import BusMessage
-from gestalt.amq.properties import Delivery
 from gestalt.amq.topology import Exchange, Queue, declare_exchange, declare_shared
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, Handler, HandlerNotFound, State
 from gestalt.core.calling import is_awaitable, is_own_cancellation

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from gestalt.amq.encoding import checked_headers, make_properties
 from gestalt.amq.errors import DeadlineExceeded, OutcomeUnknown, RequestError
 from gestalt.amq.headers import DEADLINE_HEADER, ITEM_HEADER, STATUS_HEADER
-from gestalt.amq.properties import TRANSIENT, Delivery, Properties
+from gestalt.amq.wire import TRANSIENT, Delivery, Properties
 from gestalt.codecs import Encoded
 
 from . import protocol

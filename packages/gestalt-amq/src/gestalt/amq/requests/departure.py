@@ -8,7 +8,7 @@ from dataclasses import replace
 from gestalt.amq.headers import CONTROL_HEADER
 from gestalt.amq.link.consumer import Receiver
 from gestalt.amq.link.interface import Channel
-from gestalt.amq.properties import TRANSIENT, Delivery, Properties
+from gestalt.amq.wire import TRANSIENT, Delivery, Properties
 
 from . import protocol
 from .replies import Replies

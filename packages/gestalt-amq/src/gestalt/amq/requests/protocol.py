@@ -27,9 +27,8 @@ from gestalt.amq.headers import (
     error_name,
     error_text,
 )
-from gestalt.amq.properties import Delivery
-from gestalt.amq.tables import encode_table
 from gestalt.amq.topology import Exchange
+from gestalt.amq.wire import Delivery, encode_table
 from gestalt.codecs import Encoded
 
 REPLY_TO = "amq.rabbitmq.reply-to"

@@ -16,7 +16,7 @@ from gestalt.amq.headers import (
     TRACEBACK_HEADER,
 )
 from gestalt.amq.link.interface import Channel
-from gestalt.amq.properties import TRANSIENT, Delivery
+from gestalt.amq.wire import TRANSIENT, Delivery
 from gestalt.codecs import Codec, Encoded
 
 from . import protocol

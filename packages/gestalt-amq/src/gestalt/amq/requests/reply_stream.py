@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery
 
 from .calls import StreamCall
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from gestalt.amq.message import BusMessage
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery
 from gestalt.core import ReplyNotPossible
 
 T = TypeVar("T")

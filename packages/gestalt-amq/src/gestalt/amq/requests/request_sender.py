@@ -17,8 +17,8 @@ from gestalt.amq.errors import (
 from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
-from gestalt.amq.properties import TRANSIENT, Delivery, Properties
 from gestalt.amq.topology import Exchange
+from gestalt.amq.wire import TRANSIENT, Delivery, Properties
 from gestalt.core import Backoff
 
 from . import protocol

@@ -12,8 +12,8 @@ from gestalt.amq.headers import (
     INSTANCE_HEADER,
     STATUS_HEADER,
 )
-from gestalt.amq.properties import Delivery, Properties
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import Delivery, Properties
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, GestaltError
 

@@ -9,8 +9,8 @@ from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight, Question
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.properties import Delivery
 from gestalt.amq.topology import declare_exchange
+from gestalt.amq.wire import Delivery
 from gestalt.core import Backoff
 
 from . import protocol

@@ -13,9 +13,9 @@ from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER, as_integer
 from gestalt.amq.link.consumer import Consumer, Receiver, Session
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.properties import Delivery
 from gestalt.amq.topology import declare_exchange
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Backoff, Handler, Handlers, State
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from gestalt.amq.headers import WINDOW_HEADER, as_integer
 from gestalt.amq.link.consumer import Receiver
-from gestalt.amq.properties import Delivery
+from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
 
 

@@ -10,8 +10,8 @@ from gestalt.amq.encoding import decode_body
 from gestalt.amq.errors import LinkLost
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver
-from gestalt.amq.properties import Delivery
 from gestalt.amq.tracing import Tracing
+from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Handler, HandlerNotFound, Reports
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation

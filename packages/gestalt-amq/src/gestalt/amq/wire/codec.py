@@ -7,17 +7,19 @@ their own.
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from .errors import FieldError, WireError
-from .fields import (
+from .frames import METHOD, frame
+from .methods import INDEX, BasicAck, BasicDeliver, BasicPublish, Method
+from .strings import (
     decode_long_string,
     decode_short_string,
-    decode_table,
+    encode_long_string,
     encode_short_string,
-    encode_table,
 )
-from .methods import INDEX, BasicAck, BasicDeliver, BasicPublish, Method
+from .tables import decode_arguments, encode_table
 
 # Reads one field, or the bits of one byte: (data, offset) -> (values, offset after them).
 _Reader: TypeAlias = Callable[[bytes, int], tuple[tuple[Any, ...], int]]
@@ -45,6 +47,11 @@ def method_numbers(method: type[Method]) -> tuple[int, int]:
     """Returns the class and the method number, as a close method names what it closes for."""
     index = INDEX[method]
     return index >> 16, index & 0xFFFF
+
+
+def method_frame(channel: int, method: Method) -> bytes:
+    """Returns the frame of a method; errors as `encode_method`."""
+    return frame(METHOD, channel, encode_method(method))
 
 
 def encode_method(method: Method) -> bytes:
@@ -97,6 +104,8 @@ def encode_deliver(prefix: bytes, delivery_tag: int, redelivered: bool, address:
     return b"%b%b%b" % (prefix, _TAG.pack(delivery_tag, redelivered), address)
 
 
+# Messages in a row mostly have the same address.
+@lru_cache(maxsize=1024)
 def _decode_publish(payload: bytes) -> BasicPublish:
     exchange_end = 7 + payload[6]
     key_end = exchange_end + 1 + payload[exchange_end]
@@ -202,8 +211,6 @@ def _of_one_value(
 
 _OTHERS = {
     "shortstr": _of_one_value(decode_short_string, encode_short_string),
-    "longstr": _of_one_value(
-        decode_long_string, lambda value: struct.pack(">I", len(value)) + bytes(value)
-    ),
-    "table": _of_one_value(decode_table, encode_table),
+    "longstr": _of_one_value(decode_long_string, encode_long_string),
+    "table": _of_one_value(decode_arguments, encode_table),
 }

@@ -2,8 +2,10 @@
 
 GestaltError
 +-- AmqpError            a reply code and a text, as the close methods carry them
-|   +-- WireError        bytes that are no valid AMQP, with what was valid before them
-+-- FieldError           a value that cannot be put into a field of AMQP (also a ValueError)
+|   +-- WireError        bytes that are no valid AMQP, with what was valid before them (ValueError)
++-- FieldError           a value does not fit its field, or bytes are no valid one (ValueError)
+    +-- FieldTypeError   ... being of a type that AMQP does not have there (TypeError)
+    +-- NestingError     ... nesting deeper than is read or written
 """
 
 from collections.abc import Sequence
@@ -44,11 +46,17 @@ class AmqpError(GestaltError):
         name: The reply code's name, as in `REPLY_CODES`.
         explanation: What was wrong; the reply text is the name, a dash and this.
         connection: Closes the whole connection even though the code alone would close a channel.
+
+    Attributes:
+        code: The reply code.
+        explanation: What was wrong.
+        closes_connection: It ends the connection, and not a channel alone.
     """
 
     def __init__(self, name: str, explanation: str, *, connection: bool = False) -> None:
         super().__init__(f"{name} - {explanation}")
         self.code = REPLY_CODES[name]
+        self.explanation = explanation
         self.closes_connection = connection or self.code not in _CLOSE_CHANNEL_ONLY
 
     @property
@@ -58,7 +66,7 @@ class AmqpError(GestaltError):
         return encoded[:_MAX_TEXT].decode("utf-8", "ignore")
 
 
-class WireError(AmqpError):
+class WireError(AmqpError, ValueError):
     """The peer's bytes are no valid AMQP; the connection has to be closed.
 
     Attributes:
@@ -72,3 +80,20 @@ class WireError(AmqpError):
 
 class FieldError(GestaltError, ValueError):
     """A value does not fit its field, or bytes are no valid field."""
+
+
+class FieldTypeError(FieldError, TypeError):
+    """A value is of a type that AMQP does not have in its field."""
+
+
+class NestingError(FieldError):
+    """Tables or arrays nest deeper than they are read or written."""
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: not too long, and whatever it is."""
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__qualname__}: {type(error).__qualname__} on repr>"
+    return text if len(text) <= 80 else f"{text[:77]}..."

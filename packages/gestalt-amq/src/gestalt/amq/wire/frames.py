@@ -1,70 +1,42 @@
-"""Frames: what one side of a connection writes, and how it finds its way in what it reads.
+"""Frames: what one side of a connection writes, and what it keeps of those that are still arriving.
 
-The decoder is the same for a server and a client: bytes in, whole methods with their content out.
-It holds no more than one frame and the bodies that are under way.
+Layouts: AMQP 0-9-1 specification, sections 2.3.5 (frames) and 4.2.6 (content).
 """
 
 import struct
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import Final
 
-from .codec import decode_method, encode_method
-from .errors import FieldError, WireError
-from .methods import BasicDeliver, BasicGetOk, BasicPublish, BasicReturn, Method
-from .properties import BASIC_CLASS, body_size
+from .properties import BASIC_CLASS
+from .strings import encode_short_string
 
-PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-FRAME_MIN_SIZE = 4096
+PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
+FRAME_MIN_SIZE: Final = 4096
 
-_METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
-_START = struct.Struct(">BHI")
-_END = b"\xce"
-_END_OCTET = 0xCE
-# The bytes of a frame around its payload.
-_OVERHEAD = _START.size + 1
+METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
+FRAME_START = struct.Struct(">BHI")
+"""What a frame has before its payload: the type, the channel, the size of the payload."""
 
-HEARTBEAT_FRAME = _START.pack(_HEARTBEAT, 0, 0) + _END
+FRAME_END: Final = 0xCE
+FRAME_OVERHEAD: Final = FRAME_START.size + 1
+"""The bytes of a frame around its payload."""
+
+HEARTBEAT_FRAME: Final = FRAME_START.pack(HEARTBEAT, 0, 0) + b"\xce"
+
+_CONTENT_START = struct.Struct(">BHIHHQ")
+_SETTLE = struct.Struct(">BHIHHQBB")
+_METHOD_NUMBER = struct.Struct(">I")
+_GET = _METHOD_NUMBER.pack(BASIC_CLASS << 16 | 70) + b"\x00\x00"
+_PUBLISH = _METHOD_NUMBER.pack(BASIC_CLASS << 16 | 40) + b"\x00\x00"
+_ACK, _NACK = 80, 120
 
 # Pieces of a body below this, in bytes, are joined, as many at a time.
 _SMALL = 1024
-# What the headers under way on all channels of a connection may have, in bytes.
-_MAX_HEADERS = 16 * 1024 * 1024
-
-_WITH_CONTENT = (BasicPublish, BasicDeliver, BasicReturn, BasicGetOk)
 
 
-class ProtocolHeader(NamedTuple):
-    """The eight bytes that a client sends first."""
-
-    data: bytes
-
-
-class Heartbeat(NamedTuple):
-    """A heartbeat frame: the peer lives."""
-
-
-@dataclass(slots=True)
-class Content:
-    """The content of a message.
-
-    Attributes:
-        header: The payload of its header frame, with the properties.
-        body: The body, or None when it was larger than the decoder was told to keep.
-        size: The size of the body, in bytes.
-    """
-
-    header: bytes
-    body: bytes | None
-    size: int
-
-
-Event: TypeAlias = tuple[int, Method | ProtocolHeader | Heartbeat, Content | None]
-
-
-def method_frame(channel: int, method: Method) -> bytes:
-    """Returns the frame of a method. Raises FieldError when a value does not fit its field."""
-    payload = encode_method(method)
-    return b"%b%b\xce" % (_START.pack(_METHOD, channel, len(payload)), payload)
+def frame(kind: int, channel: int, payload: bytes) -> bytes:
+    """Returns a frame."""
+    return b"%b%b\xce" % (FRAME_START.pack(kind, channel, len(payload)), payload)
 
 
 def content_frames(
@@ -79,241 +51,147 @@ def content_frames(
         body: The message's body.
         frame_max: The size in bytes that no frame exceeds; 0 for no limit.
     """
-    start = _START.pack
+    start = FRAME_START.pack
     size = len(body)
-    if size > 0 and (not frame_max or size <= frame_max - _OVERHEAD):
+    if size > 0 and (not frame_max or size <= frame_max - FRAME_OVERHEAD):
         return b"%b%b\xce%b%b\xce%b%b\xce" % (
-            start(_METHOD, channel, len(method_payload)),
+            start(METHOD, channel, len(method_payload)),
             method_payload,
-            start(_HEADER, channel, len(header)),
+            start(HEADER, channel, len(header)),
             header,
-            start(_BODY, channel, size),
+            start(BODY, channel, size),
             body,
         )
-    parts = [
-        start(_METHOD, channel, len(method_payload)),
-        method_payload,
-        _END,
-        start(_HEADER, channel, len(header)),
-        header,
-        _END,
-    ]
-    step = frame_max - _OVERHEAD
-    for offset in range(0, size, step):
-        chunk = body[offset : offset + step]
-        parts += (start(_BODY, channel, len(chunk)), chunk, _END)
-    return b"".join(parts)
+    parts = [frame(METHOD, channel, method_payload), frame(HEADER, channel, header)]
+    return b"".join(parts + _body_parts(channel, body, frame_max - FRAME_OVERHEAD))
 
 
-class _Partial:
-    """A method whose content has not all come yet."""
-
-    __slots__ = ("chunks", "header", "method", "missing", "size", "small")
-
-    def __init__(self, method: Method) -> None:
-        self.method = method
-        self.header: bytes | None = None
-        self.size = 0
-        self.missing = 0
-        # The body's pieces, and those that are still to be joined to one.
-        self.chunks: list[bytes] | None = []
-        self.small: list[bytes] = []
-
-    def kept(self) -> int:
-        return 0 if self.chunks is None else self.size - self.missing
-
-    def add(self, payload: bytes) -> None:
-        """Keeps a piece. A body of tiny pieces is to take no more memory than one of large ones."""
-        if self.chunks is None or not payload:
-            return
-        if len(payload) >= _SMALL and not self.small:
-            self.chunks.append(payload)
-            return
-        self.small.append(payload)
-        if len(self.small) >= _SMALL:
-            self.join()
-
-    def join(self) -> None:
-        """Makes one piece of those that are small."""
-        if self.chunks is not None and self.small:
-            self.chunks.append(b"".join(self.small))
-            self.small = []
-
-
-class Decoder:
-    """Finds the methods and their content in the bytes that one peer sends.
+def content_parts(channel: int, properties: bytes, body: bytes, limit: int) -> list[bytes]:
+    """Returns the frames of a content, in parts: what is joined with others is copied once.
 
     Args:
-        expect_header: Whether the peer is a client, which sends the protocol header first.
-        max_body_size: Larger bodies, in bytes, are read but not kept. The bodies that are under way
-            on all channels together may have twice as many.
-
-    Attributes:
-        frame_max: The size in bytes of the largest frame that is accepted; 0 for no limit.
+        channel: The channel's number.
+        properties: The encoded properties.
+        body: The message's body.
+        limit: How many bytes of it a frame has, at most.
     """
+    size = len(body)
+    start = _CONTENT_START.pack(HEADER, channel, 12 + len(properties), BASIC_CLASS, 0, size)
+    if 0 < size <= limit:
+        return [start, properties, b"\xce", FRAME_START.pack(BODY, channel, size), body, b"\xce"]
+    return [start, properties, b"\xce", *_body_parts(channel, body, limit)]
 
-    def __init__(self, *, expect_header: bool, max_body_size: int = 128 * 1024 * 1024) -> None:
-        self.frame_max = FRAME_MIN_SIZE + _OVERHEAD
-        self._max_body_size = max_body_size
-        self._expect_header = expect_header
-        self._partial: dict[int, _Partial] = {}
-        # The bytes of the bodies that are under way, and of their headers.
-        self._kept = 0
-        self._kept_headers = 0
-        # The beginning of a frame, in the pieces in which it came, and the size to wait for.
+
+def _body_parts(channel: int, body: bytes, limit: int) -> list[bytes]:
+    parts: list[bytes] = []
+    for offset in range(0, len(body), limit):
+        part = body[offset : offset + limit]
+        parts += (FRAME_START.pack(BODY, channel, len(part)), part, b"\xce")
+    return parts
+
+
+# Methods that are sent for every message: the bytes that `method_frame` gives, in less time.
+
+
+@lru_cache(maxsize=1024)
+def publish_frame(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:
+    """Returns the frame of a basic.publish.
+
+    Raises:
+        FieldTypeError: A name is no string.
+        FieldError: A name has more than 255 bytes, or cannot be encoded.
+    """
+    names = encode_short_string(exchange, "exchange") + encode_short_string(
+        routing_key, "routing_key"
+    )
+    return frame(METHOD, channel, _PUBLISH + names + bytes((mandatory,)))
+
+
+def ack_frame(channel: int, tag: int, multiple: bool) -> bytes:
+    """Returns the frame of a basic.ack."""
+    return _SETTLE.pack(METHOD, channel, 13, BASIC_CLASS, _ACK, tag, multiple, FRAME_END)
+
+
+def nack_frame(channel: int, tag: int, multiple: bool, requeue: bool) -> bytes:
+    """Returns the frame of a basic.nack."""
+    bits = multiple | requeue << 1
+    return _SETTLE.pack(METHOD, channel, 13, BASIC_CLASS, _NACK, tag, bits, FRAME_END)
+
+
+def get_frame(channel: int, queue: str) -> bytes:
+    """Returns the frame of a basic.get, of a message that is to be settled.
+
+    Raises:
+        FieldError: The name has more than 255 bytes, or cannot be encoded.
+    """
+    return frame(METHOD, channel, _GET + encode_short_string(queue, "queue") + b"\x00")
+
+
+class FrameBuffer:
+    """The beginning of a frame that has not all come yet, in the pieces in which it came."""
+
+    __slots__ = ("_pieces", "_size", "_wanted")
+
+    def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._size = 0
         self._wanted = 0
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Returns everything that is complete with these bytes.
+    def join(self, data: bytes) -> bytes:
+        """Returns what there is with these bytes, empty while that is not enough."""
+        if not self._pieces:
+            return data
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size < self._wanted:
+            return b""
+        data = b"".join(self._pieces)
+        self._pieces = []
+        return data
 
-        Raises:
-            WireError: The bytes are no valid AMQP; it carries what was complete before them. No
-                more bytes may be fed.
-        """
-        if self._pieces:
-            self._pieces.append(data)
-            self._size += len(data)
-            if self._size < self._wanted:
-                return []
-            data = b"".join(self._pieces)
-            self._pieces = []
-        events: list[Event] = []
-        try:
-            position = self._read(data, events)
-        except WireError as error:
-            error.events = events
-            raise
-        if position < len(data):
-            self._pieces = [data[position:]]
-            self._size = len(data) - position
-        return events
+    def keep(self, data: bytes, wanted: int) -> None:
+        """Keeps bytes that are no whole frame, until there are `wanted` of them."""
+        self._pieces = [data]
+        self._size = len(data)
+        self._wanted = wanted
 
-    def forget(self, channel: int) -> None:
-        """Drops a content that is under way on a channel that is closed."""
-        content = self._partial.pop(channel, None)
-        if content is not None:
-            self._drop(content)
 
-    def _read(self, data: bytes, events: list[Event]) -> int:
-        position, end = 0, len(data)
-        if self._expect_header:
-            self._wanted = len(PROTOCOL_HEADER)
-            if end < self._wanted:
-                return 0
-            self._expect_header = False
-            position = self._wanted
-            events.append((0, ProtocolHeader(data[:position]), None))
-        partial = self._partial
-        while end - position >= _OVERHEAD:
-            kind, channel, size = _START.unpack_from(data, position)
-            stop = position + _START.size + size
-            if self.frame_max and size > self.frame_max - _OVERHEAD:
-                raise WireError(
-                    "FRAME_ERROR",
-                    f"a frame of type {kind} has {size} bytes of payload, more than the limit"
-                    f" of {self.frame_max - _OVERHEAD}",
-                )
-            if stop >= end:
-                self._wanted = stop + 1 - position
-                return position
-            if data[stop] != _END_OCTET:
-                raise WireError(
-                    "FRAME_ERROR", f"a frame of type {kind} ends with octet {data[stop]}, not 206"
-                )
-            payload = data[position + _START.size : stop]
-            position = stop + 1
-            if kind == _METHOD and channel not in partial:
-                method = decode_method(payload)
-                if isinstance(method, _WITH_CONTENT):
-                    partial[channel] = _Partial(method)
-                else:
-                    events.append((channel, method, None))
-            else:
-                event = self._read_content(kind, channel, payload)
-                if event is not None:
-                    events.append(event)
-        self._wanted = _OVERHEAD
-        return position
+class PartialBody:
+    """A body that has not all come yet.
 
-    def _read_content(self, kind: int, channel: int, payload: bytes) -> Event | None:
-        if kind == _HEARTBEAT:
-            if channel or payload:
-                raise WireError("UNEXPECTED_FRAME", f"a heartbeat came on channel {channel}")
-            return 0, Heartbeat(), None
-        if kind not in (_METHOD, _HEADER, _BODY):
-            raise WireError("FRAME_ERROR", f"there is no frame of type {kind}")
-        content = self._partial.get(channel)
-        if content is None:
-            raise WireError(
-                "UNEXPECTED_FRAME", "expected method frame, got non method frame instead"
-            )
-        if content.header is None:
-            self._read_header(content, kind, payload)
+    Attributes:
+        missing: The bytes that are still to come.
+        whole: The body, once nothing is missing.
+    """
+
+    __slots__ = ("_pieces", "_small", "missing", "whole")
+
+    def __init__(self, missing: int) -> None:
+        self.missing = missing
+        self.whole = b""
+        # Most bodies come in one frame, and have no pieces.
+        self._pieces: list[bytes] | None = None
+        self._small: list[bytes] | None = None
+
+    def __len__(self) -> int:
+        """How many pieces it is kept in."""
+        return len(self._pieces or ()) + len(self._small or ())
+
+    def add(self, piece: bytes) -> None:
+        """Keeps a piece. A body of tiny pieces is to take no more memory than one of large ones."""
+        missing = self.missing = self.missing - len(piece)
+        if self._pieces is None or self._small is None:
+            if not missing:
+                self.whole = piece
+                return
+            self._pieces, self._small = [], []
+        if self._small or len(piece) < _SMALL:
+            if piece:
+                self._small.append(piece)
+            if len(self._small) >= _SMALL or not missing:
+                self._pieces.append(b"".join(self._small))
+                self._small.clear()
         else:
-            self._read_body(content, kind, payload)
-        if content.missing:
-            return None
-        del self._partial[channel]
-        self._drop(content)
-        body = b"".join(content.chunks) if content.chunks is not None else None
-        return channel, content.method, Content(content.header or b"", body, content.size)
-
-    def _read_header(self, content: _Partial, kind: int, payload: bytes) -> None:
-        if kind != _HEADER:
-            raise WireError(
-                "UNEXPECTED_FRAME",
-                f"expected content header for class {BASIC_CLASS},"
-                " got non content header frame instead",
-            )
-        try:
-            number, size = body_size(payload)
-        except FieldError as error:
-            raise WireError("SYNTAX_ERROR", str(error)) from error
-        if number != BASIC_CLASS:
-            raise WireError(
-                "UNEXPECTED_FRAME",
-                f"expected content header for class {BASIC_CLASS},"
-                f" got one for class {number} instead",
-            )
-        content.header = payload
-        content.size = content.missing = size
-        if size > self._max_body_size:
-            content.chunks = None
-        self._kept_headers += len(payload)
-        self._check_kept()
-
-    def _read_body(self, content: _Partial, kind: int, payload: bytes) -> None:
-        if kind != _BODY:
-            raise WireError(
-                "UNEXPECTED_FRAME", "expected content body, got non content body frame instead"
-            )
-        if len(payload) > content.missing:
-            raise WireError(
-                "UNEXPECTED_FRAME",
-                f"a body of {content.size} bytes has {len(payload) - content.missing} too many",
-            )
-        content.missing -= len(payload)
-        if content.chunks is not None:
-            self._kept += len(payload)
-            self._check_kept()
-            if content.missing:
-                content.add(payload)
-            else:
-                if content.small:
-                    content.join()
-                content.chunks.append(payload)
-
-    def _drop(self, content: _Partial) -> None:
-        self._kept -= content.kept()
-        if content.header is not None:
-            self._kept_headers -= len(content.header)
-
-    def _check_kept(self) -> None:
-        if self._kept > 2 * self._max_body_size or self._kept_headers > _MAX_HEADERS:
-            raise WireError(
-                "RESOURCE_ERROR",
-                f"bodies of {self._kept} bytes, and headers of {self._kept_headers}, are under way"
-                " on this connection",
-            )
+            self._pieces.append(piece)
+        if not missing:
+            self.whole = b"".join(self._pieces)

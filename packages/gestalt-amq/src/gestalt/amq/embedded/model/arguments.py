@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
-from gestalt.amq.wire import TYPE_NAMES, AmqpError, FieldValue, Table
+from gestalt.amq.wire import TYPE_NAMES, AmqpError, Arguments, FieldValue
 
 _INTEGERS = frozenset({"byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort"}) | {
     "unsignedint"
@@ -75,7 +75,7 @@ class QueueOptions:
 
 def type_name(arguments: Mapping[str, FieldValue], key: str) -> str:
     """Return the name that RabbitMQ gives to the type of an argument."""
-    if isinstance(arguments, Table) and key in arguments.letters:
+    if isinstance(arguments, Arguments) and key in arguments.letters:
         return TYPE_NAMES.get(arguments.letters[key], "void")
     match arguments[key]:
         case bool():

@@ -4,13 +4,9 @@ from collections.abc import Callable
 from secrets import token_urlsafe
 from typing import NamedTuple, Protocol
 
-from gestalt.amq.wire import (
-    AmqpError,
-    Content,
-    Long,
-    deliver_prefix,
-    encode_short_string,
-)
+from gestalt.amq.wire import AmqpError, Long, encode_short_string
+from gestalt.amq.wire.codec import deliver_prefix
+from gestalt.amq.wire.decoder import Content
 from gestalt.amq.wire.methods import (
     BasicAck,
     BasicCancel,

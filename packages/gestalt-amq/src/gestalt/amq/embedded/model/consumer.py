@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from gestalt.amq.wire import FieldValue, deliver_prefix
+from gestalt.amq.wire import FieldValue
+from gestalt.amq.wire.codec import deliver_prefix
 
 from .message import Entry
 from .queue import Queue

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gestalt.amq.wire import FieldValue, Long, encode_value
+from gestalt.amq.wire import (
+    FieldValue,
+    Long,
+    RawValue,
+    decode_value,
+    raw_name,
+    split_array,
+    split_table,
+)
 
 from .message import Message, header_entries, with_headers
 from .queue import Queue
@@ -34,19 +42,20 @@ def dead_letter(
     routing_keys = [message.routing_keys[0], *(copies if isinstance(copies, list) else [])]
     death: dict[str, FieldValue] = {
         "count": Long(1),
-        "reason": reason,
-        "queue": queue.name,
+        "reason": raw_name(reason),
+        "queue": raw_name(queue.name),
         "time": datetime.fromtimestamp(int(seconds), UTC),
-        "exchange": message.exchange,
-        "routing-keys": routing_keys,
+        "exchange": raw_name(message.exchange),
+        "routing-keys": [raw_name(key) for key in routing_keys if isinstance(key, str)],
     }
     if message.properties.expiration is not None:
         death["original-expiration"] = message.properties.expiration
     if "x-death" not in headers:
-        entries["x-first-death-reason"] = encode_value(reason)
-        entries["x-first-death-queue"] = encode_value(queue.name)
-        entries["x-first-death-exchange"] = encode_value(message.exchange)
-    entries["x-death"] = encode_value(_with_death(_deaths(message), death))
+        entries["x-first-death-reason"] = death["reason"]
+        entries["x-first-death-queue"] = death["queue"]
+        entries["x-first-death-exchange"] = death["exchange"]
+    known = entries["x-death"] if isinstance(headers.get("x-death"), list) else None
+    entries["x-death"] = _with_death(known, death)
     keys = message.routing_keys
     if queue.options.dead_letter_routing_key is not None:
         keys = (queue.options.dead_letter_routing_key,)
@@ -80,15 +89,21 @@ def _deaths(message: Message) -> list[dict[str, FieldValue]]:
     return [death for death in deaths if isinstance(death, dict)]
 
 
-def _with_death(
-    deaths: list[dict[str, FieldValue]], death: dict[str, FieldValue]
-) -> list[FieldValue]:
-    """Put a death first, or count it where the same queue and reason came before."""
+def _with_death(history: FieldValue, death: dict[str, FieldValue]) -> list[FieldValue]:
+    """Put a death first, or count it where the same queue and reason came before.
+
+    The others stay as they came: the publisher may have written what cannot be written again.
+    """
     others: list[FieldValue] = []
-    for known in deaths:
+    for entry in split_array(history) if isinstance(history, RawValue) else []:
+        if not entry.data.startswith(b"F"):
+            continue
+        known = split_table(entry.data, 1)
         if known.get("queue") == death["queue"] and known.get("reason") == death["reason"]:
-            count = known.get("count")
-            death = {**known, "count": Long(count + 1 if isinstance(count, int) else 1)}
+            count = decode_value(known["count"]) if "count" in known else 0
+            # A publisher may have written any; one more than the most has no encoding.
+            count = min(count, 2**63 - 2) if isinstance(count, int) else 0
+            death = {**known, "count": Long(count + 1)}
         else:
-            others.append(known)
+            others.append(entry)
     return [death, *others]

@@ -4,19 +4,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gestalt.amq.wire import (
+    CONTENT_HEADER,
     AmqpError,
-    Content,
     FieldError,
     FieldValue,
     Properties,
     content_header,
     encode_short_string,
-    encode_value,
-    headers_offset,
-    join_table,
     read_properties,
-    split_table,
+    split_headers,
 )
+from gestalt.amq.wire.decoder import Content
 
 # What a message in a queue costs beside its body, roughly; so that empty messages count, too.
 OVERHEAD = 500
@@ -136,25 +134,24 @@ def receive(exchange: str, routing_key: str, content: Content, body: bytes) -> M
     return Message(exchange, keys, header, body, properties)
 
 
-def header_entries(header: bytes) -> dict[str, bytes]:
+def header_entries(header: bytes) -> dict[str, FieldValue]:
     """Return the headers of a message, each still encoded."""
-    offset = headers_offset(header)
-    return {} if offset is None else split_table(header, offset)
+    return {**split_headers(header[CONTENT_HEADER.size :])}
 
 
 def with_headers(
-    header: bytes, properties: Properties, entries: dict[str, bytes]
+    header: bytes, properties: Properties, entries: Mapping[str, FieldValue]
 ) -> tuple[bytes, Properties]:
     """Return a header frame's payload and the properties with these headers in place of others."""
     body_size = int.from_bytes(header[4:12], "big")
-    payload = content_header(properties, body_size, headers=join_table(entries))
+    payload = content_header(replace(properties, headers=entries), body_size)
     return payload, read_properties(payload)
 
 
 def with_header(message: Message, name: str, value: FieldValue) -> bytes:
     """Return the header frame's payload of the message with one more header."""
     entries = header_entries(message.header)
-    entries[name] = encode_value(value)
+    entries[name] = value
     return with_headers(message.header, message.properties, entries)[0]
 
 

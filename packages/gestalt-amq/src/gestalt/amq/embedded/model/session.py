@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from gestalt.amq.wire import AmqpError, Content
+from gestalt.amq.wire import AmqpError
+from gestalt.amq.wire.decoder import Content
 from gestalt.amq.wire.methods import (
     BasicPublish,
     ChannelClose,

@@ -9,14 +9,10 @@ from gestalt.amq.wire import (
     PROTOCOL_HEADER,
     REPLY_CODES,
     AmqpError,
-    Content,
-    Decoder,
-    Heartbeat,
-    ProtocolHeader,
     WireError,
-    method_frame,
-    method_numbers,
 )
+from gestalt.amq.wire.codec import method_frame, method_numbers
+from gestalt.amq.wire.decoder import Content, Decoder, Heartbeat, ProtocolHeader
 from gestalt.amq.wire.methods import (
     INDEX,
     BasicPublish,

@@ -2,12 +2,8 @@
 
 from collections.abc import Callable
 
-from gestalt.amq.wire import (
-    content_frames,
-    encode_deliver,
-    encode_method,
-    method_frame,
-)
+from gestalt.amq.wire import content_frames
+from gestalt.amq.wire.codec import encode_deliver, encode_method, method_frame
 from gestalt.amq.wire.methods import Method
 
 

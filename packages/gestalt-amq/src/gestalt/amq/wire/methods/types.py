@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, TypeAlias
 
-from gestalt.amq.wire.fields import FieldValue
+from gestalt.amq.wire.tables import FieldValue
 
 Bit: TypeAlias = Annotated[bool, "bit"]
 Octet: TypeAlias = Annotated[int, "octet"]
