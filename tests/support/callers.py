@@ -82,8 +82,9 @@ class Calls:
                 outcome = "reply"
             self.longest = max(self.longest, time.monotonic() - begun)
             self.outcomes[outcome] += 1
-            # Without a responder or a broker, calls would end as fast as they begin.
-            await asyncio.sleep(self._pause if outcome == "reply" else 0.02)
+            # Without a responder, calls would end as fast as they begin, and none be left for when
+            # one is back.
+            await asyncio.sleep(self._pause if outcome == "reply" else 0.2)
 
     async def through(self, fault: Callable[[], Awaitable[None]], *, tasks: int = 32) -> None:
         calling = [asyncio.create_task(self._call()) for _ in range(tasks)]
