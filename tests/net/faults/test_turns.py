@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -200,3 +201,90 @@ async def test_a_peer_whose_messages_are_fast_again_is_handled_within_the_read_a
     while worker is not None and worker is server.peers[1]._link.worker:
         await asyncio.sleep(0)
     assert server.peers[1]._link.worker is None
+
+
+@pytest.mark.parametrize("size", [1, 20_000])
+@pytest.mark.parametrize("kind", ["plain", "asynchronous", "decoding"])
+async def test_peers_that_have_just_connected_do_not_hold_the_loop_one_after_the_other(
+    kind: str, size: int, serve: Serve, within: Within
+) -> None:
+    """Twenty first messages that come in one turn are handled in turns of their own."""
+    peers = 20
+    # The clock is looked at where a read has several frames, or a large one.
+    frames = Mti().encode(bytes(size)) * (2 if size == 1 else 1)
+    slow = Slow(peers * (2 if size == 1 else 1))
+    turns: Counter[int] = Counter()
+
+    def plain(message: Any) -> None:
+        turns[ticks.count] += 1
+        slow.plain(message)
+
+    async def asynchronous(message: Any) -> None:
+        plain(message)
+
+    def decoding(message: Any) -> Any:
+        """Takes its time before there is anything to await, as decoding does."""
+        turns[ticks.count] += 1
+        hold()
+
+        async def note() -> None:
+            slow.note(message)
+
+        return note()
+
+    handlers = {"plain": plain, "asynchronous": asynchronous, "decoding": decoding}
+    server = await serve(handlers[kind])
+    there = (server.address.host, server.address.port)
+    connected = [socket.create_connection(there) for _ in range(peers)]
+    try:
+        while len(server.peers) < peers:
+            await asyncio.sleep(0)
+        ticks = Ticks()
+        for peer in connected:
+            peer.sendall(frames)
+        await within(slow.done.wait())
+        await ticks.stop()
+    finally:
+        for peer in connected:
+            peer.close()
+    assert max(turns.values()) <= 4
+    assert ticks.longest < peers * SLOW / 2
+
+
+async def test_quick_peers_go_on_while_others_spend_each_turn(serve: Serve, within: Within) -> None:
+    """What a turn that is spent leaves is handled in the next, however much of it there is."""
+    slow_peers, quick_peers, rounds = 3, 30, 5
+    server_done = asyncio.Event()
+    left = slow_peers * rounds * 4 + quick_peers * rounds
+    turns: list[int] = []
+
+    def handle(message: Any) -> None:
+        nonlocal left
+        if len(message.body) > 1:
+            hold()
+        else:
+            turns.append(ticks.count)
+        left -= 1
+        if not left:
+            server_done.set()
+
+    server = await serve(handle)
+    there = (server.address.host, server.address.port)
+    connected = [socket.create_connection(there) for _ in range(slow_peers + quick_peers)]
+    try:
+        while len(server.peers) < len(connected):
+            await asyncio.sleep(0)
+        ticks = Ticks()
+        for _ in range(rounds):
+            for peer in connected[:slow_peers]:
+                peer.sendall(Mti().encode(b"slow") * 4)
+            for peer in connected[slow_peers:]:
+                peer.sendall(Mti().encode(b"q"))
+        await within(server_done.wait())
+        await ticks.stop()
+    finally:
+        for peer in connected:
+            peer.close()
+    # The quick ones are done long before the slow ones, which take a turn for each message.
+    assert len(turns) == quick_peers * rounds
+    assert max(turns) < slow_peers * rounds * 4 / 2

@@ -30,18 +30,23 @@ class Pace:
     """Lets those who have used up their time wait for their turn: one for each turn of the loop.
 
     Whoever handles messages asks `turn` first, and looks at the clock now and then. Whoever has
-    taken longer than the budget within one turn awaits `give_way`.
+    taken longer than the budget within one turn awaits `give_way`. Who does so for the first time
+    has spent the turn: those that come after it await `unspent`, since many peers that have just
+    connected could hold the loop for one message each.
 
     Attributes:
         number: of the present turn of the event loop, as far as somebody has asked for it.
+        spent: whether the present turn is to be left to what is not messages.
     """
 
-    __slots__ = ("_called", "_loop", "_waiting", "number")
+    __slots__ = ("_called", "_loop", "_newcomers", "_waiting", "number", "spent")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.number = 0
+        self.spent = False
         self._called = False
+        self._newcomers: deque[asyncio.Future[None]] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def turn(self) -> int:
@@ -51,28 +56,50 @@ class Pace:
             self._loop.call_soon(self._next)
         return self.number
 
+    def spend(self) -> None:
+        """Note that the budget of this turn is used up."""
+        self.spent = True
+        self.turn()
+
     async def give_way(self) -> None:
         """Wait until it is one's turn again, in the order in which they came."""
+        await self._wait(self._waiting)
+
+    async def unspent(self) -> None:
+        """Wait for a turn that is not spent, in the order in which they came."""
+        while self.spent:
+            await self._wait(self._newcomers)
+
+    async def _wait(self, waiting: deque[asyncio.Future[None]]) -> None:
         waiter = self._loop.create_future()
-        self._waiting.append(waiter)
+        waiting.append(waiter)
         self.turn()
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
+            if waiter in waiting:
+                waiting.remove(waiter)
             raise
 
     def _next(self) -> None:
         self.number += 1
-        self._called = False
+        self.spent = self._called = False
+        # All of them: most take a short time, and who finds the turn spent waits again.
+        while self._newcomers:
+            _wake(self._newcomers)
         while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
+            if _wake(self._waiting):
                 break
         if self._waiting:
             self.turn()
+
+
+def _wake(waiting: deque[asyncio.Future[None]]) -> bool:
+    waiter = waiting.popleft()
+    if waiter.done():
+        return False
+    waiter.set_result(None)
+    return True
 
 
 class TimeSlice:
@@ -107,8 +134,11 @@ class TimeSlice:
         now = monotonic()
         self.quick = now - self._looked < SHORT
         self._looked = now
-        self.overran = now - self._begun >= BUDGET
-        return self.overran
+        overran = now - self._begun >= BUDGET
+        if overran and not self.overran:
+            self._pace.spend()
+        self.overran = overran
+        return overran
 
     async def give_way(self) -> None:
         """Let others have their turn, and begin anew."""

@@ -8,6 +8,9 @@ from typing import ClassVar, TypeAlias
 from gestalt.net.errors import FramingError, IncompleteFrame, PayloadError
 
 Frame: TypeAlias = tuple[bytes, int | None]
+
+LARGE = 16 * 1024
+"""A single frame below this size, in bytes, comes in a tuple: its handling needs no watch."""
 """A payload with its type identifier, None where the framing carries none."""
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -117,7 +120,7 @@ class Decoder:
             pending += data[used:] if used else data
         if not payloads:
             return ()
-        if len(payloads) == 1 and len(type_ids) == self._carries_type_id:
+        if len(payloads) == 1 and used < LARGE and len(type_ids) == self._carries_type_id:
             # The most frequent case by far, and the pairing takes as long as the rest of it.
             return ((payloads[0], type_ids[0] if type_ids else None),)
         # The pairs are made one at a time, as they are read: thousands at once would cost more.

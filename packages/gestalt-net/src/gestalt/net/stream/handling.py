@@ -81,6 +81,9 @@ class HandlerDispatcher:
         if connection.worker is not None:
             connection.worker.put(iter(frames))
             return
+        if self.pace.spent:
+            self._make_worker(connection).put(iter(frames))
+            return
         peer = connection.peer
         handler = self.handler
         decode = self.decode
@@ -111,6 +114,8 @@ class HandlerDispatcher:
                 else:
                     # In place of `is_awaitable`, a call that costs a twentieth of a small message.
                     if result is not None and isawaitable(result):
+                        if begun and monotonic() - begun >= BUDGET:
+                            self.pace.spend()
                         self._make_worker(connection).start(result, message, rest)
                         return
             if payload is None or some is rest:
@@ -118,6 +123,7 @@ class HandlerDispatcher:
             now = monotonic()
             quick = connection.quick = now - looked < SHORT
             if now - begun >= BUDGET:
+                self.pace.spend()
                 self._make_worker(connection).take_over(rest)
                 return
             some = islice(rest, self.several if quick else 1)
@@ -238,10 +244,14 @@ class HandlerWorker:
         message: StreamMessage[Any] | None
         if time_slice.overran:
             await time_slice.give_way()
+        else:
+            await self._dispatcher.pace.unspent()
+        time_slice.begin()
         if self._first is not None:
             first, self._first = self._first, None
             await self._await(*first)
-        time_slice.begin()
+            if time_slice.over():
+                await time_slice.give_way()
         while batches:
             frames = batches[0]
             payload = None
