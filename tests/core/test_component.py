@@ -37,8 +37,8 @@ class Recorder(Component):
     async def _close(self) -> None:
         await self._step("close")
 
-    def spawn(self, coro: Any) -> asyncio.Task[Any]:
-        return self._spawn(coro)
+    def spawn(self, coro: Any, name: str | None = None) -> asyncio.Task[Any]:
+        return self._spawn(coro, name=name)
 
 
 async def for_ever() -> None:
@@ -317,6 +317,24 @@ async def test_an_error_in_the_clean_up_of_a_task_is_raised_by_stop() -> None:
     await asyncio.sleep(0)
     with pytest.raises(OSError, match="disk full"):
         await component.stop()
+
+
+async def test_a_stop_that_is_cut_names_a_few_of_many_tasks_and_counts_the_rest(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Busy(Recorder):
+        async def _drain(self) -> None:
+            await asyncio.Event().wait()
+
+    component = Busy(name="server", stop_timeout=0.01)
+    await component.start()
+    for number in range(1000):
+        component.spawn(asyncio.Event().wait(), name=f"handler {number:04}")
+    await component.stop()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "still running: server handler 0000, server handler 0001, " in line
+    assert line.endswith(" and 990 more")
+    assert len(line) < 500
 
 
 async def test_a_task_that_will_not_end_is_named_and_stop_is_bounded(

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import logging
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 # Releasing is meant to take no time; a close that hangs must not hang the application.
 CLOSE_TIMEOUT = 5.0
+
+NAMED = 10
+"""How many tasks a line of the log names."""
 
 
 class Component:
@@ -353,7 +356,7 @@ class Component:
                 await asyncio.wait([draining])
         except TimeoutError:
             if not draining.done():
-                left = ", ".join(sorted(task.get_name() for task in life.tasks)) or "its drain"
+                left = _names(life.tasks) or "its drain"
                 life.reports.log(
                     f"{self!r}: the time to drain is over, it is cut short; still running: {left}",
                     level=logging.WARNING,
@@ -378,10 +381,16 @@ class Component:
         except asyncio.CancelledError:
             pending = {task for task in cancelled if not task.done()}
         if pending:
-            names = ", ".join(sorted(task.get_name() for task in pending))
             self.__life.stop_errors.append(
-                TimeoutError(f"{self!r}: still running after being cancelled: {names}")
+                TimeoutError(f"{self!r}: still running after being cancelled: {_names(pending)}")
             )
+
+
+def _names(tasks: Collection[asyncio.Task[Any]]) -> str:
+    """What tasks are called, for a line of a log: of a thousand, the first few and how many."""
+    names = sorted(task.get_name() for task in tasks)
+    text = ", ".join(names[:NAMED])
+    return f"{text} and {len(names) - NAMED} more" if len(names) > NAMED else text
 
 
 for _name in PROVIDED - {"state"}:
