@@ -157,7 +157,7 @@ class AiormqChannel(Channel):
     async def drain(self) -> None:
         await self._writable.wait()
 
-    # What the inlet tells
+    # What the demultiplexer tells
 
     def on_delivery(self, delivery: Delivery) -> None:
         if self._deliver is not None:

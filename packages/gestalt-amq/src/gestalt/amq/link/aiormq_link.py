@@ -93,8 +93,8 @@ class AiormqLink(Link):
         self.blocked: str | None = None
         self.blocking = loop.create_future()
         self.on_blocked: Callable[[str | None], None] | None = None
-        self.inlet = Demultiplexer(self)
-        self.reader = Reader(self.inlet, loop, (address.channel_max, address.frame_max))
+        self.demultiplexer = Demultiplexer(self)
+        self.reader = Reader(self.demultiplexer, loop, (address.channel_max, address.frame_max))
         self.transport: asyncio.Transport | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._loop = loop
@@ -119,7 +119,7 @@ class AiormqLink(Link):
         self._stalls: StallDetector | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
         self._cause: AmqError | None = None
-        self._frame_max = self.inlet.limit
+        self._frame_max = self.demultiplexer.limit
 
     def _streams(self) -> tuple[Reader, asyncio.StreamWriter]:
         transport = self.transport
@@ -153,10 +153,10 @@ class AiormqLink(Link):
             if not opened:
                 await self._give_up()
         if agreed := self._connection.connection_tune.frame_max:
-            self._frame_max = self.inlet.limit = agreed
+            self._frame_max = self.demultiplexer.limit = agreed
         else:
             # There is no limit. A frame tells its size in 32 bits.
-            self.inlet.limit = 2**32 + FRAME_OVERHEAD
+            self.demultiplexer.limit = 2**32 + FRAME_OVERHEAD
         self._connection.closing.add_done_callback(self._on_closing)
         if self._heartbeat:
             # The broker waits for two heartbeats, and TCP may report the end of that later.
@@ -183,7 +183,7 @@ class AiormqLink(Link):
         if waiting:
             await asyncio.wait(waiting, timeout=ENDING_TIMEOUT)
 
-    # What the inlet tells
+    # What the demultiplexer tells
 
     def note_blocked(self, reason: str | None) -> None:
         self.blocked = reason
@@ -297,7 +297,7 @@ class AiormqLink(Link):
             on_returned=on_returned,
         )
         self._channels.add(opened)
-        self.inlet.sinks[channel.number] = opened
+        self.demultiplexer.sinks[channel.number] = opened
         return opened
 
     async def _open(self, confirms: bool, transactions: bool) -> aiormq.abc.AbstractChannel:
@@ -323,8 +323,8 @@ class AiormqLink(Link):
 
     def _forget(self, channel: AiormqChannel, number: int) -> None:
         self._channels.discard(channel)
-        if self.inlet.sinks.get(number) is channel:
-            del self.inlet.sinks[number]
+        if self.demultiplexer.sinks.get(number) is channel:
+            del self.demultiplexer.sinks[number]
 
     async def take_leave(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
         return await self._calls.take_leave(call)

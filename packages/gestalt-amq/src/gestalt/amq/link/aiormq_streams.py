@@ -33,7 +33,7 @@ class Reader(asyncio.StreamReader):
     """aiormq's input, without the frames that the link takes itself.
 
     Args:
-        inlet: takes its frames off what comes.
+        demultiplexer: takes its frames off what comes.
         limits: the most channels, and the largest frame, that this side wants; 0 for any.
 
     Attributes:
@@ -42,18 +42,18 @@ class Reader(asyncio.StreamReader):
 
     def __init__(
         self,
-        inlet: Demultiplexer,
+        demultiplexer: Demultiplexer,
         loop: asyncio.AbstractEventLoop,
         limits: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__(loop=loop)
-        self._inlet = inlet
+        self._demultiplexer = demultiplexer
         self._limits = limits
         self._tuned = not any(limits)
         self._fed = self.heard = time.monotonic()
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # what protocols give
-        cold = self._inlet.feed(data)
+        cold = self._demultiplexer.feed(data)
         self.heard = time.monotonic()
         if not cold and self.heard - self._fed > 1.0:
             # A broker that sends messages sends no heartbeats; aiormq waits for some frame.
