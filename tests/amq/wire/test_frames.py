@@ -197,9 +197,9 @@ EVENTS = [
 
 def run(pieces: list[bytes]) -> tuple[bytes, list[Any]]:
     recorder = Recorder()
-    inlet = Demultiplexer(recorder)
-    inlet.sinks[1] = recorder
-    return b"".join(inlet.feed(piece) for piece in pieces), recorder.events
+    demultiplexer = Demultiplexer(recorder)
+    demultiplexer.sinks[1] = recorder
+    return b"".join(demultiplexer.feed(piece) for piece in pieces), recorder.events
 
 
 @pytest.mark.parametrize("split", [*range(300), *range(300, len(STREAM), 97)])
@@ -243,11 +243,11 @@ def test_what_is_no_amqp_is_refused_and_told(data: bytes, why: str) -> None:
 
 def outcome(pieces: list[bytes]) -> tuple[list[Any], str]:
     recorder = Recorder()
-    inlet = Demultiplexer(recorder)
-    inlet.sinks[1] = recorder
+    demultiplexer = Demultiplexer(recorder)
+    demultiplexer.sinks[1] = recorder
     try:
         for piece in pieces:
-            inlet.feed(piece)
+            demultiplexer.feed(piece)
     except WireError as error:
         return recorder.events, str(error)
     return recorder.events, ""
@@ -284,21 +284,21 @@ def test_malformed_properties_raise_what_is_documented(data: bytes) -> None:
 
 @given(all_properties, st.binary(max_size=50))
 def test_what_a_get_is_answered_by_is_taken(properties: Properties, body: bytes) -> None:
-    inlet, recorder = Demultiplexer(Recorder()), Recorder()
-    inlet.sinks[1] = recorder
+    demultiplexer, recorder = Demultiplexer(Recorder()), Recorder()
+    demultiplexer.sinks[1] = recorder
     found = pamqp.commands.Basic.GetOk(7, True, "exchange", "a.key", 3)
     empty = pamqp.commands.Basic.GetEmpty("")
     data = pamqp.frame.marshal(found, 1) + content(1, properties, body)
-    assert inlet.feed(data + pamqp.frame.marshal(empty, 1)) == b""
+    assert demultiplexer.feed(data + pamqp.frame.marshal(empty, 1)) == b""
     got = (7, True, "exchange", "a.key", properties, body)
     assert recorder.events == [("got", 3, got), ("got", None, None)]
 
 
 def test_headers_may_be_larger_than_a_frame_by_what_a_broker_adds_and_by_no_more() -> None:
-    inlet, recorder = Demultiplexer(Recorder()), Recorder()
-    inlet.sinks[1] = recorder
+    demultiplexer, recorder = Demultiplexer(Recorder()), Recorder()
+    demultiplexer.sinks[1] = recorder
     for size in (131_072, 131_072 + 60_000):
-        inlet.feed(deliver(1, b"body", Properties(headers={"large": "x" * size})))
+        demultiplexer.feed(deliver(1, b"body", Properties(headers={"large": "x" * size})))
     assert len(recorder.events) == 2
     with pytest.raises(WireError):
-        inlet.feed(deliver(1, b"body", Properties(headers={"large": "x" * 2**18})))
+        demultiplexer.feed(deliver(1, b"body", Properties(headers={"large": "x" * 2**18})))
