@@ -105,11 +105,17 @@ class Calls:
     async def answered(self, count: int) -> None:
         """Wait until so many more calls are answered."""
         target = self.outcomes["reply"] + count
-        await until(lambda: self.outcomes["reply"] >= target, 40)
+        await self._until(lambda: self.outcomes["reply"] >= target)
 
     async def ended(self, count: int) -> None:
         """Wait until so many calls in all have their outcome."""
-        await until(lambda: self.outcomes.total() >= count, 40)
+        await self._until(lambda: self.outcomes.total() >= count)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        try:
+            await until(condition, 40)
+        except TimeoutError:
+            raise AssertionError(f"calls do not go on: {self.outcomes}") from None
 
 
 class Raw:
