@@ -1,7 +1,6 @@
 """Both ends of requests: handlers that wait, many callers, and both ends of another make."""
 
 import asyncio
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,8 +15,6 @@ from .proxy import Proxy
 from .waiting import until
 
 Incoming = aio_pika.abc.AbstractIncomingMessage
-
-UNLIMITED = sys.maxsize
 
 
 def echo(request: Request[Any]) -> Any:
@@ -52,29 +49,36 @@ class Calls:
     """Calls from several tasks, and the account of them.
 
     Args:
-        limit: how many calls to make.
+        timeout: for each call, in seconds.
         pause: after a call that was answered, in seconds.
+        idempotent: whether it does no harm to work on a call twice.
     """
 
     def __init__(
-        self, bus: Bus, service: str, *, limit: int, timeout: float, pause: float = 0.0
+        self,
+        bus: Bus,
+        service: str,
+        *,
+        timeout: float,
+        pause: float = 0.0,
+        idempotent: bool = False,
     ) -> None:
         self.requester = bus.requester(service, timeout=timeout)
         self.outcomes: Counter[str] = Counter()
         self.longest = 0.0
-        self._limit = limit
         self._timeout = timeout
         self._pause = pause
+        self._idempotent = idempotent
         self._number = 0
         self._stop = False
 
     async def _call(self) -> None:
-        while self._number < self._limit and not self._stop:
+        while not self._stop:
             number = self._number
             self._number += 1
             begun = time.monotonic()
             try:
-                reply = await self.requester.request(number)
+                reply = await self.requester.request(number, idempotent=self._idempotent)
             except AmqError as error:
                 outcome = type(error).__name__
             else:
@@ -82,30 +86,36 @@ class Calls:
                 outcome = "reply"
             self.longest = max(self.longest, time.monotonic() - begun)
             self.outcomes[outcome] += 1
-            # Without a responder, calls would end as fast as they begin, and none be left for when
-            # one is back.
-            await asyncio.sleep(self._pause if outcome == "reply" else 0.2)
+            # Without a responder or a broker, calls would end as fast as they begin.
+            await asyncio.sleep(self._pause if outcome == "reply" else 0.02)
 
     async def through(self, fault: Callable[[], Awaitable[None]], *, tasks: int = 32) -> None:
-        calling = [asyncio.create_task(self._call()) for _ in range(tasks)]
-        try:
+        """Make calls, one after the other in each task, until the fault is over."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(tasks):
+                group.create_task(self._call())
             await fault()
-            self._stop = self._limit == UNLIMITED
-            await asyncio.gather(*calling)
-        finally:
-            for each in calling:
-                each.cancel()
-        assert sum(self.outcomes.values()) == self._number
+            self._stop = True
+        assert self.outcomes.total() == self._number
         allowed = {"reply", "NoResponder", "OutcomeUnknown", "DeadlineExceeded", "NotSent"}
         assert self.outcomes.keys() <= allowed, self.outcomes
         assert self.longest < self._timeout + 1
         assert self.requester.pending == 0
 
-    async def until(self, replies: int) -> None:
-        await until(lambda: self.outcomes["reply"] >= replies, 40)
+    async def answered(self, count: int) -> None:
+        """Wait until so many more calls are answered."""
+        target = self.outcomes["reply"] + count
+        await self._until(lambda: self.outcomes["reply"] >= target)
 
-    async def until_ended(self, count: int) -> None:
-        await until(lambda: sum(self.outcomes.values()) >= count, 40)
+    async def ended(self, count: int) -> None:
+        """Wait until so many calls in all have their outcome."""
+        await self._until(lambda: self.outcomes.total() >= count)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        try:
+            await until(condition, 40)
+        except TimeoutError:
+            raise AssertionError(f"calls do not go on: {self.outcomes}") from None
 
 
 class Raw:

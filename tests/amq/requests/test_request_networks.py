@@ -19,7 +19,7 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
-from tests.support.callers import UNLIMITED, Calls, Hanging, Raw, echo, through
+from tests.support.callers import Calls, Hanging, Raw, echo, through
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitMQNode
 from tests.support.waiting import QUICK, Reported, until
@@ -95,14 +95,14 @@ async def test_calls_end_by_their_deadline_on_any_network(
         responder = await theirs.respond(ends.service, ends.work)
         # Another instance, which keeps the queue while the first one is away.
         await ours.respond(ends.service, ends.work)
-        calls = Calls(ours, ends.service, limit=UNLIMITED, timeout=1.0, pause=0.01)
+        calls = Calls(ours, ends.service, timeout=1.0, pause=0.01)
 
         async def through_fault() -> None:
-            await calls.until(100)
+            await calls.answered(100)
             async with asyncio.timeout(15):
                 await fault(ends, ends.proxies[side])
             await until(lambda: responder.consuming)
-            await calls.until(calls.outcomes["reply"] + 100)
+            await calls.answered(100)
 
         await calls.through(through_fault, tasks=10)
     assert max(ends.begun.values()) == 1
