@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import struct
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
@@ -57,9 +59,9 @@ class Proxy:
         self._flowing.set()
         self._refusing = False
         self._links: set[_Link] = set()
-        self._listener: socket.socket
-        self._accepting: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._unserved: set[socket.socket] = set()
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -105,19 +107,20 @@ class Proxy:
 
     def refuse(self) -> None:
         """Refuse new connections, as if nobody listened."""
-        if self._accepting is not None:
-            # Connections are refused from here on, also while the task still has the socket.
-            self._listener.shutdown(socket.SHUT_RDWR)
-            self._accepting.cancel()
-            self._accepting = None
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     def allow(self) -> None:
         """Accept connections, on the same port as ever."""
-        if self._accepting is None:
-            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
-            self._listener.setblocking(False)
-            self.port = self._listener.getsockname()[1]
-            self._accepting = asyncio.create_task(self._accept(self._listener))
+        if self._listener is None:
+            listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
+            listener.setblocking(False)
+            self.port = listener.getsockname()[1]
+            self._listener = listener
+            # Not loop.sock_accept: a socket that it has accepted when it is cancelled is lost.
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     async def cut(self) -> None:
         """Reset every connection on both sides."""
@@ -146,17 +149,25 @@ class Proxy:
         if not half_open:
             await asyncio.gather(*(link.ended.wait() for link in links))
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        with listener:
-            while True:
-                client, _ = await loop.sock_accept(listener)
-                self.accepted += 1
-                serving = asyncio.create_task(self._serve(client))
-                self._serving.add(serving)
-                serving.add_done_callback(self._serving.discard)
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            client, _ = listener.accept()
+            client.setblocking(False)
+            self.accepted += 1
+            self._unserved.add(client)
+            serving = asyncio.create_task(self._serve(client))
+            self._serving.add(serving)
+            serving.add_done_callback(partial(self._served, client))
+
+    def _served(self, client: socket.socket, serving: asyncio.Task[None]) -> None:
+        self._serving.discard(serving)
+        if client in self._unserved:
+            # It was cancelled before it had begun.
+            self._unserved.discard(client)
+            client.close()
 
     async def _serve(self, client: socket.socket) -> None:
+        self._unserved.discard(client)
         from_client, to_client = await asyncio.open_connection(sock=client, limit=CHUNK)
         try:
             await self._pass_on(from_client, to_client)
