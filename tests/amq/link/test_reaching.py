@@ -4,12 +4,13 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from gestalt.amq import ConnectError, connect
+from tests.support.addresses import refusing_address, silent_address
 from tests.support.waiting import QUICK
 
 NAME = "broker.test"
@@ -39,24 +40,14 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
 
 @pytest.fixture
 def refusing() -> Iterator[tuple[str, int]]:
-    """Bound, and not listening."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()
+    with refusing_address() as address:
+        yield address
 
 
 @pytest.fixture
 def black_hole() -> Iterator[tuple[str, int]]:
-    """Listening with a full queue: what is sent there vanishes."""
-    with ExitStack() as stack:
-        listening = stack.enter_context(socket.socket())
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listening.getsockname())
-        yield listening.getsockname()
+    with silent_address() as address:
+        yield address
 
 
 @pytest.fixture

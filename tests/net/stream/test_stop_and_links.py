@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from gestalt.net import Address, Limits, Mti, StreamMessage, Wire
 from gestalt.net.stream.dial import dial
 from tests.net.fixtures import Connect, Serve, Within
+from tests.support.addresses import refusing_address, silent_address
 
 WIRE = Wire(Mti())
 
@@ -125,24 +125,14 @@ class Resolver:
 
 @pytest.fixture
 def refusing() -> Iterator[tuple[str, int]]:
-    """Bound, and not listening."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()
+    with refusing_address() as address:
+        yield address
 
 
 @pytest.fixture
 def silent() -> Iterator[tuple[str, int]]:
-    """Listening with a full queue: connecting there waits."""
-    with ExitStack() as stack:
-        listening = stack.enter_context(socket.socket())
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listening.getsockname())
-        yield listening.getsockname()
+    with silent_address() as address:
+        yield address
 
 
 async def test_an_address_that_is_silent_does_not_hold_up_the_next_one(

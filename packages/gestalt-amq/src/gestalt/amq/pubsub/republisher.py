@@ -119,7 +119,6 @@ class Republisher:
                 "", queue.name, properties(channel.frame_limit), body, mandatory=True
             )
         except (LinkLost, Refused) as error:
-            await self._used(channel)
             if channel.closed.done() and isinstance(channel.closed.result(), TopologyError):
                 raise CopyRefused(str(error)) from error
             raise
@@ -129,12 +128,9 @@ class Republisher:
             now = asyncio.get_running_loop().time()
             if channel is self._channel and now - self._opened_at > MIN_CHANNEL_AGE:
                 self._channel = None
-            await self._used(channel)
             raise
-        except Exception:
+        finally:
             await self._used(channel)
-            raise
-        await self._used(channel)
 
     async def _used(self, channel: Channel) -> None:
         """A copy has its answer: close a channel that no other copy needs."""

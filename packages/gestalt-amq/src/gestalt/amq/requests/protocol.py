@@ -100,6 +100,7 @@ def details_of(error: BaseException) -> Mapping[str, Any] | None:
         details = getattr(error, "details", None)
         return details if isinstance(details, Mapping) and details else None
     except Exception:
+        # Looking at an error of the application's may raise; it is the error itself that is told.
         return None
 
 
