@@ -301,6 +301,19 @@ class AiormqChannel(Channel):
             )
         )
 
+    async def bind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        await self._ask(
+            partial(
+                self._channel.exchange_bind,
+                destination,
+                source,
+                routing_key=routing_key,
+                arguments=dict(arguments),
+            )
+        )
+
     async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
         await self._ask(partial(self._channel.queue_unbind, queue, exchange, routing_key))
 

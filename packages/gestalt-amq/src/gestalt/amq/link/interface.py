@@ -146,6 +146,12 @@ class Channel(ABC):
         """Bind a queue to an exchange."""
 
     @abstractmethod
+    async def bind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        """Bind an exchange to another one, from which it takes."""
+
+    @abstractmethod
     async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
         """Take back a binding without arguments; one that is not there does no harm."""
 
