@@ -124,6 +124,7 @@ class Bus(Component):
         return Publisher(
             self._channels.exchange(exchange),
             codec or self._codec,
+            delays=self._channels.delays,
             tracing=self._tracing,
             **options,
         )

@@ -11,6 +11,7 @@ from .link.channel_keeper import ChannelKeeper, Spawn
 from .link.interface import Channel
 from .link.preflight import Preflight
 from .link.supervisor import Supervisor
+from .pubsub.delays_keeper import DelayKeeper
 from .pubsub.exchange_keeper import ExchangeKeeper
 from .requests.requests_keeper import RequestsKeeper
 from .topology import Exchange
@@ -52,6 +53,7 @@ class ChannelPool:
         # By exchange, the one that was asked for last at the end.
         self._exchanges: dict[Exchange, ExchangeKeeper] = {}
         self._requests: RequestsKeeper | None = None
+        self._delays: DelayKeeper | None = None
         self._started = False
         # Those that were given up, and have not ended yet.
         self._ending: list[Channel] = []
@@ -87,6 +89,19 @@ class ChannelPool:
             self._begin_if_started(self._requests)
         return self._requests
 
+    def delays(self) -> DelayKeeper:
+        """The channel for messages that are to be delivered later."""
+        if self._delays is None:
+            self._delays = DelayKeeper(
+                self._publishing,
+                self._preflights[self._publishing],
+                self._spawn,
+                lambda: self._dismiss_idle(0),
+                self._backoff,
+            )
+            self._begin_if_started(self._delays)
+        return self._delays
+
     def start(self) -> None:
         """Begin to send; what the bus calls when it starts."""
         self._started = True
@@ -113,8 +128,8 @@ class ChannelPool:
 
     @property
     def _all(self) -> list[ChannelKeeper]:
-        requests = [] if self._requests is None else [self._requests]
-        return [*self._exchanges.values(), *requests]
+        single: tuple[ChannelKeeper | None, ...] = (self._requests, self._delays)
+        return [*self._exchanges.values(), *(each for each in single if each is not None)]
 
     def _begin_if_started(self, keeper: ChannelKeeper) -> None:
         if self._started:

@@ -14,9 +14,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from gestalt.amq.errors import Unsendable, UnsendableType
+from gestalt.amq.headers import EXCHANGE_HEADER
 from gestalt.amq.topology import Exchange
 from gestalt.amq.wire import shown
 
@@ -26,6 +27,9 @@ STEP = 0.01
 """Delays below a minute are multiples of it, in seconds."""
 WHOLE_SECONDS = 60.0
 """Delays from here on are whole seconds."""
+
+TimeLeft: TypeAlias = Callable[[], float]
+"""Tells in how many seconds a message is due, from now."""
 
 PREFIX = "gestalt.delay."
 # Not "x-...": exchanges of headers do not compare those.
@@ -146,7 +150,9 @@ class Destination:
     @property
     def name(self) -> str:
         """How messages name it."""
-        kind, name = ("exchange", self.exchange.name) if self.queue is None else ("queue", self.queue)
+        kind, name = (
+            ("exchange", self.exchange.name) if self.queue is None else ("queue", self.queue)
+        )
         if len(name.encode()) > _LONGEST_NAME:
             name = f"sha256-{hashlib.sha256(name.encode()).hexdigest()}"
         return f"{kind}.{name}"
@@ -235,12 +241,11 @@ def travel_headers(
     for level in levels:
         own[level.header] = True
     own[DESTINATION_HEADER] = destination.name
+    own[EXCHANGE_HEADER] = destination.exchange.name
     return own
 
 
-def time_left(
-    delay: float | datetime.timedelta | None, at: datetime.datetime | None
-) -> Callable[[], float]:
+def time_left(delay: float | datetime.timedelta | None, at: datetime.datetime | None) -> TimeLeft:
     """Check when a message is to be delivered, and return what tells how long that is from now.
 
     Args:
@@ -254,7 +259,8 @@ def time_left(
     if delay is not None and at is not None:
         raise Unsendable(f"give delay or at, not both: got {shown(delay)} and {shown(at)}")
     if at is not None:
-        if not isinstance(at, datetime.datetime) or at.tzinfo is None or at.utcoffset() is None:
+        # A tzinfo may know no offset.
+        if not isinstance(at, datetime.datetime) or at.utcoffset() is None:
             raise UnsendableType(f"at is a datetime with a time zone, got {shown(at)}")
         due = at.timestamp()
         _check_length("at", due - time.time(), at)
@@ -273,9 +279,7 @@ def time_left(
 
 def _check_length(name: str, seconds: float, value: object) -> None:
     if not seconds <= LONGEST:
-        raise Unsendable(
-            f"{name} is at most {LONGEST / 86400:g} days from now, got {shown(value)}"
-        )
+        raise Unsendable(f"{name} is at most {LONGEST / 86400:g} days from now, got {shown(value)}")
 
 
 def _below(level: Level) -> str:

@@ -34,9 +34,7 @@ class DelayKeeper(ExchangeKeeper):
     ) -> None:
         self._led: set[Destination] = set()
         self._leading = asyncio.Lock()
-        super().__init__(
-            supervisor, Exchange(DUE, "headers"), preflight, spawn, make_room, backoff
-        )
+        super().__init__(supervisor, Exchange(DUE, "headers"), preflight, spawn, make_room, backoff)
 
     def start(self) -> None:
         """Take messages; what the bus calls when it starts, in whatever event loop that is."""

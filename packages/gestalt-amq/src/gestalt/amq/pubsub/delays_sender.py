@@ -1,7 +1,6 @@
 """Publishing a message that is to be delivered later."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
 from gestalt.amq.errors import LinkLost, Rejected, Unsendable, UnsendableType
@@ -12,7 +11,7 @@ from gestalt.amq.topology import Exchange
 from gestalt.amq.wire import Properties, shown
 
 from .batch import lost_after_sending
-from .delays import Destination, entry, path, travel_headers
+from .delays import Destination, TimeLeft, entry, path, travel_headers
 from .delays_keeper import DelayKeeper
 
 
@@ -22,36 +21,47 @@ class DelaySender(Sender):
     Args:
         keeper: keeps the channel to the ladder.
         exchange: where messages go when they are due.
+        mandatory: a queue is to take them at once, which cannot be: those that do not say
+            otherwise are refused.
         timeout: for a publish with its confirmation, in seconds.
         max_pending: how many may be unconfirmed at once; further ones wait.
     """
 
     def __init__(
-        self, keeper: DelayKeeper, exchange: Exchange, *, timeout: float, max_pending: int
+        self,
+        keeper: DelayKeeper,
+        exchange: Exchange,
+        *,
+        mandatory: bool,
+        timeout: float,
+        max_pending: int,
     ) -> None:
         super().__init__(keeper, timeout=timeout, max_pending=max_pending)
         self._delays = keeper
         self._exchange = exchange
+        self._mandatory = mandatory
 
     async def publish(
         self,
+        due: TimeLeft,
         body: bytes,
         properties: Properties,
         routing_key: str,
-        time_left: Callable[[], float],
+        mandatory: bool | None,
         timeout: float | None,
     ) -> None:
         """Publish what is encoded, and return when it is safely on its way.
 
         Args:
-            time_left: tells in how many seconds it is due.
+            due: tells in how many seconds it is due.
+            mandatory: whether a queue is to take it at once; the sender's own by default.
             timeout: for all of it, in seconds; the sender's own by default.
 
         Raises:
-            Unsendable: it has what the broker would take away while it waits.
+            Unsendable: it is mandatory, or has what the broker would take away while it waits.
             PublishError: as `Publisher.publish` has them.
         """
-        confirm = await self._send(body, properties, routing_key, time_left, timeout)
+        confirm = await self._send(due, body, properties, routing_key, mandatory, timeout)
         try:
             await confirm
         except LinkLost as error:
@@ -64,14 +74,15 @@ class DelaySender(Sender):
 
     async def submit(
         self,
+        due: TimeLeft,
         body: bytes,
         properties: Properties,
         routing_key: str,
-        time_left: Callable[[], float],
+        mandatory: bool | None,
         timeout: float | None,
     ) -> Confirm:
         """As `publish`, and return when it is sent, with what will be the answer."""
-        confirm = await self._send(body, properties, routing_key, time_left, timeout)
+        confirm = await self._send(due, body, properties, routing_key, mandatory, timeout)
         confirm.add_done_callback(self._submitted)
         return confirm
 
@@ -82,14 +93,20 @@ class DelaySender(Sender):
 
     async def _send(
         self,
+        due: TimeLeft,
         body: bytes,
         properties: Properties,
         routing_key: str,
-        time_left: Callable[[], float],
+        mandatory: bool | None,
         timeout: float | None,
     ) -> Confirm:
         if not isinstance(routing_key, str):
             raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
+        if self._mandatory if mandatory is None else mandatory:
+            raise Unsendable(
+                "a delayed message is routed when it is due, so that it cannot be mandatory: "
+                "publish it with mandatory=False"
+            )
         for name, value in (
             ("expiration", properties.expiration),
             ("priority", properties.priority),
@@ -108,7 +125,7 @@ class DelaySender(Sender):
             async with asyncio.timeout_at(deadline):
                 await self._delays.lead_to(destination)
             # Only now: what it has waited for the connection is not waited for again.
-            levels = path(max(0.0, time_left()))
+            levels = path(max(0.0, due()))
             confirm = channel.publish(
                 entry(levels),
                 routing_key,
