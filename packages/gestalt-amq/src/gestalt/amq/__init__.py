@@ -32,6 +32,7 @@ from .message import BusMessage
 from .pubsub.batch import Batch
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.publish_options import PublishOptions
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
@@ -70,6 +71,7 @@ __all__ = [
     "Parking",
     "Properties",
     "PublishError",
+    "PublishOptions",
     "Publisher",
     "PublisherOptions",
     "PublishingBlocked",

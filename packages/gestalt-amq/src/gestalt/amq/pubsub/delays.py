@@ -245,12 +245,12 @@ def travel_headers(
     return own
 
 
-def time_left(delay: float | datetime.timedelta | None, at: datetime.datetime | None) -> TimeLeft:
+def time_left(delay: object, at: object) -> TimeLeft:
     """Check when a message is to be delivered, and return what tells how long that is from now.
 
     Args:
-        delay: in how many seconds.
-        at: at what time.
+        delay: in how many seconds, a number or a timedelta; None where `at` is given.
+        at: at what time, a datetime with a time zone.
 
     Raises:
         UnsendableType: one is of a wrong type, or the time has no time zone.
