@@ -309,15 +309,8 @@ class AioPikaChannel(Channel):
     async def bind_exchange(
         self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
     ) -> None:
-        await self._ask(
-            partial(
-                self._channel.exchange_bind,
-                destination,
-                source,
-                routing_key=routing_key,
-                arguments=dict(arguments),
-            )
-        )
+        bound = await self._channel.get_exchange(destination, ensure=False)
+        await self._ask(partial(bound.bind, source, routing_key, arguments=dict(arguments)))
 
     async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
         bound = await self._channel.get_queue(queue, ensure=False)
