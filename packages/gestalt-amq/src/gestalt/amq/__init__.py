@@ -27,9 +27,9 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
-from .message import BusMessage
-from .pubsub.batch import Batch
+from .message import BusBatch, BusMessage
 from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.publish_batch import PublishBatch
 from .pubsub.publisher import Publisher
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
@@ -44,10 +44,10 @@ from .wire import Properties
 __all__ = [
     "AccessRefused",
     "AmqError",
-    "Batch",
     "BatchError",
     "Blocked",
     "Bus",
+    "BusBatch",
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
@@ -65,6 +65,7 @@ __all__ = [
     "ParkedMessage",
     "Parking",
     "Properties",
+    "PublishBatch",
     "PublishError",
     "Publisher",
     "PublishingBlocked",

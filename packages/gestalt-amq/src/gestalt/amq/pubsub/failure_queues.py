@@ -89,7 +89,7 @@ class FailureQueues:
         private = []
         if (parking := self.parking()) is not None:
             queues.append(parking)
-        if self._policy.retry is not None:
+        if self._policy.retry is not None and not self._policy.waits_here:
             for delay in islice(self._policy.retry.delays(), DECLARED_AHEAD):
                 queues.append(self.retrying(delay))
                 if self._policy.private:
@@ -107,8 +107,12 @@ class FailureQueues:
                     raise outcome
         return private
 
-    def retrying(self, delay: float) -> TargetQueue:
-        """The queue of those that are handled again after a delay, in seconds."""
+    def retrying(self, delay: float, *, exact: bool = False) -> TargetQueue:
+        """The queue of those that are handled again after a delay, in seconds.
+
+        Args:
+            exact: the delay is none of the policy's.
+        """
         milliseconds = max(1, round(delay * 1000))
         private = self._policy.private
         arguments = private_retry_arguments if private else retry_arguments
