@@ -6,13 +6,12 @@ from typing import Any
 from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.wire import Delivery, Properties
 
+from .retry import LONGEST_WAIT_HERE
 from .target_queue import TargetQueue
 
 # What could not be moved for so long is given back, in seconds: brokers end a channel by which a
 # message was not acknowledged for half an hour.
 LONGEST_HOLD = 240.0
-# For so long, in seconds, a message may wait for all of its retries where these wait here.
-LONGEST_HOLD_HERE = 900.0
 
 
 class LocalRetry(Delivery):
@@ -90,7 +89,7 @@ class FailedMessage:
 
     def waits_here(self) -> bool:
         """Let it wait for its delay here; False where that would be too long for the broker."""
-        until = self.since + LONGEST_HOLD_HERE
+        until = self.since + LONGEST_WAIT_HERE
         if isinstance(self.delivery, LocalRetry):
             until = self.delivery.until
         if self.since + (self.delay or 0.0) > until:

@@ -1,6 +1,7 @@
 """The queues that failed messages of one queue are moved to: for retries, and for parking."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import islice
 from typing import Any
@@ -113,6 +114,8 @@ class FailureQueues:
         Args:
             exact: the delay is none of the policy's.
         """
+        if exact:
+            delay = _rounded(delay)
         milliseconds = max(1, round(delay * 1000))
         private = self._policy.private
         arguments = private_retry_arguments if private else retry_arguments
@@ -170,3 +173,9 @@ class FailureQueues:
                         queue.succeed()
         finally:
             self._probing.discard(queue)
+
+
+def _rounded(delay: float) -> float:
+    """A delay, a little longer, of two digits: so that there are not too many queues."""
+    digit = 10.0 ** (math.floor(math.log10(delay)) - 1)
+    return max(0.001, round(math.ceil(round(delay / digit, 6)) * digit, 3))

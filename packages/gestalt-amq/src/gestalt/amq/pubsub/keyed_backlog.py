@@ -10,8 +10,9 @@ from gestalt.amq.message import BusMessage, attempts_before
 from gestalt.amq.wire import Delivery
 
 from .backlog import Backlog
-from .failed_message import LONGEST_HOLD_HERE, LocalRetry
+from .failed_message import LocalRetry
 from .keyed_queue import KeyedQueue, Lane
+from .retry import LONGEST_WAIT_HERE
 from .session import SubscriptionSession
 
 Identity: TypeAlias = tuple[str, str, str | None, int]
@@ -133,7 +134,7 @@ class KeyedBacklog(Backlog):
         if attempts <= attempts_before(delivery.properties.headers):
             return delivery
         headers = {**(delivery.properties.headers or {}), ATTEMPTS_HEADER: attempts}
-        until = asyncio.get_running_loop().time() + LONGEST_HOLD_HERE
+        until = asyncio.get_running_loop().time() + LONGEST_WAIT_HERE
         return LocalRetry(delivery, replace(delivery.properties, headers=headers), until)
 
     async def wait(self) -> None:

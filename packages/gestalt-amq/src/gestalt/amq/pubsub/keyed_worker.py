@@ -1,20 +1,15 @@
 """Has messages of one key handled one after the other, and meanwhile those of others."""
 
 import asyncio
-from collections.abc import Callable, Hashable
-from typing import Any, TypeAlias
 
-from gestalt.amq.message import BusMessage
 from gestalt.amq.wire import Delivery
 from gestalt.core.calling import RAISED
 
+from .declaration import Key
 from .flow_control import FlowControl
 from .handling import Handling
 from .keyed_backlog import KeyedBacklog
 from .session import SubscriptionSession
-
-Key: TypeAlias = Callable[[BusMessage[Any]], Hashable]
-"""Tells which messages are to be handled in order: those for which it gives the same."""
 
 # How long handlers may follow one another without giving way to the event loop, in seconds.
 TURN = 0.005

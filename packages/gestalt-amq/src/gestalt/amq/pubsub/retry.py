@@ -3,6 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+# For so long, in seconds, a message may wait for all of its retries where these wait in this
+# process: brokers end a channel by which a message was not acknowledged for half an hour.
+LONGEST_WAIT_HERE = 900.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:

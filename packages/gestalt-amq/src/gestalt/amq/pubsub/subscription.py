@@ -9,20 +9,21 @@ from gestalt.amq.errors import AmqError
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import Exchange, Queue, declare_exchange, declare_shared
+from gestalt.amq.topology import Exchange, declare_exchange, declare_shared
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
-from gestalt.core import Backoff, Batch, Handler, State
+from gestalt.core import Backoff, State
 
 from .backlog import Backlog
 from .batch_worker import BatchWorker
 from .broker_consumer import BrokerConsumer
+from .declaration import SubscriptionDeclaration
 from .failures import Failures
 from .flow_control import FlowControl
 from .handling import Handling
 from .keyed_backlog import KeyedBacklog
-from .keyed_worker import Key, KeyedWorker
+from .keyed_worker import KeyedWorker
 from .message_worker import MessageWorker
 from .republisher import Republisher
 from .retry import FailurePolicy
@@ -40,19 +41,6 @@ class Binding:
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumeOptions:
-    """How a subscription consumes; the parameters of `Bus.subscribe`."""
-
-    prefetch: int
-    concurrency: int
-    timeout: float | None
-    exclusive: bool
-    arguments: Mapping[str, Any]
-    batch: Batch | None = None
-    key: Key | None = None
-
-
 class Subscription(Consumer[SubscriptionSession]):
     """A handler on a queue; made, started and stopped by `Bus.subscribe`.
 
@@ -65,11 +53,8 @@ class Subscription(Consumer[SubscriptionSession]):
         self,
         bus: str,
         supervisor: Supervisor,
-        binding: Binding,
-        queue: Queue | None,
-        handler: Handler,
+        declaration: SubscriptionDeclaration,
         codec: Codec,
-        options: ConsumeOptions,
         policy: FailurePolicy,
         republisher: Republisher,
         *,
@@ -78,22 +63,22 @@ class Subscription(Consumer[SubscriptionSession]):
         stop_timeout: float,
         tracing: Tracing | None,
     ) -> None:
+        queue, exchange = declaration.queue, declaration.exchange
         super().__init__(
-            f"subscription {queue.name if queue else binding.exchange.name}",
+            f"subscription {queue.name if queue else exchange.name}",
             supervisor,
             backoff=backoff,
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
         )
         self.stats = SubscriptionStats()
-        self.binding = binding
+        self.binding = Binding(exchange, declaration.patterns, declaration.bind_arguments)
         self._queue = queue
-        self._handler = handler
-        self._options = options
+        self._options = declaration
         self._tracing = tracing
-        keyed = options.key is not None
+        batch, keyed = declaration.batch, declaration.key is not None
         self._backlog = KeyedBacklog() if keyed else Backlog()
-        where = f"queue {queue.name!r}" if queue else f"private queue of {binding.exchange.name!r}"
+        where = f"queue {queue.name!r}" if queue else f"private queue of {exchange.name!r}"
         self._failures = Failures(
             f"bus {bus!r}, {where}",
             policy,
@@ -106,9 +91,9 @@ class Subscription(Consumer[SubscriptionSession]):
         )
         self._stream = queue is not None and queue.type == "stream"
         self._handling = Handling(
-            handler,
+            declaration.handler,
             codec,
-            timeout=options.timeout,
+            timeout=declaration.timeout,
             tracing=tracing,
             stats=self.stats,
             failures=self._failures,
@@ -117,20 +102,20 @@ class Subscription(Consumer[SubscriptionSession]):
             stream=self._stream,
         )
         # Whether its consumer at the broker can be changed without harm.
-        self._adapts = not options.exclusive and (
+        self._adapts = not declaration.exclusive and (
             queue is None or not (self._stream or queue.arguments.get("x-single-active-consumer"))
         )
         # While one that comes first took little, the next one would be served.
-        first_served = "x-priority" in options.arguments
+        first_served = "x-priority" in declaration.consumer_arguments
         # Nothing but a fault keeps messages of its queue from it while it is idle.
         self._notices_stalls = (
             self._adapts and (queue is None or queue.declare) and not first_served
         )
         self._worker: MessageWorker | BatchWorker | KeyedWorker
         self._flow = FlowControl(
-            prefetch=options.prefetch,
+            prefetch=declaration.most_ahead,
             # How many messages may be handled at once.
-            concurrency=options.concurrency * (options.batch.size if options.batch else 1),
+            concurrency=declaration.concurrency * (batch.size if batch is not None else 1),
             adapts=self._adapts,
             keyed=keyed,
             returns=not self._stream,
@@ -217,7 +202,7 @@ class Subscription(Consumer[SubscriptionSession]):
         session.private += await self._failures.prepare(
             session.link, receiver.queue, strict=self.state is State.STARTING
         )
-        arguments = dict(self._options.arguments)
+        arguments = dict(self._options.consumer_arguments)
         if self._handling.offset is not None:
             arguments["x-stream-offset"] = self._handling.offset + 1
         session.consumer = BrokerConsumer(
@@ -245,7 +230,7 @@ class Subscription(Consumer[SubscriptionSession]):
         options, backlog = self._options, self._backlog
         if options.batch is not None:
             return BatchWorker(
-                self._handler,
+                options.handler,
                 options.batch,
                 backlog,
                 self._handling,
