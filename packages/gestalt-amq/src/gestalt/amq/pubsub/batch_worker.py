@@ -1,6 +1,7 @@
 """Has messages gathered, handled together, and acknowledged together."""
 
 import asyncio
+from collections import deque
 from typing import Any, Protocol, TypeAlias
 
 from gestalt.amq.headers import as_integer
@@ -71,6 +72,9 @@ class BatchWorker:
         self._timeout = timeout
         self._tracing = tracing
         self._ending = False
+        # What was met while a batch was gathered, and comes alone.
+        self._alone: deque[Entry] = deque()
+        self._was_alone = False
         # Held by whoever gathers.
         self._gathering = asyncio.Lock()
 
@@ -119,9 +123,14 @@ class BatchWorker:
 
         if self._ending:
             entries.clear()
+        if self._alone and not (entries and self._was_alone):
+            self._was_alone = True
+            return [self._alone.popleft()]
+        # They take turns, so that many that have failed do not hold up all others.
+        hurry, self._was_alone = bool(self._alone), False
         try:
             while not self._take(gathered):
-                if gathered and (expired or self._ending):
+                if (hurry or expired or self._ending) if gathered else self._alone:
                     break
                 if gathered and timer is None:
                     timer = loop.call_later(self._batch.within, expire)
@@ -136,7 +145,7 @@ class BatchWorker:
                 timer.cancel()
         if self._ending:
             entries.clear()
-        return gathered
+        return gathered or [self._alone.popleft()]
 
     def _take(self, gathered: list[Entry]) -> bool:
         """Take what is there; True when the batch is complete."""
@@ -146,13 +155,8 @@ class BatchWorker:
             if entry[0].ended.done():
                 entries.popleft()  # it will be delivered again
                 continue
-            alone = _comes_alone(entry[1])
-            if alone and gathered:
-                return True
-            gathered.append(entries.popleft())
+            (self._alone if _comes_alone(entry[1]) else gathered).append(entries.popleft())
             backlog.running += 1
-            if alone:
-                return True
         return len(gathered) >= self._batch.size
 
     # Handling
