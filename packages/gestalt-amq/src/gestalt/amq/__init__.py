@@ -28,10 +28,10 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
-from .message import BusMessage
-from .pubsub.batch import Batch
+from .message import BusBatch, BusMessage
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.publish_batch import PublishBatch
 from .pubsub.publish_options import PublishOptions
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
@@ -48,10 +48,10 @@ from .wire import Properties
 __all__ = [
     "AccessRefused",
     "AmqError",
-    "Batch",
     "BatchError",
     "Blocked",
     "Bus",
+    "BusBatch",
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
@@ -70,6 +70,7 @@ __all__ = [
     "ParkedMessage",
     "Parking",
     "Properties",
+    "PublishBatch",
     "PublishError",
     "PublishOptions",
     "Publisher",

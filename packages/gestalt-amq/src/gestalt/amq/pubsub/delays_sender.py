@@ -10,9 +10,9 @@ from gestalt.amq.link.sender import Sender
 from gestalt.amq.topology import Exchange
 from gestalt.amq.wire import Properties, shown
 
-from .batch import lost_after_sending
 from .delays import Destination, TimeLeft, entry, path, travel_headers
 from .delays_keeper import DelayKeeper
+from .publish_batch import lost_after_sending
 
 
 class DelaySender(Sender):

@@ -1,6 +1,7 @@
 """The queues that failed messages of one queue are moved to: for retries, and for parking."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import islice
 from typing import Any
@@ -89,7 +90,7 @@ class FailureQueues:
         private = []
         if (parking := self.parking()) is not None:
             queues.append(parking)
-        if self._policy.retry is not None:
+        if self._policy.retry is not None and not self._policy.waits_here:
             for delay in islice(self._policy.retry.delays(), DECLARED_AHEAD):
                 queues.append(self.retrying(delay))
                 if self._policy.private:
@@ -107,8 +108,14 @@ class FailureQueues:
                     raise outcome
         return private
 
-    def retrying(self, delay: float) -> TargetQueue:
-        """The queue of those that are handled again after a delay, in seconds."""
+    def retrying(self, delay: float, *, exact: bool = False) -> TargetQueue:
+        """The queue of those that are handled again after a delay, in seconds.
+
+        Args:
+            exact: the delay is none of the policy's.
+        """
+        if exact:
+            delay = _rounded(delay)
         milliseconds = max(1, round(delay * 1000))
         private = self._policy.private
         arguments = private_retry_arguments if private else retry_arguments
@@ -166,3 +173,9 @@ class FailureQueues:
                         queue.succeed()
         finally:
             self._probing.discard(queue)
+
+
+def _rounded(delay: float) -> float:
+    """A delay, a little longer, of two digits: so that there are not too many queues."""
+    digit = 10.0 ** (math.floor(math.log10(delay)) - 1)
+    return max(0.001, round(math.ceil(round(delay / digit, 6)) * digit, 3))

@@ -62,6 +62,7 @@ class SubscriptionMaker:
                 queue.parking_name if queue is not None else None,
                 private=queue is None,
                 given=queue is not None and not queue.declare,
+                waits_here=declaration.key is not None,
             ),
             Republisher(self._publishing, self.connection),
             backoff=self._backoff,
