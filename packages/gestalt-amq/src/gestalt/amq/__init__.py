@@ -31,6 +31,8 @@ from .events import Connected, Disconnected, Event, PublishingBlocked, Publishin
 from .message import BusBatch, BusMessage
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.partitioned import PartitionedSubscription
+from .pubsub.partitions import Partitioned
 from .pubsub.publish_batch import PublishBatch
 from .pubsub.publish_options import PublishOptions
 from .pubsub.publisher import Publisher, PublisherOptions
@@ -69,6 +71,8 @@ __all__ = [
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
+    "Partitioned",
+    "PartitionedSubscription",
     "Properties",
     "PublishBatch",
     "PublishError",

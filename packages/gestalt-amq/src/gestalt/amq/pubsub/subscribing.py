@@ -1,14 +1,26 @@
 """Makes subscriptions of what is declared of them."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
 
 from .declaration import SubscriptionDeclaration
+from .partition_exchange import declare_partitions
+from .partitioned import PartitionedSubscription
+from .partitions import Partitioned
 from .republisher import Republisher
 from .retry import FailurePolicy
 from .subscription import Subscription
+
+AnySubscription: TypeAlias = Subscription | PartitionedSubscription
+"""What `Bus.subscribe` makes: with a Partitioned queue the latter."""
 
 
 class SubscriptionMaker:
@@ -18,6 +30,7 @@ class SubscriptionMaker:
         bus: its name.
         publishing: the connection that failed messages are moved by.
         consuming: the connection that they consume by.
+        one_more: makes a connection for one declaration.
         codec: for those that have none of their own.
         backoff: the waits before one consumes again on the same connection.
         start_timeout: how long a start waits for a connection, in seconds.
@@ -31,6 +44,7 @@ class SubscriptionMaker:
         publishing: Supervisor,
         consuming: Supervisor,
         *,
+        one_more: Callable[[], Supervisor],
         codec: Codec,
         backoff: Backoff,
         start_timeout: float,
@@ -40,22 +54,57 @@ class SubscriptionMaker:
         self.connection = consuming
         self._bus = bus
         self._publishing = publishing
+        self._one_more = one_more
         self._codec = codec
         self._backoff = backoff
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._tracing = tracing
 
-    def make(self, declaration: SubscriptionDeclaration) -> Subscription:
+    def make(self, declaration: SubscriptionDeclaration) -> AnySubscription:
         """A subscription as it was declared."""
-        queue = declaration.queue
+        if isinstance(declaration.queue, Partitioned):
+            return self._partitioned(declaration, declaration.queue)
+        return self._single(declaration, declaration.queue)
+
+    def _partitioned(
+        self, declaration: SubscriptionDeclaration, queue: Partitioned
+    ) -> PartitionedSubscription:
+        async def declare(link: Link) -> None:
+            await declare_partitions(link, queue, self._one_more)
+
+        part = replace(
+            declaration,
+            exchange=queue.exchange,
+            # Of an exchange that hashes, a weight: all parts get as many keys.
+            patterns=("1",),
+            bind_arguments={},
+            key=declaration.key or queue.key,
+            queue=None,
+        )
+        return PartitionedSubscription(
+            self.connection,
+            declaration,
+            queue,
+            declare=declare,
+            make=lambda number: self._single(part, queue.queue(number)),
+            backoff=self._backoff,
+            start_timeout=self._start_timeout,
+            stop_timeout=self._stopping(declaration),
+        )
+
+    def _stopping(self, declaration: SubscriptionDeclaration) -> float:
+        given = declaration.stop_timeout
+        return self._stop_timeout if given is None else given
+
+    def _single(self, declaration: SubscriptionDeclaration, queue: Queue | None) -> Subscription:
         # A stream keeps its messages: another copy in it would reach everybody again.
         retry = None if queue is not None and queue.type == "stream" else declaration.retry
-        stop_timeout = declaration.stop_timeout
         return Subscription(
             self._bus,
             self.connection,
             declaration,
+            queue,
             declaration.codec or self._codec,
             FailurePolicy(
                 retry,
@@ -67,6 +116,6 @@ class SubscriptionMaker:
             Republisher(self._publishing, self.connection),
             backoff=self._backoff,
             start_timeout=self._start_timeout,
-            stop_timeout=self._stop_timeout if stop_timeout is None else stop_timeout,
+            stop_timeout=self._stopping(declaration),
             tracing=self._tracing,
         )
