@@ -25,14 +25,15 @@ async def main(url: str, name: str, path: str) -> None:
 
     async def handle(message: BusMessage[int]) -> None:
         note("begin", message.routing_key, message.body)
-        await asyncio.sleep(0.001 * (message.body % 3))
+        # Slow enough for messages to wait, here and at the broker, whoever comes and goes.
+        await asyncio.sleep(0.01 * (1 + message.body % 3))
         note("end", message.routing_key, message.body)
 
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with connect(url, backoff=QUICK) as bus:
         await bus.subscribe(
-            name, "#", handle, queue=Partitioned(name, partitions=8), prefetch=20, concurrency=4
+            name, "#", handle, queue=Partitioned(name, partitions=8), prefetch=20, concurrency=2
         )
         note("started")
         await stopped.wait()
