@@ -89,9 +89,7 @@ async def test_plain_handlers_keep_the_order_as_well(bus: Bus, unique: str) -> N
     assert all(numbers == sorted(numbers) for numbers in got.values())
 
 
-async def test_what_waits_for_its_retry_holds_back_its_own_key_alone(
-    bus: Bus, unique: str
-) -> None:
+async def test_what_waits_for_its_retry_holds_back_its_own_key_alone(bus: Bus, unique: str) -> None:
     class Failing(Ordered):
         def fail(self, message: BusMessage[Any]) -> None:
             if message.body["n"] == 0 and message.attempt < 3:

@@ -321,5 +321,3 @@ async def test_options_that_make_no_sense_are_refused(
 async def test_a_table_of_handlers_takes_no_batches() -> None:
     with pytest.raises(TypeError, match="MessageBatch"):
         connect("amqp://127.0.0.1:1").subscription("e", "#", Handlers(), batch=Batch())
-
-
