@@ -12,18 +12,19 @@ from gestalt.core.calling import RAISED, call_plain, cancellations, is_own_cance
 from . import tracing
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings, gather_all
+from .declarations import Declarations
 from .errors import ConnectError
 from .events import Event, PublishingUnblocked
 from .link.channel_keeper import ChannelKeeper
-from .link.consumer import Consumer
+from .plan import Plan, merge
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher
 from .pubsub.republisher import Republisher
 from .pubsub.retry import FailurePolicy, Retry
-from .pubsub.subscription import Binding, ConsumeOptions, Subscription
+from .pubsub.subscription import ConsumeOptions, Subscription
 from .requests.requester import Requester
 from .requests.responder import Responder, ServeOptions
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -50,8 +51,10 @@ class Bus(Component):
         *,
         stop_timeout: float,
         on_event: Callable[[Event], None] | None,
+        declare: bool = True,
     ) -> None:
         super().__init__(name=settings.name, stop_timeout=stop_timeout)
+        self._declare = declare
         self._codec = codec
         self._backoff = settings.backoff
         self._start_timeout = settings.start_timeout
@@ -67,9 +70,17 @@ class Bus(Component):
             spawn=self._spawn,
             begin=self._begin_keeper,
             backoff=settings.backoff,
+            declare=declare,
+        )
+        self._declarations = Declarations(
+            self._connections.publishing,
+            declare=declare,
+            backoff=settings.backoff,
+            refusals=self._channels.refusals,
+            report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
         # Subscriptions and responders.
-        self._consumers: list[Consumer[Any]] = []
+        self._consumers: list[Subscription | Responder] = []
 
     # What an application uses
 
@@ -81,6 +92,7 @@ class Bus(Component):
             self.state is State.RUNNING
             and link is not None
             and not link.blocked
+            and self._declarations.trouble is None
             and all(
                 each.trouble is None
                 for each in self._consumers
@@ -180,11 +192,7 @@ class Bus(Component):
         subscription = Subscription(
             self.name,
             self._connections.consuming,
-            Binding(
-                exchange,
-                [patterns] if isinstance(patterns, str) else list(patterns),
-                bind_arguments or {},
-            ),
+            Binding(exchange, patterns, queue, bind_arguments),
             queue,
             handler,
             codec or self._codec,
@@ -202,6 +210,7 @@ class Bus(Component):
                 queue.parking_name if queue is not None else None,
                 private=queue is None,
                 given=queue is not None and not queue.declare,
+                declare=self._declare,
             ),
             Republisher(self._connections.publishing, self._connections.consuming),
             backoff=self._backoff,
@@ -265,6 +274,7 @@ class Bus(Component):
             start_timeout=self._start_timeout,
             stop_timeout=self.stop_timeout if stop_timeout is None else stop_timeout,
             tracing=self._tracing,
+            lasting=not self._declare,
         )
         await self._begin(responder)
         return responder
@@ -297,6 +307,32 @@ class Bus(Component):
             tracing=self._tracing,
         )
 
+    def declare(self, *items: Exchange | Queue | Binding) -> Awaitable[None]:
+        """Have exchanges, queues and bindings declared, without using them.
+
+            await bus.declare(Binding("telemetry", "vehicle.#", to="audit"))
+
+        They are declared now, if the bus runs, and at each start and on each new connection. What
+        a binding names is declared with it, and a queue with its parking.
+
+        Returns:
+            what is awaited for the declaration; before the start there is nothing to wait for,
+            and the start raises what would be raised here.
+
+        Raises:
+            TopologyError: the broker refuses; everything that it refuses is named.
+            TypeError, ValueError: at once, where something cannot be declared.
+        """
+        return self._declarations.add(items, running=self.state is State.RUNNING)
+
+    def plan(self) -> Plan:
+        """What the application needs at the broker, as far as it has told the bus by now.
+
+        That is what it declared, its publishers, requesters, subscriptions and responders.
+        """
+        consumers = [each.plan for each in self._consumers]
+        return merge([self._declarations.plan, self._channels.plan(), *consumers])
+
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""
         if isinstance(queue, str):
@@ -314,6 +350,8 @@ class Bus(Component):
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
+        await self._declarations.start(self.plan())
+        self._spawn(self._declarations.run(), name="declarations")
 
     async def _drain(self) -> None:
         until = asyncio.get_running_loop().time() + self.stop_timeout
@@ -352,7 +390,7 @@ class Bus(Component):
         if error is not None:
             raise error
 
-    async def _begin(self, consumer: Consumer[Any]) -> None:
+    async def _begin(self, consumer: Subscription | Responder) -> None:
         async def begin() -> None:
             await consumer.start()
             self._consumers = [each for each in self._consumers if each.state is not State.STOPPED]

@@ -285,6 +285,10 @@ class AiormqChannel(Channel):
         declared = await self._ask(partial(self._channel.queue_declare, queue, passive=True))
         return int(declared.message_count)
 
+    async def count_consumers(self, queue: str) -> int:
+        declared = await self._ask(partial(self._channel.queue_declare, queue, passive=True))
+        return int(declared.consumer_count)
+
     async def delete_queue(self, name: str) -> None:
         await self._ask(partial(self._channel.queue_delete, name))
 
@@ -296,6 +300,19 @@ class AiormqChannel(Channel):
                 self._channel.queue_bind,
                 queue,
                 exchange,
+                routing_key=routing_key,
+                arguments=dict(arguments),
+            )
+        )
+
+    async def bind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        await self._ask(
+            partial(
+                self._channel.exchange_bind,
+                destination=destination,
+                source=source,
                 routing_key=routing_key,
                 arguments=dict(arguments),
             )

@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gestalt.amq.declaring import all_refused, declare_all, declare_private
 from gestalt.amq.encoding import decode
-from gestalt.amq.errors import AmqError
+from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.message import BusMessage
-from gestalt.amq.topology import Exchange, Queue, declare_exchange, declare_shared
+from gestalt.amq.plan import Plan, plan_binding, planned_bindings
+from gestalt.amq.topology import Binding, Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
@@ -23,6 +25,7 @@ from .backlog import Backlog
 from .broker_consumer import BrokerConsumer
 from .failures import Failures
 from .flow_control import FlowControl
+from .plans import plan_subscription
 from .republisher import Republisher
 from .retry import FailurePolicy
 from .session import SubscriptionSession
@@ -31,15 +34,6 @@ from .stats import SubscriptionStats
 
 # How long handlers may follow one another without giving way to the event loop, in seconds.
 TURN = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a queue takes from an exchange."""
-
-    exchange: Exchange
-    patterns: Sequence[str]
-    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +53,7 @@ class Subscription(Consumer[SubscriptionSession]):
     Attributes:
         stats: what became of its messages.
         binding: what its queue takes.
+        plan: what it needs at the broker.
     """
 
     def __init__(
@@ -87,6 +82,9 @@ class Subscription(Consumer[SubscriptionSession]):
         )
         self.stats = SubscriptionStats()
         self.binding = binding
+        self.plan = plan_subscription(binding, policy)
+        self._declared = plan_binding(binding)
+        self._checked = not policy.declare
         self._queue = queue
         self._handler = handler
         self._codec = codec
@@ -189,21 +187,23 @@ class Subscription(Consumer[SubscriptionSession]):
             lambda _, delivery: self._take(session, delivery)
         )
         channel = receiver.channel
-        await declare_exchange(channel, self.binding.exchange)
-        if self._queue is None:
+        refused: list[TopologyError] = []
+        declared = self._declared.checked() if self._checked else self._declared
+        await declare_all(session.link, declared, refused, channel)
+        if self._queue is not None:
+            receiver.queue = self._queue.name
+        elif not refused:
             # Not one that vanishes with its last consumer: consumers come and go here.
-            receiver.queue = await channel.declare_queue("", durable=False, exclusive=True)
+            receiver.queue = await declare_private(channel)
             session.private.append(receiver.queue)
-        else:
-            receiver.queue = await declare_shared(channel, self._queue)
-        if self.binding.exchange.name:
-            for pattern in self.binding.patterns:
-                await channel.bind(
-                    receiver.queue, self.binding.exchange.name, pattern, self.binding.arguments
-                )
-        session.private += await self._failures.prepare(
-            session.link, receiver.queue, strict=self.state is State.STARTING
-        )
+            bindings = Plan(bindings=planned_bindings(self.binding, receiver.queue))
+            await declare_all(session.link, bindings, refused, channel)
+        if receiver.queue:
+            session.private += await self._failures.prepare(
+                session.link, receiver.queue, refused if self.state is State.STARTING else None
+            )
+        if refused:
+            raise all_refused(refused, self.plan.checked() if self._checked else self.plan)
         arguments = dict(self._options.arguments)
         if self._offset is not None:
             arguments["x-stream-offset"] = self._offset + 1
