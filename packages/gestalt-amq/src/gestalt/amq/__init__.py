@@ -2,6 +2,7 @@
 
 from .bus import Bus
 from .connect import connect
+from .consumers import Declared
 from .encoding import MessageOptions
 from .errors import (
     AccessRefused,
@@ -29,13 +30,15 @@ from .errors import (
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
 from .message import BusMessage
 from .pubsub.batch import Batch
+from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
-from .pubsub.publisher import Publisher
+from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
 from .pubsub.subscription import Subscription
+from .requests.declaration import ResponderDeclaration, RespondOptions
 from .requests.request import Request
-from .requests.requester import GatheredReply, Requester
+from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
 from .topology import Binding, Exchange, Queue
@@ -54,6 +57,7 @@ __all__ = [
     "ConnectError",
     "Connected",
     "DeadlineExceeded",
+    "Declared",
     "Disconnected",
     "Event",
     "Exchange",
@@ -68,6 +72,7 @@ __all__ = [
     "Properties",
     "PublishError",
     "Publisher",
+    "PublisherOptions",
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
@@ -78,11 +83,16 @@ __all__ = [
     "RequestError",
     "RequestRefused",
     "Requester",
+    "RequesterOptions",
+    "RespondOptions",
     "Responder",
+    "ResponderDeclaration",
     "ResponderStats",
     "Retry",
     "ServiceInfo",
+    "SubscribeOptions",
     "Subscription",
+    "SubscriptionDeclaration",
     "SubscriptionStats",
     "TopologyError",
     "Unroutable",

@@ -1,11 +1,12 @@
 """The channels of a bus: one for each exchange that is published to, one for all requests."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable
 
-from gestalt.core import Backoff
+from gestalt.core import Backoff, State, StateError
 
-from .errors import TopologyError
+from .errors import ConnectError, TopologyError
 from .link.channel_keeper import ChannelKeeper, Spawn
 from .link.interface import Channel, Link
 from .link.preflight import Preflight, Question
@@ -14,6 +15,8 @@ from .plan import Plan, merge
 from .pubsub.exchange_keeper import ExchangeKeeper
 from .requests.requests_keeper import RequestsKeeper
 from .topology import Exchange
+
+logger = logging.getLogger("gestalt.amq")
 
 # So many channels that nobody uses any more are kept for the next one who does.
 MAX_IDLE = 32
@@ -25,7 +28,8 @@ class ChannelPool:
     Args:
         publishing, requesting: the connections.
         spawn: runs tasks.
-        begin: runs a keeper.
+        open_connection: opens a connection, unless it is open already.
+        stopping: whether the bus stops.
         backoff: the waits before a channel is opened again on the same connection.
         declare: declare exchanges; otherwise they must exist.
     """
@@ -36,7 +40,8 @@ class ChannelPool:
         requesting: Supervisor,
         *,
         spawn: Spawn,
-        begin: Callable[[ChannelKeeper], None],
+        open_connection: Callable[[Supervisor], Awaitable[None]],
+        stopping: Callable[[], bool],
         backoff: Backoff,
         declare: bool,
     ) -> None:
@@ -44,7 +49,8 @@ class ChannelPool:
         self._publishing = publishing
         self._requesting = requesting
         self._spawn = spawn
-        self._begin = begin
+        self._open_connection = open_connection
+        self._stopping = stopping
         self._backoff = backoff
         self._preflights = {each: Preflight() for each in (publishing, requesting)}
         # By exchange, the one that was asked for last at the end.
@@ -139,6 +145,22 @@ class ChannelPool:
     def _begin_if_started(self, keeper: ChannelKeeper) -> None:
         if self._started:
             self._begin(keeper)
+
+    def _begin(self, keeper: ChannelKeeper) -> None:
+        self._spawn(self._run(keeper), name=f"channel of {keeper.name}")
+
+    async def _run(self, keeper: ChannelKeeper) -> None:
+        while keeper.supervisor.state is not State.RUNNING:
+            try:
+                await self._open_connection(keeper.supervisor)
+            except ConnectError as error:
+                # It has tried for a while; messages wait, up to their deadlines.
+                logger.warning("%s: %s", keeper.supervisor.name, error)
+            except StateError:
+                if self._stopping():
+                    return
+                raise
+        await keeper.run()
 
     def _dismiss_idle(self, most: int) -> bool:
         """Give up channels that nobody uses, but for `most`; whether some are about to end."""

@@ -12,12 +12,20 @@ from gestalt.amq.topology import (
     retry_arguments,
 )
 
+from .declaration import SubscriptionDeclaration
 from .retry import FailurePolicy
 
 
 def plan_publishing(exchange: Exchange) -> Plan:
     """What a publisher needs."""
     return Plan((exchange,), publishes=(exchange.name,))
+
+
+def binding_of(declaration: SubscriptionDeclaration) -> Binding:
+    """What a subscription's queue takes."""
+    return Binding(
+        declaration.exchange, declaration.patterns, declaration.queue, declaration.bind_arguments
+    )
 
 
 def plan_subscription(binding: Binding, policy: FailurePolicy) -> Plan:

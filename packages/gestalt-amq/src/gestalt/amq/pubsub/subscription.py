@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gestalt.amq.declaring import all_refused, declare_all, declare_private
@@ -14,18 +12,18 @@ from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.message import BusMessage
 from gestalt.amq.plan import Plan, plan_binding, planned_bindings
-from gestalt.amq.topology import Binding, Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
-from gestalt.core import Backoff, Handler, HandlerNotFound, State
+from gestalt.core import Backoff, HandlerNotFound, State
 from gestalt.core.calling import is_awaitable, is_own_cancellation
 
 from .backlog import Backlog
 from .broker_consumer import BrokerConsumer
+from .declaration import SubscriptionDeclaration
 from .failures import Failures
 from .flow_control import FlowControl
-from .plans import plan_subscription
+from .plans import binding_of, plan_subscription
 from .republisher import Republisher
 from .retry import FailurePolicy
 from .session import SubscriptionSession
@@ -34,17 +32,6 @@ from .stats import SubscriptionStats
 
 # How long handlers may follow one another without giving way to the event loop, in seconds.
 TURN = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumeOptions:
-    """How a subscription consumes; the parameters of `Bus.subscribe`."""
-
-    prefetch: int
-    concurrency: int
-    timeout: float | None
-    exclusive: bool
-    arguments: Mapping[str, Any]
 
 
 class Subscription(Consumer[SubscriptionSession]):
@@ -60,11 +47,8 @@ class Subscription(Consumer[SubscriptionSession]):
         self,
         bus: str,
         supervisor: Supervisor,
-        binding: Binding,
-        queue: Queue | None,
-        handler: Handler,
+        declaration: SubscriptionDeclaration,
         codec: Codec,
-        options: ConsumeOptions,
         policy: FailurePolicy,
         republisher: Republisher,
         *,
@@ -73,24 +57,25 @@ class Subscription(Consumer[SubscriptionSession]):
         stop_timeout: float,
         tracing: Tracing | None,
     ) -> None:
+        queue, exchange = declaration.queue, declaration.exchange
         super().__init__(
-            f"subscription {queue.name if queue else binding.exchange.name}",
+            f"subscription {queue.name if queue else exchange.name}",
             supervisor,
             backoff=backoff,
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
         )
         self.stats = SubscriptionStats()
-        self.binding = binding
-        self.plan = plan_subscription(binding, policy)
-        self._declared = plan_binding(binding)
+        self.binding = binding_of(declaration)
+        self.plan = plan_subscription(self.binding, policy)
+        self._declared = plan_binding(self.binding)
         self._checked = not policy.declare
         self._queue = queue
-        self._handler = handler
+        self._handler = declaration.handler
         self._codec = codec
-        self._options = options
+        self._options = declaration
         self._tracing = tracing
-        where = f"queue {queue.name!r}" if queue else f"private queue of {binding.exchange.name!r}"
+        where = f"queue {queue.name!r}" if queue else f"private queue of {exchange.name!r}"
         self._failures = Failures(
             f"bus {bus!r}, {where}",
             policy,
@@ -105,18 +90,19 @@ class Subscription(Consumer[SubscriptionSession]):
         self._stream = queue is not None and queue.type == "stream"
         self._offset: int | None = None
         # Whether its consumer at the broker can be changed without harm.
-        self._adapts = not options.exclusive and (
+        self._adapts = not declaration.exclusive and (
             queue is None or not (self._stream or queue.arguments.get("x-single-active-consumer"))
         )
         # While one that comes first took little, the next one would be served.
-        first_served = "x-priority" in options.arguments
+        first_served = "x-priority" in declaration.consumer_arguments
         # Nothing but a fault keeps messages of its queue from it while it is idle.
         self._notices_stalls = (
             self._adapts and (queue is None or queue.declare) and not first_served
         )
         self._flow = FlowControl(
-            prefetch=options.prefetch,
-            concurrency=options.concurrency,
+            # More handlers than messages would only wait.
+            prefetch=max(declaration.prefetch, declaration.concurrency),
+            concurrency=declaration.concurrency,
             adapts=self._adapts,
             returns=not self._stream,
             cautious=not first_served,
@@ -204,7 +190,7 @@ class Subscription(Consumer[SubscriptionSession]):
             )
         if refused:
             raise all_refused(refused, self.plan.checked() if self._checked else self.plan)
-        arguments = dict(self._options.arguments)
+        arguments = dict(self._options.consumer_arguments)
         if self._offset is not None:
             arguments["x-stream-offset"] = self._offset + 1
         session.consumer = BrokerConsumer(

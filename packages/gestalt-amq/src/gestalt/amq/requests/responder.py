@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gestalt.amq.declaring import (
     declare_exchange,
@@ -23,9 +23,10 @@ from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
-from gestalt.core import Backoff, Handler, Handlers, State
+from gestalt.core import Backoff, Handlers, State
 
 from . import protocol
+from .declaration import ResponderDeclaration
 from .departure import Departure
 from .plans import plan_service
 from .replies import Replies
@@ -36,17 +37,6 @@ logger = logging.getLogger("gestalt.amq")
 
 # How long handlers may follow one another without giving way to the event loop, in seconds.
 TURN = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
-    """How a responder serves; the parameters of `Bus.respond`."""
-
-    version: str
-    description: str
-    concurrency: int
-    timeout: float
-    send_traceback: bool
 
 
 class ResponderSession(Session):
@@ -69,10 +59,8 @@ class Responder(Consumer[ResponderSession]):
     def __init__(
         self,
         supervisor: Supervisor,
-        service: str,
-        handler: Handler,
+        declaration: ResponderDeclaration,
         codecs: Sequence[Codec],
-        options: ServeOptions,
         *,
         backoff: Backoff,
         start_timeout: float,
@@ -80,6 +68,7 @@ class Responder(Consumer[ResponderSession]):
         tracing: Tracing | None,
         lasting: bool = False,
     ) -> None:
+        service = declaration.service
         super().__init__(
             f"responder {service}",
             supervisor,
@@ -95,22 +84,22 @@ class Responder(Consumer[ResponderSession]):
         # Whether it has been told what an instance does without that has no queue of its own.
         self._told = False
         self._queue = protocol.request_queue(service)
-        self._handler = handler
-        self._options = options
+        self._handler = declaration.handler
+        self._options = declaration
         called = f"{supervisor.name}: {self.name}"
         self._replies = Replies(
             self.instance,
             self._channel,
-            send_traceback=options.send_traceback,
+            send_traceback=declaration.send_traceback,
             report=lambda error, text: self._report_error(error, f"{called}: {text}"),
         )
         self._worker = Worker(
             called,
-            handler,
+            declaration.handler,
             codecs,
             self._replies,
             self.stats,
-            timeout=options.timeout,
+            timeout=declaration.timeout,
             spawn=self._spawn,
             on_done=self._done,
             tracing=tracing,
@@ -123,7 +112,7 @@ class Responder(Consumer[ResponderSession]):
         self._scheduled = False
         self._departure = Departure(
             service,
-            options.concurrency,
+            declaration.concurrency,
             lasting,
             self._backlog,
             self._replies,
