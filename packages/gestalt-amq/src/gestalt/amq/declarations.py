@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Generator, Iterable
 
-from gestalt.core import Backoff
+from gestalt.core import Backoff, StateError
 
 from .declaring import all_refused, declare_all, declare_plan
 from .errors import AmqError, LinkLost, TopologyError
@@ -108,23 +108,25 @@ class Declarations:
 
     async def run(self) -> None:
         """Declare everything again on each connection that replaces another."""
+        # A connection that is not made again tells by itself why.
+        with contextlib.suppress(StateError):
+            while True:
+                link = await self._supervisor.wait_link()
+                await asyncio.shield(link.lost)
+                await self._replay()
+
+    async def _replay(self) -> None:
         delays = self._backoff.delays()
         while True:
-            link = await self._supervisor.wait_link(answering=True)
-            await asyncio.shield(link.lost)
-            while True:
-                try:
-                    await self._provide(self.plan)
-                except AmqError as error:
-                    self.trouble = str(error)
-                    self._report(
-                        error, f"what the bus declares is refused, and tried again: {error}"
-                    )
-                    await asyncio.sleep(delays.next())
-                else:
-                    self.trouble = None
-                    delays.connected()
-                    break
+            try:
+                await self._provide(self.plan)
+            except AmqError as error:
+                self.trouble = str(error)
+                self._report(error, f"a declaration is refused, and tried again: {error}")
+                await asyncio.sleep(delays.next())
+            else:
+                self.trouble = None
+                return
 
     async def _provide(self, plan: Plan) -> None:
         plan = plan if self._declare else plan.checked()
