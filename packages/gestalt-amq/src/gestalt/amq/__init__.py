@@ -41,13 +41,14 @@ from .requests.request import Request
 from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
 from .wire import Properties
 
 __all__ = [
     "AccessRefused",
     "AmqError",
     "BatchError",
+    "Binding",
     "Blocked",
     "Bus",
     "BusBatch",
