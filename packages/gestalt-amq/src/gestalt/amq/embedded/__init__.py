@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gestalt.amq.wire import AmqpError
 
+    from .model import Limits
     from .server import Controls, EmbeddedBroker, MessageInfo, QueueInfo, Settings, ThreadedBroker
 
 __all__ = [
     "AmqpError",
     "Controls",
     "EmbeddedBroker",
+    "Limits",
     "MessageInfo",
     "QueueInfo",
     "Settings",
@@ -30,6 +32,10 @@ def __getattr__(name: str) -> object:
         from gestalt.amq.wire import AmqpError
 
         return AmqpError
+    if name == "Limits":
+        from .model import Limits
+
+        return Limits
     if name in __all__:
         from . import server
 
