@@ -5,14 +5,14 @@ import socket
 
 import pytest
 
-from gestalt.amq.embedded import Limits, Settings, ThreadedBroker
+from gestalt.amq.embedded import ResourceLimits, Settings, ThreadedBroker
 from gestalt.amq.wire import methods as m
 from tests.support.wire_client import ClosedError, WireClient
 
 
 @contextlib.contextmanager
 def broker_with(**limits):
-    settings = Settings(limits=Limits(**limits))
+    settings = Settings(limits=ResourceLimits(**limits))
     with ThreadedBroker(settings=settings, stop_timeout=0) as broker:
         yield broker
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gestalt.amq.wire import AmqpError
 
-    from .model import Limits
+    from .model import ResourceLimits
     from .server import Controls, EmbeddedBroker, MessageInfo, QueueInfo, Settings, ThreadedBroker
 
 __all__ = [
     "AmqpError",
     "Controls",
     "EmbeddedBroker",
-    "Limits",
     "MessageInfo",
     "QueueInfo",
+    "ResourceLimits",
     "Settings",
     "ThreadedBroker",
 ]
@@ -32,10 +32,10 @@ def __getattr__(name: str) -> object:
         from gestalt.amq.wire import AmqpError
 
         return AmqpError
-    if name == "Limits":
-        from .model import Limits
+    if name == "ResourceLimits":
+        from .model import ResourceLimits
 
-        return Limits
+        return ResourceLimits
     if name in __all__:
         from . import server
 

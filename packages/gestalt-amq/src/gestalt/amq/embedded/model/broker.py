@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from gestalt.amq.wire import AmqpError
 
-from .limits import Limits, Usage
+from .limits import ResourceLimits, Usage
 from .schedule import Schedule
 from .virtualhost import VirtualHost
 
@@ -28,13 +28,13 @@ class BrokerModel:
         virtual_hosts: Iterable[str] = ("/",),
         clock: Callable[[], float] = system_time.monotonic,
         time: Callable[[], float] = system_time.time,
-        limits: Limits | None = None,
+        limits: ResourceLimits | None = None,
     ) -> None:
         self.users = dict(users)
         self.schedule = Schedule(clock)
         # What the messages in all queues and those not yet acknowledged cost, in bytes.
         self.memory = 0
-        usage = Usage(limits or Limits())
+        usage = Usage(limits or ResourceLimits())
         self.virtual_hosts = {
             name: VirtualHost(name, self.schedule, self._account, time, usage)
             for name in virtual_hosts

@@ -11,7 +11,7 @@ _VALUE = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ResourceLimits:
     """How much there may be in the whole broker; RabbitMQ has no limit for any unless it is told.
 
     Attributes:
@@ -38,7 +38,7 @@ class Usage:
         limits: how much there may be.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ResourceLimits) -> None:
         self.limits = limits
         self._connections = 0
         self._channels = 0

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gestalt.amq.embedded.model import Limits
+from gestalt.amq.embedded.model import ResourceLimits
 
 MIB = 1024 * 1024
 
@@ -43,5 +43,5 @@ class Settings:
     close_timeout: float = 2.0
     refusal_delay: float = 3.0
     send_timeout: float = 30.0
-    limits: Limits = field(default_factory=Limits)
+    limits: ResourceLimits = field(default_factory=ResourceLimits)
     tls: ssl.SSLContext | None = None
