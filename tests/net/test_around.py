@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gestalt.core import Call, Handlers, Message
-from gestalt.net import DatagramEndpoint, StreamClient
+from gestalt.net import DatagramEndpoint, Mti, StreamClient, Wire
 from tests.net.fixtures import Serve, Within
 
 
@@ -39,9 +39,9 @@ async def test_they_see_every_message_in_order_and_what_its_handler_raises(
         server = await serve(handlers)
         endpoint = StreamClient(server.address, server.wire)
     else:
-        server = DatagramEndpoint("udp://127.0.0.1:0", on_message=handlers)
+        server = DatagramEndpoint("udp://127.0.0.1:0", Wire(Mti()), on_message=handlers)
         await server.start()
-        endpoint = DatagramEndpoint(None, peer=server.address)
+        endpoint = DatagramEndpoint(None, Wire(Mti()), peer=server.address)
     async with endpoint:
         for number in range(10):
             await endpoint.send(b"%d" % number, 1 + number % 2)
