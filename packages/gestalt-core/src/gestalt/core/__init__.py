@@ -6,6 +6,7 @@ from .clock import Clock, ManualClock
 from .component import Component
 from .errors import GestaltError, ReplyNotPossible, StateError, WrongThread
 from .forks import keep_from_children
+from .group import Group
 from .handlers import Handler, HandlerNotFound, Handlers
 from .life import State
 from .message import Message, TransportMessage
@@ -22,6 +23,7 @@ __all__ = [
     "Component",
     "Delays",
     "GestaltError",
+    "Group",
     "Handler",
     "HandlerNotFound",
     "Handlers",
