@@ -41,7 +41,7 @@ from .requests.request import Request
 from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
 from .wire import Properties
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "AmqError",
     "Batch",
     "BatchError",
+    "Binding",
     "Blocked",
     "Bus",
     "BusMessage",

@@ -13,7 +13,9 @@ from . import tracing
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers, Declaration, Declared
+from .declarations import Declarations
 from .events import Event, PublishingUnblocked
+from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher, PublisherOptions
@@ -24,7 +26,7 @@ from .requests.requester import Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.serving import ResponderMaker
 from .running import run_within
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -52,6 +54,7 @@ class Bus(Component):
         *,
         stop_timeout: float,
         on_event: Callable[[Event], None] | None,
+        declare: bool,
     ) -> None:
         super().__init__(name=settings.name, stop_timeout=stop_timeout)
         self._codec = codec
@@ -69,6 +72,14 @@ class Bus(Component):
             open_connection=self._connections.open,
             stopping=lambda: self.state is State.STOPPING,
             backoff=settings.backoff,
+            declare=declare,
+        )
+        self._declarations = Declarations(
+            self._connections.publishing,
+            declare=declare,
+            backoff=settings.backoff,
+            refusals=self._channels.refusals,
+            report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
         self._consumers = Consumers(self._inside, self._connections.open)
         self._subscriptions = SubscriptionMaker(
@@ -80,6 +91,7 @@ class Bus(Component):
             start_timeout=settings.start_timeout,
             stop_timeout=stop_timeout,
             tracing=self._tracing,
+            declare=declare,
         )
         self._responders = ResponderMaker(
             self._connections.requesting,
@@ -88,6 +100,7 @@ class Bus(Component):
             start_timeout=settings.start_timeout,
             stop_timeout=stop_timeout,
             tracing=self._tracing,
+            declare=declare,
         )
 
     # What an application uses
@@ -100,6 +113,7 @@ class Bus(Component):
             self.state is State.RUNNING
             and link is not None
             and not link.blocked
+            and self._declarations.trouble is None
             and self._consumers.untroubled
         )
 
@@ -277,6 +291,31 @@ class Bus(Component):
         """What starts with the bus, in this order, as plain data."""
         return [each.declaration for each in self._consumers.declared]
 
+    def declare(self, *items: Exchange | Queue | Binding) -> Awaitable[None]:
+        """Have exchanges, queues and bindings declared, without using them.
+
+            await bus.declare(Binding("telemetry", "vehicle.#", to="audit"))
+
+        They are declared now, if the bus runs, and at each start and on each new connection. What
+        a binding names is declared with it, and a queue with its parking.
+
+        Returns:
+            what is awaited for the declaration; before the start there is nothing to wait for,
+            and the start raises what would be raised here.
+
+        Raises:
+            TopologyError: the broker refuses; everything that it refuses is named.
+            TypeError, ValueError: at once, where something cannot be declared.
+        """
+        return self._declarations.add(items, running=self.state is State.RUNNING)
+
+    def plan(self) -> Plan:
+        """What the application needs at the broker, as far as it has told the bus by now.
+
+        That is what it declared, its publishers, requesters, subscriptions and responders.
+        """
+        return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
+
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""
         if isinstance(queue, str):
@@ -294,6 +333,8 @@ class Bus(Component):
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
+        await self._declarations.start(self.plan())
+        self._spawn(self._declarations.run(), name="declarations")
         await self._consumers.start()
 
     async def _drain(self) -> None:

@@ -106,7 +106,7 @@ class Connections:
 
     async def _connect(self, address: BrokerAddress, purpose: str) -> Link:
         # Here: the client library takes 0.15 s to import, nearly as long as all of gestalt.amq.
-        from .link.aiormq_link import connect
+        from .link.aio_pika_link import connect
 
         settings = self._settings
         return await connect(
