@@ -29,6 +29,7 @@ from .errors import (
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
 from .message import BusMessage
+from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.batch import Batch
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
@@ -42,6 +43,7 @@ from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
 from .topology import Binding, Exchange, Queue
+from .verifying import Drift
 from .wire import Properties
 
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
+    "Drift",
     "Event",
     "Exchange",
     "GatheredReply",
@@ -69,6 +72,10 @@ __all__ = [
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
+    "Permissions",
+    "Plan",
+    "PlannedBinding",
+    "PlannedQueue",
     "Properties",
     "PublishError",
     "Publisher",
