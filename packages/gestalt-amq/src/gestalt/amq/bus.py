@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar, Unpack
 
 from gestalt.codecs import Codec
@@ -14,6 +15,8 @@ from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers, Declaration, Declared
 from .events import Event, PublishingUnblocked
+from .link.lent_channel import LentChannel
+from .link.library import AbstractChannel
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher, PublisherOptions
@@ -276,6 +279,48 @@ class Bus(Component):
     def declarations(self) -> Sequence[Declaration]:
         """What starts with the bus, in this order, as plain data."""
         return [each.declaration for each in self._consumers.declared]
+
+    def channel(
+        self,
+        *,
+        publisher_confirms: bool = True,
+        on_return_raises: bool = False,
+        timeout: float = 10.0,
+    ) -> AbstractAsyncContextManager[AbstractChannel]:
+        """Lend a channel of aio-pika, for what Gestalt does not cover.
+
+            async with bus.channel() as channel:
+                queue = await channel.get_queue("tracker")
+                await queue.purge()
+
+        All of them are on one connection, which is opened with the first, and is for nothing else.
+        The channel is closed where the block ends. What goes wrong is raised as aio-pika has it,
+        but for the loss of the connection: that interrupts the block, and is raised from it.
+
+        Args:
+            publisher_confirms: publishes are confirmed; transactions need False.
+            on_return_raises: a mandatory message that no queue takes is an exception.
+            timeout: for opening it, with the connection where there is none, in seconds.
+
+        Raises:
+            StateError: the bus is not running.
+            ConnectError: there was no channel within the timeout.
+            ChannelsExhausted: the connection has no channel left.
+            LinkLost: the connection was lost while the block ran.
+        """
+
+        async def connect() -> None:
+            if self.state is not State.RUNNING:
+                raise StateError(f"{self!r} is not running: start it before asking for a channel")
+            await self._connections.open(self._connections.lending)
+
+        return LentChannel(
+            self._connections.lending,
+            connect,
+            publisher_confirms=publisher_confirms,
+            on_return_raises=on_return_raises,
+            timeout=timeout,
+        )
 
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""

@@ -42,6 +42,7 @@ class Connections:
 
     Attributes:
         publishing, consuming, requesting: one for each purpose.
+        lending: for the channels that an application asks for.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Connections:
         self.publishing = self._make("publish", tell)
         self.consuming = self._make("consume", tell)
         self.requesting = self._make("request", tell)
+        self.lending = self._make("channels", tell)
         self._opening: asyncio.Lock
 
     def one_more(self, purpose: str) -> Supervisor:
@@ -88,7 +90,7 @@ class Connections:
         Args:
             patience: how long the brokers may take to answer, in seconds.
         """
-        supervisors = self.requesting, self.consuming, self.publishing
+        supervisors = self.lending, self.requesting, self.consuming, self.publishing
         for supervisor in supervisors:
             supervisor.close_timeout = patience
         await gather_all(each.stop() for each in supervisors)
