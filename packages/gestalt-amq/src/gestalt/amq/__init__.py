@@ -28,6 +28,7 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .link.lent_channel import LentChannelOptions
 from .message import BusMessage
 from .pubsub.batch import Batch
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
@@ -41,7 +42,7 @@ from .requests.request import Request
 from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
 from .wire import Properties
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "AmqError",
     "Batch",
     "BatchError",
+    "Binding",
     "Blocked",
     "Bus",
     "BusMessage",
@@ -61,6 +63,7 @@ __all__ = [
     "Event",
     "Exchange",
     "GatheredReply",
+    "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
     "NoResponder",

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TypeVar, Unpack
 
 from gestalt.codecs import Codec
@@ -14,9 +15,11 @@ from . import tracing
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers, Declaration, Declared
+from .declarations import Declarations
 from .events import Event, PublishingUnblocked
-from .link.lent_channel import LentChannel
+from .link.lent_channel import LentChannel, LentChannelOptions
 from .link.library import AbstractChannel
+from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher, PublisherOptions
@@ -27,7 +30,7 @@ from .requests.requester import Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.serving import ResponderMaker
 from .running import run_within
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -55,6 +58,7 @@ class Bus(Component):
         *,
         stop_timeout: float,
         on_event: Callable[[Event], None] | None,
+        declare: bool,
     ) -> None:
         super().__init__(name=settings.name, stop_timeout=stop_timeout)
         self._codec = codec
@@ -72,6 +76,14 @@ class Bus(Component):
             open_connection=self._connections.open,
             stopping=lambda: self.state is State.STOPPING,
             backoff=settings.backoff,
+            declare=declare,
+        )
+        self._declarations = Declarations(
+            self._connections.publishing,
+            declare=declare,
+            backoff=settings.backoff,
+            refusals=self._channels.refusals,
+            report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
         self._consumers = Consumers(self._inside, self._connections.open)
         self._subscriptions = SubscriptionMaker(
@@ -83,6 +95,7 @@ class Bus(Component):
             start_timeout=settings.start_timeout,
             stop_timeout=stop_timeout,
             tracing=self._tracing,
+            declare=declare,
         )
         self._responders = ResponderMaker(
             self._connections.requesting,
@@ -91,6 +104,7 @@ class Bus(Component):
             start_timeout=settings.start_timeout,
             stop_timeout=stop_timeout,
             tracing=self._tracing,
+            declare=declare,
         )
 
     # What an application uses
@@ -103,6 +117,7 @@ class Bus(Component):
             self.state is State.RUNNING
             and link is not None
             and not link.blocked
+            and self._declarations.trouble is None
             and self._consumers.untroubled
         )
 
@@ -281,46 +296,45 @@ class Bus(Component):
         return [each.declaration for each in self._consumers.declared]
 
     def channel(
-        self,
-        *,
-        publisher_confirms: bool = True,
-        on_return_raises: bool = False,
-        timeout: float = 10.0,
+        self, **options: Unpack[LentChannelOptions]
     ) -> AbstractAsyncContextManager[AbstractChannel]:
         """Lend a channel of aio-pika, for what Gestalt does not cover.
 
             async with bus.channel() as channel:
-                queue = await channel.get_queue("tracker")
-                await queue.purge()
+                await (await channel.get_queue("tracker")).purge()
 
-        All of them are on one connection, which is opened with the first, and is for nothing else.
-        The channel is closed where the block ends. What goes wrong is raised as aio-pika has it,
-        but for the loss of the connection: that interrupts the block, and is raised from it.
+        It is closed where the block ends. LinkLost interrupts the block when the connection is
+        lost, which is one for all channels that are lent, and for nothing else; what goes wrong
+        otherwise is raised as aio-pika has it. Entering the block raises StateError where the bus
+        does not run, ConnectError after the timeout, and ChannelsExhausted.
+        """
+        lending = self._connections.lending
+        return LentChannel(lending, partial(self._connections.open, lending), **options)
 
-        Args:
-            publisher_confirms: publishes are confirmed; transactions need False.
-            on_return_raises: a mandatory message that no queue takes is an exception.
-            timeout: for opening it, with the connection where there is none, in seconds.
+    def declare(self, *items: Exchange | Queue | Binding) -> Awaitable[None]:
+        """Have exchanges, queues and bindings declared, without using them.
+
+            await bus.declare(Binding("telemetry", "vehicle.#", to="audit"))
+
+        They are declared now, if the bus runs, and at each start and on each new connection. What
+        a binding names is declared with it, and a queue with its parking.
+
+        Returns:
+            what is awaited for the declaration; before the start there is nothing to wait for,
+            and the start raises what would be raised here.
 
         Raises:
-            StateError: the bus is not running.
-            ConnectError: there was no channel within the timeout.
-            ChannelsExhausted: the connection has no channel left.
-            LinkLost: the connection was lost while the block ran.
+            TopologyError: the broker refuses; everything that it refuses is named.
+            TypeError, ValueError: at once, where something cannot be declared.
         """
+        return self._declarations.add(items, running=self.state is State.RUNNING)
 
-        async def connect() -> None:
-            if self.state is not State.RUNNING:
-                raise StateError(f"{self!r} is not running: start it before asking for a channel")
-            await self._connections.open(self._connections.lending)
+    def plan(self) -> Plan:
+        """What the application needs at the broker, as far as it has told the bus by now.
 
-        return LentChannel(
-            self._connections.lending,
-            connect,
-            publisher_confirms=publisher_confirms,
-            on_return_raises=on_return_raises,
-            timeout=timeout,
-        )
+        That is what it declared, its publishers, requesters, subscriptions and responders.
+        """
+        return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
 
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""
@@ -339,6 +353,8 @@ class Bus(Component):
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
+        await self._declarations.start(self.plan())
+        self._spawn(self._declarations.run(), name="declarations")
         await self._consumers.start()
 
     async def _drain(self) -> None:

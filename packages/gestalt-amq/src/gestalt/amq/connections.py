@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gestalt.core import Backoff, State
+from gestalt.core import Backoff, State, StateError
 
 from .events import Event
 from .link.address import BrokerAddress
@@ -61,7 +61,7 @@ class Connections:
         self.consuming = self._make("consume", tell)
         self.requesting = self._make("request", tell)
         self.lending = self._make("channels", tell)
-        self._opening: asyncio.Lock
+        self._opening: asyncio.Lock | None = None
 
     def one_more(self, purpose: str) -> Supervisor:
         """Make a connection for one call, which tells by itself what happens to it."""
@@ -78,6 +78,8 @@ class Connections:
             ConnectError: no broker could be reached within the start's time.
             StateError: the bus is not running.
         """
+        if self._opening is None:
+            raise StateError("the bus is not running: it was never started")
         async with self._opening:
             if supervisor.state is not State.RUNNING:
                 await self._run(supervisor.start)

@@ -1,23 +1,29 @@
 """The vocabulary of Gestalt: components, timers, backoff, messages and handlers for asyncio."""
 
+from .around import Around, Call
 from .backoff import Backoff, Delays
 from .clock import Clock, ManualClock
 from .component import Component
 from .errors import GestaltError, ReplyNotPossible, StateError, WrongThread
 from .forks import keep_from_children
+from .group import Group
 from .handlers import Handler, HandlerNotFound, Handlers
 from .life import State
-from .message import Message
+from .message import Message, TransportMessage
+from .methods import handles
 from .reporting import Reports
 from .threads import check_thread
 from .timer import Timer, TimerStats
 
 __all__ = [
+    "Around",
     "Backoff",
+    "Call",
     "Clock",
     "Component",
     "Delays",
     "GestaltError",
+    "Group",
     "Handler",
     "HandlerNotFound",
     "Handlers",
@@ -29,7 +35,9 @@ __all__ = [
     "StateError",
     "Timer",
     "TimerStats",
+    "TransportMessage",
     "WrongThread",
     "check_thread",
+    "handles",
     "keep_from_children",
 ]

@@ -138,6 +138,10 @@ class Channel(ABC):
         """
 
     @abstractmethod
+    async def count_consumers(self, queue: str) -> int:
+        """How many consumers a queue has; errors as those of `count`."""
+
+    @abstractmethod
     async def delete_queue(self, name: str) -> None:
         """Delete a queue with all that is in it; one that is not there does no harm."""
 
@@ -146,6 +150,12 @@ class Channel(ABC):
         self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
     ) -> None:
         """Bind a queue to an exchange."""
+
+    @abstractmethod
+    async def bind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        """Bind an exchange to another one, from which it takes."""
 
     @abstractmethod
     async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:

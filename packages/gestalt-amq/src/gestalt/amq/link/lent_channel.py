@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import TypedDict
 
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost
 from gestalt.core import State
@@ -20,14 +21,27 @@ SETTLING = 0.5
 GRACE = 0.05
 
 
+class LentChannelOptions(TypedDict, total=False):
+    """How a channel is lent.
+
+    Attributes:
+        publisher_confirms: publishes are confirmed, True by default; transactions need False.
+        on_return_raises: a mandatory message that no queue takes is an exception; False by default.
+        timeout: for opening it, with the connection where there is none, in seconds; 10 by default.
+    """
+
+    publisher_confirms: bool
+    on_return_raises: bool
+    timeout: float
+
+
 class LentChannel(AbstractAsyncContextManager[AbstractChannel]):
     """Opens a channel where a block begins, and closes it where that ends.
 
     Args:
         supervisor: holds the connection.
         connect: opens the connection, unless it is open.
-        publisher_confirms, on_return_raises: as aio-pika has them.
-        timeout: for opening, in seconds.
+        publisher_confirms, on_return_raises, timeout: as `LentChannelOptions` has them.
     """
 
     def __init__(
@@ -35,9 +49,9 @@ class LentChannel(AbstractAsyncContextManager[AbstractChannel]):
         supervisor: Supervisor,
         connect: Callable[[], Awaitable[None]],
         *,
-        publisher_confirms: bool,
-        on_return_raises: bool,
-        timeout: float,
+        publisher_confirms: bool = True,
+        on_return_raises: bool = False,
+        timeout: float = 10.0,
     ) -> None:
         if on_return_raises and not publisher_confirms:
             raise ValueError("on_return_raises=True needs publisher_confirms=True")

@@ -60,9 +60,11 @@ class FailurePolicy:
         parking: the queue of parked messages; None if there is none.
         private: the queue vanishes with its subscriber, and so do its retry queues.
         given: queues that exist are used as they are.
+        declare: declare shared queues, where they are missing; otherwise they must exist.
     """
 
     retry: Retry | None
     parking: str | None
     private: bool
     given: bool
+    declare: bool = True

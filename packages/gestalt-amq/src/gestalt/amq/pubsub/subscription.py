@@ -2,17 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from gestalt.amq.declaring import all_refused, declare_all, declare_private
 from gestalt.amq.encoding import decode
-from gestalt.amq.errors import AmqError
+from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.message import BusMessage
-from gestalt.amq.topology import Exchange, declare_exchange, declare_shared
+from gestalt.amq.plan import Plan, plan_binding, planned_bindings
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
@@ -24,6 +23,7 @@ from .broker_consumer import BrokerConsumer
 from .declaration import SubscriptionDeclaration
 from .failures import Failures
 from .flow_control import FlowControl
+from .plans import binding_of, plan_subscription
 from .republisher import Republisher
 from .retry import FailurePolicy
 from .session import SubscriptionSession
@@ -34,21 +34,13 @@ from .stats import SubscriptionStats
 TURN = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a queue takes from an exchange."""
-
-    exchange: Exchange
-    patterns: Sequence[str]
-    arguments: Mapping[str, Any]
-
-
 class Subscription(Consumer[SubscriptionSession]):
     """A handler on a queue; made, started and stopped by `Bus.subscribe`.
 
     Attributes:
         stats: what became of its messages.
         binding: what its queue takes.
+        plan: what it needs at the broker.
     """
 
     def __init__(
@@ -74,7 +66,10 @@ class Subscription(Consumer[SubscriptionSession]):
             stop_timeout=stop_timeout,
         )
         self.stats = SubscriptionStats()
-        self.binding = Binding(exchange, declaration.patterns, declaration.bind_arguments)
+        self.binding = binding_of(declaration)
+        self.plan = plan_subscription(self.binding, policy)
+        self._declared = plan_binding(self.binding)
+        self._checked = not policy.declare
         self._queue = queue
         self._handler = declaration.handler
         self._codec = codec
@@ -178,21 +173,23 @@ class Subscription(Consumer[SubscriptionSession]):
             lambda _, delivery: self._take(session, delivery)
         )
         channel = receiver.channel
-        await declare_exchange(channel, self.binding.exchange)
-        if self._queue is None:
+        refused: list[TopologyError] = []
+        declared = self._declared.checked() if self._checked else self._declared
+        await declare_all(session.link, declared, refused, channel)
+        if self._queue is not None:
+            receiver.queue = self._queue.name
+        elif not refused:
             # Not one that vanishes with its last consumer: consumers come and go here.
-            receiver.queue = await channel.declare_queue("", durable=False, exclusive=True)
+            receiver.queue = await declare_private(channel)
             session.private.append(receiver.queue)
-        else:
-            receiver.queue = await declare_shared(channel, self._queue)
-        if self.binding.exchange.name:
-            for pattern in self.binding.patterns:
-                await channel.bind(
-                    receiver.queue, self.binding.exchange.name, pattern, self.binding.arguments
-                )
-        session.private += await self._failures.prepare(
-            session.link, receiver.queue, strict=self.state is State.STARTING
-        )
+            bindings = Plan(bindings=planned_bindings(self.binding, receiver.queue))
+            await declare_all(session.link, bindings, refused, channel)
+        if receiver.queue:
+            session.private += await self._failures.prepare(
+                session.link, receiver.queue, refused if self.state is State.STARTING else None
+            )
+        if refused:
+            raise all_refused(refused, self.plan.checked() if self._checked else self.plan)
         arguments = dict(self._options.consumer_arguments)
         if self._offset is not None:
             arguments["x-stream-offset"] = self._offset + 1
