@@ -28,6 +28,7 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .link.lent_channel import LentChannelOptions
 from .message import BusMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.batch import Batch
@@ -65,6 +66,7 @@ __all__ = [
     "Event",
     "Exchange",
     "GatheredReply",
+    "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
     "NoResponder",
