@@ -67,7 +67,7 @@ async def main() -> None:
         await bus.subscribe(
             "positions", "#", store, queue=archive, batch=Batch(size=100, within=0.5)
         )
-        await bus.subscribe(
+        tracking = await bus.subscribe(
             "positions",
             "#",
             track,
@@ -82,10 +82,8 @@ async def main() -> None:
                     await batch.publish(Position(vehicle, number), vehicle)
         await until(stored)
         await until(tracked)
-        async with asyncio.timeout(10):
-            while not (found := await bus.parked(tracker).list()):
-                await asyncio.sleep(0.05)
-        for parked in found:
+        await tracking.stop()
+        for parked in await bus.parked(tracker).list():
             print(f"parked: {parked.reason}")
 
 

@@ -28,7 +28,9 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage
+from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
 from .pubsub.publish_batch import PublishBatch
@@ -42,6 +44,7 @@ from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
 from .topology import Binding, Exchange, Queue
+from .verifying import Drift
 from .wire import Properties
 
 __all__ = [
@@ -59,9 +62,11 @@ __all__ = [
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
+    "Drift",
     "Event",
     "Exchange",
     "GatheredReply",
+    "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
     "NoResponder",
@@ -69,6 +74,10 @@ __all__ = [
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
+    "Permissions",
+    "Plan",
+    "PlannedBinding",
+    "PlannedQueue",
     "Properties",
     "PublishBatch",
     "PublishError",
