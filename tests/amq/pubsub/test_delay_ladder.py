@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gestalt.amq import Exchange, Unsendable, UnsendableType
+from gestalt.amq import Exchange, Plan, PlannedBinding, Unsendable, UnsendableType
 from gestalt.amq.pubsub.delays import (
     DUE,
     LEVELS,
@@ -17,7 +17,6 @@ from gestalt.amq.pubsub.delays import (
     OUT,
     SINK,
     UNROUTABLE,
-    DelayTopology,
     Destination,
     Level,
     entry,
@@ -37,22 +36,26 @@ seconds = st.one_of(
 )
 
 
+def _wanted(binding: PlannedBinding) -> dict[str, Any]:
+    return {key: value for key, value in binding.arguments.items() if key != "x-match"}
+
+
 class SimulatedBroker:
     """Follows a message over exchanges of headers, alternate exchanges and queues."""
 
-    def __init__(self, *topologies: DelayTopology) -> None:
+    def __init__(self, *topologies: Plan) -> None:
         self.exchanges = {each.name: each for one in topologies for each in one.exchanges}
         self.queues = {each.name: each.arguments for one in topologies for each in one.queues}
         self.bindings = [each for one in topologies for each in one.bindings]
 
     def route(self, name: str, headers: Mapping[str, Any]) -> set[str]:
         """The queues, or foreign exchanges, that a message gets to."""
-        if name not in self.exchanges:
+        if not name.startswith("gestalt."):
             return {name}
         found = [
             each
             for each in self.bindings
-            if each.source == name and each.headers.items() <= headers.items()
+            if each.source == name and _wanted(each).items() <= headers.items()
         ]
         if not found:
             alternate = self.exchanges[name].arguments.get("alternate-exchange")
@@ -94,7 +97,7 @@ def test_the_waits_add_up_to_the_delay_and_never_to_less(delay: float) -> None:
 def test_the_broker_leads_a_message_through_its_levels_and_on_to_its_exchange(delay: float) -> None:
     levels = path(delay)
     headers = travel_headers({"x-own": 1}, levels, TELEMETRY)
-    broker = SimulatedBroker(ladder(), TELEMETRY.topology)
+    broker = SimulatedBroker(ladder(), TELEMETRY.plan)
     journey = list(broker.journey(entry(levels), headers))
     assert [name for name, _ in journey] == [
         *(level.name for level in levels),
@@ -117,15 +120,15 @@ def test_every_wait_can_be_set_as_a_timer_of_the_broker() -> None:
 
 def test_the_queues_are_as_many_for_any_delays() -> None:
     assert len(LEVELS) == 36
-    topology = ladder()
-    assert len(topology.queues) == len(LEVELS) + 2
-    assert len(topology.exchanges) == len(LEVELS) + 3
+    plan = ladder()
+    assert len(plan.queues) == len(LEVELS) + 2
+    assert len(plan.exchanges) == len(LEVELS) + 3
     every = {level for delay in range(0, int(LONGEST), 86_399) for level in path(delay)}
     assert every <= set(LEVELS)
 
 
 def test_nothing_is_lost_between_two_levels() -> None:
-    for queue in (*ladder().queues, *TELEMETRY.topology.queues):
+    for queue in (*ladder().queues, *TELEMETRY.plan.queues):
         assert queue.arguments["x-queue-type"] == "quorum"
         if "x-dead-letter-exchange" in queue.arguments:
             assert queue.arguments["x-dead-letter-strategy"] == "at-least-once"
@@ -134,17 +137,17 @@ def test_nothing_is_lost_between_two_levels() -> None:
 
 def test_a_message_whose_destination_is_unknown_is_kept() -> None:
     headers = travel_headers({}, (), Destination(Exchange("gone")))
-    broker = SimulatedBroker(ladder(), TELEMETRY.topology)
+    broker = SimulatedBroker(ladder(), TELEMETRY.plan)
     assert [name for name, _ in broker.journey(DUE, headers)] == [UNROUTABLE]
 
 
 def test_a_message_whose_exchange_was_deleted_is_kept() -> None:
     # Its bindings vanish with an exchange.
-    topology = TELEMETRY.topology
-    without = DelayTopology(
-        topology.exchanges,
-        topology.queues,
-        tuple(each for each in topology.bindings if each.destination != "telemetry"),
+    plan = TELEMETRY.plan
+    without = Plan(
+        plan.exchanges,
+        plan.queues,
+        tuple(each for each in plan.bindings if each.destination != "telemetry"),
     )
     broker = SimulatedBroker(ladder(), without)
     headers = travel_headers({}, (), TELEMETRY)
@@ -153,7 +156,7 @@ def test_a_message_whose_exchange_was_deleted_is_kept() -> None:
 
 def test_a_message_of_the_default_exchange_goes_to_its_queue() -> None:
     tracker = Destination(Exchange(""), "tracker")
-    broker = SimulatedBroker(ladder(), tracker.topology)
+    broker = SimulatedBroker(ladder(), tracker.plan)
     journey = list(broker.journey(DUE, travel_headers({}, (), tracker)))
     assert journey == [("gestalt.delay.queue.tracker", 0), ("", 0)]
 

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aio_pika
+import aio_pika.abc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -266,6 +269,34 @@ async def test_a_broker_without_the_plugin_is_told_and_nothing_else_is_hurt(
         assert await got.wait(1) == ["lives"]
         assert other.trouble is None
         assert bus.ready
+
+
+async def test_what_a_single_active_consumer_had_comes_first_to_the_one_that_follows(
+    broker_url: str, unique: str
+) -> None:
+    connection = await aio_pika.connect(broker_url)
+    async with connection:
+        first, second = await connection.channel(), await connection.channel()
+        arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-single-active-consumer": True}
+        queue = await first.declare_queue(unique, durable=True, arguments=arguments)
+        for number in range(20):
+            await first.default_exchange.publish(
+                aio_pika.Message(str(number).encode()), routing_key=unique
+            )
+        had: list[bytes] = []
+        got: list[bytes] = []
+        await first.set_qos(prefetch_count=5)
+        await queue.consume(partial(note, had))
+        await until(lambda: len(had) == 5)
+        await second.set_qos(prefetch_count=20)
+        await (await second.get_queue(unique)).consume(partial(note, got))
+        await first.close()
+        await until(lambda: len(got) == 20)
+        assert got == [str(number).encode() for number in range(20)]
+
+
+async def note(bodies: list[bytes], message: aio_pika.abc.AbstractIncomingMessage) -> None:
+    bodies.append(message.body)
 
 
 async def test_it_goes_on_after_a_lost_connection(

@@ -28,7 +28,9 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage
+from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
 from .pubsub.partitioned import PartitionedSubscription
@@ -44,13 +46,15 @@ from .requests.request import Request
 from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
+from .verifying import Drift
 from .wire import Properties
 
 __all__ = [
     "AccessRefused",
     "AmqError",
     "BatchError",
+    "Binding",
     "Blocked",
     "Bus",
     "BusBatch",
@@ -61,9 +65,11 @@ __all__ = [
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
+    "Drift",
     "Event",
     "Exchange",
     "GatheredReply",
+    "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
     "NoResponder",
@@ -73,6 +79,10 @@ __all__ = [
     "Parking",
     "Partitioned",
     "PartitionedSubscription",
+    "Permissions",
+    "Plan",
+    "PlannedBinding",
+    "PlannedQueue",
     "Properties",
     "PublishBatch",
     "PublishError",

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from .message import Message
 from .numbers import check_seconds, kind_of
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Batch:
         check_seconds("within", self.within, finite=True)
 
 
-class MessageBatch(Generic[T]):
+class MessageBatch(Generic[T_co]):
     """Messages in the order in which they came, for a handler that takes many at a time.
 
     When the handler returns, those that it has not called `fail` for are handled.
@@ -46,7 +46,7 @@ class MessageBatch(Generic[T]):
 
     __slots__ = ("_failures", "_indices", "_messages")
 
-    def __init__(self, messages: Sequence[Message[T]]) -> None:
+    def __init__(self, messages: Sequence[Message[T_co]]) -> None:
         self._messages = messages
         self._failures: dict[int, BaseException] = {}
         # By the identity of each message, once one of them has failed.
@@ -55,14 +55,14 @@ class MessageBatch(Generic[T]):
     def __len__(self) -> int:
         return len(self._messages)
 
-    def __iter__(self) -> Iterator[Message[T]]:
+    def __iter__(self) -> Iterator[Message[T_co]]:
         return iter(self._messages)
 
-    def __getitem__(self, index: int) -> Message[T]:
+    def __getitem__(self, index: int) -> Message[T_co]:
         return self._messages[index]
 
     @property
-    def bodies(self) -> list[T]:
+    def bodies(self) -> list[T_co]:
         """The decoded payloads."""
         return [message.body for message in self._messages]
 
@@ -82,7 +82,7 @@ class MessageBatch(Generic[T]):
         first = self._messages[0].source
         return first if all(message.source == first for message in self._messages) else None
 
-    def fail(self, message: Message[T], error: BaseException) -> None:
+    def fail(self, message: Message[Any], error: BaseException) -> None:
         """Say that one message of the batch could not be handled; the others are not concerned.
 
         It goes the way that it would have gone if its handler had raised `error`, which may be a

@@ -292,10 +292,16 @@ class AioPikaChannel(Channel):
         return declared.name
 
     async def count(self, queue: str) -> int:
-        declared: aio_pika.abc.AbstractQueue = await self._ask(
+        return (await self._look(queue)).declaration_result.message_count or 0
+
+    async def count_consumers(self, queue: str) -> int:
+        return (await self._look(queue)).declaration_result.consumer_count or 0
+
+    async def _look(self, queue: str) -> aio_pika.abc.AbstractQueue:
+        found: aio_pika.abc.AbstractQueue = await self._ask(
             partial(self._channel.declare_queue, queue, passive=True)
         )
-        return declared.declaration_result.message_count or 0
+        return found
 
     async def delete_queue(self, name: str) -> None:
         await self._ask(partial(self._channel.queue_delete, name))

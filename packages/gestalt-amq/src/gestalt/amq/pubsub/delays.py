@@ -13,12 +13,13 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from gestalt.amq.errors import Unsendable, UnsendableType
 from gestalt.amq.headers import EXCHANGE_HEADER
-from gestalt.amq.topology import Exchange
+from gestalt.amq.plan import Plan, PlannedBinding, PlannedQueue
+from gestalt.amq.topology import Exchange, parking_arguments
 from gestalt.amq.wire import shown
 
 LONGEST = datetime.timedelta(days=366).total_seconds()
@@ -86,54 +87,6 @@ SINK = f"{PREFIX}sink"
 
 
 @dataclass(frozen=True, slots=True)
-class DelayQueue:
-    """A queue that the ladder needs; it is durable.
-
-    Args:
-        name: its name.
-        arguments: those of its declaration.
-    """
-
-    name: str
-    arguments: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class DelayBinding:
-    """A binding that the ladder needs.
-
-    Args:
-        source: the exchange that it takes from.
-        destination: the queue, or the exchange, that gets what it takes.
-        to_exchange: the destination is an exchange.
-        headers: what is compared with those of a message.
-    """
-
-    source: str
-    destination: str
-    to_exchange: bool = False
-    headers: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def arguments(self) -> Mapping[str, Any]:
-        """Those of the binding."""
-        return {"x-match": "all", **self.headers}
-
-
-@dataclass(frozen=True, slots=True)
-class DelayTopology:
-    """What is declared, in this order; what a queue moves messages to comes before it.
-
-    Args:
-        exchanges, queues, bindings: what there is.
-    """
-
-    exchanges: tuple[Exchange, ...]
-    queues: tuple[DelayQueue, ...]
-    bindings: tuple[DelayBinding, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Destination:
     """Where delayed messages go when they are due.
 
@@ -158,26 +111,28 @@ class Destination:
         return f"{kind}.{name}"
 
     @property
-    def topology(self) -> DelayTopology:
-        """What is declared for it, besides the ladder and its own exchange."""
+    def plan(self) -> Plan:
+        """What is declared for it, besides the ladder."""
         name = f"{PREFIX}{self.name}"
-        headers = {DESTINATION_HEADER: self.name}
-        due = DelayBinding(DUE, name, headers=headers)
+        due = _binding(DUE, name, {DESTINATION_HEADER: self.name})
         if self.queue is not None:
             # The default exchange cannot be bound; a queue that is missing is waited for.
-            return DelayTopology((), (_passing(name, 0, ""),), (due,))
-        return DelayTopology(
-            (Exchange(name, "fanout", arguments={"alternate-exchange": UNROUTABLE}),),
+            return Plan(queues=(_passing(name, 0, ""),), bindings=(due,))
+        return Plan(
+            (
+                self.exchange,
+                Exchange(name, "fanout", arguments={"alternate-exchange": UNROUTABLE}),
+            ),
             (_passing(name, 0, OUT),),
             (
-                DelayBinding(name, self.exchange.name, to_exchange=True),
-                DelayBinding(OUT, name, to_exchange=True, headers=headers),
+                PlannedBinding(name, self.exchange.name, to_exchange=True),
+                _binding(OUT, name, {DESTINATION_HEADER: self.name}, to_exchange=True),
                 due,
             ),
         )
 
 
-def ladder() -> DelayTopology:
+def ladder() -> Plan:
     """What all delayed messages need, whatever their delays and their destinations are."""
     exchanges = [
         Exchange(UNROUTABLE, "fanout"),
@@ -185,16 +140,21 @@ def ladder() -> DelayTopology:
         Exchange(OUT, "headers"),
     ]
     queues = [
-        DelayQueue(UNROUTABLE, {"x-queue-type": "quorum"}),
-        DelayQueue(SINK, {"x-queue-type": "quorum", "x-message-ttl": 0}),
+        PlannedQueue(UNROUTABLE, parking_arguments()),
+        PlannedQueue(SINK, {"x-queue-type": "quorum", "x-message-ttl": 0}),
     ]
-    bindings = [DelayBinding(UNROUTABLE, UNROUTABLE), DelayBinding(OUT, SINK)]
+    bindings = [PlannedBinding(UNROUTABLE, UNROUTABLE), _binding(OUT, SINK, {})]
     for level in LEVELS:
         below = _below(level)
         exchanges.append(Exchange(level.name, "headers", arguments={"alternate-exchange": below}))
         queues.append(_passing(level.name, level.milliseconds, below))
-        bindings.append(DelayBinding(level.name, level.name, headers={level.header: True}))
-    return DelayTopology(tuple(exchanges), tuple(queues), tuple(bindings))
+        bindings.append(_binding(level.name, level.name, {level.header: True}))
+    return Plan(
+        tuple(exchanges),
+        tuple(queues),
+        tuple(bindings),
+        publishes=(DUE, *(level.name for level in LEVELS)),
+    )
 
 
 def path(seconds: float) -> tuple[Level, ...]:
@@ -286,9 +246,17 @@ def _below(level: Level) -> str:
     return LEVELS[level.number - 1].name if level.number else DUE
 
 
-def _passing(name: str, milliseconds: int, exchange: str) -> DelayQueue:
+def _binding(
+    source: str, destination: str, headers: Mapping[str, Any], *, to_exchange: bool = False
+) -> PlannedBinding:
+    """A binding of those messages that have certain headers."""
+    arguments = {"x-match": "all", **headers}
+    return PlannedBinding(source, destination, "", arguments, to_exchange=to_exchange)
+
+
+def _passing(name: str, milliseconds: int, exchange: str) -> PlannedQueue:
     """A queue that holds messages for a time, then gives them to an exchange, losing none."""
-    return DelayQueue(
+    return PlannedQueue(
         name,
         {
             "x-queue-type": "quorum",

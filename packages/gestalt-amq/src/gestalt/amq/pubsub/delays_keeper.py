@@ -3,25 +3,26 @@
 import asyncio
 from collections.abc import Callable
 
-from gestalt.amq.errors import TopologyError
+from gestalt.amq.declaring import declare_plan
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import Exchange, declare_exchange
+from gestalt.amq.plan import Plan
+from gestalt.amq.topology import Exchange
 from gestalt.core import Backoff
 
-from .delays import DUE, DelayTopology, Destination, ladder
+from .delays import DUE, Destination, ladder
 from .exchange_keeper import ExchangeKeeper
-
-# So many queues are declared at once, each by a channel.
-AT_ONCE = 4
 
 
 class DelayKeeper(ExchangeKeeper):
     """Declares the ladder of delays on every link, and keeps a channel with confirmations.
 
     It is made with the first delayed message, so that others declare nothing for that.
+
+    Args:
+        declare: declare the ladder; otherwise it must exist.
     """
 
     def __init__(
@@ -31,10 +32,22 @@ class DelayKeeper(ExchangeKeeper):
         spawn: Spawn,
         make_room: Callable[[], bool],
         backoff: Backoff,
+        *,
+        declare: bool,
     ) -> None:
+        self._declares = declare
         self._led: set[Destination] = set()
         self._leading = asyncio.Lock()
-        super().__init__(supervisor, Exchange(DUE, "headers"), preflight, spawn, make_room, backoff)
+        super().__init__(
+            supervisor,
+            Exchange(DUE, "headers"),
+            preflight,
+            spawn,
+            make_room,
+            backoff,
+            declare=declare,
+        )
+        self.plan = ladder()
 
     def start(self) -> None:
         """Take messages; what the bus calls when it starts, in whatever event loop that is."""
@@ -55,43 +68,19 @@ class DelayKeeper(ExchangeKeeper):
             if destination in self._led:
                 return
             link = await self.supervisor.wait_link()
-            channel = await link.open_channel()
-            try:
-                if destination.queue is None:
-                    await declare_exchange(channel, destination.exchange)
-                await _declare(channel, destination.topology)
-            finally:
-                await channel.close()
+            await self._declare(link, destination.plan)
             if self.supervisor.link is link:
                 self._led.add(destination)
 
     async def _open_channel(self, link: Link) -> Channel:
         self._led.clear()
-        await _declare_ladder(link)
+        await self._declare(link, ladder())
         return await link.open_channel(confirms=True)
 
     async def _restore(self, link: Link) -> bool:
         self._led.clear()
-        await _declare_ladder(link)
+        await self._declare(link, ladder())
         return True
 
-
-async def _declare_ladder(link: Link) -> None:
-    channel = await link.open_channel()
-    try:
-        await _declare(channel, ladder())
-    finally:
-        await channel.close()
-
-
-async def _declare(channel: Channel, topology: DelayTopology) -> None:
-    for exchange in topology.exchanges:
-        await declare_exchange(channel, exchange)
-    for queue in topology.queues:
-        try:
-            await channel.declare_queue(queue.name, arguments=queue.arguments)
-        except TopologyError as error:
-            raise TopologyError(f"queue {queue.name!r}: {error}", error.code) from error
-    for binding in topology.bindings:
-        bind = channel.bind_exchange if binding.to_exchange else channel.bind
-        await bind(binding.destination, binding.source, "", binding.arguments)
+    async def _declare(self, link: Link, plan: Plan) -> None:
+        await declare_plan(link, plan if self._declares else plan.checked())

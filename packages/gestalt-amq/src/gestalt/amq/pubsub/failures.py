@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
-from gestalt.amq.errors import AmqError
+from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_name, error_text
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver, Session
@@ -136,10 +136,12 @@ class Failures:
             first = message.since
         return count, first
 
-    async def prepare(self, link: Link, queue: str, *, strict: bool) -> list[str]:
+    async def prepare(
+        self, link: Link, queue: str, refused: list[TopologyError] | None
+    ) -> list[str]:
         """Declare where the messages of a queue are moved to, as `FailureQueues.prepare` does."""
         self._stopping = False
-        return await self._queues.prepare(link, queue, strict=strict)
+        return await self._queues.prepare(link, queue, refused)
 
     def fate(self, delivery: Delivery, error: BaseException, *, permanent: bool = False) -> Fate:
         """What would become of a message that was handled, and failed by an error."""

@@ -23,10 +23,10 @@ class OffsetStore(Protocol):
     At most one call for a name is under way at a time.
     """
 
-    def load(self, name: str, /) -> int | None | Awaitable[int | None]:
+    def load(self, name: str, /) -> int | Awaitable[int | None] | None:
         """The offset that was saved last; None if there is none."""
 
-    def save(self, name: str, offset: int, /) -> None | Awaitable[None]:
+    def save(self, name: str, offset: int, /) -> Awaitable[None] | None:
         """Keep an offset; when this returns, it is there after a crash."""
 
 
@@ -95,16 +95,17 @@ class FileOffsets:
         """Replace the file; errors are OSErrors."""
         path = self._path(name)
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle, new = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=self._folder)
+        handle, written = tempfile.mkstemp(prefix=".", suffix=".offset", dir=self._folder)
+        new = Path(written)
         try:
-            with open(handle, "w", encoding="ascii") as file:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write(f"{offset}\n")
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(new, path)
+            new.replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
-                os.unlink(new)
+                new.unlink()
             raise
         # The file's new name is on the disk when its folder is.
         folder = os.open(self._folder, os.O_RDONLY)
@@ -137,7 +138,9 @@ class SqliteOffsets:
             sqlite3.Error: the database cannot be read.
         """
         with self._connection() as connection:
-            row = connection.execute("SELECT offset FROM offsets WHERE name = ?", (name,)).fetchone()
+            row = connection.execute(
+                "SELECT offset FROM offsets WHERE name = ?", (name,)
+            ).fetchone()
         return None if row is None else int(row[0])
 
     def save(self, name: str, offset: int, /) -> None:

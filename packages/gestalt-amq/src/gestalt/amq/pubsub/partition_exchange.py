@@ -1,23 +1,47 @@
-"""Declaring the exchange of a partitioned queue, whose type a broker may know nothing of."""
+"""What a partitioned queue needs at the broker, which may know nothing of exchanges that hash."""
 
 import contextlib
 from collections.abc import Callable
 
+from gestalt.amq.declaring import declare_exchange, declare_plan
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import declare_exchange
+from gestalt.amq.plan import Plan, merge, plan_binding
+from gestalt.amq.topology import Binding
 
-from .partitions import PLUGIN, Partitioned
+from .declaration import SubscriptionDeclaration
+from .partitions import PLUGIN, WEIGHT, Partitioned
+from .plans import binding_of
+
+
+def plan_partitions(declaration: SubscriptionDeclaration, queue: Partitioned) -> Plan:
+    """What a subscription to a partitioned queue needs."""
+    parts = [queue.queue(number) for number in range(queue.partitions)]
+    members = queue.members
+    return merge(
+        [
+            plan_binding(binding_of(declaration, queue.exchange)),
+            *(plan_binding(Binding(queue.exchange, WEIGHT, part)) for part in parts),
+            Plan(
+                (members,),
+                publishes=("", members.name),
+                consumes=tuple(part.name for part in parts),
+                private=True,
+                privately=(members.name,),
+            ),
+        ]
+    )
 
 
 async def declare_partitions(
-    link: Link, queue: Partitioned, one_more: Callable[[], Supervisor]
+    link: Link, queue: Partitioned, plan: Plan, one_more: Callable[[], Supervisor]
 ) -> None:
-    """See to it that the exchange is there that spreads messages over the parts of a queue.
+    """Declare what a subscription to a partitioned queue needs: all parts, whoever has them.
 
     Args:
-        link: by which it is looked for.
+        link: on which it is declared.
+        plan: all of it.
         one_more: makes a connection to declare it by: a broker that does not know its type ends
             the whole connection.
 
@@ -25,8 +49,13 @@ async def declare_partitions(
         TopologyError: the broker refuses, or lacks the plugin for it.
         LinkLost: a connection ended.
     """
-    if await _exists(link, queue.exchange.name):
-        return
+    declares = all(exchange.declare for exchange in plan.exchanges if exchange == queue.exchange)
+    if declares and not await _exists(link, queue.exchange.name):
+        await _declare_apart(queue, one_more)
+    await declare_plan(link, plan)
+
+
+async def _declare_apart(queue: Partitioned, one_more: Callable[[], Supervisor]) -> None:
     try:
         async with one_more() as supervisor:
             apart = await supervisor.wait_link()

@@ -5,20 +5,22 @@ import contextlib
 import uuid
 from collections.abc import Awaitable, Callable
 
+from gestalt.amq.declaring import declare_private
 from gestalt.amq.errors import AmqError, LinkLost
 from gestalt.amq.headers import CONTROL_HEADER, INSTANCE_HEADER, QUEUE_HEADER, as_text
 from gestalt.amq.link.consumer import Consumer, Receiver, Session
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import declare_exchange, declare_shared
+from gestalt.amq.plan import Plan
 from gestalt.amq.wire import Delivery, Properties
 from gestalt.core import Backoff, State
 
 from .declaration import SubscriptionDeclaration
 from .partition_members import BEAT, Members
 from .partitions import Partitioned, shares
+from .plans import binding_of
 from .stats import SubscriptionStats
-from .subscription import Binding, Subscription
+from .subscription import Subscription
 
 HERE, JOIN, LEAVE = "here", "join", "leave"
 # Those who are there answer a newcomer at once; so long it waits for that, in seconds.
@@ -45,6 +47,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
 
     Attributes:
         binding: what the queue takes.
+        plan: what it needs at the broker.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
         supervisor: Supervisor,
         declaration: SubscriptionDeclaration,
         queue: Partitioned,
+        plan: Plan,
         *,
         declare: Callable[[Link], Awaitable[None]],
         make: Callable[[int], Subscription],
@@ -66,9 +70,8 @@ class PartitionedSubscription(Consumer[MemberSession]):
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
         )
-        self.binding = Binding(
-            declaration.exchange, declaration.patterns, declaration.bind_arguments
-        )
+        self.binding = binding_of(declaration, queue.exchange)
+        self.plan = plan
         self._queue = queue
         self._declare = declare
         self._make = make
@@ -145,14 +148,12 @@ class PartitionedSubscription(Consumer[MemberSession]):
         session = MemberSession(link)
         try:
             await self._declare(link)
-            await self._bind(link)
             receiver = session.receiver = await session.open(
                 lambda _, delivery: self._hear(session, delivery),
                 on_returned=lambda delivery: self._note(self._members.gone(delivery.routing_key)),
             )
             channel = receiver.channel
-            await declare_exchange(channel, self._queue.members)
-            receiver.queue = await channel.declare_queue("", durable=False, exclusive=True)
+            receiver.queue = await declare_private(channel)
             await channel.bind(receiver.queue, self._queue.members.name, "", {})
             receiver.consumer_tag = await channel.consume(receiver.queue, no_ack=True)
             self._members.refresh(asyncio.get_running_loop().time())
@@ -161,24 +162,6 @@ class PartitionedSubscription(Consumer[MemberSession]):
             await session.close()
             raise
         return session
-
-    async def _bind(self, link: Link) -> None:
-        """Declare all parts: messages go to one of those that are there."""
-        channel = await link.open_channel()
-        try:
-            for number in range(self._queue.partitions):
-                name = await declare_shared(channel, self._queue.queue(number))
-                # The key is a weight: all parts get as many keys.
-                await channel.bind(name, self._queue.exchange.name, "1", {})
-            binding = self.binding
-            await declare_exchange(channel, binding.exchange)
-            for pattern in binding.patterns:
-                await channel.bind_exchange(
-                    self._queue.exchange.name, binding.exchange.name, pattern, binding.arguments
-                )
-        finally:
-            with contextlib.suppress(AmqError):
-                await channel.close()
 
     # The others
 

@@ -14,6 +14,9 @@ MOST_PARTITIONS = 256
 HASH_TYPE = "x-consistent-hash"
 PLUGIN = "rabbitmq_consistent_hash_exchange"
 
+WEIGHT = "1"
+"""The key of a binding to an exchange that hashes: all parts get as many keys."""
+
 HashProperty = Literal["message_id", "correlation_id"]
 
 

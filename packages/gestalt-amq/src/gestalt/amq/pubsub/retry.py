@@ -122,6 +122,7 @@ class FailurePolicy:
         parking: the queue of parked messages; None if there is none.
         private: the queue vanishes with its subscriber, and so do its retry queues.
         given: queues that exist are used as they are.
+        declare: declare shared queues, where they are missing; otherwise they must exist.
         waits_here: what is tried again waits in this process, and keeps its place before others.
     """
 
@@ -129,4 +130,5 @@ class FailurePolicy:
     parking: str | None
     private: bool
     given: bool
+    declare: bool = True
     waits_here: bool = False

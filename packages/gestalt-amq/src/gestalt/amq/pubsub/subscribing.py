@@ -6,15 +6,17 @@ from typing import TypeAlias
 
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.plan import Plan
 from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
 
 from .declaration import SubscriptionDeclaration
-from .partition_exchange import declare_partitions
+from .partition_exchange import declare_partitions, plan_partitions
 from .partitioned import PartitionedSubscription
-from .partitions import Partitioned
+from .partitions import WEIGHT, Partitioned
+from .plans import binding_of, plan_subscription
 from .republisher import Republisher
 from .retry import FailurePolicy
 from .subscription import Subscription
@@ -36,6 +38,7 @@ class SubscriptionMaker:
         start_timeout: how long a start waits for a connection, in seconds.
         stop_timeout: how long a stop waits for running handlers, in seconds.
         tracing: of their messages.
+        declare: declare what they need; otherwise it must exist.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class SubscriptionMaker:
         start_timeout: float,
         stop_timeout: float,
         tracing: Tracing | None,
+        declare: bool,
     ) -> None:
         self.connection = consuming
         self._bus = bus
@@ -60,6 +64,7 @@ class SubscriptionMaker:
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._tracing = tracing
+        self._declare = declare
 
     def make(self, declaration: SubscriptionDeclaration) -> AnySubscription:
         """A subscription as it was declared."""
@@ -67,17 +72,28 @@ class SubscriptionMaker:
             return self._partitioned(declaration, declaration.queue)
         return self._single(declaration, declaration.queue)
 
+    def plan(self, declaration: SubscriptionDeclaration) -> Plan:
+        """What a subscription needs at the broker."""
+        queue = declaration.queue
+        if isinstance(queue, Partitioned):
+            return plan_partitions(declaration, queue)
+        binding = binding_of(declaration, queue)
+        return plan_subscription(binding, self._policy(declaration, queue))
+
     def _partitioned(
         self, declaration: SubscriptionDeclaration, queue: Partitioned
     ) -> PartitionedSubscription:
+        plan = plan_partitions(declaration, queue)
+
         async def declare(link: Link) -> None:
-            await declare_partitions(link, queue, self._one_more)
+            await declare_partitions(
+                link, queue, plan if self._declare else plan.checked(), self._one_more
+            )
 
         part = replace(
             declaration,
             exchange=queue.exchange,
-            # Of an exchange that hashes, a weight: all parts get as many keys.
-            patterns=("1",),
+            patterns=(WEIGHT,),
             bind_arguments={},
             key=declaration.key or queue.key,
             queue=None,
@@ -86,6 +102,7 @@ class SubscriptionMaker:
             self.connection,
             declaration,
             queue,
+            plan,
             declare=declare,
             make=lambda number: self._single(part, queue.queue(number)),
             backoff=self._backoff,
@@ -98,24 +115,28 @@ class SubscriptionMaker:
         return self._stop_timeout if given is None else given
 
     def _single(self, declaration: SubscriptionDeclaration, queue: Queue | None) -> Subscription:
-        # A stream keeps its messages: another copy in it would reach everybody again.
-        retry = None if queue is not None and queue.type == "stream" else declaration.retry
         return Subscription(
             self._bus,
             self.connection,
             declaration,
             queue,
             declaration.codec or self._codec,
-            FailurePolicy(
-                retry,
-                queue.parking_name if queue is not None else None,
-                private=queue is None,
-                given=queue is not None and not queue.declare,
-                waits_here=declaration.key is not None,
-            ),
+            self._policy(declaration, queue),
             Republisher(self._publishing, self.connection),
             backoff=self._backoff,
             start_timeout=self._start_timeout,
             stop_timeout=self._stopping(declaration),
             tracing=self._tracing,
+        )
+
+    def _policy(self, declaration: SubscriptionDeclaration, queue: Queue | None) -> FailurePolicy:
+        # A stream keeps its messages: another copy in it would reach everybody again.
+        retry = None if queue is not None and queue.type == "stream" else declaration.retry
+        return FailurePolicy(
+            retry,
+            queue.parking_name if queue is not None else None,
+            private=queue is None,
+            given=queue is not None and not queue.declare,
+            declare=self._declare,
+            waits_here=declaration.key is not None,
         )

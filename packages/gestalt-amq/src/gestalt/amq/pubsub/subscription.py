@@ -1,15 +1,14 @@
 """Consuming from a queue: decode, handle, acknowledge; retry or park what fails."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from gestalt.amq.errors import AmqError
+from gestalt.amq.declaring import all_refused, declare_all, declare_private
+from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import Exchange, Queue, declare_exchange, declare_shared
+from gestalt.amq.plan import Plan, plan_binding, planned_bindings
+from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
@@ -25,20 +24,12 @@ from .handling import Handling
 from .keyed_backlog import KeyedBacklog
 from .keyed_worker import KeyedWorker
 from .message_worker import MessageWorker
+from .plans import binding_of, plan_subscription
 from .republisher import Republisher
 from .retry import FailurePolicy
 from .session import SubscriptionSession
 from .stalls import StallDetector
 from .stats import SubscriptionStats
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a queue takes from an exchange."""
-
-    exchange: Exchange
-    patterns: Sequence[str]
-    arguments: Mapping[str, Any]
 
 
 class Subscription(Consumer[SubscriptionSession]):
@@ -47,6 +38,7 @@ class Subscription(Consumer[SubscriptionSession]):
     Attributes:
         stats: what became of its messages.
         binding: what its queue takes.
+        plan: what it needs at the broker.
     """
 
     def __init__(
@@ -73,7 +65,10 @@ class Subscription(Consumer[SubscriptionSession]):
             stop_timeout=stop_timeout,
         )
         self.stats = SubscriptionStats()
-        self.binding = Binding(exchange, declaration.patterns, declaration.bind_arguments)
+        self.binding = binding_of(declaration, queue)
+        self.plan = plan_subscription(self.binding, policy)
+        self._declared = plan_binding(self.binding)
+        self._checked = not policy.declare
         self._queue = queue
         self._options = declaration
         self._tracing = tracing
@@ -197,21 +192,23 @@ class Subscription(Consumer[SubscriptionSession]):
             lambda _, delivery: take(session, delivery)
         )
         channel = receiver.channel
-        await declare_exchange(channel, self.binding.exchange)
-        if self._queue is None:
+        refused: list[TopologyError] = []
+        declared = self._declared.checked() if self._checked else self._declared
+        await declare_all(session.link, declared, refused, channel)
+        if self._queue is not None:
+            receiver.queue = self._queue.name
+        elif not refused:
             # Not one that vanishes with its last consumer: consumers come and go here.
-            receiver.queue = await channel.declare_queue("", durable=False, exclusive=True)
+            receiver.queue = await declare_private(channel)
             session.private.append(receiver.queue)
-        else:
-            receiver.queue = await declare_shared(channel, self._queue)
-        if self.binding.exchange.name:
-            for pattern in self.binding.patterns:
-                await channel.bind(
-                    receiver.queue, self.binding.exchange.name, pattern, self.binding.arguments
-                )
-        session.private += await self._failures.prepare(
-            session.link, receiver.queue, strict=self.state is State.STARTING
-        )
+            bindings = Plan(bindings=planned_bindings(self.binding, receiver.queue))
+            await declare_all(session.link, bindings, refused, channel)
+        if receiver.queue:
+            session.private += await self._failures.prepare(
+                session.link, receiver.queue, refused if self.state is State.STARTING else None
+            )
+        if refused:
+            raise all_refused(refused, self.plan.checked() if self._checked else self.plan)
         arguments = dict(self._options.consumer_arguments)
         if self._handling.offset is not None:
             arguments["x-stream-offset"] = self._handling.offset + 1
