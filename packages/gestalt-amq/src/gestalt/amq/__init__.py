@@ -15,6 +15,7 @@ from .errors import (
     LinkLost,
     NoResponder,
     NotSent,
+    OffsetError,
     OutcomeUnknown,
     PublishError,
     Refused,
@@ -32,6 +33,7 @@ from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
+from .pubsub.offsets import FileOffsets, Offsets, OffsetStore, SqliteOffsets
 from .pubsub.parking import ParkedMessage, Parking
 from .pubsub.partitioned import PartitionedSubscription
 from .pubsub.partitions import Partitioned
@@ -68,12 +70,16 @@ __all__ = [
     "Drift",
     "Event",
     "Exchange",
+    "FileOffsets",
     "GatheredReply",
     "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
     "NoResponder",
     "NotSent",
+    "OffsetError",
+    "OffsetStore",
+    "Offsets",
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
@@ -106,6 +112,7 @@ __all__ = [
     "ResponderStats",
     "Retry",
     "ServiceInfo",
+    "SqliteOffsets",
     "SubscribeOptions",
     "Subscription",
     "SubscriptionDeclaration",
