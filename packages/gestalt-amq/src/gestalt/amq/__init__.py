@@ -29,7 +29,7 @@ from .errors import (
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
 from .link.lent_channel import LentChannelOptions
-from .message import BusMessage
+from .message import BusMessage, RawMessage
 from .pubsub.batch import Batch
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
@@ -78,6 +78,7 @@ __all__ = [
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
+    "RawMessage",
     "Refused",
     "Rejected",
     "RemoteError",
