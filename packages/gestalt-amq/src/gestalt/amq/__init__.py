@@ -29,10 +29,12 @@ from .errors import (
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
 from .link.lent_channel import LentChannelOptions
-from .message import BusMessage, RawMessage
-from .pubsub.batch import Batch
+from .message import BusBatch, BusMessage, RawMessage
+from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
-from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.parked_message import ParkedMessage
+from .pubsub.parking import Parking
+from .pubsub.publish_batch import PublishBatch
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
@@ -43,16 +45,17 @@ from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
 from .topology import Binding, Exchange, Queue
+from .verifying import Drift
 from .wire import Properties
 
 __all__ = [
     "AccessRefused",
     "AmqError",
-    "Batch",
     "BatchError",
     "Binding",
     "Blocked",
     "Bus",
+    "BusBatch",
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
@@ -60,6 +63,7 @@ __all__ = [
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
+    "Drift",
     "Event",
     "Exchange",
     "GatheredReply",
@@ -71,7 +75,12 @@ __all__ = [
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
+    "Permissions",
+    "Plan",
+    "PlannedBinding",
+    "PlannedQueue",
     "Properties",
+    "PublishBatch",
     "PublishError",
     "Publisher",
     "PublisherOptions",

@@ -16,6 +16,7 @@ from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers, Declaration, Declared
 from .declarations import Declarations
+from .declaring import declare_plan
 from .events import Event, PublishingUnblocked
 from .link.lent_channel import LentChannel, LentChannelOptions
 from .link.library import AbstractChannel
@@ -31,6 +32,7 @@ from .requests.responder import Responder
 from .requests.serving import ResponderMaker
 from .running import run_within
 from .topology import Binding, Exchange, Queue
+from .verifying import Drift, find_drift
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -49,6 +51,9 @@ class Bus(Component):
     and work again when it is started. What is declared before a start, by `subscriber` and
     `responder` or by `subscription` and `service`, starts and stops with the bus; what `subscribe`
     and `respond` begin ends with the stop.
+
+    Attributes:
+        declares: it declares what it uses, which otherwise must exist.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Bus(Component):
         declare: bool,
     ) -> None:
         super().__init__(name=settings.name, stop_timeout=stop_timeout)
+        self.declares = declare
         self._codec = codec
         self._backoff = settings.backoff
         self._on_event = on_event
@@ -192,6 +198,7 @@ class Bus(Component):
         self._check_running("subscribing", "subscription() and @subscriber()")
         declaration = SubscriptionDeclaration.of(exchange, patterns, handler, options)
         subscription = self._subscriptions.make(declaration)
+        await self._declarations.check(subscription.plan)
         await self._consumers.begin(subscription, self._subscriptions.connection)
         return subscription
 
@@ -215,6 +222,7 @@ class Bus(Component):
         self._check_running("responding", "service() and @responder()")
         declaration = ResponderDeclaration.of(service, handler, options)
         responder = self._responders.make(declaration)
+        await self._declarations.check(responder.plan)
         await self._consumers.begin(responder, self._responders.connection)
         return responder
 
@@ -316,12 +324,8 @@ class Bus(Component):
 
             await bus.declare(Binding("telemetry", "vehicle.#", to="audit"))
 
-        They are declared now, if the bus runs, and at each start and on each new connection. What
-        a binding names is declared with it, and a queue with its parking.
-
-        Returns:
-            what is awaited for the declaration; before the start there is nothing to wait for,
-            and the start raises what would be raised here.
+        What a binding names is declared with it, and a queue with its parking: now, if the bus
+        runs and this is awaited, at each start, and on each new connection.
 
         Raises:
             TopologyError: the broker refuses; everything that it refuses is named.
@@ -330,21 +334,41 @@ class Bus(Component):
         return self._declarations.add(items, running=self.state is State.RUNNING)
 
     def plan(self) -> Plan:
-        """What the application needs at the broker, as far as it has told the bus by now.
-
-        That is what it declared, its publishers, requesters, subscriptions and responders.
-        """
+        """What the application needs at the broker, as far as it has told the bus by now."""
         return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
 
-    def parked(self, queue: str | Queue) -> Parking:
-        """The parked messages of a queue: to list, and to replay."""
-        if isinstance(queue, str):
-            queue = Queue(queue)
-        return Parking(
-            lambda: self._connections.one_more("parked"),
-            queue.name,
-            queue.parking_name,
-        )
+    async def verify(self, plan: Plan | None = None) -> list[Drift]:
+        """Compare what is at the broker with a plan, by default the bus's own; declare nothing.
+
+        It has a connection of its own, whether the bus runs or not, and so has `apply`.
+
+        Raises:
+            ConnectError, LinkLost: there was no connection, or it was lost.
+        """
+        async with self._connections.one_more("topology") as supervisor:
+            return await find_drift(await supervisor.wait_link(), plan or self.plan())
+
+    async def apply(self, plan: Plan | None = None) -> None:
+        """Declare all that lasts of a plan, for an application that declares nothing.
+
+        Raises:
+            TopologyError: the broker refuses something; everything that it refuses is named.
+            ConnectError, LinkLost: as `verify`.
+        """
+        async with self._connections.one_more("topology") as supervisor:
+            link = await supervisor.wait_link()
+            await declare_plan(link, (plan or self.plan()).lasting())
+
+    def parked(self, queue: str | Queue, *, codec: Codec | None = None) -> Parking:
+        """The parked messages of a queue: to list, to replay and to delete.
+
+        Args:
+            queue: a name, or a Queue.
+            codec: shows bodies, in place of the bus's own.
+        """
+        queue = Queue(queue) if isinstance(queue, str) else queue
+        connection = partial(self._connections.one_more, "parked")
+        return Parking(connection, codec or self._codec, queue.name, queue.parking_name)
 
     # Its life
 
