@@ -74,7 +74,7 @@ class Call(asyncio.Future[T]):
         """Take a reply."""
         raise NotImplementedError
 
-    def take_returned(self, delivery: Delivery) -> None:
+    def take_returned(self, _: Delivery) -> None:
         """Take the request itself, which no queue took."""
         self.set_exception(NoResponder(f"{self.service}: nobody serves it"))
 

@@ -65,7 +65,7 @@ class Echo(Call[None]):
             if self._address is not None:
                 self._send(self._address)
 
-    def take(self, delivery: Delivery) -> None:
+    def take(self, _: Delivery) -> None:
         self.set_result(None)
 
     def take_returned(self, delivery: Delivery) -> None:
