@@ -1,7 +1,7 @@
 """What a broker answers before it is so, or takes before it can do it: no caller waits for that."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -9,12 +9,13 @@ from gestalt.amq import Bus, NoResponder, Refused, connect
 from gestalt.amq.requests import echo
 from tests.support.callers import echo as reply_the_same
 from tests.support.rabbitmq import RabbitMQNode
-from tests.support.waiting import QUICK
+from tests.support.waiting import QUICK, until
 
 
 @pytest.fixture
-def starting(rabbitmq_node: RabbitMQNode) -> Iterator[RabbitMQNode]:
+async def starting(rabbitmq_node: RabbitMQNode) -> AsyncIterator[RabbitMQNode]:
     """A node that takes connections, and has not come to the end of its start."""
+    await until(lambda: rabbitmq_node.evaluate("rabbit_boot_state:get()") == "ready")
     rabbitmq_node.evaluate("rabbit_boot_state:set(core_started)")
     try:
         yield rabbitmq_node
