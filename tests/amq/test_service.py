@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gestalt.amq import Bus, Queue
+from gestalt.amq import Bus, Queue, connect
 from tests.support.waiting import until
 
 pytest.importorskip("gestalt.runner")
 
+COMMAND = ("-m", "gestalt.runner", "run")
 APPLICATION = """
 import asyncio
 import os
@@ -72,21 +73,27 @@ async def running(
             await process.wait()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("-m", "gestalt.runner", "run", "app:bus"),
-        ("-m", "gestalt.runner", "run", "app:service"),
-        ("app.py",),
-    ],
-    ids=["a bus by the command", "a group by the command", "a bus by a call"],
-)
-async def test_it_serves_until_a_signal_and_drains_what_it_has_begun(
-    bus: Bus, broker_url: str, unique: str, tmp_path: Path, arguments: tuple[str, ...]
+async def test_a_bus_serves_until_a_signal_and_drains_what_it_has_begun(
+    bus: Bus, broker_url: str, unique: str, tmp_path: Path
+) -> None:
+    await serves_until_a_signal(bus, broker_url, unique, tmp_path, *COMMAND, "app:bus")
+
+
+async def test_so_does_one_that_is_run_by_a_call_and_one_of_a_group(
+    amqp_url: str, tmp_path: Path
+) -> None:
+    async with connect(amqp_url) as bus:
+        for arguments in (["app.py"], [*COMMAND, "app:service"]):
+            name = arguments[-1]
+            await serves_until_a_signal(bus, amqp_url, name, tmp_path, *arguments)
+
+
+async def serves_until_a_signal(
+    bus: Bus, broker_url: str, unique: str, folder: Path, *arguments: str
 ) -> None:
     confirmed: list[int] = []
     await bus.subscribe(f"{unique}.handled", "#", lambda message: confirmed.append(message.body))
-    async with running(tmp_path, broker_url, unique, *arguments) as process, asyncio.timeout(30):
+    async with running(folder, broker_url, unique, *arguments) as process, asyncio.timeout(30):
         requester = bus.requester(unique)
         while True:
             try:
@@ -118,7 +125,7 @@ async def test_one_that_cannot_start_says_why_and_ends_with_status_1(
     bus: Bus, broker_url: str, unique: str, tmp_path: Path
 ) -> None:
     await bus.subscribe(unique, "#", print, queue=Queue(unique, type="classic"))
-    command = ("-m", "gestalt.runner", "run", "app:bus")
+    command = (*COMMAND, "app:bus")
     async with running(tmp_path, broker_url, unique, *command) as process, asyncio.timeout(30):
         _, errors = await process.communicate()
     assert process.returncode == 1
