@@ -2,8 +2,10 @@
 
 from .around import Around, Call
 from .backoff import Backoff, Delays
+from .calls import TimerStats
 from .clock import Clock, ManualClock
 from .component import Component
+from .cron import CronTimer, ExtraNotInstalled
 from .errors import GestaltError, ReplyNotPossible, StateError, WrongThread
 from .forks import keep_from_children
 from .group import Group
@@ -13,7 +15,7 @@ from .message import Message, TransportMessage
 from .methods import handles
 from .reporting import Reports
 from .threads import check_thread
-from .timer import Timer, TimerStats
+from .timer import Timer
 
 __all__ = [
     "Around",
@@ -21,7 +23,9 @@ __all__ = [
     "Call",
     "Clock",
     "Component",
+    "CronTimer",
     "Delays",
+    "ExtraNotInstalled",
     "GestaltError",
     "Group",
     "Handler",
