@@ -28,10 +28,12 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
-from .message import BusMessage
-from .pubsub.batch import Batch
+from .link.lent_channel import LentChannelOptions
+from .message import BusBatch, BusMessage
+from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.publish_batch import PublishBatch
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
@@ -42,16 +44,17 @@ from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
 from .topology import Binding, Exchange, Queue
+from .verifying import Drift
 from .wire import Properties
 
 __all__ = [
     "AccessRefused",
     "AmqError",
-    "Batch",
     "BatchError",
     "Binding",
     "Blocked",
     "Bus",
+    "BusBatch",
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
@@ -59,9 +62,11 @@ __all__ = [
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
+    "Drift",
     "Event",
     "Exchange",
     "GatheredReply",
+    "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
     "NoResponder",
@@ -69,7 +74,12 @@ __all__ = [
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
+    "Permissions",
+    "Plan",
+    "PlannedBinding",
+    "PlannedQueue",
     "Properties",
+    "PublishBatch",
     "PublishError",
     "Publisher",
     "PublisherOptions",

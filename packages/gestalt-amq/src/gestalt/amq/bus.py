@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TypeVar, Unpack
 
 from gestalt.codecs import Codec
@@ -14,7 +16,10 @@ from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers, Declaration, Declared
 from .declarations import Declarations
+from .declaring import declare_plan
 from .events import Event, PublishingUnblocked
+from .link.lent_channel import LentChannel, LentChannelOptions
+from .link.library import AbstractChannel
 from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
@@ -27,6 +32,7 @@ from .requests.responder import Responder
 from .requests.serving import ResponderMaker
 from .running import run_within
 from .topology import Binding, Exchange, Queue
+from .verifying import Drift, find_drift
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -45,6 +51,9 @@ class Bus(Component):
     and work again when it is started. What is declared before a start, by `subscriber` and
     `responder` or by `subscription` and `service`, starts and stops with the bus; what `subscribe`
     and `respond` begin ends with the stop.
+
+    Attributes:
+        declares: it declares what it uses, which otherwise must exist.
     """
 
     def __init__(
@@ -57,6 +66,7 @@ class Bus(Component):
         declare: bool,
     ) -> None:
         super().__init__(name=settings.name, stop_timeout=stop_timeout)
+        self.declares = declare
         self._codec = codec
         self._backoff = settings.backoff
         self._on_event = on_event
@@ -188,6 +198,7 @@ class Bus(Component):
         self._check_running("subscribing", "subscription() and @subscriber()")
         declaration = SubscriptionDeclaration.of(exchange, patterns, handler, options)
         subscription = self._subscriptions.make(declaration)
+        await self._declarations.check(subscription.plan)
         await self._consumers.begin(subscription, self._subscriptions.connection)
         return subscription
 
@@ -211,6 +222,7 @@ class Bus(Component):
         self._check_running("responding", "service() and @responder()")
         declaration = ResponderDeclaration.of(service, handler, options)
         responder = self._responders.make(declaration)
+        await self._declarations.check(responder.plan)
         await self._consumers.begin(responder, self._responders.connection)
         return responder
 
@@ -291,17 +303,29 @@ class Bus(Component):
         """What starts with the bus, in this order, as plain data."""
         return [each.declaration for each in self._consumers.declared]
 
+    def channel(
+        self, **options: Unpack[LentChannelOptions]
+    ) -> AbstractAsyncContextManager[AbstractChannel]:
+        """Lend a channel of aio-pika, for what Gestalt does not cover.
+
+            async with bus.channel() as channel:
+                await (await channel.get_queue("tracker")).purge()
+
+        It is closed where the block ends. LinkLost interrupts the block when the connection is
+        lost, which is one for all channels that are lent, and for nothing else; what goes wrong
+        otherwise is raised as aio-pika has it. Entering the block raises StateError where the bus
+        does not run, ConnectError after the timeout, and ChannelsExhausted.
+        """
+        lending = self._connections.lending
+        return LentChannel(lending, partial(self._connections.open, lending), **options)
+
     def declare(self, *items: Exchange | Queue | Binding) -> Awaitable[None]:
         """Have exchanges, queues and bindings declared, without using them.
 
             await bus.declare(Binding("telemetry", "vehicle.#", to="audit"))
 
-        They are declared now, if the bus runs, and at each start and on each new connection. What
-        a binding names is declared with it, and a queue with its parking.
-
-        Returns:
-            what is awaited for the declaration; before the start there is nothing to wait for,
-            and the start raises what would be raised here.
+        What a binding names is declared with it, and a queue with its parking: now, if the bus
+        runs and this is awaited, at each start, and on each new connection.
 
         Raises:
             TopologyError: the broker refuses; everything that it refuses is named.
@@ -310,11 +334,30 @@ class Bus(Component):
         return self._declarations.add(items, running=self.state is State.RUNNING)
 
     def plan(self) -> Plan:
-        """What the application needs at the broker, as far as it has told the bus by now.
-
-        That is what it declared, its publishers, requesters, subscriptions and responders.
-        """
+        """What the application needs at the broker, as far as it has told the bus by now."""
         return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
+
+    async def verify(self, plan: Plan | None = None) -> list[Drift]:
+        """Compare what is at the broker with a plan, by default the bus's own; declare nothing.
+
+        It has a connection of its own, whether the bus runs or not, and so has `apply`.
+
+        Raises:
+            ConnectError, LinkLost: there was no connection, or it was lost.
+        """
+        async with self._connections.one_more("topology") as supervisor:
+            return await find_drift(await supervisor.wait_link(), plan or self.plan())
+
+    async def apply(self, plan: Plan | None = None) -> None:
+        """Declare all that lasts of a plan, for an application that declares nothing.
+
+        Raises:
+            TopologyError: the broker refuses something; everything that it refuses is named.
+            ConnectError, LinkLost: as `verify`.
+        """
+        async with self._connections.one_more("topology") as supervisor:
+            link = await supervisor.wait_link()
+            await declare_plan(link, (plan or self.plan()).lasting())
 
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""

@@ -94,9 +94,18 @@ class Declarations:
         self.trouble = None
         if self._declare:
             await self._provide(self.plan)
+        await self.check(needed)
+
+    async def check(self, needed: Plan) -> None:
+        """Where nothing is declared, see that what is needed is there, and may be published to.
+
+        Raises:
+            TopologyError, StateError: as `start` does.
+        """
+        if self._declare:
             return
         plan = needed.checked()
-        link = await self._supervisor.wait_link()
+        link = await self._supervisor.wait_link(answering=True)
         refused: list[TopologyError] = []
         await declare_all(link, plan, refused)
         # A broker that is short of memory answers nothing after the first message.

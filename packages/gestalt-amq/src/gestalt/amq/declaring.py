@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from .errors import AmqError, TopologyError
-from .link.interface import Channel, Link
+from .link.interface import CHANNEL_CLOSED, Channel, Link
 from .plan import Plan, PlannedBinding, PlannedQueue
 from .topology import Exchange
 
@@ -108,7 +108,7 @@ async def declare_all(
     names: set[str] = set()
     own: list[Channel] = []
     try:
-        for name, needed, declare in _steps(plan):
+        for name, needed, declare in _steps(link, plan):
             if names.intersection(needed):
                 continue  # what it needs is named already
             if channel is None or channel.closed.done():
@@ -140,9 +140,10 @@ async def declare_plan(link: Link, plan: Plan) -> None:
 
 def all_refused(refused: list[TopologyError], plan: Plan) -> TopologyError:
     """One error for all that the broker refused, which says what to do."""
-    text = "; ".join(map(str, refused))
-    if len(refused) > 1:
-        text = f"the broker refuses {len(refused)} things: {text}"
+    each = dict.fromkeys(map(str, refused))
+    text = "; ".join(each)
+    if len(each) > 1:
+        text = f"the broker refuses {len(each)} things: {text}"
     if any(error.code == 403 for error in refused):
         text += f"; the user needs the permissions {plan.permissions()}"
     if any(error.code == 404 for error in refused):
@@ -153,17 +154,24 @@ def all_refused(refused: list[TopologyError], plan: Plan) -> TopologyError:
 Step = tuple[str, tuple[str, ...], Callable[[Channel], Awaitable[None]]]
 
 
-def _steps(plan: Plan) -> Iterator[Step]:
+def _steps(link: Link, plan: Plan) -> Iterator[Step]:
     """Each thing: what it is called, what it needs of that, and what declares it."""
     for exchange in plan.exchanges:
         yield f"exchange {exchange.name}", (), partial(declare_exchange, exchange=exchange)
     for queue in plan.queues:
-        yield f"queue {queue.name}", (), partial(declare_queue, queue=queue)
+        declare = partial(declare_queue, queue=queue)
+        if queue.declares == "missing":
+            declare = partial(_declare_missing, link=link, queue=queue)
+        yield f"queue {queue.name}", (), declare
     for binding in plan.bindings:
-        if binding.declare:
+        if binding.declare and not binding.passing:
             kind = "exchange" if binding.to_exchange else "queue"
             needed = f"exchange {binding.source}", f"{kind} {binding.destination}"
             yield str(binding), needed, partial(declare_binding, binding=binding)
+
+
+async def _declare_missing(_: Channel, *, link: Link, queue: PlannedQueue) -> None:
+    await declare_aside(link, queue)
 
 
 async def _aside(link: Link, declare: Callable[[Channel], Awaitable[None]]) -> None:
@@ -181,4 +189,4 @@ def _named(what: str, error: TopologyError) -> TopologyError:
         hint = "; it exists with other properties: use those, or delete it, or declare=False"
     elif error.code == 403:
         hint = "; the user may not do that: permit it, or let somebody else declare it"
-    return TopologyError(f"{what}: {error}{hint}", error.code)
+    return TopologyError(f"{what}: {str(error).removeprefix(CHANNEL_CLOSED)}{hint}", error.code)

@@ -123,7 +123,17 @@ class Plan:
             queues=tuple(
                 each if each.exclusive else replace(each, declares="never") for each in self.queues
             ),
-            bindings=tuple(replace(each, declare=False) for each in self.bindings),
+            bindings=tuple(
+                each if each.passing else replace(each, declare=False) for each in self.bindings
+            ),
+        )
+
+    def lasting(self) -> "Plan":
+        """What others can declare for those who use it, and which stays."""
+        return Plan(
+            self.exchanges,
+            tuple(each for each in self.queues if not (each.passing or each.exclusive)),
+            tuple(each for each in self.bindings if not each.passing),
         )
 
     def permissions(self) -> Permissions:

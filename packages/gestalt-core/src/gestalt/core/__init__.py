@@ -2,6 +2,7 @@
 
 from .around import Around, Call
 from .backoff import Backoff, Delays
+from .batch import Batch, MessageBatch
 from .calls import TimerStats
 from .clock import Clock, ManualClock
 from .component import Component
@@ -13,6 +14,7 @@ from .handlers import Handler, HandlerNotFound, Handlers
 from .life import State
 from .message import Message, TransportMessage
 from .methods import handles
+from .outcomes import Discard, Outcome, Park, RetryLater
 from .reporting import Reports
 from .threads import check_thread
 from .timer import Timer
@@ -20,11 +22,13 @@ from .timer import Timer
 __all__ = [
     "Around",
     "Backoff",
+    "Batch",
     "Call",
     "Clock",
     "Component",
     "CronTimer",
     "Delays",
+    "Discard",
     "ExtraNotInstalled",
     "GestaltError",
     "Group",
@@ -33,8 +37,12 @@ __all__ = [
     "Handlers",
     "ManualClock",
     "Message",
+    "MessageBatch",
+    "Outcome",
+    "Park",
     "ReplyNotPossible",
     "Reports",
+    "RetryLater",
     "State",
     "StateError",
     "Timer",

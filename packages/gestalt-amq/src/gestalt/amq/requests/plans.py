@@ -29,14 +29,21 @@ def plan_service(service: str, *, lasting: bool) -> Plan:
     if not lasting:
         expires = {"x-expires": round(QUEUE_EXPIRES * 1000)}
         queue = replace(queue, arguments=expires, auto_delete=True, passing=True)
-    exchanges = protocol.REQUESTS, protocol.INSTANCES, protocol.SERVING
-    return Plan(
-        exchanges,
+    # Instances bind the queue while they serve: whoever asks at other times is told at once.
+    binding = PlannedBinding(protocol.REQUESTS.name, name, service, passing=True)
+    plan = Plan(
+        (protocol.REQUESTS, protocol.INSTANCES),
         (queue,),
-        # Instances bind the queue themselves while they serve: whoever asks then is told at once.
-        (PlannedBinding(protocol.REQUESTS.name, name, service, passing=True),),
-        publishes=("", protocol.REQUESTS.name, protocol.SERVING.name),
+        (binding,),
+        publishes=("", protocol.REQUESTS.name),
         consumes=(name,),
+    )
+    if lasting:
+        return plan
+    return replace(
+        plan,
+        exchanges=(*plan.exchanges, protocol.SERVING),
+        publishes=(*plan.publishes, protocol.SERVING.name),
         private=True,
         privately=(protocol.INSTANCES.name, protocol.SERVING.name),
     )

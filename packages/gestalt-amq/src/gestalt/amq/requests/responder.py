@@ -100,6 +100,7 @@ class Responder(Consumer[ResponderSession]):
             self._replies,
             self.stats,
             timeout=declaration.timeout,
+            expected=declaration.errors,
             spawn=self._spawn,
             on_done=self._done,
             tracing=tracing,
@@ -208,7 +209,7 @@ class Responder(Consumer[ResponderSession]):
                 self._told = True
                 logger.warning(
                     "%r: gather, info and cancellations do not reach it, for want of a queue of "
-                    "its own: %s",
+                    "its own (permissions to configure, write and read 'amq.gen-.*'): %s",
                     self,
                     error,
                 )
