@@ -28,11 +28,11 @@ from .errors import (
     UnsendableType,
 )
 from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
-from .message import BusMessage
+from .message import BusBatch, BusMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
-from .pubsub.batch import Batch
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.publish_batch import PublishBatch
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
@@ -49,11 +49,11 @@ from .wire import Properties
 __all__ = [
     "AccessRefused",
     "AmqError",
-    "Batch",
     "BatchError",
     "Binding",
     "Blocked",
     "Bus",
+    "BusBatch",
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
@@ -77,6 +77,7 @@ __all__ = [
     "PlannedBinding",
     "PlannedQueue",
     "Properties",
+    "PublishBatch",
     "PublishError",
     "Publisher",
     "PublisherOptions",

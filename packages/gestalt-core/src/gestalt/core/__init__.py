@@ -2,6 +2,7 @@
 
 from .around import Around, Call
 from .backoff import Backoff, Delays
+from .batch import Batch, MessageBatch
 from .clock import Clock, ManualClock
 from .component import Component
 from .errors import GestaltError, ReplyNotPossible, StateError, WrongThread
@@ -11,6 +12,7 @@ from .handlers import Handler, HandlerNotFound, Handlers
 from .life import State
 from .message import Message, TransportMessage
 from .methods import handles
+from .outcomes import Discard, Outcome, Park, RetryLater
 from .reporting import Reports
 from .threads import check_thread
 from .timer import Timer, TimerStats
@@ -18,10 +20,12 @@ from .timer import Timer, TimerStats
 __all__ = [
     "Around",
     "Backoff",
+    "Batch",
     "Call",
     "Clock",
     "Component",
     "Delays",
+    "Discard",
     "GestaltError",
     "Group",
     "Handler",
@@ -29,8 +33,12 @@ __all__ = [
     "Handlers",
     "ManualClock",
     "Message",
+    "MessageBatch",
+    "Outcome",
+    "Park",
     "ReplyNotPossible",
     "Reports",
+    "RetryLater",
     "State",
     "StateError",
     "Timer",

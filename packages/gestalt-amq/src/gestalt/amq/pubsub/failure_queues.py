@@ -1,6 +1,7 @@
 """The queues that failed messages of one queue are moved to: for retries, and for parking."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from itertools import islice
 
@@ -105,8 +106,14 @@ class FailureQueues:
                     raise outcome
         return [queue.name for queue in queues if queue.planned.exclusive]
 
-    def retrying(self, delay: float) -> TargetQueue:
-        """The queue of those that are handled again after a delay, in seconds."""
+    def retrying(self, delay: float, *, exact: bool = False) -> TargetQueue:
+        """The queue of those that are handled again after a delay, in seconds.
+
+        Args:
+            exact: the delay is none of the policy's.
+        """
+        if exact:
+            delay = _rounded(delay)
         return self._queue(plan_retry(self._origin, self._policy, delay))
 
     def parking(self) -> TargetQueue | None:
@@ -155,3 +162,9 @@ class FailureQueues:
                         queue.succeed()
         finally:
             self._probing.discard(queue)
+
+
+def _rounded(delay: float) -> float:
+    """A delay, a little longer, of two digits: so that there are not too many queues."""
+    digit = 10.0 ** (math.floor(math.log10(delay)) - 1)
+    return max(0.001, round(math.ceil(round(delay / digit, 6)) * digit, 3))

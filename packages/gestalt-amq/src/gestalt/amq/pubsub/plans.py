@@ -47,7 +47,7 @@ def plan_failures(origin: str, policy: FailurePolicy) -> Iterator[PlannedQueue]:
     """All that failed messages of a queue are moved to; parking first, then the shortest delay."""
     if (parking := plan_parking(policy)) is not None:
         yield parking
-    if policy.retry is not None:
+    if policy.retry is not None and not policy.waits_here:
         for delay in policy.retry.delays():
             yield plan_retry(origin, policy, delay)
 

@@ -81,4 +81,5 @@ class SubscriptionMaker:
             private=queue is None,
             given=queue is not None and not queue.declare,
             declare=self._declare,
+            waits_here=declaration.key is not None,
         )

@@ -100,6 +100,7 @@ class Responder(Consumer[ResponderSession]):
             self._replies,
             self.stats,
             timeout=declaration.timeout,
+            expected=declaration.errors,
             spawn=self._spawn,
             on_done=self._done,
             tracing=tracing,
