@@ -27,7 +27,15 @@ from .errors import (
     Unsendable,
     UnsendableType,
 )
-from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .events import (
+    Connected,
+    Disconnected,
+    Event,
+    MovingFailed,
+    MovingResumed,
+    PublishingBlocked,
+    PublishingUnblocked,
+)
 from .message import BusBatch, BusMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
@@ -67,6 +75,8 @@ __all__ = [
     "GatheredReply",
     "LinkLost",
     "MessageOptions",
+    "MovingFailed",
+    "MovingResumed",
     "NoResponder",
     "NotSent",
     "OutcomeUnknown",
