@@ -36,6 +36,7 @@ from .events import (
     PublishingBlocked,
     PublishingUnblocked,
 )
+from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
@@ -73,6 +74,7 @@ __all__ = [
     "Event",
     "Exchange",
     "GatheredReply",
+    "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
     "MovingFailed",

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TypeVar, Unpack
 
 from gestalt.codecs import Codec
@@ -16,6 +18,8 @@ from .consumers import Consumers, Declaration, Declared
 from .declarations import Declarations
 from .declaring import declare_plan
 from .events import Event, PublishingUnblocked
+from .link.lent_channel import LentChannel, LentChannelOptions
+from .link.library import AbstractChannel
 from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
@@ -299,6 +303,22 @@ class Bus(Component):
     def declarations(self) -> Sequence[Declaration]:
         """What starts with the bus, in this order, as plain data."""
         return [each.declaration for each in self._consumers.declared]
+
+    def channel(
+        self, **options: Unpack[LentChannelOptions]
+    ) -> AbstractAsyncContextManager[AbstractChannel]:
+        """Lend a channel of aio-pika, for what Gestalt does not cover.
+
+            async with bus.channel() as channel:
+                await (await channel.get_queue("tracker")).purge()
+
+        It is closed where the block ends. LinkLost interrupts the block when the connection is
+        lost, which is one for all channels that are lent, and for nothing else; what goes wrong
+        otherwise is raised as aio-pika has it. Entering the block raises StateError where the bus
+        does not run, ConnectError after the timeout, and ChannelsExhausted.
+        """
+        lending = self._connections.lending
+        return LentChannel(lending, partial(self._connections.open, lending), **options)
 
     def declare(self, *items: Exchange | Queue | Binding) -> Awaitable[None]:
         """Have exchanges, queues and bindings declared, without using them.

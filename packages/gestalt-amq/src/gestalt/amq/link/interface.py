@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 from gestalt.amq.errors import AmqError
 from gestalt.amq.wire import Delivery, Got, Properties
 
+from .library import AbstractChannel
+
 Confirm: TypeAlias = asyncio.Future[None]
 """The broker's answer to one publish: None, or Unroutable, Rejected, Refused or LinkLost."""
 
@@ -241,6 +243,16 @@ class Link(ABC):
         Raises:
             LinkLost: the connection has ended.
             ChannelsExhausted: it has as many channels as the broker allows.
+        """
+
+    @abstractmethod
+    async def lend_channel(
+        self, *, publisher_confirms: bool, on_return_raises: bool
+    ) -> AbstractChannel:
+        """Open a channel of the client library, which gets all of its frames.
+
+        Raises:
+            LinkLost, ChannelsExhausted: as `open_channel`.
         """
 
     @abstractmethod
