@@ -28,13 +28,22 @@ from .errors import (
     Unsendable,
     UnsendableType,
 )
-from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .events import (
+    Connected,
+    Disconnected,
+    Event,
+    MovingFailed,
+    MovingResumed,
+    PublishingBlocked,
+    PublishingUnblocked,
+)
 from .link.lent_channel import LentChannelOptions
-from .message import BusBatch, BusMessage
+from .message import BusBatch, BusMessage, RawMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.offsets import FileOffsets, Offsets, OffsetStore, SqliteOffsets
-from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.parked_message import ParkedMessage
+from .pubsub.parking import Parking
 from .pubsub.partitioned import PartitionedSubscription
 from .pubsub.partitions import Partitioned
 from .pubsub.publish_batch import PublishBatch
@@ -75,6 +84,8 @@ __all__ = [
     "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
+    "MovingFailed",
+    "MovingResumed",
     "NoResponder",
     "NotSent",
     "OffsetError",
@@ -98,6 +109,7 @@ __all__ = [
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
+    "RawMessage",
     "Refused",
     "Rejected",
     "RemoteError",
