@@ -10,6 +10,7 @@ from .errors import (
     Blocked,
     ChannelsExhausted,
     ConnectError,
+    CredentialsError,
     DeadlineExceeded,
     LinkLost,
     NoResponder,
@@ -26,7 +27,16 @@ from .errors import (
     Unsendable,
     UnsendableType,
 )
-from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .events import (
+    Connected,
+    ConnectFailed,
+    Disconnected,
+    Event,
+    LoginRefused,
+    PublishingBlocked,
+    PublishingUnblocked,
+    SecretUpdateFailed,
+)
 from .message import BusMessage
 from .pubsub.batch import Batch
 from .pubsub.parking import ParkedMessage, Parking
@@ -51,13 +61,16 @@ __all__ = [
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
+    "ConnectFailed",
     "Connected",
+    "CredentialsError",
     "DeadlineExceeded",
     "Disconnected",
     "Event",
     "Exchange",
     "GatheredReply",
     "LinkLost",
+    "LoginRefused",
     "MessageOptions",
     "NoResponder",
     "NotSent",
@@ -80,6 +93,7 @@ __all__ = [
     "Responder",
     "ResponderStats",
     "Retry",
+    "SecretUpdateFailed",
     "ServiceInfo",
     "Subscription",
     "SubscriptionStats",

@@ -12,6 +12,8 @@ from .connections import Settings
 from .events import Event
 from .link.address import MAX_HEARTBEAT, BrokerAddress, parse
 
+DEFAULT_BACKOFF = Backoff(maximum=5.0)
+
 
 def connect(
     urls: str | Sequence[str],
@@ -23,7 +25,7 @@ def connect(
     connect_timeout: float = 5.0,
     start_timeout: float = 30.0,
     stop_timeout: float = 10.0,
-    backoff: Backoff | None = None,
+    backoff: Backoff = DEFAULT_BACKOFF,
     on_event: Callable[[Event], None] | None = None,
 ) -> Bus:
     """A bus on one RabbitMQ, or on the first of several that can be reached.
@@ -44,8 +46,9 @@ def connect(
         connect_timeout: for one attempt at one broker, in seconds.
         start_timeout: how long a start tries to reach a broker, in seconds.
         stop_timeout: how long a stop waits for running handlers and confirmations, in seconds.
-        backoff: the waits between attempts to connect.
-        on_event: is called with Connected, Disconnected, PublishingBlocked, PublishingUnblocked.
+        backoff: the waits between attempts to connect, up to 5 s by default. They end early when
+            another connection of the same event loop has found the broker to be back.
+        on_event: is called with each `Event`: Connected, Disconnected, ConnectFailed and so on.
 
     Raises:
         ValueError: a URL is not one of AMQP, or has a parameter that is not known, or there is
@@ -72,7 +75,7 @@ def connect(
         heartbeat=heartbeat,
         connect_timeout=connect_timeout,
         start_timeout=start_timeout,
-        backoff=backoff or Backoff(),
+        backoff=backoff,
     )
     return Bus(settings, codec or Codec(), stop_timeout=stop_timeout, on_event=on_event)
 

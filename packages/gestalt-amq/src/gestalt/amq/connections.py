@@ -8,7 +8,7 @@ from typing import Any
 
 from gestalt.core import Backoff, State
 
-from .events import Event
+from .events import Connected, Event
 from .link.address import BrokerAddress
 from .link.channel_keeper import Spawn
 from .link.dial import FailedAddresses
@@ -56,9 +56,10 @@ class Connections:
         self._run = run
         self._spawn = spawn
         self._failed_addresses = FailedAddresses()
-        self.publishing = self._make("publish", tell)
-        self.consuming = self._make("consume", tell)
-        self.requesting = self._make("request", tell)
+        self._tell = tell
+        self.publishing = self._make("publish", self._told)
+        self.consuming = self._make("consume", self._told)
+        self.requesting = self._make("request", self._told)
         self._opening: asyncio.Lock
 
     def one_more(self, purpose: str) -> Supervisor:
@@ -92,6 +93,12 @@ class Connections:
         for supervisor in supervisors:
             supervisor.close_timeout = patience
         await gather_all(each.stop() for each in supervisors)
+
+    def _told(self, event: Event) -> None:
+        if isinstance(event, Connected):
+            for each in (self.publishing, self.consuming, self.requesting):
+                each.retry()
+        self._tell(event)
 
     def _make(self, purpose: str, tell: Callable[[Event], None]) -> Supervisor:
         return Supervisor(

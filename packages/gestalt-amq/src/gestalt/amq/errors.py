@@ -2,7 +2,8 @@
 
 AmqError (GestaltError)
 ├── ConnectError (ConnectionError)        no broker could be reached, or none let us in
-│   └── AccessRefused (PermissionError)   the broker refused the credentials, or the virtual host
+│   ├── AccessRefused (PermissionError)   the broker refused the credentials, or the virtual host
+│   └── CredentialsError                  there are no credentials: what gives them failed
 ├── LinkLost (ConnectionError)            the connection, or a channel of it, ended
 ├── TopologyError (ValueError)            the broker refused a declaration, a binding or a consumer
 ├── Unsendable (ValueError)               the message cannot be written as AMQP has it
@@ -41,6 +42,10 @@ class ConnectError(AmqError, ConnectionError):
 
 class AccessRefused(ConnectError, PermissionError):
     """A broker was reached, and refused the credentials or the virtual host."""
+
+
+class CredentialsError(ConnectError):
+    """There are no credentials to connect with: the function that gives them failed."""
 
 
 class LinkLost(AmqError, ConnectionError):

@@ -13,7 +13,7 @@ from gestalt.amq.wire import FieldError, encode_short_string
 from gestalt.core import Backoff, StateError
 
 from .in_flight import InFlight
-from .interface import Channel, Link
+from .interface import Channel, Link, wait_unless_lost
 from .permissions import Permissions, Ticket
 from .preflight import Preflight, Question
 from .supervisor import Supervisor
@@ -77,6 +77,7 @@ class ChannelKeeper(ABC):
         self.pending: Mapping[asyncio.Future[Any], float] = self._in_flight.deadlines
         self._spawn = spawn
         self._make_room = make_room
+        self._backoff = backoff
         self._delays = backoff.delays()
         self._channel: Channel | None = None
         self._link: Link | None = None
@@ -277,8 +278,11 @@ class ChannelKeeper(ABC):
 
     async def run(self) -> None:
         """Keep a channel open, on every link in turn."""
+        tried: Link | None = None
         while not self._over.is_set():
             link = await self.supervisor.wait_link(answering=True)
+            if link is not tried:
+                tried, self._delays = link, self._backoff.delays()
             try:
                 channel = await self._open_channel(link)
             except TopologyError as error:
@@ -310,9 +314,8 @@ class ChannelKeeper(ABC):
                 if isinstance(reason, TopologyError):
                     logger.warning("%s: %s: %s", self.supervisor.name, self.name, reason)
                     self._permissions.forget(restricted=reason.code == 403)
-            if not link.lost.done():
-                # The supervisor sees to the waits between links.
-                await asyncio.sleep(self._delays.next())
+            # The supervisor sees to the waits between links.
+            await wait_unless_lost(link, self._delays.next())
 
     def note_change(self) -> None:
         """The broker has begun or ceased to block: let those that wait look again."""

@@ -248,3 +248,8 @@ class Link(ABC):
         Args:
             timeout: how long the broker may take to answer, in seconds.
         """
+
+
+async def wait_unless_lost(link: Link, seconds: float) -> None:
+    """Wait before something is tried again on a link, which ends with the link."""
+    await asyncio.wait({link.lost}, timeout=seconds)
