@@ -23,6 +23,7 @@ from tests.support.rabbitmq import NoRabbitMQError, RabbitMQNode, free_ports
 from tests.support.waiting import QUICK
 
 URL_VARIABLE = "GESTALT_AMQP_URL"
+PLUGINS = ("rabbitmq_auth_mechanism_ssl", "rabbitmq_consistent_hash_exchange")
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +59,7 @@ def _node(
         "auth_mechanisms.3": "EXTERNAL",
     }
     try:
-        node = RabbitMQNode(plugins=("rabbitmq_auth_mechanism_ssl",), config=config)
+        node = RabbitMQNode(plugins=PLUGINS, config=config)
         node.start()
     except NoRabbitMQError as error:
         yield error

@@ -19,6 +19,13 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
 ROWS = re.findall(r"^\| `([\w/]+: \w+|[\w.]+)` \| ([^|]+) \|", PAGE, re.MULTILINE)
 PACKAGES = (gestalt.net, gestalt.codecs, gestalt.amq, gestalt.amq.embedded, gestalt.runner)
+# What has the defaults of a method that takes its options as a whole.
+MAKES = {
+    "Bus.subscribe": gestalt.amq.SubscriptionDeclaration,
+    "Bus.respond": gestalt.amq.ResponderDeclaration,
+    "Bus.publisher": gestalt.amq.Publisher,
+    "Bus.requester": gestalt.amq.Requester,
+}
 UNITS = {"KiB": 1024, "MiB": 1024**2, "s": 1, "ms": 0.001}
 
 
@@ -31,6 +38,7 @@ def default(name: str) -> Any:
     (found,) = {getattr(package, path[0]) for package in PACKAGES if hasattr(package, path[0])}
     for part in path[1:]:
         found = getattr(found, part)
+    found = MAKES.get(".".join(path), found)
     value = inspect.signature(found).parameters[parameter].default
     # A default that is made for each instance is looked at in one.
     return value if isinstance(value, int | float | None) else getattr(found(), parameter)

@@ -82,7 +82,7 @@ class WireClient:
 
     def _open(self, user: str, password: str, capabilities: dict[str, Any]) -> None:
         self.socket.sendall(PROTOCOL_HEADER)
-        self._expect(0, m.ConnectionStart)
+        self.server_properties = self._expect(0, m.ConnectionStart).server_properties
         login = f"\0{unquote(user)}\0{unquote(password)}".encode()
         self.send(0, m.ConnectionStartOk({"capabilities": capabilities}, "PLAIN", login))
         tune = self._expect(0, m.ConnectionTune)
@@ -96,6 +96,12 @@ class WireClient:
 
     def __exit__(self, *exc: object) -> None:
         self.socket.close()
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The version of RabbitMQ that the broker is, or says that it is like."""
+        major, minor = str(self.server_properties["version"]).split(".")[:2]
+        return int(major), int(minor)
 
     def channel(self, number: int = 1) -> int:
         self.call(number, m.ChannelOpen())

@@ -510,3 +510,20 @@ def test_channels_are_independent(client):
     assert declare(client)
     client.channel(2)
     assert declare(client, channel=2)
+
+
+def test_the_queue_of_direct_replies_can_be_declared_in_any_way(client):
+    name = "amq.rabbitmq.reply-to"
+    for method in (
+        m.QueueDeclare(0, name, True),
+        m.QueueDeclare(0, name),
+        m.QueueDeclare(0, name, durable=True, auto_delete=True),
+    ):
+        assert client.call(1, method) == m.QueueDeclareOk(name, 0, 1)
+
+
+@pytest.mark.parametrize("limit", [-1, -5])
+def test_a_negative_delivery_limit_is_taken(client, unique, limit):
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": limit}
+    client.call(1, m.QueueDeclare(0, unique, durable=True, arguments=arguments))
+    client.call(1, m.QueueDelete(0, unique))

@@ -2,6 +2,7 @@
 
 from .bus import Bus
 from .connect import connect
+from .consumers import Declared
 from .encoding import MessageOptions
 from .errors import (
     AccessRefused,
@@ -39,13 +40,15 @@ from .events import (
 )
 from .message import BusMessage
 from .pubsub.batch import Batch
+from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
-from .pubsub.publisher import Publisher
+from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
 from .pubsub.subscription import Subscription
+from .requests.declaration import ResponderDeclaration, RespondOptions
 from .requests.request import Request
-from .requests.requester import GatheredReply, Requester
+from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
 from .topology import Exchange, Queue
@@ -65,6 +68,7 @@ __all__ = [
     "Connected",
     "CredentialsError",
     "DeadlineExceeded",
+    "Declared",
     "Disconnected",
     "Event",
     "Exchange",
@@ -80,6 +84,7 @@ __all__ = [
     "Properties",
     "PublishError",
     "Publisher",
+    "PublisherOptions",
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
@@ -90,12 +95,17 @@ __all__ = [
     "RequestError",
     "RequestRefused",
     "Requester",
+    "RequesterOptions",
+    "RespondOptions",
     "Responder",
+    "ResponderDeclaration",
     "ResponderStats",
     "Retry",
     "SecretUpdateFailed",
     "ServiceInfo",
+    "SubscribeOptions",
     "Subscription",
+    "SubscriptionDeclaration",
     "SubscriptionStats",
     "TopologyError",
     "Unroutable",

@@ -2,32 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar, Unpack
 
 from gestalt.codecs import Codec
 from gestalt.core import Component, Handler, State, StateError
-from gestalt.core.calling import RAISED, call_plain, cancellations, is_own_cancellation
+from gestalt.core.calling import RAISED, call_plain
 
 from . import tracing
 from .channel_pool import ChannelPool
-from .connections import Connections, Settings, gather_all
-from .errors import ConnectError
+from .connections import Connections, Settings
+from .consumers import Consumers, Declaration, Declared
 from .events import Event, PublishingUnblocked
-from .link.channel_keeper import ChannelKeeper
-from .link.consumer import Consumer
+from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
-from .pubsub.publisher import Publisher
-from .pubsub.republisher import Republisher
-from .pubsub.retry import FailurePolicy, Retry
-from .pubsub.subscription import Binding, ConsumeOptions, Subscription
-from .requests.requester import Requester
-from .requests.responder import Responder, ServeOptions
+from .pubsub.publisher import Publisher, PublisherOptions
+from .pubsub.subscribing import SubscriptionMaker
+from .pubsub.subscription import Subscription
+from .requests.declaration import ResponderDeclaration, RespondOptions
+from .requests.requester import Requester, RequesterOptions
+from .requests.responder import Responder
+from .requests.serving import ResponderMaker
+from .running import run_within
 from .topology import Exchange, Queue
 
 logger = logging.getLogger("gestalt.amq")
 
-DEFAULT_RETRY = Retry()
+F = TypeVar("F", bound=Handler)
 
 # How long a stop waits for brokers to take leave, in seconds: while there is time, and after it.
 PATIENCE = 2.0
@@ -39,8 +40,9 @@ class Bus(Component):
 
     A bus that has stopped or failed may be started again, in another event loop as well. Its
     publishers and requesters live as long as the bus: they refuse to send while it is stopped,
-    and work again when it is started. Subscriptions and responders end with each stop, and are
-    made anew after a start.
+    and work again when it is started. What is declared before a start, by `subscriber` and
+    `responder` or by `subscription` and `service`, starts and stops with the bus; what `subscribe`
+    and `respond` begin ends with the stop.
     """
 
     def __init__(
@@ -54,7 +56,6 @@ class Bus(Component):
         super().__init__(name=settings.name, stop_timeout=stop_timeout)
         self._codec = codec
         self._backoff = settings.backoff
-        self._start_timeout = settings.start_timeout
         self._on_event = on_event
         self._tracing = tracing.load()
         self._patience = 0.0
@@ -65,11 +66,29 @@ class Bus(Component):
             self._connections.publishing,
             self._connections.requesting,
             spawn=self._spawn,
-            begin=self._begin_keeper,
+            open_connection=self._connections.open,
+            stopping=lambda: self.state is State.STOPPING,
             backoff=settings.backoff,
         )
-        # Subscriptions and responders.
-        self._consumers: list[Consumer[Any]] = []
+        self._consumers = Consumers(self._inside, self._connections.open)
+        self._subscriptions = SubscriptionMaker(
+            settings.name,
+            self._connections.publishing,
+            self._connections.consuming,
+            codec=codec,
+            backoff=settings.backoff,
+            start_timeout=settings.start_timeout,
+            stop_timeout=stop_timeout,
+            tracing=self._tracing,
+        )
+        self._responders = ResponderMaker(
+            self._connections.requesting,
+            codec=codec,
+            backoff=settings.backoff,
+            start_timeout=settings.start_timeout,
+            stop_timeout=stop_timeout,
+            tracing=self._tracing,
+        )
 
     # What an application uses
 
@@ -81,11 +100,7 @@ class Bus(Component):
             self.state is State.RUNNING
             and link is not None
             and not link.blocked
-            and all(
-                each.trouble is None
-                for each in self._consumers
-                if each.state not in (State.STOPPING, State.STOPPED)
-            )
+            and self._consumers.untroubled
         )
 
     def publisher(
@@ -93,10 +108,7 @@ class Bus(Component):
         exchange: str | Exchange,
         *,
         codec: Codec | None = None,
-        mandatory: bool = False,
-        persistent: bool = True,
-        timeout: float = 30.0,
-        max_unconfirmed: int = 1000,
+        **options: Unpack[PublisherOptions],
     ) -> Publisher:
         """A publisher to an exchange, which is declared on every connection.
 
@@ -105,177 +117,19 @@ class Bus(Component):
         Args:
             exchange: a name, for a durable topic exchange, or an Exchange.
             codec: in place of the bus's own.
-            mandatory: a message that no queue takes is an error.
-            persistent: messages outlive a restart of the broker.
-            timeout: for a publish with its confirmation, in seconds.
-            max_unconfirmed: how many may be unconfirmed at once; further ones wait.
+            options: mandatory, persistent, timeout, max_unconfirmed: see PublisherOptions.
         """
         if isinstance(exchange, str):
             exchange = Exchange(exchange)
         return Publisher(
             self._channels.exchange(exchange),
             codec or self._codec,
-            mandatory=mandatory,
-            persistent=persistent,
-            timeout=timeout,
-            max_unconfirmed=max_unconfirmed,
             tracing=self._tracing,
+            **options,
         )
-
-    async def subscribe(
-        self,
-        exchange: str | Exchange,
-        patterns: str | Sequence[str],
-        handler: Handler,
-        *,
-        queue: str | Queue | None = None,
-        codec: Codec | None = None,
-        prefetch: int = 100,
-        concurrency: int = 1,
-        retry: Retry | None = DEFAULT_RETRY,
-        timeout: float | None = 1500.0,
-        exclusive: bool = False,
-        bind_arguments: Mapping[str, Any] | None = None,
-        consumer_arguments: Mapping[str, Any] | None = None,
-        stop_timeout: float | None = None,
-    ) -> Subscription:
-        """Have a handler called with each message of a queue; returns when that has begun.
-
-        Args:
-            exchange: a name, for a durable topic exchange, or an Exchange.
-            patterns: binding keys: words and dots, * for one word, # for any number.
-            handler: a function, plain or async, or Handlers. The message is acknowledged when
-                it returns.
-            queue: None for a private queue, which vanishes with the subscription; a name for a
-                durable quorum queue, whose messages its subscribers share; or a Queue.
-            codec: in place of the bus's own.
-            prefetch: how many messages the broker sends ahead at most; while handlers are slow,
-                a subscription asks for about a second of their work.
-            concurrency: how many async handlers run at once; with 1 messages are handled in order.
-            retry: what follows a handler's exception; None to park at once.
-            timeout: for an async handler, in seconds. RabbitMQ itself gives up after 1800.
-            exclusive: be the queue's only consumer, or fail.
-            bind_arguments: of the bindings, for an exchange of headers.
-            consumer_arguments: of the consumer, such as x-priority or x-stream-offset.
-            stop_timeout: how long a stop waits for running handlers; that of the bus by default.
-
-        Raises:
-            TopologyError: the broker refuses a declaration, also one of the queues for retries
-                and parked messages; other subscriptions go on.
-            ConnectError: there was no connection within the start's time.
-            StateError: the bus is not running.
-        """
-        if self.state is not State.RUNNING:
-            raise StateError(f"{self!r} is not running: start it before subscribing")
-        if prefetch < 1 or concurrency < 1:
-            raise ValueError(
-                f"prefetch and concurrency must be at least 1, got {prefetch} and {concurrency}"
-            )
-        if isinstance(exchange, str):
-            exchange = Exchange(exchange)
-        if isinstance(queue, str):
-            queue = Queue(queue)
-        await self._connections.open(self._connections.consuming)
-        streams = queue is not None and queue.type == "stream"
-        subscription = Subscription(
-            self.name,
-            self._connections.consuming,
-            Binding(
-                exchange,
-                [patterns] if isinstance(patterns, str) else list(patterns),
-                bind_arguments or {},
-            ),
-            queue,
-            handler,
-            codec or self._codec,
-            ConsumeOptions(
-                # More handlers than messages would only wait.
-                max(prefetch, concurrency),
-                concurrency,
-                timeout,
-                exclusive,
-                consumer_arguments or {},
-            ),
-            FailurePolicy(
-                # A stream keeps its messages: another copy in it would reach everybody again.
-                None if streams else retry,
-                queue.parking_name if queue is not None else None,
-                private=queue is None,
-                given=queue is not None and not queue.declare,
-            ),
-            Republisher(self._connections.publishing, self._connections.consuming),
-            backoff=self._backoff,
-            start_timeout=self._start_timeout,
-            stop_timeout=self.stop_timeout if stop_timeout is None else stop_timeout,
-            tracing=self._tracing,
-        )
-        await self._begin(subscription)
-        return subscription
-
-    async def respond(
-        self,
-        service: str,
-        handler: Handler,
-        *,
-        codec: Codec | Sequence[Codec] | None = None,
-        version: str = "",
-        description: str = "",
-        concurrency: int = 100,
-        timeout: float = 1500.0,
-        send_traceback: bool = False,
-        stop_timeout: float | None = None,
-    ) -> Responder:
-        """Have a handler called with each request to a service; returns when that has begun.
-
-        What the handler returns is the reply. Instances of a service share its requests.
-
-        Args:
-            service: its name; its requests wait in the queue "<service>.requests".
-            handler: a function, plain or async, an async generator, or Handlers.
-            codec: in place of the bus's own; several, to serve callers that speak differently,
-                each of which is answered in its own.
-            version: what the service says of itself when asked.
-            description: the same.
-            concurrency: how many async handlers run at once; further requests wait.
-            timeout: for an async handler, in seconds, where its caller gives no earlier deadline.
-            send_traceback: callers are sent the tracebacks of handlers that raise.
-            stop_timeout: how long a stop waits for running handlers; that of the bus by default.
-
-        Raises:
-            TopologyError: the broker refuses a declaration.
-            ConnectError: there was no connection within the start's time.
-            StateError: the bus is not running.
-        """
-        if self.state is not State.RUNNING:
-            raise StateError(f"{self!r} is not running: start it before responding")
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, got {concurrency}")
-        if not timeout > 0:
-            raise ValueError(f"timeout must be above 0, got {timeout}")
-        if isinstance(codec, Codec):
-            codec = [codec]
-        await self._connections.open(self._connections.requesting)
-        responder = Responder(
-            self._connections.requesting,
-            service,
-            handler,
-            list(codec or [self._codec]),
-            ServeOptions(version, description, concurrency, timeout, send_traceback),
-            backoff=self._backoff,
-            start_timeout=self._start_timeout,
-            stop_timeout=self.stop_timeout if stop_timeout is None else stop_timeout,
-            tracing=self._tracing,
-        )
-        await self._begin(responder)
-        return responder
 
     def requester(
-        self,
-        service: str,
-        *,
-        codec: Codec | None = None,
-        timeout: float = 10.0,
-        max_pending: int = 1000,
+        self, service: str, *, codec: Codec | None = None, **options: Unpack[RequesterOptions]
     ) -> Requester:
         """Make requests to a service.
 
@@ -284,18 +138,144 @@ class Bus(Component):
         Args:
             service: its name.
             codec: in place of the bus's own.
-            timeout: for a request with its reply, in seconds.
-            max_pending: how many may await their reply at once; further ones wait.
+            options: timeout, max_pending: see RequesterOptions.
         """
         return Requester(
             self._channels.requests(),
             service,
             codec or self._codec,
-            timeout=timeout,
-            max_pending=max_pending,
             backoff=self._backoff,
             tracing=self._tracing,
+            **options,
         )
+
+    async def subscribe(
+        self,
+        exchange: str | Exchange,
+        patterns: str | Sequence[str],
+        handler: Handler,
+        **options: Unpack[SubscribeOptions],
+    ) -> Subscription:
+        """Have a handler called with each message of a queue; returns when that has begun.
+
+        Args:
+            exchange: a name, for a durable topic exchange, or an Exchange.
+            patterns: binding keys: words and dots, * for one word, # for any number.
+            handler: a function, plain or async, or Handlers. The message is acknowledged when
+                it returns.
+            options: queue, concurrency, retry and so on: see SubscribeOptions.
+
+        Raises:
+            TopologyError: the broker refuses a declaration, also one of the queues for retries
+                and parked messages; other subscriptions go on.
+            ConnectError: there was no connection within the start's time.
+            StateError: the bus is not running.
+        """
+        self._check_running("subscribing", "subscription() and @subscriber()")
+        declaration = SubscriptionDeclaration.of(exchange, patterns, handler, options)
+        subscription = self._subscriptions.make(declaration)
+        await self._consumers.begin(subscription, self._subscriptions.connection)
+        return subscription
+
+    async def respond(
+        self, service: str, handler: Handler, **options: Unpack[RespondOptions]
+    ) -> Responder:
+        """Have a handler called with each request to a service; returns when that has begun.
+
+        What the handler returns is the reply. Instances of a service share its requests.
+
+        Args:
+            service: its name; its requests wait in the queue "<service>.requests".
+            handler: a function, plain or async, an async generator, or Handlers.
+            options: concurrency, timeout, version and so on: see RespondOptions.
+
+        Raises:
+            TopologyError: the broker refuses a declaration.
+            ConnectError: there was no connection within the start's time.
+            StateError: the bus is not running.
+        """
+        self._check_running("responding", "service() and @responder()")
+        declaration = ResponderDeclaration.of(service, handler, options)
+        responder = self._responders.make(declaration)
+        await self._consumers.begin(responder, self._responders.connection)
+        return responder
+
+    # What it declares before its start
+
+    def subscription(
+        self,
+        exchange: str | Exchange,
+        patterns: str | Sequence[str],
+        handler: Handler,
+        **options: Unpack[SubscribeOptions],
+    ) -> Declared[SubscriptionDeclaration, Subscription]:
+        """Declare a subscription: it starts with the bus, at every start, and stops with it.
+
+        What is declared starts in this order, when the bus is connected; one that cannot start
+        fails the start of the bus.
+
+        Args:
+            exchange, patterns, handler, options: as `subscribe` has them.
+
+        Raises:
+            StateError: the bus is started: `subscribe` is for then.
+        """
+        self._check_not_started("subscribe()")
+        declaration = SubscriptionDeclaration.of(exchange, patterns, handler, options)
+        declared = Declared(declaration, self._subscriptions)
+        self._consumers.declared.append(declared)
+        return declared
+
+    def service(
+        self, service: str, handler: Handler, **options: Unpack[RespondOptions]
+    ) -> Declared[ResponderDeclaration, Responder]:
+        """Declare a responder: it starts with the bus, at every start, and stops with it.
+
+        Args:
+            service, handler, options: as `respond` has them.
+
+        Raises:
+            StateError: the bus is started: `respond` is for then.
+        """
+        self._check_not_started("respond()")
+        declaration = ResponderDeclaration.of(service, handler, options)
+        declared = Declared(declaration, self._responders)
+        self._consumers.declared.append(declared)
+        return declared
+
+    def subscriber(
+        self,
+        exchange: str | Exchange,
+        patterns: str | Sequence[str],
+        **options: Unpack[SubscribeOptions],
+    ) -> Callable[[F], F]:
+        """Declare a subscription of the decorated function, as `subscription` does.
+
+            @bus.subscriber("telemetry", "vehicle.*.position", queue="tracker")
+            async def track(message: BusMessage[Position]) -> None: ...
+
+        The function is left as it is.
+        """
+
+        def declare(handler: F) -> F:
+            self.subscription(exchange, patterns, handler, **options)
+            return handler
+
+        return declare
+
+    def responder(self, service: str, **options: Unpack[RespondOptions]) -> Callable[[F], F]:
+        """Declare a responder by the decorated function, as `service` does; it is left as it is."""
+
+        def declare(handler: F) -> F:
+            self.service(service, handler, **options)
+            return handler
+
+        return declare
+
+    @property
+    def declarations(self) -> Sequence[Declaration]:
+        """What starts with the bus, in this order, as plain data."""
+        return [each.declaration for each in self._consumers.declared]
 
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""
@@ -314,67 +294,36 @@ class Bus(Component):
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
+        await self._consumers.start()
 
     async def _drain(self) -> None:
         until = asyncio.get_running_loop().time() + self.stop_timeout
-        # Handlers may publish and make requests until they are done.
-        await gather_all(each.stop() for each in self._consumers)
+        await self._consumers.drain()
         await self._channels.drain()
         left = until - asyncio.get_running_loop().time()
         self._patience = max(HASTE, min(PATIENCE, left))
 
     async def _close(self) -> None:
         self._channels.stop()
-        consumers, self._consumers = self._consumers, []
         try:
-            await gather_all(each.stop() for each in consumers)
+            await self._consumers.stop()
         finally:
             await self._connections.close(self._patience)
 
     async def _inside(self, call: Callable[[], Awaitable[None]]) -> None:
-        """Await a call in a task of the bus, so that what is started by it is within the bus.
+        await run_within(self, self._spawn, call)
 
-        A handler that stops the bus is thereby known to be one of its own, whoever subscribed.
+    def _check_running(self, what: str, before: str) -> None:
+        if self.state is not State.RUNNING:
+            raise StateError(
+                f"{self!r} is not running: start it before {what}, or declare by {before}"
+            )
 
-        Raises:
-            StateError: the bus was stopped meanwhile.
-            Exception: what the call raises.
-        """
-        if self.state not in (State.STARTING, State.RUNNING):
-            raise StateError(f"{self!r} is not running")
-        before = cancellations()
-        try:
-            error = await self._spawn(_error_of(call), name="start")
-        except asyncio.CancelledError as cancelled:
-            if is_own_cancellation(cancelled, since=before):
-                raise
-            raise StateError(f"{self!r} was stopped meanwhile") from None
-        if error is not None:
-            raise error
-
-    async def _begin(self, consumer: Consumer[Any]) -> None:
-        async def begin() -> None:
-            await consumer.start()
-            self._consumers = [each for each in self._consumers if each.state is not State.STOPPED]
-            self._consumers.append(consumer)
-
-        await self._inside(begin)
-
-    def _begin_keeper(self, keeper: ChannelKeeper) -> None:
-        self._spawn(self._run_keeper(keeper), name=f"channel of {keeper.name}")
-
-    async def _run_keeper(self, keeper: ChannelKeeper) -> None:
-        while keeper.supervisor.state is not State.RUNNING:
-            try:
-                await self._connections.open(keeper.supervisor)
-            except ConnectError as error:
-                # It has tried for a while; messages wait, up to their deadlines.
-                logger.warning("%s: %s", keeper.supervisor.name, error)
-            except StateError:
-                if self.state is State.STOPPING:
-                    return
-                raise
-        await keeper.run()
+    def _check_not_started(self, instead: str) -> None:
+        if self.state in (State.STARTING, State.RUNNING, State.STOPPING):
+            raise StateError(
+                f"{self!r} is started: declare before the start, or await {instead} now"
+            )
 
     def _event(self, event: Event) -> None:
         if isinstance(event, PublishingUnblocked):
@@ -384,12 +333,3 @@ class Bus(Component):
                 call_plain("on_event", self._on_event, event)
             except RAISED as error:
                 self._report_error(error, f"{self!r}: on_event failed on {event!r}")
-
-
-async def _error_of(call: Callable[[], Awaitable[None]]) -> Exception | None:
-    """What a call raises: that is its caller's, and does not fail the bus whose task it is."""
-    try:
-        await call()
-    except Exception as error:
-        return error
-    return None

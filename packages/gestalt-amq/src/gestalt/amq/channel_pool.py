@@ -1,10 +1,12 @@
 """The channels of a bus: one for each exchange that is published to, one for all requests."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 
-from gestalt.core import Backoff
+from gestalt.core import Backoff, State, StateError
 
+from .errors import ConnectError
 from .link.channel_keeper import ChannelKeeper, Spawn
 from .link.interface import Channel
 from .link.preflight import Preflight
@@ -12,6 +14,8 @@ from .link.supervisor import Supervisor
 from .pubsub.exchange_keeper import ExchangeKeeper
 from .requests.requests_keeper import RequestsKeeper
 from .topology import Exchange
+
+logger = logging.getLogger("gestalt.amq")
 
 # So many channels that nobody uses any more are kept for the next one who does.
 MAX_IDLE = 32
@@ -23,7 +27,8 @@ class ChannelPool:
     Args:
         publishing, requesting: the connections.
         spawn: runs tasks.
-        begin: runs a keeper.
+        open_connection: opens a connection, unless it is open already.
+        stopping: whether the bus stops.
         backoff: the waits before a channel is opened again on the same connection.
     """
 
@@ -33,13 +38,15 @@ class ChannelPool:
         requesting: Supervisor,
         *,
         spawn: Spawn,
-        begin: Callable[[ChannelKeeper], None],
+        open_connection: Callable[[Supervisor], Awaitable[None]],
+        stopping: Callable[[], bool],
         backoff: Backoff,
     ) -> None:
         self._publishing = publishing
         self._requesting = requesting
         self._spawn = spawn
-        self._begin = begin
+        self._open_connection = open_connection
+        self._stopping = stopping
         self._backoff = backoff
         self._preflights = {each: Preflight() for each in (publishing, requesting)}
         # By exchange, the one that was asked for last at the end.
@@ -112,6 +119,22 @@ class ChannelPool:
     def _begin_if_started(self, keeper: ChannelKeeper) -> None:
         if self._started:
             self._begin(keeper)
+
+    def _begin(self, keeper: ChannelKeeper) -> None:
+        self._spawn(self._run(keeper), name=f"channel of {keeper.name}")
+
+    async def _run(self, keeper: ChannelKeeper) -> None:
+        while keeper.supervisor.state is not State.RUNNING:
+            try:
+                await self._open_connection(keeper.supervisor)
+            except ConnectError as error:
+                # It has tried for a while; messages wait, up to their deadlines.
+                logger.warning("%s: %s", keeper.supervisor.name, error)
+            except StateError:
+                if self._stopping():
+                    return
+                raise
+        await keeper.run()
 
     def _dismiss_idle(self, most: int) -> bool:
         """Give up channels that nobody uses, but for `most`; whether some are about to end."""

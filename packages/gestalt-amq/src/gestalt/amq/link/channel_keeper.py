@@ -6,7 +6,7 @@ import logging
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from gestalt.amq.errors import AmqError, ChannelsExhausted, Refused, TopologyError
 from gestalt.amq.wire import FieldError, encode_short_string
@@ -25,12 +25,15 @@ logger = logging.getLogger("gestalt.amq")
 PAUSE = 0.05
 
 
+T = TypeVar("T")
+
+
 class Spawn(Protocol):
     """Runs a coroutine in a task that the bus owns."""
 
     def __call__(
-        self, coro: Coroutine[Any, Any, None], *, name: str | None = None
-    ) -> asyncio.Task[None]: ...
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None
+    ) -> asyncio.Task[T]: ...
 
 
 class User(Protocol):

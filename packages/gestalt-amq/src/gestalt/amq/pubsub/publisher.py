@@ -1,7 +1,7 @@
 """Publishing with confirmation: returns when the broker has taken charge of the message."""
 
 import asyncio
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
 from gestalt.amq.encoding import MessageOptions, make_properties
 from gestalt.amq.errors import LinkLost, Rejected, UnsendableType
@@ -14,6 +14,22 @@ from gestalt.codecs import Codec
 
 from .batch import Batch, lost_after_sending
 from .exchange_keeper import ExchangeKeeper
+
+
+class PublisherOptions(TypedDict, total=False):
+    """What a publisher may be told by name; Publisher has the defaults.
+
+    Attributes:
+        mandatory: a message that no queue takes is an error; it is not, by default.
+        persistent: messages outlive a restart of the broker; they do, by default.
+        timeout: for a publish with its confirmation, in seconds (30).
+        max_unconfirmed: how many may be unconfirmed at once (1000); further ones wait.
+    """
+
+    mandatory: bool
+    persistent: bool
+    timeout: float
+    max_unconfirmed: int
 
 
 class Publisher(Sender):
@@ -29,11 +45,11 @@ class Publisher(Sender):
         keeper: ExchangeKeeper,
         codec: Codec,
         *,
-        mandatory: bool,
-        persistent: bool,
-        timeout: float,
-        max_unconfirmed: int,
         tracing: Tracing | None,
+        mandatory: bool = False,
+        persistent: bool = True,
+        timeout: float = 30.0,
+        max_unconfirmed: int = 1000,
     ) -> None:
         if max_unconfirmed < 1:
             raise ValueError(f"max_unconfirmed must be at least 1, got {max_unconfirmed}")

@@ -12,15 +12,16 @@ from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.message import BusMessage
-from gestalt.amq.topology import Exchange, Queue, declare_exchange, declare_shared
+from gestalt.amq.topology import Exchange, declare_exchange, declare_shared
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
-from gestalt.core import Backoff, Handler, HandlerNotFound, State
+from gestalt.core import Backoff, HandlerNotFound, State
 from gestalt.core.calling import is_awaitable, is_own_cancellation
 
 from .backlog import Backlog
 from .broker_consumer import BrokerConsumer
+from .declaration import SubscriptionDeclaration
 from .failures import Failures
 from .flow_control import FlowControl
 from .republisher import Republisher
@@ -42,17 +43,6 @@ class Binding:
     arguments: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumeOptions:
-    """How a subscription consumes; the parameters of `Bus.subscribe`."""
-
-    prefetch: int
-    concurrency: int
-    timeout: float | None
-    exclusive: bool
-    arguments: Mapping[str, Any]
-
-
 class Subscription(Consumer[SubscriptionSession]):
     """A handler on a queue; made, started and stopped by `Bus.subscribe`.
 
@@ -65,11 +55,8 @@ class Subscription(Consumer[SubscriptionSession]):
         self,
         bus: str,
         supervisor: Supervisor,
-        binding: Binding,
-        queue: Queue | None,
-        handler: Handler,
+        declaration: SubscriptionDeclaration,
         codec: Codec,
-        options: ConsumeOptions,
         policy: FailurePolicy,
         republisher: Republisher,
         *,
@@ -78,21 +65,22 @@ class Subscription(Consumer[SubscriptionSession]):
         stop_timeout: float,
         tracing: Tracing | None,
     ) -> None:
+        queue, exchange = declaration.queue, declaration.exchange
         super().__init__(
-            f"subscription {queue.name if queue else binding.exchange.name}",
+            f"subscription {queue.name if queue else exchange.name}",
             supervisor,
             backoff=backoff,
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
         )
         self.stats = SubscriptionStats()
-        self.binding = binding
+        self.binding = Binding(exchange, declaration.patterns, declaration.bind_arguments)
         self._queue = queue
-        self._handler = handler
+        self._handler = declaration.handler
         self._codec = codec
-        self._options = options
+        self._options = declaration
         self._tracing = tracing
-        where = f"queue {queue.name!r}" if queue else f"private queue of {binding.exchange.name!r}"
+        where = f"queue {queue.name!r}" if queue else f"private queue of {exchange.name!r}"
         self._failures = Failures(
             f"bus {bus!r}, {where}",
             policy,
@@ -107,18 +95,19 @@ class Subscription(Consumer[SubscriptionSession]):
         self._stream = queue is not None and queue.type == "stream"
         self._offset: int | None = None
         # Whether its consumer at the broker can be changed without harm.
-        self._adapts = not options.exclusive and (
+        self._adapts = not declaration.exclusive and (
             queue is None or not (self._stream or queue.arguments.get("x-single-active-consumer"))
         )
         # While one that comes first took little, the next one would be served.
-        first_served = "x-priority" in options.arguments
+        first_served = "x-priority" in declaration.consumer_arguments
         # Nothing but a fault keeps messages of its queue from it while it is idle.
         self._notices_stalls = (
             self._adapts and (queue is None or queue.declare) and not first_served
         )
         self._flow = FlowControl(
-            prefetch=options.prefetch,
-            concurrency=options.concurrency,
+            # More handlers than messages would only wait.
+            prefetch=max(declaration.prefetch, declaration.concurrency),
+            concurrency=declaration.concurrency,
             adapts=self._adapts,
             returns=not self._stream,
             cautious=not first_served,
@@ -204,7 +193,7 @@ class Subscription(Consumer[SubscriptionSession]):
         session.private += await self._failures.prepare(
             session.link, receiver.queue, strict=self.state is State.STARTING
         )
-        arguments = dict(self._options.arguments)
+        arguments = dict(self._options.consumer_arguments)
         if self._offset is not None:
             arguments["x-stream-offset"] = self._offset + 1
         session.consumer = BrokerConsumer(

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from gestalt.amq.encoding import decode_body
 from gestalt.amq.headers import (
@@ -40,6 +40,18 @@ class GatheredReply:
     error: Exception | None = None
 
 
+class RequesterOptions(TypedDict, total=False):
+    """What a requester may be told by name; Requester has the defaults.
+
+    Attributes:
+        timeout: for a request with its reply, in seconds (10).
+        max_pending: how many may await their reply at once (1000); further ones wait.
+    """
+
+    timeout: float
+    max_pending: int
+
+
 class Requester:
     """Requests to one service; made by `Bus.requester`, and shared by any number of tasks.
 
@@ -54,10 +66,10 @@ class Requester:
         service: str,
         codec: Codec,
         *,
-        timeout: float,
-        max_pending: int,
         backoff: Backoff,
         tracing: Tracing | None,
+        timeout: float = 10.0,
+        max_pending: int = 1000,
     ) -> None:
         self.service = service
         self.codec = codec

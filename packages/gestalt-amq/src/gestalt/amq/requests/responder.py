@@ -6,7 +6,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
 from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER, as_integer
@@ -17,9 +17,10 @@ from gestalt.amq.topology import declare_exchange
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
-from gestalt.core import Backoff, Handler, Handlers, State
+from gestalt.core import Backoff, Handlers, State
 
 from . import protocol
+from .declaration import ResponderDeclaration
 from .departure import Departure
 from .replies import Replies
 from .service import ResponderStats, ServiceInfo, info_codec
@@ -29,17 +30,6 @@ from .worker import Worker
 TURN = 0.005
 # A queue that outlived its responders, with a restart of the broker, vanishes after so long.
 QUEUE_EXPIRES = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
-    """How a responder serves; the parameters of `Bus.respond`."""
-
-    version: str
-    description: str
-    concurrency: int
-    timeout: float
-    send_traceback: bool
 
 
 class ResponderSession(Session):
@@ -61,16 +51,15 @@ class Responder(Consumer[ResponderSession]):
     def __init__(
         self,
         supervisor: Supervisor,
-        service: str,
-        handler: Handler,
+        declaration: ResponderDeclaration,
         codecs: Sequence[Codec],
-        options: ServeOptions,
         *,
         backoff: Backoff,
         start_timeout: float,
         stop_timeout: float,
         tracing: Tracing | None,
     ) -> None:
+        service = declaration.service
         super().__init__(
             f"responder {service}",
             supervisor,
@@ -82,22 +71,22 @@ class Responder(Consumer[ResponderSession]):
         self.instance = uuid.uuid4().hex[:12]
         self.stats = ResponderStats()
         self._queue = protocol.request_queue(service)
-        self._handler = handler
-        self._options = options
+        self._handler = declaration.handler
+        self._options = declaration
         called = f"{supervisor.name}: {self.name}"
         self._replies = Replies(
             self.instance,
             self._channel,
-            send_traceback=options.send_traceback,
+            send_traceback=declaration.send_traceback,
             report=lambda error, text: self._report_error(error, f"{called}: {text}"),
         )
         self._worker = Worker(
             called,
-            handler,
+            declaration.handler,
             codecs,
             self._replies,
             self.stats,
-            timeout=options.timeout,
+            timeout=declaration.timeout,
             spawn=self._spawn,
             on_done=self._done,
             tracing=tracing,
@@ -110,7 +99,7 @@ class Responder(Consumer[ResponderSession]):
         self._scheduled = False
         self._departure = Departure(
             service,
-            options.concurrency,
+            declaration.concurrency,
             self._backlog,
             self._replies,
             take=self._take,

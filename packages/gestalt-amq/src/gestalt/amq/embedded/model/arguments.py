@@ -120,7 +120,7 @@ def read_options(arguments: Mapping[str, FieldValue], resource: str) -> QueueOpt
         dead_letter_routing_key=checks.string("x-dead-letter-routing-key", _needs_dlx(arguments)),
         max_priority=checks.integer("x-max-priority", maximum=_MAX_PRIORITY) or 0,
         single_active_consumer=checks.flag("x-single-active-consumer"),
-        delivery_limit=checks.integer("x-delivery-limit") if kind == "quorum" else None,
+        delivery_limit=_delivery_limit(arguments) if kind == "quorum" else None,
     )
     for key in arguments:
         if key in foreign:
@@ -129,6 +129,14 @@ def read_options(arguments: Mapping[str, FieldValue], resource: str) -> QueueOpt
                 f"invalid arg '{key}' for {resource} of queue type rabbit_{kind}_queue",
             )
     return options
+
+
+def _delivery_limit(arguments: Mapping[str, FieldValue]) -> int | None:
+    """Return the delivery limit; any other value than a limit means none, as in RabbitMQ."""
+    limit = arguments.get("x-delivery-limit")
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        return None
+    return limit
 
 
 class _Checks:

@@ -28,8 +28,9 @@ from gestalt.amq.wire.methods import (
 
 from .arguments import KNOWN_ARGUMENTS, read_options, type_name
 from .channel import Channel
-from .exchange import Exchange, check_exchange_type
+from .exchange import Exchange
 from .queue import Owner, Queue
+from .routers import check_exchange_type
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
 
 

@@ -65,6 +65,8 @@ class Queue:
         self.consumers = Consumers(single_active=options.single_active_consumer)
         self.incoming: dict[Binding, None] = {}
         self.deleted = False
+        # What exchanges call its type.
+        self.kind = "quorum" if options.quorum else "classic"
         self._host = host
         self._schedule = host.schedule
         self._position = 0

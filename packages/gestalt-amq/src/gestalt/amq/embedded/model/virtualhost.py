@@ -7,9 +7,10 @@ from gestalt.amq.wire import AmqpError, FieldValue
 
 from .arguments import QueueOptions
 from .deadletter import dead_letter, without_cycles
-from .exchange import Binding, Destination, Exchange
+from .exchange import Binding, Exchange
 from .message import Message
 from .queue import Owner, Queue
+from .routers import Destination
 from .schedule import Schedule
 
 REPLY_QUEUE = "amq.rabbitmq.reply-to"

@@ -1,0 +1,1 @@
+"""What `python -m gestalt.amq` does, a file for each subject."""
