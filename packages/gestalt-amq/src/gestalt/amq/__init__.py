@@ -3,6 +3,7 @@
 from .bus import Bus
 from .connect import connect
 from .consumers import Declared
+from .credentials import Credentials
 from .encoding import MessageOptions
 from .errors import (
     AccessRefused,
@@ -66,6 +67,7 @@ __all__ = [
     "ConnectError",
     "ConnectFailed",
     "Connected",
+    "Credentials",
     "CredentialsError",
     "DeadlineExceeded",
     "Declared",

@@ -14,6 +14,7 @@ from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers, Declaration, Declared
 from .events import Event, PublishingUnblocked
+from .link.supervisor import Supervisor
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher, PublisherOptions
@@ -94,14 +95,21 @@ class Bus(Component):
 
     @property
     def ready(self) -> bool:
-        """Whether everything works now: connected, not blocked, all that consumes consuming."""
-        link = self._connections.publishing.link
-        return (
-            self.state is State.RUNNING
-            and link is not None
-            and not link.blocked
-            and self._consumers.untroubled
-        )
+        """Whether everything works now: connected, not blocked, all that consumes consuming.
+
+        `trouble` says why it is not.
+        """
+        return self.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from its work now, such as credentials that are refused; None if nothing.
+
+        Of several troubles it is the first, by connections, then subscriptions and responders.
+        """
+        if self.state is not State.RUNNING:
+            return f"it is {self.state.name.lower()}"
+        return self._connections.trouble or self._consumers.trouble
 
     def publisher(
         self,
@@ -278,19 +286,16 @@ class Bus(Component):
         return [each.declaration for each in self._consumers.declared]
 
     def parked(self, queue: str | Queue) -> Parking:
-        """The parked messages of a queue: to list, and to replay."""
+        """The parked messages of a queue: to list, and to replay, while the bus runs."""
         if isinstance(queue, str):
             queue = Queue(queue)
-        return Parking(
-            lambda: self._connections.one_more("parked"),
-            queue.name,
-            queue.parking_name,
-        )
+        return Parking(self._connect_to_parking, queue.name, queue.parking_name)
 
     # Its life
 
     async def _open(self) -> None:
         self._connections.start()
+        self._channels.admit()
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
@@ -312,6 +317,11 @@ class Bus(Component):
 
     async def _inside(self, call: Callable[[], Awaitable[None]]) -> None:
         await run_within(self, self._spawn, call)
+
+    def _connect_to_parking(self) -> Supervisor:
+        if self.state is not State.RUNNING:
+            raise StateError(f"{self!r} is not running: start it before using what is parked")
+        return self._connections.one_more("parked")
 
     def _check_running(self, what: str, before: str) -> None:
         if self.state is not State.RUNNING:

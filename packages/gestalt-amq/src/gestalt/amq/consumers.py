@@ -79,13 +79,12 @@ class Consumers:
         self._begun: list[Consumer[Any]] = []
 
     @property
-    def untroubled(self) -> bool:
-        """Whether nothing keeps any of them from its work."""
-        return all(
-            each.trouble is None
-            for each in self._begun
-            if each.state not in (State.STOPPING, State.STOPPED)
-        )
+    def trouble(self) -> str | None:
+        """What keeps the first one that has trouble from its work; None if nothing does."""
+        for each in self._begun:
+            if each.state not in (State.STOPPING, State.STOPPED) and each.trouble is not None:
+                return f"{each.name}: {each.trouble}"
+        return None
 
     async def start(self) -> None:
         """Start what is declared, one after the other.

@@ -92,6 +92,8 @@ class ChannelKeeper(ABC):
         # What is under way is the first after a pause.
         self._first = False
         self.start()
+        # Until the bus starts it.
+        self._stopped = True
 
     # What a subclass fills in
 
@@ -170,7 +172,9 @@ class ChannelKeeper(ABC):
 
         Raises:
             Unsendable: the routing key or the user is none that AMQP can carry.
+            StateError: the bus is not running.
         """
+        self._check_running()
         try:
             encode_short_string(question.routing_key, "routing_key")
             if question.user_id is not None:
@@ -213,13 +217,16 @@ class ChannelKeeper(ABC):
 
     def usable(self) -> Channel | None:
         """The channel, when the broker takes messages on it; raises as `ready` does."""
-        if self._stopped:
-            raise StateError("the bus is not running: nothing can be sent")
+        self._check_running()
         if self._broken is not None:
             raise _copied(self._broken)
         if self._channel is None or self._channel.closed.done() or self.blocked:
             return None
         return self._channel
+
+    def _check_running(self) -> None:
+        if self._stopped:
+            raise StateError("the bus is not running: start it before anything is sent")
 
     def hold(self, pending: asyncio.Future[Any], deadline: float) -> None:
         """Count it as pending until `settle`; it is ended when its deadline passes."""

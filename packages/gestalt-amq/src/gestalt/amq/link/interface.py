@@ -234,6 +234,15 @@ class Link(ABC):
         """
 
     @abstractmethod
+    async def update_secret(self, secret: str) -> None:
+        """Have the broker take a new password, or token, for the one of the handshake.
+
+        Raises:
+            LinkLost: the connection has ended, or the broker does not answer.
+            CredentialsError: it is too long to be sent.
+        """
+
+    @abstractmethod
     async def take_leave(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
         """Await what closes something here, for half a second; then it goes on by itself.
 

@@ -92,6 +92,11 @@ class Supervisor(Component):
         self.failure: AmqError | None = None
 
     @property
+    def working(self) -> bool:
+        """Whether there is a link, and the broker does not block it."""
+        return self.link is not None and not self.link.blocked
+
+    @property
     def trouble(self) -> str:
         """Why nothing can be sent now; what is wrong with the connection, as far as is known."""
         if self.link is not None and self.link.blocked:
