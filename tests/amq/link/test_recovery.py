@@ -125,7 +125,8 @@ async def test_all_go_over_to_another_broker_at_once() -> None:
             begun = time.monotonic()
             await until(lambda: second.connection_count() == 2 * BUSES)
             await until(lambda: all(bus.ready for bus in made))
-            assert time.monotonic() - begun < 2
+            # One after the other, they would take half a second each.
+            assert time.monotonic() - begun < 4
 
 
 async def test_each_event_loop_finds_out_by_itself() -> None:

@@ -102,11 +102,16 @@ class Refused(Rejected):
     Attributes:
         code: the broker's reply code: 403 for a missing permission, 404 for an exchange that does
             not exist, 406 for a message that is too large or names another user.
+        may_have_arrived: the broker began to refuse it while it was under way, so that it may have
+            taken it just before. Publishing it again is refused all the same.
     """
 
-    def __init__(self, message: str, code: int | None = None) -> None:
+    def __init__(
+        self, message: str, code: int | None = None, *, may_have_arrived: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.may_have_arrived = may_have_arrived
 
 
 class OutcomeUnknown(PublishError, ConnectionError):

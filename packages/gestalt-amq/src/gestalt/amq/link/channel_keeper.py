@@ -5,10 +5,10 @@ import contextlib
 import logging
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
-from gestalt.amq.errors import AmqError, ChannelsExhausted, Refused, TopologyError
+from gestalt.amq.errors import AmqError, ChannelsExhausted, LinkLost, Refused, TopologyError
 from gestalt.amq.wire import FieldError, encode_short_string
 from gestalt.core import Backoff, StateError
 
@@ -17,6 +17,7 @@ from .interface import Channel, Link, wait_unless_lost
 from .permissions import Permissions, Ticket
 from .preflight import Preflight, Question
 from .supervisor import Supervisor
+from .suspects import Suspected
 from .unsendable import unsendable
 
 logger = logging.getLogger("gestalt.amq")
@@ -88,6 +89,7 @@ class ChannelKeeper(ABC):
         self._stopped = False
         self._tickets: set[Ticket] = set()
         self._asking: asyncio.Task[None] | None = None
+        self._preflight = preflight
         self._permissions = Permissions(preflight, self._route, self._restore)
         # What is under way is the first after a pause.
         self._first = False
@@ -241,6 +243,30 @@ class ChannelKeeper(ABC):
         return True
 
     # What the broker takes
+
+    async def judge(self, suspected: Suspected, question: Question) -> bool:
+        """Whether the broker has certainly not taken a message, and takes it now.
+
+        Raises:
+            Refused: it would refuse it now; how far it did then, the error says.
+        """
+        case = suspected.case
+        if case.code != 406:  # which is for a message that is too large
+            question = question._replace(size=0)
+        try:
+            return await case.judge(suspected.number, question, self._would_refuse, self._spawn)
+        except StateError:
+            # The bus was stopped meanwhile.
+            return False
+
+    async def _would_refuse(self, questions: Collection[Question]) -> Mapping[Question, Refused]:
+        link = self._link
+        if link is None:
+            raise LinkLost("there is no connection")
+        refused = await self._preflight.ask(link, questions)
+        if any(error.code == 404 for error in refused.values()) and await self._restore(link):
+            refused = await self._preflight.ask(link, questions)
+        return refused
 
     def _takes(self, question: Question) -> bool:
         now = asyncio.get_running_loop().time()
