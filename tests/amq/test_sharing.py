@@ -21,7 +21,7 @@ from gestalt.amq import (
 )
 from gestalt.amq.channel_pool import MAX_IDLE
 from gestalt.amq.embedded import EmbeddedBroker, Settings, ThreadedBroker
-from gestalt.amq.link import aiormq_calls, aiormq_link
+from gestalt.amq.link import aio_pika_calls, aio_pika_link
 from gestalt.amq.link.address import parse
 from gestalt.amq.wire import Properties
 from gestalt.core import StateError
@@ -112,7 +112,7 @@ async def test_running_out_of_channels_is_an_error_of_its_own_and_harms_nobody_e
 
 async def test_channels_that_come_and_go_never_reach_the_limit_of_their_numbers() -> None:
     async with EmbeddedBroker(settings=Settings(channel_max=20)) as broker:
-        link = await aiormq_link.connect(parse(broker.url), name="test", heartbeat=0, timeout=5.0)
+        link = await aio_pika_link.connect(parse(broker.url), name="test", heartbeat=0, timeout=5.0)
         publishing = await link.open_channel(confirms=True)
         await publishing.publish("", "q", Properties(), b"0")
         older = await link.open_channel()
@@ -172,7 +172,7 @@ async def test_what_is_new_on_a_blocked_connection_is_blocked_and_cuts_nothing(
         node: RabbitMQNode = request.getfixturevalue("rabbitmq_node")
         url, begin, end = node.url, node.raise_memory_alarm, node.clear_memory_alarm
     # A broker that blocks is silent for longer than one may be that does not.
-    monkeypatch.setattr(aiormq_calls, "ANSWER_TIMEOUT", 2.0)
+    monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 2.0)
     events: list[Event] = []
     async with connect(url, backoff=QUICK, on_event=events.append) as bus:
         await bus.respond(unique, echo)

@@ -4,7 +4,7 @@ import struct
 from typing import Any
 
 from gestalt.amq.link.address import parse
-from gestalt.amq.link.aiormq_link import connect
+from gestalt.amq.link.aio_pika_link import connect
 from gestalt.amq.wire import Properties, RawValue
 
 

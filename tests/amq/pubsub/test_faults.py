@@ -29,7 +29,7 @@ from gestalt.amq import (
     Queue,
     connect,
 )
-from gestalt.amq.link import aiormq_calls
+from gestalt.amq.link import aio_pika_calls
 from gestalt.core import StateError
 from tests.support.alarms import Alarm
 from tests.support.proxy import Direction, Proxy
@@ -294,7 +294,7 @@ async def test_a_memory_alarm_blocks_publishers_by_their_deadline_and_harms_no_c
 async def test_subscribing_on_a_dead_link_ends_by_its_deadline(
     monkeypatch: pytest.MonkeyPatch, broker_url: str, broker_port: int, unique: str
 ) -> None:
-    monkeypatch.setattr(aiormq_calls, "ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 0.3)
     async with (
         Proxy(broker_port) as proxy,
         connect(

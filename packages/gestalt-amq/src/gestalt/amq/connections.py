@@ -126,7 +126,7 @@ class Connections:
         self, address: BrokerAddress, purpose: str, tell: Callable[[Event], None]
     ) -> Link:
         # Here: the client library takes 0.15 s to import, nearly as long as all of gestalt.amq.
-        from .link.aiormq_link import connect
+        from .link.aio_pika_link import connect
 
         settings = self._settings
         login, credentials = settings.login, None

@@ -1,4 +1,4 @@
-"""What became of aiormq's handshake with a broker, in our errors."""
+"""What became of the client library's handshake with a broker, in our errors."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ _CREDENTIALS = (
 
 
 def check(connecting: asyncio.Task[Any], place: str, cause: AmqError | None) -> None:
-    """Pass if aiormq has connected.
+    """Pass if the library has connected.
 
     Args:
         connecting: its call, which is done.

@@ -1,4 +1,4 @@
-"""A channel of the link on aiormq: the hot frames itself, the rest by aiormq's calls."""
+"""A channel of the link on aio-pika: the hot frames itself, what it declares by aio-pika's."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import aio_pika.abc
 import aiormq.abc
 
 from gestalt.amq.errors import (
@@ -34,33 +35,40 @@ from gestalt.amq.wire import (
     publish_frame,
 )
 
-from .aiormq_calls import Calls
+from .aio_pika_calls import Calls
 from .interface import CHANNEL_CLOSED, Channel, Confirm
 from .output import Output
 from .suspects import Case, Suspected
 from .unsendable import check_routing_keys, unsendable
 
 
-class AiormqChannel(Channel):
-    """A channel by aiormq, and the sink of its hot frames.
+class AioPikaChannel(Channel):
+    """A channel by aio-pika, and the sink of its hot frames.
 
     Args:
-        channel: aiormq's.
+        channel: aio-pika's, which declares.
+        protocol: the same channel below it, by which the broker is asked to consume.
+        transaction: what is sent waits for its commit; None for a channel without transactions.
         frame_limit: the largest body that is sent in one frame, in bytes.
         output: of the connection.
-        calls: makes calls of aiormq on that connection.
+        calls: makes calls of the library on that connection.
         forget: is called with the channel and its number when no frame is for it any more.
         on_delivery, on_cancelled, on_returned: as `Link.open_channel` has them.
+
+    Attributes:
+        number: the channel's, on its connection.
     """
 
     def __init__(
         self,
-        channel: aiormq.abc.AbstractChannel,
+        channel: aio_pika.abc.AbstractChannel,
+        protocol: aiormq.abc.AbstractChannel,
+        transaction: aio_pika.abc.AbstractTransaction | None,
         frame_limit: int,
         output: Output,
         calls: Calls,
         *,
-        forget: Callable[["AiormqChannel", int], None],
+        forget: Callable[["AioPikaChannel", int], None],
         on_delivery: Callable[[Delivery], None] | None,
         on_cancelled: Callable[[], None] | None,
         on_returned: Callable[[Delivery], None] | None,
@@ -73,7 +81,9 @@ class AiormqChannel(Channel):
         self._calls = calls
         self._forget = forget
         self._channel = channel
-        self._number: int = channel.number
+        self._protocol = protocol
+        self._transaction = transaction
+        self.number: int = protocol.number
         self.frame_limit = frame_limit
         self._header_limit = frame_limit - CONTENT_HEADER.size
         self._deliver = on_delivery
@@ -126,10 +136,10 @@ class AiormqChannel(Channel):
                 encoded = self._encoded[1]
             else:
                 encoded = self._encode(properties)
-            method = publish_frame(self._number, exchange, routing_key, mandatory)
+            method = publish_frame(self.number, exchange, routing_key, mandatory)
         except FieldError as error:
             raise unsendable(error) from error
-        parts = content_parts(self._number, encoded, body, self.frame_limit)
+        parts = content_parts(self.number, encoded, body, self.frame_limit)
         self._write([method, *parts], len(body) + 128, at_once=at_once)
 
     def _encode(self, properties: Properties) -> bytes:
@@ -145,11 +155,11 @@ class AiormqChannel(Channel):
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         if not self.closed.done():
-            self._write([ack_frame(self._number, tag, multiple)], 21)
+            self._write([ack_frame(self.number, tag, multiple)], 21)
 
     def nack(self, tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         if not self.closed.done():
-            self._write([nack_frame(self._number, tag, multiple, requeue)], 21)
+            self._write([nack_frame(self.number, tag, multiple, requeue)], 21)
 
     @property
     def congested(self) -> bool:
@@ -236,10 +246,10 @@ class AiormqChannel(Channel):
             return
         self.closed.set_result(reason)
         if leaving is None or leaving.done():
-            self._forget(self, self._number)
+            self._forget(self, self.number)
         else:
             self._deliver = None
-            leaving.add_done_callback(lambda _: self._forget(self, self._number))
+            leaving.add_done_callback(lambda _: self._forget(self, self.number))
         if self._got is not None and not self._got.done():
             self._got.set_exception(LinkLost(str(reason)))
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
@@ -261,9 +271,9 @@ class AiormqChannel(Channel):
     ) -> None:
         await self._ask(
             partial(
-                self._channel.exchange_declare,
+                self._channel.declare_exchange,
                 name,
-                exchange_type=type,
+                type,
                 durable=durable,
                 auto_delete=auto_delete,
                 arguments=dict(arguments),
@@ -281,9 +291,9 @@ class AiormqChannel(Channel):
         arguments: Mapping[str, Any] | None = None,
         passive: bool = False,
     ) -> str:
-        declared = await self._ask(
+        declared: aio_pika.abc.AbstractQueue = await self._ask(
             partial(
-                self._channel.queue_declare,
+                self._channel.declare_queue,
                 name,
                 durable=durable,
                 exclusive=exclusive,
@@ -292,11 +302,13 @@ class AiormqChannel(Channel):
                 passive=passive,
             )
         )
-        return str(declared.queue)
+        return declared.name
 
     async def count(self, queue: str) -> int:
-        declared = await self._ask(partial(self._channel.queue_declare, queue, passive=True))
-        return int(declared.message_count)
+        declared: aio_pika.abc.AbstractQueue = await self._ask(
+            partial(self._channel.declare_queue, queue, passive=True)
+        )
+        return declared.declaration_result.message_count or 0
 
     async def delete_queue(self, name: str) -> None:
         await self._ask(partial(self._channel.queue_delete, name))
@@ -304,21 +316,15 @@ class AiormqChannel(Channel):
     async def bind(
         self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
     ) -> None:
-        await self._ask(
-            partial(
-                self._channel.queue_bind,
-                queue,
-                exchange,
-                routing_key=routing_key,
-                arguments=dict(arguments),
-            )
-        )
+        bound = await self._channel.get_queue(queue, ensure=False)
+        await self._ask(partial(bound.bind, exchange, routing_key, arguments=dict(arguments)))
 
     async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
-        await self._ask(partial(self._channel.queue_unbind, queue, exchange, routing_key))
+        bound = await self._channel.get_queue(queue, ensure=False)
+        await self._ask(partial(bound.unbind, exchange, routing_key))
 
     async def qos(self, prefetch: int) -> None:
-        await self._ask(partial(self._channel.basic_qos, prefetch_count=prefetch))
+        await self._ask(partial(self._channel.set_qos, prefetch_count=prefetch))
 
     async def consume(
         self,
@@ -328,9 +334,10 @@ class AiormqChannel(Channel):
         no_ack: bool = False,
         arguments: Mapping[str, Any] | None = None,
     ) -> str:
+        # Below aio-pika, which would have deliveries called back: they come by the demultiplexer.
         consuming = await self._ask(
             partial(
-                self._channel.basic_consume,
+                self._protocol.basic_consume,
                 queue,
                 _not_called,
                 exclusive=exclusive,
@@ -341,21 +348,23 @@ class AiormqChannel(Channel):
         return str(consuming.consumer_tag)
 
     async def cancel(self, consumer_tag: str) -> None:
-        await self._ask(partial(self._channel.basic_cancel, consumer_tag))
+        await self._ask(partial(self._protocol.basic_cancel, consumer_tag))
 
     async def get(self, queue: str) -> Got | None:
         delivery: Got | None = await self._ask(partial(self._get, queue))
         return delivery
 
     async def rollback(self) -> None:
-        await self._ask(self._channel.tx_rollback)
+        if self._transaction is None:
+            raise RuntimeError("the channel was opened without transactions")
+        await self._ask(self._transaction.rollback)
 
     async def _get(self, queue: str) -> Got | None:
         # Not by the library: it reads less of what others wrote into headers than the link does.
         if self.closed.done():
             raise LinkLost(str(self.closed.result()))
         try:
-            frame = get_frame(self._number, queue)
+            frame = get_frame(self.number, queue)
         except FieldError as error:
             raise unsendable(error) from error
         self._got = self._loop.create_future()

@@ -1,13 +1,14 @@
-"""The link on aiormq, the protocol library below aio-pika: modules called aiormq_ alone import it.
+"""The link on aio-pika: modules called aio_pika_ or aiormq_ alone import it, and aiormq below it.
 
-aiormq does the handshake, heartbeats, and every method that asks the broker for something. The
-frames of the hot paths do not pass through it: they are written to the connection directly, one
-write per turn of the loop, and taken off its input before aiormq sees them. Passed through its
-queues and tasks, each message costs several times what the broker needs for it.
+aio-pika opens the connection, keeps its heartbeats, and asks the broker for whatever has an
+answer: channels, exchanges, queues, bindings. The frames of the hot paths do not pass through it:
+they are written to the connection directly, one write per turn of the loop, and taken off its
+input before aiormq sees them. Passed through its queues and tasks, each message costs several
+times what the broker needs for it.
 
-This leans on aiormq's public interface alone: `Connection(transport_factory=)`, which lets a
-caller make the streams (aiormq 6.9.2 and later), and `Channel.number`. aio-pika's own layer is
-not used: what it adds, reconnection and callbacks, is what the supervisor does.
+This is aio-pika's plain `Connection`, which never reconnects: that is what the supervisor does.
+It leans on public interfaces alone, of which one came with aiormq 6.9.2:
+`Connection(transport_factory=)`, which lets a caller make the streams.
 """
 
 import asyncio
@@ -17,18 +18,17 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import aiormq
-import aiormq.abc
-import aiormq.exceptions
+import aio_pika.abc
 from yarl import URL
 
 from gestalt.amq.errors import AccessRefused, AmqError, ChannelsExhausted, ConnectError, LinkLost
 from gestalt.amq.wire import Delivery, Demultiplexer, WireError
 
-from . import aiormq_handshake, aiormq_logging
+from . import aio_pika_handshake, aio_pika_logging
 from .address import BrokerAddress
-from .aiormq_calls import Calls
-from .aiormq_channel import AiormqChannel
+from .aio_pika_calls import Calls
+from .aio_pika_channel import AioPikaChannel
+from .aio_pika_connection import AioPikaConnection
 from .aiormq_streams import Reader, StreamProtocol, Streams
 from .dial import Dialer, FailedAddresses
 from .interface import Channel, Link
@@ -64,8 +64,8 @@ async def connect(
         ConnectError: it could not be reached, or did not answer in time.
         AccessRefused: it refused the credentials or the virtual host.
     """
-    aiormq_logging.install()
-    link = AiormqLink(
+    aio_pika_logging.install()
+    link = AioPikaLink(
         address,
         name,
         heartbeat if address.heartbeat is None else address.heartbeat,
@@ -76,8 +76,8 @@ async def connect(
     return link
 
 
-class AiormqLink(Link):
-    """A connection by aiormq."""
+class AioPikaLink(Link):
+    """A connection by aio-pika."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class AiormqLink(Link):
         self._dialer = Dialer(address, tls, failed_addresses)
         self._heartbeat = heartbeat
         self._protocol = StreamProtocol(self.reader, loop, self)
-        self._connection = aiormq.Connection(
+        self._connection = AioPikaConnection(
             URL.build(
                 scheme=address.scheme,
                 host=address.host.partition("%")[0],
@@ -111,13 +111,14 @@ class AiormqLink(Link):
                 password=address.password,
                 query={"auth": address.auth, "heartbeat": str(heartbeat), "name": name},
             ),
-            transport_factory=Streams(self._streams),
+            address.virtual_host,
+            Streams(self._streams),
         )
-        self._connection.vhost = address.virtual_host
+        self._amqp = self._connection.protocol
         self._output = Output(repr(self), self.end)
         self._calls = Calls(self.lost, self._output.flush, self._cut)
         self._secrets = SecretUpdates(self.lost, self._output.write, self._cut)
-        self._channels: set[AiormqChannel] = set()
+        self._channels: set[AioPikaChannel] = set()
         self._stalls: StallDetector | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
         self._cause: AmqError | None = None
@@ -154,12 +155,12 @@ class AiormqLink(Link):
             self._dialer.ended(failed=not opened)
             if not opened:
                 await self._give_up()
-        if agreed := self._connection.connection_tune.frame_max:
+        if agreed := self._amqp.connection_tune.frame_max:
             self._frame_max = self.demultiplexer.limit = agreed
         else:
             # There is no limit. A frame tells its size in 32 bits.
             self.demultiplexer.limit = 2**32 + FRAME_OVERHEAD
-        self._connection.closing.add_done_callback(self._on_closing)
+        self._amqp.closing.add_done_callback(self._on_closing)
         if self._heartbeat:
             # The broker waits for two heartbeats, and TCP may report the end of that later.
             self._stalls = StallDetector(min(1.0, self._heartbeat / 4), 3.0 * self._heartbeat)
@@ -172,7 +173,7 @@ class AiormqLink(Link):
         connecting = self._calls.begin(self._connection.connect)
         # aiormq does long things when it is cancelled: the connection is cut first.
         await asyncio.wait({connecting})
-        aiormq_handshake.check(connecting, self.place, self._cause)
+        aio_pika_handshake.check(connecting, self.place, self._cause)
 
     async def _give_up(self) -> None:
         """Cut, and see that nothing is left of it: no socket, and none of aiormq's tasks."""
@@ -180,8 +181,8 @@ class AiormqLink(Link):
         for call in self._calls.running:
             call.cancel()
         waiting: set[asyncio.Future[Any]] = {*self._calls.running}
-        if self.transport is not None and not self._connection.closing.done():
-            waiting.add(self._connection.closing)
+        if self.transport is not None and not self._amqp.closing.done():
+            waiting.add(self._amqp.closing)
         if waiting:
             await asyncio.wait(waiting, timeout=ENDING_TIMEOUT)
 
@@ -289,11 +290,12 @@ class AiormqLink(Link):
     ) -> Channel:
         if self.lost.done():
             raise LinkLost(str(self.lost.result()))
-        channel = await self._calls.ask(partial(self._open, confirms, transactions))
-        limit = self._frame_max - FRAME_OVERHEAD
-        opened = AiormqChannel(
+        channel, transaction = await self._calls.ask(partial(self._open, confirms, transactions))
+        opened = AioPikaChannel(
             channel,
-            limit,
+            await channel.get_underlay_channel(),
+            transaction,
+            self._frame_max - FRAME_OVERHEAD,
             self._output,
             self._calls,
             forget=self._forget,
@@ -302,23 +304,27 @@ class AiormqLink(Link):
             on_returned=on_returned,
         )
         self._channels.add(opened)
-        self.demultiplexer.sinks[channel.number] = opened
+        self.demultiplexer.sinks[opened.number] = opened
         return opened
 
-    async def _open(self, confirms: bool, transactions: bool) -> aiormq.abc.AbstractChannel:
-        connection = self._connection
-        channel = await connection.channel(self._free_number(), publisher_confirms=confirms)
-        if transactions:
-            await channel.tx_select()
-        return channel
+    async def _open(
+        self, confirms: bool, transactions: bool
+    ) -> tuple[aio_pika.abc.AbstractChannel, aio_pika.abc.AbstractTransaction | None]:
+        number = self._free_number()
+        channel = await self._connection.channel(number, publisher_confirms=confirms)
+        if not transactions:
+            return channel, None
+        transaction = channel.transaction()
+        await transaction.select()
+        return channel, transaction
 
     def _free_number(self) -> int:
         """The lowest number that no channel has.
 
-        aiormq itself counts on from the highest, and past the limit the broker ends the connection.
+        The library counts on from the highest, and past the limit the broker ends the connection.
         """
-        most = self._connection.connection_tune.channel_max or 65535
-        taken = self._connection.channels
+        most = self._amqp.connection_tune.channel_max or 65535
+        taken = self._amqp.channels
         for number in range(1, most + 1):
             if number not in taken:
                 return number
@@ -326,7 +332,7 @@ class AiormqLink(Link):
             f"all {most} channels that the broker allows on the connection are in use"
         )
 
-    def _forget(self, channel: AiormqChannel, number: int) -> None:
+    def _forget(self, channel: AioPikaChannel, number: int) -> None:
         self._channels.discard(channel)
         if self.demultiplexer.sinks.get(number) is channel:
             del self.demultiplexer.sinks[number]

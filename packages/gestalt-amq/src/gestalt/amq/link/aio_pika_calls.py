@@ -1,14 +1,14 @@
-"""Calls of aiormq that wait for the broker: under a deadline, with their errors as ours."""
+"""Calls of aio-pika that wait for the broker: under a deadline, with their errors as ours."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiormq.exceptions
+import aio_pika.exceptions
 
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
 
-from . import aiormq_logging
+from . import aio_pika_logging
 
 # Asking the broker something takes milliseconds; one that does not answer is lost.
 ANSWER_TIMEOUT = 10.0
@@ -17,7 +17,7 @@ CLOSE_TIMEOUT = 0.5
 
 
 class Calls:
-    """Makes calls of aiormq on one connection.
+    """Makes calls of the client library on one connection.
 
     Each is made in a task of its own: aiormq cancels its calls when the connection ends, and does
     long things when they are cancelled. Neither may be taken for a cancellation of ours.
@@ -54,7 +54,7 @@ class Calls:
     def begin(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
         """Make a call, and return the task that awaits it."""
         # Not by the loop's factory: an eager one would run it before it is held.
-        task = asyncio.Task(aiormq_logging.quietly(call), loop=self._loop)
+        task = asyncio.Task(aio_pika_logging.quietly(call), loop=self._loop)
         self.running.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -93,7 +93,7 @@ class Calls:
             raise self._reason(closed)
         error = asking.exception()
         if isinstance(
-            error, aiormq.exceptions.AMQPError | OSError | RuntimeError
+            error, aio_pika.exceptions.AMQPError | OSError | RuntimeError
         ) and not isinstance(error, AmqError):
             raise self._reason(closed, error) from error
         return asking.result()

@@ -12,7 +12,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_LOGGERS = ("aiormq", "aiormq.connection", "aiormq.channel")
+_LOGGERS = (
+    "aio_pika",
+    "aio_pika.connection",
+    "aio_pika.channel",
+    "aiormq",
+    "aiormq.connection",
+    "aiormq.channel",
+)
 # Whether the present code is the library's, called by a link.
 _ours: contextvars.ContextVar[bool] = contextvars.ContextVar(
     "gestalt.amq.link.quiet", default=False
