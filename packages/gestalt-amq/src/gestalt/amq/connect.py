@@ -15,7 +15,9 @@ from .credentials import CredentialsSource, Login
 from .events import Event
 from .link.address import MAX_HEARTBEAT, BrokerAddress, parse
 
-DEFAULT_BACKOFF = Backoff(maximum=5.0)
+# In seconds.
+MAX_RECONNECT_DELAY = 5.0
+DEFAULT_BACKOFF = Backoff(maximum=MAX_RECONNECT_DELAY)
 
 
 def connect(
