@@ -9,12 +9,15 @@ from typing import Any, Protocol, Self, TypeAlias, Unpack
 from gestalt.amq.encoding import MessageOptions
 from gestalt.amq.errors import BatchError, LinkLost, OutcomeUnknown, PublishError, Refused
 from gestalt.amq.link.interface import Confirm
+from gestalt.amq.wire import Properties
 
-Again: TypeAlias = Callable[[LinkLost], Awaitable[Confirm]]
+Sent: TypeAlias = tuple[Confirm, bytes, Properties, str, bool | None, float, bool]
+"""What was sent: the answer to it, and its body, properties, routing key, mandatory, deadline, and
+whether it is idempotent."""
+
+Resubmit: TypeAlias = Callable[[Sent, LinkLost], Awaitable[Sent]]
 """Sends a message again whose confirmation was lost, if that can do no harm; else it raises
 OutcomeUnknown, or Refused if the broker refuses it."""
-
-Sent: TypeAlias = tuple[Confirm, Again]
 
 
 def lost_after_sending(error: LinkLost) -> OutcomeUnknown:
@@ -25,8 +28,7 @@ def lost_after_sending(error: LinkLost) -> OutcomeUnknown:
 class Submit(Protocol):
     """Encodes and sends a message as soon as it may be sent, and returns what will be the answer.
 
-    With it comes what sends the message again. Parameters and errors as those of `Batch.publish`;
-    besides these it raises Refused.
+    Parameters and errors as those of `Batch.publish`; besides these it raises Refused.
     """
 
     async def __call__(
@@ -45,12 +47,14 @@ class Batch:
 
     Args:
         submit: sends by the publisher.
+        resubmit: sends again.
     """
 
-    def __init__(self, submit: Submit) -> None:
+    def __init__(self, submit: Submit, resubmit: Resubmit) -> None:
         self._submit = submit
+        self._resubmit = resubmit
         self._sent: deque[Sent] = deque()
-        self._lost: list[tuple[Again, LinkLost]] = []
+        self._lost: list[tuple[Sent, LinkLost]] = []
         self._errors: list[PublishError] = []
 
     async def publish(
@@ -86,11 +90,10 @@ class Batch:
             await self._send_again()
 
     async def _settle(self, sent: Sent) -> None:
-        confirm, again = sent
         try:
-            await confirm
+            await sent[0]
         except LinkLost as error:
-            self._lost.append((again, error))
+            self._lost.append((sent, error))
         except PublishError as error:
             self._errors.append(error)
 
@@ -98,12 +101,17 @@ class Batch:
         """Send those again whose confirmation was lost, where that can do no harm."""
         lost, self._lost = self._lost, []
         # Side by side, since it is found out for all of a channel at once whom the broker meant.
-        sent = await asyncio.gather(*(_outcome(again, error) for again, error in lost))
-        for (again, _), confirm in zip(lost, sent, strict=True):
-            if isinstance(confirm, PublishError):
-                self._errors.append(confirm)
+        for outcome in await asyncio.gather(*(self._again(sent, error) for sent, error in lost)):
+            if isinstance(outcome, PublishError):
+                self._errors.append(outcome)
             else:
-                self._sent.append((confirm, again))
+                self._sent.append(outcome)
+
+    async def _again(self, sent: Sent, lost: LinkLost) -> Sent | PublishError:
+        try:
+            return await self._resubmit(sent, lost)
+        except PublishError as error:
+            return error
 
     async def __aenter__(self) -> Self:
         return self
@@ -116,7 +124,7 @@ class Batch:
     ) -> None:
         if exc is not None:
             # The block failed: what it sent is out of its hands, and its own error goes on.
-            for confirm, _ in self._sent:
+            for confirm, *_ in self._sent:
                 confirm.cancel()
             return
         while self._sent or self._lost:
@@ -126,10 +134,3 @@ class Batch:
                 await self._send_again()
         if self._errors:
             raise BatchError("publishes of a batch failed", self._errors)
-
-
-async def _outcome(again: Again, lost: LinkLost) -> Confirm | PublishError:
-    try:
-        return await again(lost)
-    except PublishError as error:
-        return error

@@ -3,8 +3,7 @@
 import asyncio
 import uuid
 from dataclasses import replace
-from functools import partial
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from gestalt.amq.encoding import MessageOptions, make_properties
 from gestalt.amq.errors import (
@@ -26,9 +25,6 @@ from gestalt.core import StateError
 
 from .batch import Batch, Sent, lost_after_sending
 from .exchange_keeper import ExchangeKeeper
-
-Message: TypeAlias = tuple[bytes, Properties, str, bool | None, float, bool]
-"""What was sent: body, properties, routing key, mandatory, deadline, idempotent."""
 
 
 class PublisherOptions(TypedDict, total=False):
@@ -138,7 +134,7 @@ class Publisher(Sender):
 
         Leaving the block waits for all confirmations, and raises BatchError when some failed.
         """
-        return Batch(self._submit)
+        return Batch(self._submit, self._resubmit)
 
     def _encode(self, body: Any, options: MessageOptions) -> tuple[bytes, Properties]:
         """Encode a body, with the properties that go with it."""
@@ -202,14 +198,13 @@ class Publisher(Sender):
         deadline = self._deadline(now, timeout)
         confirm = await self._send(encoded, properties, routing_key, mandatory, now, deadline)
         confirm.add_done_callback(self._submitted)
-        message = encoded, properties, routing_key, mandatory, deadline, again
-        return confirm, partial(self._resubmit, message)
+        return confirm, encoded, properties, routing_key, mandatory, deadline, again
 
-    async def _resubmit(self, message: Message, lost: LinkLost) -> Confirm:
+    async def _resubmit(self, sent: Sent, lost: LinkLost) -> Sent:
         """Publish again what a batch has published, if it may be."""
-        confirm = await self._send_again(lost, *message)
+        confirm = await self._send_again(lost, *sent[1:])
         confirm.add_done_callback(self._submitted)
-        return confirm
+        return confirm, *sent[1:]
 
     def _submitted(self, confirm: Confirm) -> None:
         self._done(confirm)
