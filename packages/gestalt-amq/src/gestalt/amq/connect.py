@@ -31,7 +31,7 @@ def connect(
     connect_timeout: float = 5.0,
     start_timeout: float = 30.0,
     stop_timeout: float = 10.0,
-    backoff: Backoff = DEFAULT_BACKOFF,
+    backoff: Backoff | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Bus:
     """A bus on one RabbitMQ, or on the first of several that can be reached.
@@ -95,7 +95,7 @@ def connect(
         heartbeat=heartbeat,
         connect_timeout=connect_timeout,
         start_timeout=start_timeout,
-        backoff=backoff,
+        backoff=backoff or DEFAULT_BACKOFF,
         login=Login(credentials, connect_timeout) if credentials is not None else None,
     )
     return Bus(settings, codec or Codec(), stop_timeout=stop_timeout, on_event=on_event)

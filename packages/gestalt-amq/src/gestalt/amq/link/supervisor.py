@@ -89,6 +89,8 @@ class Supervisor(Component):
         self._refused_delays = REFUSED.delays()
         self._up_since = 0.0
         self._at = 0
+        # Which broker was found to be back.
+        self._found: int | None = None
         self.failure: AmqError | None = None
 
     @property
@@ -171,6 +173,7 @@ class Supervisor(Component):
                 self._on_event(Disconnected(self._purpose, reason))
                 self._note_loss(reason)
                 self._back.clear()
+                self._found = None
                 await self._pause(self._delays.next())
                 link = await self._connect([], give_up_refused=False)
                 self._adopt(link)
@@ -213,6 +216,7 @@ class Supervisor(Component):
         while True:
             refused = 0
             self._back.clear()
+            self._found = None
             for _ in range(count):
                 address = self._addresses[self._at]
                 reach, _ = self._reaches[self._at]
@@ -257,10 +261,12 @@ class Supervisor(Component):
             async with asyncio.timeout(seconds):
                 await self._back.wait()
         except TimeoutError:
-            pass
+            return
+        if self._found is not None:
+            self._at = self._found
 
     def _came_back(self, index: int) -> None:
         """A broker that was away was reached by another supervisor."""
         if self.link is None and not isinstance(self.failure, AccessRefused):
-            self._at = index
+            self._found = index
             self._back.set()
