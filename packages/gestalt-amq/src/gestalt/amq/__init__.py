@@ -39,10 +39,12 @@ from .events import (
     PublishingUnblocked,
     SecretUpdateFailed,
 )
-from .message import BusMessage
-from .pubsub.batch import Batch
+from .link.lent_channel import LentChannelOptions
+from .message import BusBatch, BusMessage
+from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.publish_batch import PublishBatch
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
@@ -52,16 +54,18 @@ from .requests.request import Request
 from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
+from .verifying import Drift
 from .wire import Properties
 
 __all__ = [
     "AccessRefused",
     "AmqError",
-    "Batch",
     "BatchError",
+    "Binding",
     "Blocked",
     "Bus",
+    "BusBatch",
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
@@ -72,9 +76,11 @@ __all__ = [
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
+    "Drift",
     "Event",
     "Exchange",
     "GatheredReply",
+    "LentChannelOptions",
     "LinkLost",
     "LoginRefused",
     "MessageOptions",
@@ -83,7 +89,12 @@ __all__ = [
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
+    "Permissions",
+    "Plan",
+    "PlannedBinding",
+    "PlannedQueue",
     "Properties",
+    "PublishBatch",
     "PublishError",
     "Publisher",
     "PublisherOptions",

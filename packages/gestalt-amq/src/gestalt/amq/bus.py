@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TypeVar, Unpack
 
 from gestalt.codecs import Codec
@@ -13,8 +15,13 @@ from . import tracing
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers, Declaration, Declared
+from .declarations import Declarations
+from .declaring import declare_plan
 from .events import Event, PublishingUnblocked
+from .link.lent_channel import LentChannel, LentChannelOptions
+from .link.library import AbstractChannel
 from .link.supervisor import Supervisor
+from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher, PublisherOptions
@@ -25,7 +32,8 @@ from .requests.requester import Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.serving import ResponderMaker
 from .running import run_within
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
+from .verifying import Drift, find_drift
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -44,6 +52,9 @@ class Bus(Component):
     and work again when it is started. What is declared before a start, by `subscriber` and
     `responder` or by `subscription` and `service`, starts and stops with the bus; what `subscribe`
     and `respond` begin ends with the stop.
+
+    Attributes:
+        declares: it declares what it uses, which otherwise must exist.
     """
 
     def __init__(
@@ -53,8 +64,10 @@ class Bus(Component):
         *,
         stop_timeout: float,
         on_event: Callable[[Event], None] | None,
+        declare: bool,
     ) -> None:
         super().__init__(name=settings.name, stop_timeout=stop_timeout)
+        self.declares = declare
         self._codec = codec
         self._backoff = settings.backoff
         self._on_event = on_event
@@ -70,6 +83,14 @@ class Bus(Component):
             open_connection=self._connections.open,
             stopping=lambda: self.state is State.STOPPING,
             backoff=settings.backoff,
+            declare=declare,
+        )
+        self._declarations = Declarations(
+            self._connections.publishing,
+            declare=declare,
+            backoff=settings.backoff,
+            refusals=self._channels.refusals,
+            report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
         self._consumers = Consumers(self._inside, self._connections.open)
         self._subscriptions = SubscriptionMaker(
@@ -81,6 +102,7 @@ class Bus(Component):
             start_timeout=settings.start_timeout,
             stop_timeout=stop_timeout,
             tracing=self._tracing,
+            declare=declare,
         )
         self._responders = ResponderMaker(
             self._connections.requesting,
@@ -89,6 +111,7 @@ class Bus(Component):
             start_timeout=settings.start_timeout,
             stop_timeout=stop_timeout,
             tracing=self._tracing,
+            declare=declare,
         )
 
     # What an application uses
@@ -109,7 +132,7 @@ class Bus(Component):
         """
         if self.state is not State.RUNNING:
             return f"it is {self.state.name.lower()}"
-        return self._connections.trouble or self._consumers.trouble
+        return self._connections.trouble or self._declarations.trouble or self._consumers.trouble
 
     def publisher(
         self,
@@ -182,6 +205,7 @@ class Bus(Component):
         self._check_running("subscribing", "subscription() and @subscriber()")
         declaration = SubscriptionDeclaration.of(exchange, patterns, handler, options)
         subscription = self._subscriptions.make(declaration)
+        await self._declarations.check(subscription.plan)
         await self._consumers.begin(subscription, self._subscriptions.connection)
         return subscription
 
@@ -205,6 +229,7 @@ class Bus(Component):
         self._check_running("responding", "service() and @responder()")
         declaration = ResponderDeclaration.of(service, handler, options)
         responder = self._responders.make(declaration)
+        await self._declarations.check(responder.plan)
         await self._consumers.begin(responder, self._responders.connection)
         return responder
 
@@ -285,6 +310,62 @@ class Bus(Component):
         """What starts with the bus, in this order, as plain data."""
         return [each.declaration for each in self._consumers.declared]
 
+    def channel(
+        self, **options: Unpack[LentChannelOptions]
+    ) -> AbstractAsyncContextManager[AbstractChannel]:
+        """Lend a channel of aio-pika, for what Gestalt does not cover.
+
+            async with bus.channel() as channel:
+                await (await channel.get_queue("tracker")).purge()
+
+        It is closed where the block ends. LinkLost interrupts the block when the connection is
+        lost, which is one for all channels that are lent, and for nothing else; what goes wrong
+        otherwise is raised as aio-pika has it. Entering the block raises StateError where the bus
+        does not run, ConnectError after the timeout, and ChannelsExhausted.
+        """
+        lending = self._connections.lending
+        return LentChannel(lending, partial(self._connections.open, lending), **options)
+
+    def declare(self, *items: Exchange | Queue | Binding) -> Awaitable[None]:
+        """Have exchanges, queues and bindings declared, without using them.
+
+            await bus.declare(Binding("telemetry", "vehicle.#", to="audit"))
+
+        What a binding names is declared with it, and a queue with its parking: now, if the bus
+        runs and this is awaited, at each start, and on each new connection.
+
+        Raises:
+            TopologyError: the broker refuses; everything that it refuses is named.
+            TypeError, ValueError: at once, where something cannot be declared.
+        """
+        return self._declarations.add(items, running=self.state is State.RUNNING)
+
+    def plan(self) -> Plan:
+        """What the application needs at the broker, as far as it has told the bus by now."""
+        return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
+
+    async def verify(self, plan: Plan | None = None) -> list[Drift]:
+        """Compare what is at the broker with a plan, by default the bus's own; declare nothing.
+
+        It has a connection of its own, whether the bus runs or not, and so has `apply`.
+
+        Raises:
+            ConnectError, LinkLost: there was no connection, or it was lost.
+        """
+        async with self._connections.one_more("topology") as supervisor:
+            return await find_drift(await supervisor.wait_link(), plan or self.plan())
+
+    async def apply(self, plan: Plan | None = None) -> None:
+        """Declare all that lasts of a plan, for an application that declares nothing.
+
+        Raises:
+            TopologyError: the broker refuses something; everything that it refuses is named.
+            ConnectError, LinkLost: as `verify`.
+        """
+        async with self._connections.one_more("topology") as supervisor:
+            link = await supervisor.wait_link()
+            await declare_plan(link, (plan or self.plan()).lasting())
+
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay, while the bus runs."""
         if isinstance(queue, str):
@@ -299,6 +380,8 @@ class Bus(Component):
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
+        await self._declarations.start(self.plan())
+        self._spawn(self._declarations.run(), name="declarations")
         await self._consumers.start()
 
     async def _drain(self) -> None:

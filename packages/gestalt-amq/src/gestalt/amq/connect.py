@@ -33,6 +33,7 @@ def connect(
     stop_timeout: float = 10.0,
     backoff: Backoff | None = None,
     on_event: Callable[[Event], None] | None = None,
+    declare: bool = True,
 ) -> Bus:
     """A bus on one RabbitMQ, or on the first of several that can be reached.
 
@@ -59,6 +60,8 @@ def connect(
         backoff: the waits between attempts to connect, up to 5 s by default. They end early when
             another connection of the same event loop has found the broker to be back.
         on_event: is called with each `Event`: Connected, Disconnected, ConnectFailed and so on.
+        declare: declare what is used: exchanges, queues and bindings. With False they must be
+            there, by `python -m gestalt.amq topology apply`, and the start tells what is missing.
 
     Raises:
         ValueError: a URL is not one of AMQP, or has a parameter that is not known, or there is
@@ -98,7 +101,13 @@ def connect(
         backoff=backoff or DEFAULT_BACKOFF,
         login=Login(credentials, connect_timeout) if credentials is not None else None,
     )
-    return Bus(settings, codec or Codec(), stop_timeout=stop_timeout, on_event=on_event)
+    return Bus(
+        settings,
+        codec or Codec(),
+        stop_timeout=stop_timeout,
+        on_event=on_event,
+        declare=declare,
+    )
 
 
 def _parse(url: str, number: int, count: int) -> BrokerAddress:

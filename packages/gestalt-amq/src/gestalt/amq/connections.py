@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gestalt.core import Backoff, State
+from gestalt.core import Backoff, State, StateError
 
 from .credentials import Login
 from .events import Connected, Event
@@ -45,6 +45,7 @@ class Connections:
 
     Attributes:
         publishing, consuming, requesting: one for each purpose.
+        lending: for the channels that an application asks for.
     """
 
     def __init__(
@@ -63,12 +64,17 @@ class Connections:
         self.publishing = self._make("publish", self._told)
         self.consuming = self._make("consume", self._told)
         self.requesting = self._make("request", self._told)
-        self._opening: asyncio.Lock
+        self.lending = self._make("channels", self._told)
+        self._opening: asyncio.Lock | None = None
+
+    @property
+    def _all(self) -> tuple[Supervisor, ...]:
+        return self.publishing, self.consuming, self.requesting, self.lending
 
     @property
     def trouble(self) -> str | None:
         """What is wrong with the first one of those in use that does not work; None if nothing."""
-        for each in (self.publishing, self.consuming, self.requesting):
+        for each in self._all:
             if each.state is State.RUNNING and not each.working:
                 return f"{each.name}: {each.trouble}"
         return None
@@ -88,6 +94,8 @@ class Connections:
             ConnectError: no broker could be reached within the start's time.
             StateError: the bus is not running.
         """
+        if self._opening is None:
+            raise StateError("the bus is not running: it was never started")
         async with self._opening:
             if supervisor.state is not State.RUNNING:
                 await self._run(supervisor.start)
@@ -100,14 +108,13 @@ class Connections:
         Args:
             patience: how long the brokers may take to answer, in seconds.
         """
-        supervisors = self.requesting, self.consuming, self.publishing
-        for supervisor in supervisors:
+        for supervisor in self._all:
             supervisor.close_timeout = patience
-        await gather_all(each.stop() for each in supervisors)
+        await gather_all(each.stop() for each in self._all)
 
     def _told(self, event: Event) -> None:
         if isinstance(event, Connected):
-            for each in (self.publishing, self.consuming, self.requesting):
+            for each in self._all:
                 each.retry()
         self._tell(event)
 
@@ -141,7 +148,9 @@ class Connections:
             tls=settings.tls,
             failed_addresses=self._failed_addresses,
         )
-        if login is not None and credentials is not None and credentials.left is not None:
+        # One of a single call does not live as long.
+        lasts = tell is not _ignored
+        if lasts and login is not None and credentials is not None and credentials.left is not None:
             name = f"{settings.name} {purpose}"
             renewing = keep_fresh(link, login, credentials, name=name, purpose=purpose, tell=tell)
             self._spawn(renewing, name=f"secret of {name}")

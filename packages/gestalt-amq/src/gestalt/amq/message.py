@@ -1,22 +1,22 @@
 """A message as a subscription's handler gets it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gestalt.amq.wire import Delivery, Properties
-from gestalt.core import Message
+from gestalt.core import Message, MessageBatch, TransportMessage
 
 from .headers import ATTEMPTS_HEADER, EXCHANGE_HEADER, ROUTING_KEY_HEADER, as_integer, as_text
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 MAX_ATTEMPTS = 2**31 - 1
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-class BusMessage(Message[T]):
+class BusMessage(Message[T_co], TransportMessage):
     """A message from a queue: its body, decoded, and what came with it.
 
     Attributes:
@@ -29,7 +29,7 @@ class BusMessage(Message[T]):
 
     __slots__ = ("attempt", "exchange", "properties", "redelivered")
 
-    def __init__(self, body: T, type_id: int | None, delivery: Delivery) -> None:
+    def __init__(self, body: T_co, type_id: int | None, delivery: Delivery) -> None:
         properties = delivery.properties
         headers = properties.headers
         self.properties: Properties = properties
@@ -56,6 +56,20 @@ class BusMessage(Message[T]):
     def headers(self) -> Mapping[str, Any]:
         """Its application headers."""
         return self.properties.headers or _NONE
+
+
+class BusBatch(MessageBatch[T_co]):
+    """Messages from a queue, for a handler that takes many at a time."""
+
+    __slots__ = ()
+
+    _messages: Sequence[BusMessage[T_co]]
+
+    def __iter__(self) -> Iterator[BusMessage[T_co]]:
+        return iter(self._messages)
+
+    def __getitem__(self, index: int) -> BusMessage[T_co]:
+        return self._messages[index]
 
 
 def describe_message(delivery: Delivery) -> str:

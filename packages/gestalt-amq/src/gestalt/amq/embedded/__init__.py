@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gestalt.amq.wire import AmqpError
 
+    from .model import ResourceLimits
     from .server import Controls, EmbeddedBroker, MessageInfo, QueueInfo, Settings, ThreadedBroker
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "EmbeddedBroker",
     "MessageInfo",
     "QueueInfo",
+    "ResourceLimits",
     "Settings",
     "ThreadedBroker",
 ]
@@ -30,6 +32,10 @@ def __getattr__(name: str) -> object:
         from gestalt.amq.wire import AmqpError
 
         return AmqpError
+    if name == "ResourceLimits":
+        from .model import ResourceLimits
+
+        return ResourceLimits
     if name in __all__:
         from . import server
 

@@ -23,8 +23,8 @@ from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
 from gestalt.core import StateError
 
-from .batch import Batch, Sent, lost_after_sending
 from .exchange_keeper import ExchangeKeeper
+from .publish_batch import PublishBatch, Sent, lost_after_sending
 
 
 class PublisherOptions(TypedDict, total=False):
@@ -125,7 +125,7 @@ class Publisher(Sender):
         with self._tracing.publishing(self.exchange.name, routing_key, properties) as traced:
             await self._publish(encoded, traced, routing_key, mandatory, timeout, again)
 
-    def batch(self) -> Batch:
+    def batch(self) -> PublishBatch:
         """Publish many messages and await their confirmations together.
 
             async with publisher.batch() as batch:
@@ -134,7 +134,7 @@ class Publisher(Sender):
 
         Leaving the block waits for all confirmations, and raises BatchError when some failed.
         """
-        return Batch(self._submit, self._resubmit)
+        return PublishBatch(self._submit, self._resubmit)
 
     def _encode(self, body: Any, options: MessageOptions) -> tuple[bytes, Properties]:
         """Encode a body, with the properties that go with it."""

@@ -10,6 +10,7 @@ class SubscriptionStats:
     Attributes:
         handled: their handler succeeded.
         retried: their handler failed, and they will be handled again.
+        discarded: their handler has dropped them, by a `Discard`.
         parked: they were moved to the parked messages.
         dropped: they failed in a private queue, which has no parking.
         returned: they were given back to the queue: not begun for too long, or not to be moved.
@@ -17,6 +18,7 @@ class SubscriptionStats:
 
     handled: int = 0
     retried: int = 0
+    discarded: int = 0
     parked: int = 0
     dropped: int = 0
     returned: int = 0

@@ -1,12 +1,11 @@
 """A queue that failed messages are moved to, which may be in trouble for a while."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
+from gestalt.amq.declaring import declare_aside
 from gestalt.amq.errors import AmqError
 from gestalt.amq.link.interface import Link
-from gestalt.amq.topology import declare_aside
+from gestalt.amq.plan import PlannedQueue
 
 # How many copies may await their confirmation by one queue: a silent one holds back its own.
 IN_FLIGHT = 100
@@ -19,10 +18,7 @@ class TargetQueue:
     """Where copies go, as far as it is known whether they get there.
 
     Args:
-        name: its name.
-        arguments: those of its declaration.
-        exclusive: it is the consuming connection's own.
-        given: one that exists is used as it is.
+        planned: the queue, as it is declared.
 
     Attributes:
         trouble: why nothing can be moved there, None while it can.
@@ -32,18 +28,14 @@ class TargetQueue:
         declared: on which link it was declared last.
     """
 
-    def __init__(
-        self, name: str, arguments: Mapping[str, Any], *, exclusive: bool, given: bool
-    ) -> None:
-        self.name = name
+    def __init__(self, planned: PlannedQueue) -> None:
+        self.planned = planned
+        self.name = planned.name
         self.trouble: AmqError | None = None
         self.pause: asyncio.Future[None] | None = None
         self.in_flight = asyncio.Semaphore(IN_FLIGHT)
         self.declaring = asyncio.Lock()
         self.declared: Link | None = None
-        self._arguments = arguments
-        self._exclusive = exclusive
-        self._given = given
         self._declared_at = 0.0
         self._failed_at = -1.0
         self._delay = 0.0
@@ -51,9 +43,7 @@ class TargetQueue:
 
     async def declare(self, link: Link) -> None:
         """Declare it, or see that it exists; errors as those of `declare_aside`."""
-        await declare_aside(
-            link, self.name, self._arguments, exclusive=self._exclusive, given=self._given
-        )
+        await declare_aside(link, self.planned)
         self.declared = link
         self._declared_at = asyncio.get_running_loop().time()
 

@@ -4,21 +4,26 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+from gestalt.amq.declaring import declare_plan
 from gestalt.amq.errors import AmqError, LinkLost, NoResponder
 from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight, Question
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import declare_exchange
 from gestalt.amq.wire import Delivery
 from gestalt.core import Backoff
 
 from . import protocol
 from .calls import Call
+from .plans import plan_requests
 
 
 class RequestsKeeper(ChannelKeeper):
-    """Keeps a channel to which replies come, and hands them to the calls that await them."""
+    """Keeps a channel to which replies come, and hands them to the calls that await them.
+
+    Attributes:
+        plan: what it needs at the broker.
+    """
 
     def __init__(
         self,
@@ -27,7 +32,11 @@ class RequestsKeeper(ChannelKeeper):
         spawn: Spawn,
         make_room: Callable[[], bool],
         backoff: Backoff,
+        *,
+        declare: bool,
     ) -> None:
+        self.plan = plan_requests()
+        self._declared = self.plan if declare else self.plan.checked()
         super().__init__("requests", supervisor, preflight, spawn, make_room, backoff)
         self._calls: dict[str, Call[Any]] = {}
 
@@ -46,18 +55,14 @@ class RequestsKeeper(ChannelKeeper):
         return super().settle(pending)
 
     async def _open_channel(self, link: Link) -> Channel:
+        await declare_plan(link, self._declared)
         channel = await link.open_channel(on_delivery=self._take, on_returned=self._returned)
-        await declare_exchange(channel, protocol.REQUESTS)
-        await declare_exchange(channel, protocol.INSTANCES)
         await channel.consume(protocol.REPLY_TO, no_ack=True)
         channel.closed.add_done_callback(self._lost)
         return channel
 
     async def _restore(self, link: Link) -> bool:
-        channel = await link.open_channel()
-        await declare_exchange(channel, protocol.REQUESTS)
-        await declare_exchange(channel, protocol.INSTANCES)
-        await channel.close()
+        await declare_plan(link, self._declared)
         return True
 
     def _route(self, question: Question) -> str:

@@ -6,6 +6,7 @@ It does no input or output and knows no asyncio; the time is given to it.
 from .broker import BrokerModel
 from .channel import Channel, Output
 from .exchange import Binding, Exchange
+from .limits import ResourceLimits
 from .message import Entry, Message
 from .queue import Queue
 from .schedule import Schedule
@@ -21,6 +22,7 @@ __all__ = [
     "Message",
     "Output",
     "Queue",
+    "ResourceLimits",
     "Schedule",
     "Session",
     "VirtualHost",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from gestalt.amq.wire import AmqpError
 
+from .limits import ResourceLimits, Usage
 from .schedule import Schedule
 from .virtualhost import VirtualHost
 
@@ -17,6 +18,7 @@ class BrokerModel:
         virtual_hosts: the names of the virtual hosts.
         clock: returns the time in seconds; monotonic, of any origin.
         time: returns the time of day in seconds since 1970.
+        limits: how much of everything there may be.
     """
 
     def __init__(
@@ -26,13 +28,16 @@ class BrokerModel:
         virtual_hosts: Iterable[str] = ("/",),
         clock: Callable[[], float] = system_time.monotonic,
         time: Callable[[], float] = system_time.time,
+        limits: ResourceLimits | None = None,
     ) -> None:
         self.users = dict(users)
         self.schedule = Schedule(clock)
         # What the messages in all queues and those not yet acknowledged cost, in bytes.
         self.memory = 0
+        usage = Usage(limits or ResourceLimits())
         self.virtual_hosts = {
-            name: VirtualHost(name, self.schedule, self._account, time) for name in virtual_hosts
+            name: VirtualHost(name, self.schedule, self._account, time, usage)
+            for name in virtual_hosts
         }
 
     def virtual_host(self, name: str) -> VirtualHost:

@@ -119,6 +119,7 @@ def _consume(channel: Channel, method: BasicConsume) -> Method | None:
         channel.set_reply_consumer(tag)
         return answer
     queue = accessible_queue(channel, named_queue(channel, method.queue))
+    channel.host.usage.check_consumers(len(channel.consumers))
     _check_consume(channel, method, queue)
     consumer = Consumer(
         channel.limiter,

@@ -89,7 +89,10 @@ class EmbeddedBroker(Component, Controls):
     async def _open(self) -> None:
         settings = self.settings
         model = BrokerModel(
-            users=settings.users, virtual_hosts=settings.virtual_hosts, clock=time.monotonic
+            users=settings.users,
+            virtual_hosts=settings.virtual_hosts,
+            clock=time.monotonic,
+            limits=settings.limits,
         )
         hub = Hub(model, settings)
         hub.listener = Listener(

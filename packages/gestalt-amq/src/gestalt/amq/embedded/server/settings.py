@@ -4,6 +4,8 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gestalt.amq.embedded.model import ResourceLimits
+
 MIB = 1024 * 1024
 
 
@@ -25,6 +27,8 @@ class Settings:
         refusal_delay: how long a client that is refused before its connection is open has to
             wait until that is cut, in seconds.
         send_timeout: how long a client may read nothing of what waits for it, in seconds.
+        limits: how many connections, channels, consumers, queues, exchanges and bindings there
+            may be.
         tls: makes the broker speak TLS.
     """
 
@@ -39,4 +43,5 @@ class Settings:
     close_timeout: float = 2.0
     refusal_delay: float = 3.0
     send_timeout: float = 30.0
+    limits: ResourceLimits = field(default_factory=ResourceLimits)
     tls: ssl.SSLContext | None = None
