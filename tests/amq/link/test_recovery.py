@@ -86,7 +86,8 @@ async def test_all_buses_of_a_process_are_back_soon_after_the_broker_and_few_try
         back = time.monotonic()
         tried = len(stopgap.accepted)
         await until(lambda: sum(bus.ready for bus in made) >= 0.9 * BUSES)
-        assert time.monotonic() - back < 2
+        # On an idle machine, this takes less than a second.
+        assert time.monotonic() - back < 4
         await until(lambda: all(bus.ready for bus in made))
         assert time.monotonic() - back < 5
         # The first ones come before it is known that the broker is away.

@@ -16,7 +16,11 @@ from gestalt.amq.errors import AccessRefused, AmqError, ConnectError, Credential
 T = TypeVar("T")
 
 # Who has not got an answer for so long, in seconds, does not speak for the others any more.
-STUCK = 1.0
+STUCK = 0.5
+# For how long a connection to a broker that has let go of others is to last, in seconds, before
+# all come; twice as long each time that it did not.
+TRIAL = 1.0
+LONGEST_TRIAL = 8.0
 NEVER = float("-inf")
 
 
@@ -32,6 +36,10 @@ class Reach:
         self.up = False
         # The latest attempt did not reach it: it comes back, which those who wait are told.
         self._away = False
+        self._away_since = NEVER
+        # How often in a row it has let somebody in, and ended the connection soon.
+        self._flaps = 0
+        self._trial: asyncio.TimerHandle | None = None
         self.listeners: set[Callable[[], None]] = set()
         self._news = asyncio.Event()
         self._failure: ConnectError | None = None
@@ -101,30 +109,58 @@ class Reach:
         """
         if lasted:
             self.up = False
-        else:
+            self._end_trial()
+            self._flaps = 0
+            return
+        if self.up or self._trial is not None:
+            self._flaps += 1
             self._fail(ConnectError(str(reason)), who)
             self._away = False
 
     def _fail(self, error: ConnectError, who: object) -> None:
         self.up = False
-        self._away = True
+        self._end_trial()
+        now = asyncio.get_running_loop().time()
+        if not self._away:
+            self._away, self._away_since = True, now
         self._failure = error
-        self._failed_at = asyncio.get_running_loop().time()
+        self._failed_at = now
         self._failed_by = who
         self._tell()
 
     def _came_up(self, begun: float) -> None:
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         for limit, at in self._probes.items():
             if at <= begun - STUCK:
                 limit.reschedule(now)
+        if self._away and now - self._away_since >= TRIAL:
+            # It was away for good, whatever it did before.
+            self._flaps = 0
+        if self._flaps and not self.up:
+            # For the others it has failed just now, until it is seen to last.
+            self._failed_at, self._failed_by = now, None
+            if self._trial is None:
+                trial = min(LONGEST_TRIAL, TRIAL * 2.0 ** (self._flaps - 1))
+                self._trial = loop.call_later(trial, self._trust)
+            self._tell()
+        else:
+            self._trust(wake=self._away)
+
+    def _trust(self, *, wake: bool = True) -> None:
+        self._end_trial()
         self.up = True
+        self._away = False
         self._failure = None
         self._tell()
-        if self._away:
-            self._away = False
+        if wake:
             for listener in list(self.listeners):
                 listener()
+
+    def _end_trial(self) -> None:
+        if self._trial is not None:
+            self._trial.cancel()
+            self._trial = None
 
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
