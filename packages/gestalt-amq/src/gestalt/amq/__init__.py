@@ -3,6 +3,7 @@
 from .bus import Bus
 from .connect import connect
 from .consumers import Declared
+from .credentials import Credentials
 from .encoding import MessageOptions
 from .errors import (
     AccessRefused,
@@ -11,6 +12,7 @@ from .errors import (
     Blocked,
     ChannelsExhausted,
     ConnectError,
+    CredentialsError,
     DeadlineExceeded,
     LinkLost,
     NoResponder,
@@ -30,12 +32,15 @@ from .errors import (
 )
 from .events import (
     Connected,
+    ConnectFailed,
     Disconnected,
     Event,
+    LoginRefused,
     MovingFailed,
     MovingResumed,
     PublishingBlocked,
     PublishingUnblocked,
+    SecretUpdateFailed,
 )
 from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage, RawMessage
@@ -72,7 +77,10 @@ __all__ = [
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
+    "ConnectFailed",
     "Connected",
+    "Credentials",
+    "CredentialsError",
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
@@ -83,6 +91,7 @@ __all__ = [
     "GatheredReply",
     "LentChannelOptions",
     "LinkLost",
+    "LoginRefused",
     "MessageOptions",
     "MovingFailed",
     "MovingResumed",
@@ -123,6 +132,7 @@ __all__ = [
     "ResponderDeclaration",
     "ResponderStats",
     "Retry",
+    "SecretUpdateFailed",
     "ServiceInfo",
     "SqliteOffsets",
     "SubscribeOptions",

@@ -1,18 +1,30 @@
 """Publishing a message that is to be delivered later."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, fields
+from typing import Any
 
-from gestalt.amq.errors import LinkLost, Rejected, Unsendable, UnsendableType
+from gestalt.amq.errors import Rejected, Unsendable
 from gestalt.amq.link.interface import Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
+from gestalt.amq.link.suspects import Suspected
 from gestalt.amq.topology import Exchange
-from gestalt.amq.wire import Properties, shown
+from gestalt.amq.wire import Properties
 
 from .delays import Destination, TimeLeft, entry, path, travel_headers
 from .delays_keeper import DelayKeeper
-from .publish_batch import lost_after_sending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DelayedProperties(Properties):
+    """The properties of a message that is to be delivered later, until it is sent.
+
+    Args:
+        due: tells in how many seconds it is due.
+    """
+
+    due: TimeLeft
 
 
 class DelaySender(Sender):
@@ -41,67 +53,28 @@ class DelaySender(Sender):
         self._exchange = exchange
         self._mandatory = mandatory
 
-    async def publish(
+    async def judge(self, lost: Suspected, body: bytes, properties: DelayedProperties) -> bool:
+        """Whether the broker has certainly not taken it; see `ExchangeKeeper.judge`."""
+        return await self._delays.judge(lost, self._question(body, properties))
+
+    async def send(
         self,
-        due: TimeLeft,
         body: bytes,
-        properties: Properties,
+        properties: DelayedProperties,
         routing_key: str,
         mandatory: bool | None,
-        timeout: float | None,
-    ) -> None:
-        """Publish what is encoded, and return when it is safely on its way.
+        deadline: float,
+    ) -> Confirm:
+        """Send as soon as it may be sent, and return the answer: that it is safely on its way.
 
         Args:
-            due: tells in how many seconds it is due.
             mandatory: whether a queue is to take it at once; the sender's own by default.
-            timeout: for all of it, in seconds; the sender's own by default.
+            deadline: for all of it, by the loop's clock.
 
         Raises:
             Unsendable: it is mandatory, or has what the broker would take away while it waits.
-            PublishError: as `Publisher.publish` has them.
+            PublishError, TopologyError, StateError: as `Publisher.publish` has them.
         """
-        confirm = await self._send(due, body, properties, routing_key, mandatory, timeout)
-        try:
-            await confirm
-        except LinkLost as error:
-            raise lost_after_sending(error) from error
-        except Rejected as error:
-            self._delays.note_rejection(error)
-            raise
-        finally:
-            self._done(confirm)
-
-    async def submit(
-        self,
-        due: TimeLeft,
-        body: bytes,
-        properties: Properties,
-        routing_key: str,
-        mandatory: bool | None,
-        timeout: float | None,
-    ) -> Confirm:
-        """As `publish`, and return when it is sent, with what will be the answer."""
-        confirm = await self._send(due, body, properties, routing_key, mandatory, timeout)
-        confirm.add_done_callback(self._submitted)
-        return confirm
-
-    def _submitted(self, confirm: Confirm) -> None:
-        self._done(confirm)
-        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
-            self._delays.note_rejection(error)
-
-    async def _send(
-        self,
-        due: TimeLeft,
-        body: bytes,
-        properties: Properties,
-        routing_key: str,
-        mandatory: bool | None,
-        timeout: float | None,
-    ) -> Confirm:
-        if not isinstance(routing_key, str):
-            raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
         if self._mandatory if mandatory is None else mandatory:
             raise Unsendable(
                 "a delayed message is routed when it is due, so that it cannot be mandatory: "
@@ -118,18 +91,16 @@ class DelaySender(Sender):
         destination = Destination(self._exchange, None if self._exchange.name else routing_key)
         headers = properties.headers or {}
         travel_headers(headers, (), destination)
-        deadline = self._deadline(asyncio.get_running_loop().time(), timeout)
-        question = Question(self._delays.exchange.name, "", len(body), properties.user_id)
-        channel = await self._ready(deadline, question)
+        channel = await self._ready(deadline, self._question(body, properties))
         try:
             async with asyncio.timeout_at(deadline):
                 await self._delays.lead_to(destination)
             # Only now: what it has waited for the connection is not waited for again.
-            levels = path(max(0.0, due()))
+            levels = path(max(0.0, properties.due()))
             confirm = channel.publish(
                 entry(levels),
                 routing_key,
-                replace(properties, headers=travel_headers(headers, levels, destination)),
+                _plain(properties, travel_headers(headers, levels, destination)),
                 body,
                 # The ladder takes every message, unless somebody has meddled with it.
                 mandatory=True,
@@ -140,4 +111,27 @@ class DelaySender(Sender):
                 raise self._not_sent(True) from error
             raise
         self._keeper.hold(confirm, deadline)
+        confirm.add_done_callback(self._answered)
         return confirm
+
+    def _question(self, body: bytes, properties: Properties) -> Question:
+        return Question(self._delays.exchange.name, "", len(body), properties.user_id)
+
+    def _answered(self, confirm: Confirm) -> None:
+        self._done(confirm)
+        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
+            self._delays.note_rejection(error)
+
+
+def delayed(properties: Properties, due: TimeLeft) -> DelayedProperties:
+    """The properties of a message that is to be delivered later."""
+    return DelayedProperties(**_values(properties), due=due)
+
+
+def _plain(properties: Properties, headers: dict[str, Any]) -> Properties:
+    """Those that are sent, with the headers that lead the message to where it waits."""
+    return Properties(**{**_values(properties), "headers": headers})
+
+
+def _values(properties: Properties) -> dict[str, Any]:
+    return {field.name: getattr(properties, field.name) for field in fields(Properties)}
