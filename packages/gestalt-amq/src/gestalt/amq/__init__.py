@@ -27,12 +27,21 @@ from .errors import (
     Unsendable,
     UnsendableType,
 )
-from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .events import (
+    Connected,
+    Disconnected,
+    Event,
+    MovingFailed,
+    MovingResumed,
+    PublishingBlocked,
+    PublishingUnblocked,
+)
 from .link.lent_channel import LentChannelOptions
-from .message import BusBatch, BusMessage
+from .message import BusBatch, BusMessage, RawMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
-from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.parked_message import ParkedMessage
+from .pubsub.parking import Parking
 from .pubsub.publish_batch import PublishBatch
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
@@ -69,6 +78,8 @@ __all__ = [
     "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
+    "MovingFailed",
+    "MovingResumed",
     "NoResponder",
     "NotSent",
     "OutcomeUnknown",
@@ -86,6 +97,7 @@ __all__ = [
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
+    "RawMessage",
     "Refused",
     "Rejected",
     "RemoteError",
