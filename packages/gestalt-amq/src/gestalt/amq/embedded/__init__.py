@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gestalt.amq.wire import AmqpError
 
+    from .model import Policy, read_policies
     from .server import Controls, EmbeddedBroker, MessageInfo, QueueInfo, Settings, ThreadedBroker
 
 __all__ = [
@@ -18,9 +19,11 @@ __all__ = [
     "Controls",
     "EmbeddedBroker",
     "MessageInfo",
+    "Policy",
     "QueueInfo",
     "Settings",
     "ThreadedBroker",
+    "read_policies",
 ]
 
 
@@ -30,6 +33,10 @@ def __getattr__(name: str) -> object:
         from gestalt.amq.wire import AmqpError
 
         return AmqpError
+    if name in ("Policy", "read_policies"):
+        from . import model
+
+        return getattr(model, name)
     if name in __all__:
         from . import server
 

@@ -7,12 +7,16 @@ from .broker import BrokerModel
 from .channel import Channel, Output
 from .exchange import Binding, Exchange
 from .message import Entry, Message
+from .policies import Policy, read_policies
 from .queue import Queue
 from .schedule import Schedule
 from .session import Session
+from .versions import DEFAULT_VERSION, VERSIONS, Semantics, semantics_of
 from .virtualhost import VirtualHost
 
 __all__ = [
+    "DEFAULT_VERSION",
+    "VERSIONS",
     "Binding",
     "BrokerModel",
     "Channel",
@@ -20,8 +24,12 @@ __all__ = [
     "Exchange",
     "Message",
     "Output",
+    "Policy",
     "Queue",
     "Schedule",
+    "Semantics",
     "Session",
     "VirtualHost",
+    "read_policies",
+    "semantics_of",
 ]

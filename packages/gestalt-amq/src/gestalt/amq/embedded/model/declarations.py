@@ -26,11 +26,12 @@ from gestalt.amq.wire.methods import (
     QueueUnbindOk,
 )
 
-from .arguments import KNOWN_ARGUMENTS, read_options, type_name
+from .arguments import read_options, type_name
 from .channel import Channel
 from .exchange import Exchange
 from .queue import Owner, Queue
 from .routers import check_exchange_type
+from .versions import not_permitted
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
 
 
@@ -89,7 +90,7 @@ def _exchange_declare(channel: Channel, method: ExchangeDeclare) -> Method | Non
         _check_not_default(name)
         host.exchange(name)
         return answer
-    check_exchange_type(method.type)
+    check_exchange_type(method.type, host.semantics)
     _check_not_default(name)
     existing = host.exchanges.get(name)
     resource = host.resource("exchange", name)
@@ -192,7 +193,10 @@ def _declare_reply_queue(channel: Channel, name: str, method: QueueDeclare) -> M
 
 def _new_queue(channel: Channel, name: str, method: QueueDeclare) -> Queue:
     resource = channel.host.resource("queue", name)
-    options = read_options(method.arguments, resource)
+    semantics = channel.host.semantics
+    options = read_options(method.arguments, resource, semantics)
+    if not (method.durable or method.exclusive or semantics.transient_shared_queues):
+        raise not_permitted("transient_nonexcl_queues")
     if options.quorum:
         _check_quorum(method, resource)
     return channel.host.add_queue(
@@ -221,8 +225,12 @@ def _check_declared(channel: Channel, queue: Queue, method: QueueDeclare) -> Non
     _check_owner(channel, queue, channel.session if method.exclusive else None)
     _check_equal("durable", queue.durable, _is_durable(method), resource)
     _check_equal("auto_delete", queue.auto_delete, method.auto_delete, resource)
-    kind = "quorum" if queue.options.quorum else "classic"
-    _check_arguments(KNOWN_ARGUMENTS[kind], queue.arguments, method.arguments, resource)
+    semantics = channel.host.semantics
+    current, received = queue.arguments, method.arguments
+    if semantics.compares_queue_types:
+        kind = received.get("x-queue-type", "classic")
+        _check_equal("x-queue-type", queue.kind, kind, resource)
+    _check_arguments(semantics.arguments(queue.kind), current, received, resource)
 
 
 def _is_durable(method: QueueDeclare) -> bool:
@@ -291,13 +299,20 @@ def _check_arguments(
 ) -> None:
     for key in keys:
         old, new = current.get(key), received.get(key)
-        if old == new and isinstance(old, bool) == isinstance(new, bool):
+        # Two integers are equal whatever their types are; an integer and a float never are.
+        if old == new and _kind(old) is _kind(new):
             continue
         if key == "x-queue-type" and {old, new} == {None, "classic"}:
             continue
         if old is not None and new is not None:
+            if old != new or not isinstance(old, bool):
+                _refuse(key, f"'{_shown(new)}'", f"'{_shown(old)}'", resource)
             _check_equal(key, old, new, resource)
         _refuse(key, _described(received, key), _described(current, key), resource)
+
+
+def _kind(value: FieldValue) -> type:
+    return type(value) if isinstance(value, bool | float) else object
 
 
 def _described(arguments: Mapping[str, FieldValue], key: str) -> str:
