@@ -108,7 +108,8 @@ def _exchange_declare(channel: Channel, method: ExchangeDeclare) -> Method | Non
         )
         host.add_exchange(exchange)
         return answer
-    for field in ("type", "durable", "auto_delete", "internal"):
+    _check_equal("type", _as_atom(existing.type), _as_atom(method.type), resource)
+    for field in ("durable", "auto_delete", "internal"):
         _check_equal(field, getattr(existing, field), getattr(method, field), resource)
     _check_arguments(["alternate-exchange"], existing.arguments, method.arguments, resource)
     return answer
@@ -245,6 +246,13 @@ def _queue_delete(channel: Channel, method: QueueDelete) -> Method | None:
     if queue is not None:
         resource = channel.host.resource("queue", name)
         accessible_queue(channel, name)
+        if queue.options.quorum and (method.if_unused or method.if_empty):
+            flag = "if-unused" if method.if_unused else "if-empty"
+            raise AmqpError(
+                "NOT_IMPLEMENTED",
+                f"cannot delete {resource}. queue.delete operations with {flag} flag set are not"
+                " supported by quorum queues",
+            )
         if method.if_empty and len(queue.ready):
             raise AmqpError("PRECONDITION_FAILED", f"{resource} not empty")
         if method.if_unused and len(queue.consumers):
@@ -309,6 +317,11 @@ def _check_arguments(
                 _refuse(key, f"'{_shown(new)}'", f"'{_shown(old)}'", resource)
             _check_equal(key, old, new, resource)
         _refuse(key, _described(received, key), _described(current, key), resource)
+
+
+def _as_atom(name: str) -> str:
+    """The type of an exchange as RabbitMQ shows it: quoted where Erlang has to."""
+    return name if name.isalnum() else f"'{name}'"
 
 
 def _kind(value: FieldValue) -> type:
