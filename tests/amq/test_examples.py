@@ -22,6 +22,16 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
             "",
         ),
         (
+            "handlers",
+            [
+                "stored 300 positions",
+                "a: in order: True",
+                "b: in order: True",
+                "parked: position -1 of a",
+            ],
+            "Park: position -1 of a",
+        ),
+        (
             "request_reply",
             [
                 "Position(lat=-34.7, lon=138.8)",
@@ -52,7 +62,7 @@ def test_an_example_prints_what_it_promises(
     assert said or not done.stderr
 
 
-@pytest.mark.parametrize("example", ["publish_subscribe", "request_reply"])
+@pytest.mark.parametrize("example", ["publish_subscribe", "handlers", "request_reply"])
 def test_an_example_names_a_wrong_broker(example: str) -> None:
     ran = subprocess.run(
         [sys.executable, EXAMPLES / f"{example}.py"],

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import socket
 import time
+import tracemalloc
 
 import pytest
 
@@ -431,16 +432,55 @@ def begin_all(begin, channels):
         begin(channel)
 
 
-def test_what_headers_take_when_they_are_decoded_counts_as_memory():
+def test_headers_are_kept_as_they_came_and_take_what_their_bytes_do():
     with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
         client = connector(broker, open_ones)()
         client.channel(1)
         client.call(1, m.QueueDeclare(0, "q"))
-        client.publish(1, "", "q", headers={"x": [{} for _ in range(20_000)]})
-        client.call(1, m.QueueDeclare(0, "q", passive=True))
-        assert broker.control(lambda hub: hub.model.memory) > 10_000_000
+        # Decoded, they would take 7 MB each.
+        headers = {"x": [{} for _ in range(20_000)]}
+        broker.control(lambda hub: tracemalloc.start())
+        try:
+            for _ in range(20):
+                client.publish(1, "", "q", headers=headers)
+            client.call(1, m.QueueDeclare(0, "q", passive=True))
+            taken = broker.control(lambda hub: tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        memory = broker.memory()
+        assert 20 * 100_000 < memory < 20 * 110_000
+        assert taken < memory + 10_000_000
         client.call(1, m.QueuePurge(0, "q"))
-        assert broker.control(lambda hub: hub.model.memory) == 0
+        assert broker.memory() == 0
+
+
+@pytest.mark.parametrize("message_id", [None, "each its own"])
+def test_a_message_that_waits_takes_less_than_400_bytes_beyond_its_body(message_id):
+    count = 20_000
+    body = 100
+    with ThreadedBroker(stop_timeout=0) as broker, contextlib.ExitStack() as open_ones:
+        client = connector(broker, open_ones)()
+        client.channel(1)
+        client.call(1, m.QueueDeclare(0, "q"))
+        broker.control(lambda hub: tracemalloc.start())
+        try:
+            before = broker.control(lambda hub: _traced())
+            for number in range(count):
+                own = f"{number:032}" if message_id else None
+                client.publish(1, "", "q", bytes(body), message_id=own)
+            client.call(1, m.QueueDeclare(0, "q", passive=True))
+            each = (broker.control(lambda hub: _traced()) - before) / count - body
+            assert each < (400 if message_id else 300)
+            assert each < broker.memory() / count - body
+            client.call(1, m.QueuePurge(0, "q"))
+            assert broker.control(lambda hub: _traced()) - before < 2_000_000
+        finally:
+            tracemalloc.stop()
+
+
+def _traced():
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback", "close"])

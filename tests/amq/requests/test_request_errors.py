@@ -12,6 +12,7 @@ import pytest
 from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused, connect
 from gestalt.amq.embedded import EmbeddedBroker, Settings
 from gestalt.codecs import Codec, DecodeError, EncodeError, MessageTypes
+from gestalt.core import Discard, Park, RetryLater
 from tests.support.callers import Raw, echo
 from tests.support.waiting import Reported
 
@@ -298,3 +299,63 @@ async def test_the_log_of_failures_is_bounded_and_names_the_request(
     assert 1 <= len(lines) < 50
     assert unique in lines[0].getMessage()
     assert "request " in lines[0].getMessage()
+
+
+class UnknownVehicleError(LookupError):
+    pass
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_an_error_that_belongs_to_the_service_is_a_reply_and_no_failure(
+    bus: Bus, unique: str, plain: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def locate(request: Request[str]) -> str:
+        if request.body == "dropped":
+            raise Discard("too old")
+        if request.body == "broken":
+            raise KeyError(request.body)
+        raise UnknownVehicleError(f"no vehicle {request.body}")
+
+    async def locate_later(request: Request[str]) -> str:
+        await asyncio.sleep(0)
+        return locate(request)
+
+    responder = await bus.respond(
+        unique,
+        locate if plain else locate_later,
+        errors=[UnknownVehicleError],
+        send_traceback=True,
+    )
+    requester = bus.requester(unique)
+    with pytest.raises(RemoteError, match="no vehicle 42") as caught:
+        await requester.request("42")
+    assert caught.value.remote_type == "UnknownVehicleError"
+    assert caught.value.remote_traceback is None
+    with pytest.raises(RemoteError, match="too old"):
+        await requester.request("dropped")
+    assert responder.stats.declined == 2
+    assert caplog.messages == []
+    with pytest.raises(RemoteError, match="broken"):
+        await requester.request("broken")
+    assert (responder.stats.declined, responder.stats.failed) == (2, 1)
+    assert "broken" in caplog.text
+
+
+@pytest.mark.parametrize("outcome", [Park("look at it"), RetryLater(1, "busy")])
+async def test_a_request_can_be_neither_parked_nor_put_off_which_is_a_failure(
+    bus: Bus, unique: str, outcome: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: Request[str]) -> None:
+        raise outcome
+
+    responder = await bus.respond(unique, fail)
+    with pytest.raises(RemoteError, match=str(outcome)) as caught:
+        await bus.requester(unique).request("a")
+    assert caught.value.remote_type == type(outcome).__name__
+    assert responder.stats.failed == 1
+    assert "failed" in caplog.text
+
+
+def test_errors_of_a_service_are_classes_of_exceptions() -> None:
+    with pytest.raises(TypeError, match="'KeyError'"):
+        connect("amqp://127.0.0.1:1").responder("s", errors=["KeyError"])(echo)  # type: ignore[list-item]

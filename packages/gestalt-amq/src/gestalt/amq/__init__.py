@@ -27,11 +27,22 @@ from .errors import (
     Unsendable,
     UnsendableType,
 )
-from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
-from .message import BusMessage
-from .pubsub.batch import Batch
+from .events import (
+    Connected,
+    Disconnected,
+    Event,
+    MovingFailed,
+    MovingResumed,
+    PublishingBlocked,
+    PublishingUnblocked,
+)
+from .link.lent_channel import LentChannelOptions
+from .message import BusBatch, BusMessage, RawMessage
+from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
-from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.parked_message import ParkedMessage
+from .pubsub.parking import Parking
+from .pubsub.publish_batch import PublishBatch
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
@@ -41,16 +52,18 @@ from .requests.request import Request
 from .requests.requester import GatheredReply, Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.service import ResponderStats, ServiceInfo
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
+from .verifying import Drift
 from .wire import Properties
 
 __all__ = [
     "AccessRefused",
     "AmqError",
-    "Batch",
     "BatchError",
+    "Binding",
     "Blocked",
     "Bus",
+    "BusBatch",
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
@@ -58,23 +71,33 @@ __all__ = [
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
+    "Drift",
     "Event",
     "Exchange",
     "GatheredReply",
+    "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
+    "MovingFailed",
+    "MovingResumed",
     "NoResponder",
     "NotSent",
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
+    "Permissions",
+    "Plan",
+    "PlannedBinding",
+    "PlannedQueue",
     "Properties",
+    "PublishBatch",
     "PublishError",
     "Publisher",
     "PublisherOptions",
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
+    "RawMessage",
     "Refused",
     "Rejected",
     "RemoteError",

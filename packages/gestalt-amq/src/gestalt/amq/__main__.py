@@ -1,4 +1,4 @@
-"""The command: `python -m gestalt.amq parked list|replay QUEUE`, and `info|ping SERVICE`."""
+"""The command: `python -m gestalt.amq parked|topology|info|ping ...`."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from .commands import parked, services
+from .commands import parked, services, topology
 from .commands.text import plain
 from .errors import AmqError
 
@@ -18,7 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0 when it succeeded; 1 when the broker could not or would not, or nobody took the output;
+        0 when it succeeded; 1 when the broker could not or would not, what it has differs, or
+        nobody took the output;
         130 when it was interrupted.
 
     Raises:
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m gestalt.amq", description=__doc__)
     subjects = parser.add_subparsers(dest="subject", required=True)
-    for subject in (parked, services):
+    for subject in (parked, topology, services):
         subject.add(subjects)
     options = parser.parse_args(arguments)
     try:
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    return _print(lines)
+    return _print(lines) or getattr(options, "status", 0)
 
 
 def _print(lines: list[str]) -> int:

@@ -3,17 +3,25 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar, Unpack
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Unpack
 
 from gestalt.codecs import Codec
-from gestalt.core import Component, Handler, State, StateError
+from gestalt.core import Handler, State, StateError
 from gestalt.core.calling import RAISED, call_plain
 
 from . import tracing
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings
-from .consumers import Consumers, Declaration, Declared
+from .consumers import Consumers
+from .declarations import Declarations
+from .declared import Declaring
+from .declaring import declare_plan
 from .events import Event, PublishingUnblocked
+from .link.lent_channel import LentChannel, LentChannelOptions
+from .link.library import AbstractChannel
+from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher, PublisherOptions
@@ -24,18 +32,17 @@ from .requests.requester import Requester, RequesterOptions
 from .requests.responder import Responder
 from .requests.serving import ResponderMaker
 from .running import run_within
-from .topology import Exchange, Queue
+from .topology import Binding, Exchange, Queue
+from .verifying import Drift, find_drift
 
 logger = logging.getLogger("gestalt.amq")
-
-F = TypeVar("F", bound=Handler)
 
 # How long a stop waits for brokers to take leave, in seconds: while there is time, and after it.
 PATIENCE = 2.0
 HASTE = 0.3
 
 
-class Bus(Component):
+class Bus(Declaring):
     """Publishes, consumes and makes requests; made by `connect`.
 
     A bus that has stopped or failed may be started again, in another event loop as well. Its
@@ -43,6 +50,9 @@ class Bus(Component):
     and work again when it is started. What is declared before a start, by `subscriber` and
     `responder` or by `subscription` and `service`, starts and stops with the bus; what `subscribe`
     and `respond` begin ends with the stop.
+
+    Attributes:
+        declares: it declares what it uses, which otherwise must exist.
     """
 
     def __init__(
@@ -52,8 +62,10 @@ class Bus(Component):
         *,
         stop_timeout: float,
         on_event: Callable[[Event], None] | None,
+        declare: bool,
     ) -> None:
         super().__init__(name=settings.name, stop_timeout=stop_timeout)
+        self.declares = declare
         self._codec = codec
         self._backoff = settings.backoff
         self._on_event = on_event
@@ -69,6 +81,14 @@ class Bus(Component):
             open_connection=self._connections.open,
             stopping=lambda: self.state is State.STOPPING,
             backoff=settings.backoff,
+            declare=declare,
+        )
+        self._declarations = Declarations(
+            self._connections.publishing,
+            declare=declare,
+            backoff=settings.backoff,
+            refusals=self._channels.refusals,
+            report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
         self._consumers = Consumers(self._inside, self._connections.open)
         self._subscriptions = SubscriptionMaker(
@@ -80,6 +100,8 @@ class Bus(Component):
             start_timeout=settings.start_timeout,
             stop_timeout=stop_timeout,
             tracing=self._tracing,
+            declare=declare,
+            tell=self._event,
         )
         self._responders = ResponderMaker(
             self._connections.requesting,
@@ -88,6 +110,7 @@ class Bus(Component):
             start_timeout=settings.start_timeout,
             stop_timeout=stop_timeout,
             tracing=self._tracing,
+            declare=declare,
         )
 
     # What an application uses
@@ -100,6 +123,7 @@ class Bus(Component):
             self.state is State.RUNNING
             and link is not None
             and not link.blocked
+            and self._declarations.trouble is None
             and self._consumers.untroubled
         )
 
@@ -174,6 +198,7 @@ class Bus(Component):
         self._check_running("subscribing", "subscription() and @subscriber()")
         declaration = SubscriptionDeclaration.of(exchange, patterns, handler, options)
         subscription = self._subscriptions.make(declaration)
+        await self._declarations.check(subscription.plan)
         await self._consumers.begin(subscription, self._subscriptions.connection)
         return subscription
 
@@ -197,95 +222,76 @@ class Bus(Component):
         self._check_running("responding", "service() and @responder()")
         declaration = ResponderDeclaration.of(service, handler, options)
         responder = self._responders.make(declaration)
+        await self._declarations.check(responder.plan)
         await self._consumers.begin(responder, self._responders.connection)
         return responder
 
-    # What it declares before its start
+    def channel(
+        self, **options: Unpack[LentChannelOptions]
+    ) -> AbstractAsyncContextManager[AbstractChannel]:
+        """Lend a channel of aio-pika, for what Gestalt does not cover.
 
-    def subscription(
-        self,
-        exchange: str | Exchange,
-        patterns: str | Sequence[str],
-        handler: Handler,
-        **options: Unpack[SubscribeOptions],
-    ) -> Declared[SubscriptionDeclaration, Subscription]:
-        """Declare a subscription: it starts with the bus, at every start, and stops with it.
+            async with bus.channel() as channel:
+                await (await channel.get_queue("tracker")).purge()
 
-        What is declared starts in this order, when the bus is connected; one that cannot start
-        fails the start of the bus.
+        It is closed where the block ends. LinkLost interrupts the block when the connection is
+        lost, which is one for all channels that are lent, and for nothing else; what goes wrong
+        otherwise is raised as aio-pika has it. Entering the block raises StateError where the bus
+        does not run, ConnectError after the timeout, and ChannelsExhausted.
+        """
+        lending = self._connections.lending
+        return LentChannel(lending, partial(self._connections.open, lending), **options)
 
-        Args:
-            exchange, patterns, handler, options: as `subscribe` has them.
+    def declare(self, *items: Exchange | Queue | Binding) -> Awaitable[None]:
+        """Have exchanges, queues and bindings declared, without using them.
+
+            await bus.declare(Binding("telemetry", "vehicle.#", to="audit"))
+
+        What a binding names is declared with it, and a queue with its parking: now, if the bus
+        runs and this is awaited, at each start, and on each new connection.
 
         Raises:
-            StateError: the bus is started: `subscribe` is for then.
+            TopologyError: the broker refuses; everything that it refuses is named.
+            TypeError, ValueError: at once, where something cannot be declared.
         """
-        self._check_not_started("subscribe()")
-        declaration = SubscriptionDeclaration.of(exchange, patterns, handler, options)
-        declared = Declared(declaration, self._subscriptions)
-        self._consumers.declared.append(declared)
-        return declared
+        return self._declarations.add(items, running=self.state is State.RUNNING)
 
-    def service(
-        self, service: str, handler: Handler, **options: Unpack[RespondOptions]
-    ) -> Declared[ResponderDeclaration, Responder]:
-        """Declare a responder: it starts with the bus, at every start, and stops with it.
+    def plan(self) -> Plan:
+        """What the application needs at the broker, as far as it has told the bus by now."""
+        return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
 
-        Args:
-            service, handler, options: as `respond` has them.
+    async def verify(self, plan: Plan | None = None) -> list[Drift]:
+        """Compare what is at the broker with a plan, by default the bus's own; declare nothing.
+
+        It has a connection of its own, whether the bus runs or not, and so has `apply`.
 
         Raises:
-            StateError: the bus is started: `respond` is for then.
+            ConnectError, LinkLost: there was no connection, or it was lost.
         """
-        self._check_not_started("respond()")
-        declaration = ResponderDeclaration.of(service, handler, options)
-        declared = Declared(declaration, self._responders)
-        self._consumers.declared.append(declared)
-        return declared
+        async with self._connections.one_more("topology") as supervisor:
+            return await find_drift(await supervisor.wait_link(), plan or self.plan())
 
-    def subscriber(
-        self,
-        exchange: str | Exchange,
-        patterns: str | Sequence[str],
-        **options: Unpack[SubscribeOptions],
-    ) -> Callable[[F], F]:
-        """Declare a subscription of the decorated function, as `subscription` does.
+    async def apply(self, plan: Plan | None = None) -> None:
+        """Declare all that lasts of a plan, for an application that declares nothing.
 
-            @bus.subscriber("telemetry", "vehicle.*.position", queue="tracker")
-            async def track(message: BusMessage[Position]) -> None: ...
-
-        The function is left as it is.
+        Raises:
+            TopologyError: the broker refuses something; everything that it refuses is named.
+            ConnectError, LinkLost: as `verify`.
         """
+        async with self._connections.one_more("topology") as supervisor:
+            link = await supervisor.wait_link()
+            await declare_plan(link, (plan or self.plan()).lasting())
 
-        def declare(handler: F) -> F:
-            self.subscription(exchange, patterns, handler, **options)
-            return handler
+    def parked(self, queue: str | Queue, *, codec: Codec | None = None) -> Parking:
+        """The parked messages of a queue: to list, to replay and to delete.
 
-        return declare
-
-    def responder(self, service: str, **options: Unpack[RespondOptions]) -> Callable[[F], F]:
-        """Declare a responder by the decorated function, as `service` does; it is left as it is."""
-
-        def declare(handler: F) -> F:
-            self.service(service, handler, **options)
-            return handler
-
-        return declare
-
-    @property
-    def declarations(self) -> Sequence[Declaration]:
-        """What starts with the bus, in this order, as plain data."""
-        return [each.declaration for each in self._consumers.declared]
-
-    def parked(self, queue: str | Queue) -> Parking:
-        """The parked messages of a queue: to list, and to replay."""
-        if isinstance(queue, str):
-            queue = Queue(queue)
-        return Parking(
-            lambda: self._connections.one_more("parked"),
-            queue.name,
-            queue.parking_name,
-        )
+        Args:
+            queue: a name, or a Queue.
+            codec: shows bodies, in place of the bus's own.
+        """
+        queue = Queue(queue) if isinstance(queue, str) else queue
+        connection = partial(self._connections.one_more, "parked")
+        return Parking(connection, codec or self._codec, queue.name, queue.parking_name)
 
     # Its life
 
@@ -294,6 +300,8 @@ class Bus(Component):
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
+        await self._declarations.start(self.plan())
+        self._spawn(self._declarations.run(), name="declarations")
         await self._consumers.start()
 
     async def _drain(self) -> None:
@@ -317,12 +325,6 @@ class Bus(Component):
         if self.state is not State.RUNNING:
             raise StateError(
                 f"{self!r} is not running: start it before {what}, or declare by {before}"
-            )
-
-    def _check_not_started(self, instead: str) -> None:
-        if self.state in (State.STARTING, State.RUNNING, State.STOPPING):
-            raise StateError(
-                f"{self!r} is started: declare before the start, or await {instead} now"
             )
 
     def _event(self, event: Event) -> None:

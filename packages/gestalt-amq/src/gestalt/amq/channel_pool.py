@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from gestalt.core import Backoff, State, StateError
 
-from .errors import ConnectError
+from .errors import ConnectError, TopologyError
 from .link.channel_keeper import ChannelKeeper, Spawn
-from .link.interface import Channel
-from .link.preflight import Preflight
+from .link.interface import Channel, Link
+from .link.preflight import Preflight, Question
 from .link.supervisor import Supervisor
+from .plan import Plan, merge
 from .pubsub.exchange_keeper import ExchangeKeeper
 from .requests.requests_keeper import RequestsKeeper
 from .topology import Exchange
@@ -30,6 +31,7 @@ class ChannelPool:
         open_connection: opens a connection, unless it is open already.
         stopping: whether the bus stops.
         backoff: the waits before a channel is opened again on the same connection.
+        declare: declare exchanges; otherwise they must exist.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class ChannelPool:
         open_connection: Callable[[Supervisor], Awaitable[None]],
         stopping: Callable[[], bool],
         backoff: Backoff,
+        declare: bool,
     ) -> None:
+        self._declare = declare
         self._publishing = publishing
         self._requesting = requesting
         self._spawn = spawn
@@ -68,6 +72,7 @@ class ChannelPool:
                 self._spawn,
                 lambda: self._dismiss_idle(0),
                 self._backoff,
+                declare=self._declare,
             )
             self._begin_if_started(keeper)
         self._exchanges[exchange] = keeper
@@ -83,9 +88,30 @@ class ChannelPool:
                 # There are no others on this connection.
                 lambda: False,
                 self._backoff,
+                declare=self._declare,
             )
             self._begin_if_started(self._requests)
         return self._requests
+
+    def plan(self) -> Plan:
+        """What those who publish and make requests need at the broker."""
+        plans = [keeper.plan for keeper in self._exchanges.values()]
+        return merge(plans if self._requests is None else [*plans, self._requests.plan])
+
+    async def refusals(self, link: Link, exchanges: Iterable[str]) -> list[TopologyError]:
+        """To which exchanges nothing may be published on the publishing connection, and why.
+
+        Raises:
+            LinkLost: the link ended.
+        """
+        questions = [Question(exchange, "") for exchange in exchanges]
+        refused = await self._preflights[self._publishing].ask(link, questions)
+        return [
+            TopologyError(f"publishing to exchange {question.exchange!r}: {error}", error.code)
+            for question, error in refused.items()
+            # What may be published to a topic exchange can depend on the routing key.
+            if "to topic" not in str(error)
+        ]
 
     def start(self) -> None:
         """Begin to send; what the bus calls when it starts."""

@@ -25,6 +25,7 @@ def connect(
     stop_timeout: float = 10.0,
     backoff: Backoff | None = None,
     on_event: Callable[[Event], None] | None = None,
+    declare: bool = True,
 ) -> Bus:
     """A bus on one RabbitMQ, or on the first of several that can be reached.
 
@@ -45,7 +46,10 @@ def connect(
         start_timeout: how long a start tries to reach a broker, in seconds.
         stop_timeout: how long a stop waits for running handlers and confirmations, in seconds.
         backoff: the waits between attempts to connect.
-        on_event: is called with Connected, Disconnected, PublishingBlocked, PublishingUnblocked.
+        on_event: is called with Connected, Disconnected, PublishingBlocked, PublishingUnblocked,
+            MovingFailed and MovingResumed.
+        declare: declare what is used: exchanges, queues and bindings. With False they must be
+            there, by `python -m gestalt.amq topology apply`, and the start tells what is missing.
 
     Raises:
         ValueError: a URL is not one of AMQP, or has a parameter that is not known, or there is
@@ -74,7 +78,13 @@ def connect(
         start_timeout=start_timeout,
         backoff=backoff or Backoff(),
     )
-    return Bus(settings, codec or Codec(), stop_timeout=stop_timeout, on_event=on_event)
+    return Bus(
+        settings,
+        codec or Codec(),
+        stop_timeout=stop_timeout,
+        on_event=on_event,
+        declare=declare,
+    )
 
 
 def _parse(url: str, number: int, count: int) -> BrokerAddress:

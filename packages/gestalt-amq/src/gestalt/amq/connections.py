@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gestalt.core import Backoff, State
+from gestalt.core import Backoff, State, StateError
 
 from .events import Event
 from .link.address import BrokerAddress
@@ -42,6 +42,7 @@ class Connections:
 
     Attributes:
         publishing, consuming, requesting: one for each purpose.
+        lending: for the channels that an application asks for.
     """
 
     def __init__(
@@ -59,7 +60,8 @@ class Connections:
         self.publishing = self._make("publish", tell)
         self.consuming = self._make("consume", tell)
         self.requesting = self._make("request", tell)
-        self._opening: asyncio.Lock
+        self.lending = self._make("channels", tell)
+        self._opening: asyncio.Lock | None = None
 
     def one_more(self, purpose: str) -> Supervisor:
         """Make a connection for one call, which tells by itself what happens to it."""
@@ -76,6 +78,8 @@ class Connections:
             ConnectError: no broker could be reached within the start's time.
             StateError: the bus is not running.
         """
+        if self._opening is None:
+            raise StateError("the bus is not running: it was never started")
         async with self._opening:
             if supervisor.state is not State.RUNNING:
                 await self._run(supervisor.start)
@@ -88,7 +92,7 @@ class Connections:
         Args:
             patience: how long the brokers may take to answer, in seconds.
         """
-        supervisors = self.requesting, self.consuming, self.publishing
+        supervisors = self.lending, self.requesting, self.consuming, self.publishing
         for supervisor in supervisors:
             supervisor.close_timeout = patience
         await gather_all(each.stop() for each in supervisors)

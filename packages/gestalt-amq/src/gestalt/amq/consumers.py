@@ -6,17 +6,19 @@ from typing import Any, Generic, Protocol, TypeVar
 from gestalt.core import State
 
 from .connections import gather_all
-from .link.consumer import Consumer
 from .link.supervisor import Supervisor
+from .plan import Plan
 from .pubsub.declaration import SubscriptionDeclaration
+from .pubsub.subscription import Subscription
 from .requests.declaration import ResponderDeclaration
+from .requests.responder import Responder
 
 Declaration = SubscriptionDeclaration | ResponderDeclaration
 
 D = TypeVar("D", bound=Declaration)
 D_contra = TypeVar("D_contra", bound=Declaration, contravariant=True)
-C = TypeVar("C", bound=Consumer[Any])
-C_co = TypeVar("C_co", bound=Consumer[Any], covariant=True)
+C = TypeVar("C", bound=Subscription | Responder)
+C_co = TypeVar("C_co", bound=Subscription | Responder, covariant=True)
 
 
 class Maker(Protocol[D_contra, C_co]):
@@ -28,6 +30,9 @@ class Maker(Protocol[D_contra, C_co]):
 
     def make(self, declaration: D_contra, /) -> C_co:
         """A consumer as it was declared."""
+
+    def plan(self, declaration: D_contra, /) -> Plan:
+        """What such a consumer needs at the broker."""
 
 
 class Declared(Generic[D, C]):
@@ -47,6 +52,11 @@ class Declared(Generic[D, C]):
     def connection(self) -> Supervisor:
         """The connection that it consumes by."""
         return self._maker.connection
+
+    @property
+    def plan(self) -> Plan:
+        """What it needs at the broker."""
+        return self._maker.plan(self.declaration)
 
     def make(self) -> C:
         """Make it anew, for one start of the bus."""
@@ -76,7 +86,7 @@ class Consumers:
         self.declared: list[Declared[Any, Any]] = []
         self._run = run
         self._open_connection = open_connection
-        self._begun: list[Consumer[Any]] = []
+        self._begun: list[Subscription | Responder] = []
 
     @property
     def untroubled(self) -> bool:
@@ -87,6 +97,10 @@ class Consumers:
             if each.state not in (State.STOPPING, State.STOPPED)
         )
 
+    def plans(self) -> list[Plan]:
+        """What each of them needs at the broker, those included that have not started yet."""
+        return [each.plan for each in (*self.declared, *self._begun)]
+
     async def start(self) -> None:
         """Start what is declared, one after the other.
 
@@ -96,7 +110,7 @@ class Consumers:
         for declared in self.declared:
             await self.begin(declared.make(), declared.connection)
 
-    async def begin(self, consumer: Consumer[Any], connection: Supervisor) -> None:
+    async def begin(self, consumer: Subscription | Responder, connection: Supervisor) -> None:
         """Start a consumer, and return when it consumes.
 
         Raises:

@@ -1,22 +1,48 @@
 """A message as a subscription's handler gets it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from gestalt.amq.wire import Delivery, Properties
-from gestalt.core import Message
+from gestalt.core import Message, MessageBatch, TransportMessage
 
 from .headers import ATTEMPTS_HEADER, EXCHANGE_HEADER, ROUTING_KEY_HEADER, as_integer, as_text
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 MAX_ATTEMPTS = 2**31 - 1
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-class BusMessage(Message[T]):
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A message as the broker delivered it.
+
+    Attributes:
+        exchange: by which this delivery came, and `routing_key` with it: of one that was retried,
+            those of its way back from the retry queue.
+        redelivered: it was delivered before, and not acknowledged.
+        delivery_tag: its number on its channel.
+        consumer_tag: the consumer that it came to.
+        properties: all that AMQP has, the headers among them.
+        body: as it was sent, encoded.
+        unreadable: why its headers cannot be read, and are left out; None if they can.
+    """
+
+    exchange: str
+    routing_key: str
+    redelivered: bool
+    delivery_tag: int
+    consumer_tag: str | None
+    properties: Properties
+    body: bytes
+    unreadable: str | None
+
+
+class BusMessage(Message[T_co], TransportMessage):
     """A message from a queue: its body, decoded, and what came with it.
 
     Attributes:
@@ -27,11 +53,12 @@ class BusMessage(Message[T]):
         attempt: how often it is handled by now, this time included; 1 for the first.
     """
 
-    __slots__ = ("attempt", "exchange", "properties", "redelivered")
+    __slots__ = ("_delivery", "attempt", "exchange", "properties", "redelivered")
 
-    def __init__(self, body: T, type_id: int | None, delivery: Delivery) -> None:
+    def __init__(self, body: T_co, type_id: int | None, delivery: Delivery) -> None:
         properties = delivery.properties
         headers = properties.headers
+        self._delivery = delivery
         self.properties: Properties = properties
         self.redelivered = delivery.redelivered
         self.attempt = 1
@@ -53,9 +80,38 @@ class BusMessage(Message[T]):
         return key
 
     @property
+    def raw(self) -> RawMessage:
+        """What the broker delivered, before anything of it was read."""
+        delivery = self._delivery
+        return RawMessage(
+            delivery.exchange,
+            delivery.routing_key,
+            delivery.redelivered,
+            delivery.tag,
+            delivery.consumer_tag,
+            delivery.properties,
+            delivery.body,
+            delivery.unreadable,
+        )
+
+    @property
     def headers(self) -> Mapping[str, Any]:
         """Its application headers."""
         return self.properties.headers or _NONE
+
+
+class BusBatch(MessageBatch[T_co]):
+    """Messages from a queue, for a handler that takes many at a time."""
+
+    __slots__ = ()
+
+    _messages: Sequence[BusMessage[T_co]]
+
+    def __iter__(self) -> Iterator[BusMessage[T_co]]:
+        return iter(self._messages)
+
+    def __getitem__(self, index: int) -> BusMessage[T_co]:
+        return self._messages[index]
 
 
 def describe_message(delivery: Delivery) -> str:

@@ -1,12 +1,10 @@
 """What is declared at the broker: immutable values, declared again on every connection."""
 
-import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .errors import AmqError, TopologyError
-from .link.interface import Channel, Link
+from .arguments import EXCHANGE_ARGUMENTS, QUEUE_ARGUMENTS, check_arguments
 
 EXCHANGE_TYPES = ("topic", "direct", "fanout", "headers")
 """Those that every broker has."""
@@ -47,6 +45,7 @@ class Exchange:
                 'the type of an exchange is "topic", "direct", "fanout" or "headers", or that of a '
                 f'plugin, which begins with "x-"; got {self.type!r}'
             )
+        check_arguments(f"exchange {self.name!r}", self.arguments, EXCHANGE_ARGUMENTS)
 
     @property
     def predeclared(self) -> bool:
@@ -86,6 +85,7 @@ class Queue:
             raise ValueError(f"type is quorum, classic or stream, got {self.type!r}")
         if self.delivery_limit < 1:
             raise ValueError(f"delivery_limit must be at least 1, got {self.delivery_limit}")
+        check_arguments(f"queue {self.name!r}", self.arguments, QUEUE_ARGUMENTS)
 
     @property
     def parking_name(self) -> str:
@@ -109,6 +109,44 @@ class Queue:
             }
         arguments |= self.arguments
         return {key: value for key, value in arguments.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Binding:
+    """What a queue, or an exchange, takes from an exchange.
+
+    Args:
+        exchange: where it takes from: a name, for a durable topic exchange, or an Exchange.
+        patterns: binding keys, one or several: words and dots, * for one word, # for any number;
+            "" where the exchange is a fanout or goes by headers. Without any, nothing is bound.
+        to: who takes it: the name of a durable quorum queue, a Queue or an Exchange; None for the
+            private queue of a subscription.
+        arguments: of the bindings, such as x-match for an exchange of headers.
+
+    Raises:
+        ValueError: the default exchange is bound, which cannot be.
+    """
+
+    exchange: Exchange
+    patterns: tuple[str, ...]
+    to: "Queue | Exchange | None"
+    arguments: Mapping[str, Any] = field(hash=False)
+
+    def __init__(
+        self,
+        exchange: str | Exchange,
+        patterns: str | Sequence[str],
+        to: "str | Queue | Exchange | None" = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        if isinstance(to, Exchange) and not to.name:
+            raise ValueError("the default exchange cannot be bound")
+        # Frozen: what is given is put into one form here.
+        put = object.__setattr__
+        put(self, "exchange", Exchange(exchange) if isinstance(exchange, str) else exchange)
+        put(self, "patterns", (patterns,) if isinstance(patterns, str) else tuple(patterns))
+        put(self, "to", Queue(to) if isinstance(to, str) else to)
+        put(self, "arguments", arguments or {})
 
 
 def parking_arguments() -> dict[str, Any]:
@@ -136,89 +174,3 @@ def private_retry_arguments(queue: str, delay_ms: int) -> dict[str, Any]:
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": queue,
     }
-
-
-def _named(what: str, error: TopologyError) -> TopologyError:
-    hint = ""
-    if error.code == 406:
-        hint = "; it exists with other properties: use those, or delete it, or declare=False"
-    elif error.code == 403:
-        hint = "; the user may not configure it: permit that, or let somebody else declare it"
-    return TopologyError(f"{what}: {error}{hint}", error.code)
-
-
-async def declare_exchange(channel: Channel, exchange: Exchange) -> None:
-    """Declare an exchange, or make sure that it exists.
-
-    Raises:
-        TopologyError: the broker refused; the channel has ended by that.
-        LinkLost: the connection ended.
-    """
-    if exchange.predeclared:
-        return
-    try:
-        await channel.declare_exchange(
-            exchange.name,
-            exchange.type,
-            durable=exchange.durable,
-            auto_delete=exchange.auto_delete,
-            arguments=exchange.arguments,
-            passive=not exchange.declare,
-        )
-    except TopologyError as error:
-        raise _named(f"exchange {exchange.name!r}", error) from error
-
-
-async def declare_shared(channel: Channel, queue: Queue) -> str:
-    """Declare a shared queue and its parking, or make sure that it exists; return its name."""
-    try:
-        if queue.declare:
-            await channel.declare_queue(queue.parking_name, arguments=parking_arguments())
-        return await channel.declare_queue(
-            queue.name, arguments=queue.all_arguments(), passive=not queue.declare
-        )
-    except TopologyError as error:
-        raise _named(f"queue {queue.name!r}", error) from error
-
-
-async def declare_aside(
-    link: Link, name: str, arguments: Mapping[str, Any], *, exclusive: bool, given: bool
-) -> None:
-    """Declare a queue on a channel for that alone: a refusal ends it, and no other.
-
-    Args:
-        exclusive: it is this connection's, and vanishes with it.
-        given: one that exists is used as it is.
-
-    Raises:
-        TopologyError: the broker refused.
-        LinkLost: the connection ended.
-    """
-    if len(name.encode("utf-8", "surrogateescape")) > 255:
-        raise TopologyError(f"queue {name!r}: AMQP's names have at most 255 bytes")
-    if given and await _exists(link, name):
-        return
-    channel = await link.open_channel()
-    try:
-        await channel.declare_queue(
-            name, durable=not exclusive, exclusive=exclusive, arguments=arguments
-        )
-    except TopologyError as error:
-        raise _named(f"queue {name!r}", error) from error
-    finally:
-        with contextlib.suppress(AmqError):
-            await channel.close()
-
-
-async def _exists(link: Link, name: str) -> bool:
-    channel = await link.open_channel()
-    try:
-        await channel.declare_queue(name, passive=True)
-    except TopologyError as error:
-        if error.code != 404:
-            raise _named(f"queue {name!r}", error) from error
-        return False
-    finally:
-        with contextlib.suppress(AmqError):
-            await channel.close()
-    return True

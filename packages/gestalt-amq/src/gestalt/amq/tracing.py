@@ -5,7 +5,7 @@ fields: W3C Trace Context. Needs the extra `otel`; without it no code of this mo
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -32,6 +32,7 @@ class Tracing:
         self._current = trace.get_current_span
         self._no_span = trace.INVALID_SPAN
         self._use = trace.use_span
+        self._link = trace.Link
 
     def idle(self) -> bool:
         """Whether there is nothing to record here, and no trace to pass on.
@@ -87,12 +88,7 @@ class Tracing:
     @contextmanager
     def handling(self, message: BusMessage[Any], queue: str) -> Iterator[None]:
         """A span for one call of a handler, below the span that published the message."""
-        carrier = {
-            key: value
-            for key in ("traceparent", "tracestate")
-            if isinstance(value := message.headers.get(key), str)
-        }
-        context = self._propagator.extract(carrier)
+        context = self._context_of(message)
         if not self._provided():
             # In older versions its tracer leaves the present context as it is.
             with self._use(self._current(context)):
@@ -115,6 +111,37 @@ class Tracing:
             attributes=attributes,
         ):
             yield
+
+    @contextmanager
+    def handling_batch(self, messages: Sequence[BusMessage[Any]], queue: str) -> Iterator[None]:
+        """A span for one call of a handler with a batch, linked to the spans of its messages."""
+        links = []
+        for message in messages:
+            if "traceparent" in message.headers:
+                span = self._current(self._context_of(message)).get_span_context()
+                if span.is_valid:
+                    links.append(self._link(span))
+        with self._tracer.start_as_current_span(
+            f"process {queue}",
+            kind=self._consumer,
+            attributes={
+                "messaging.system": "rabbitmq",
+                "messaging.operation.name": "process",
+                "messaging.operation.type": "process",
+                "messaging.destination.subscription.name": queue,
+                "messaging.batch.message_count": len(messages),
+            },
+            links=links,
+        ):
+            yield
+
+    def _context_of(self, message: BusMessage[Any]) -> Any:
+        carrier = {
+            key: value
+            for key in ("traceparent", "tracestate")
+            if isinstance(value := message.headers.get(key), str)
+        }
+        return self._propagator.extract(carrier)
 
 
 def load() -> Tracing | None:

@@ -1,35 +1,55 @@
 """The vocabulary of Gestalt: components, timers, backoff, messages and handlers for asyncio."""
 
+from .around import Around, Call
 from .backoff import Backoff, Delays
+from .batch import Batch, MessageBatch
+from .calls import TimerStats
 from .clock import Clock, ManualClock
 from .component import Component
+from .cron import CronTimer, ExtraNotInstalled
 from .errors import GestaltError, ReplyNotPossible, StateError, WrongThread
 from .forks import keep_from_children
+from .group import Group
 from .handlers import Handler, HandlerNotFound, Handlers
 from .life import State
-from .message import Message
+from .message import Message, TransportMessage
+from .methods import handles
+from .outcomes import Discard, Outcome, Park, RetryLater
 from .reporting import Reports
 from .threads import check_thread
-from .timer import Timer, TimerStats
+from .timer import Timer
 
 __all__ = [
+    "Around",
     "Backoff",
+    "Batch",
+    "Call",
     "Clock",
     "Component",
+    "CronTimer",
     "Delays",
+    "Discard",
+    "ExtraNotInstalled",
     "GestaltError",
+    "Group",
     "Handler",
     "HandlerNotFound",
     "Handlers",
     "ManualClock",
     "Message",
+    "MessageBatch",
+    "Outcome",
+    "Park",
     "ReplyNotPossible",
     "Reports",
+    "RetryLater",
     "State",
     "StateError",
     "Timer",
     "TimerStats",
+    "TransportMessage",
     "WrongThread",
     "check_thread",
+    "handles",
     "keep_from_children",
 ]

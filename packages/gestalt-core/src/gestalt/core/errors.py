@@ -4,6 +4,10 @@ GestaltError
 ├── StateError (RuntimeError)            a component is asked for what its state does not allow
 │   └── WrongThread                      it is used from another thread than its event loop's
 ├── HandlerNotFound (LookupError)        no handler takes the message
+├── Outcome                              raised by a handler, to decide about its message
+│   ├── Park                             put it aside
+│   ├── RetryLater                       handle it again after a while
+│   └── Discard                          drop it
 └── ReplyNotPossible (TypeError)         the message came from where nothing can be sent to
 
 Every distribution keeps a small family of its own below GestaltError. Each error derives from the

@@ -4,10 +4,10 @@ from typing import Any, Generic, TypeVar
 
 from .errors import ReplyNotPossible
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Message(Generic[T]):
+class Message(Generic[T_co]):
     """A received message. Transports subclass it and add what they know.
 
     Args:
@@ -18,7 +18,7 @@ class Message(Generic[T]):
 
     __slots__ = ("body", "source", "type_id")
 
-    def __init__(self, body: T, type_id: int | None = None, source: Any = None) -> None:
+    def __init__(self, body: T_co, type_id: int | None = None, source: Any = None) -> None:
         self.body = body
         self.type_id = type_id
         self.source = source
@@ -36,3 +36,15 @@ class Message(Generic[T]):
         if len(body) > 80:
             body = f"{body[:77]}..."
         return f"{type(self).__name__}({body}, type_id={self.type_id}, source={self.source!r})"
+
+
+class TransportMessage:
+    """A base, beside `Message`, for the messages of one transport, which know more than any.
+
+        class PipeMessage(Message[T], TransportMessage): ...
+
+    By it, type checkers take a function of a PipeMessage for a handler as well. That the messages
+    come by that transport is for the application to see to.
+    """
+
+    __slots__ = ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gestalt.amq.wire import AmqpError
 
-    from .model import Policy, read_policies
+    from .model import Policy, ResourceLimits, read_policies
     from .server import Controls, EmbeddedBroker, MessageInfo, QueueInfo, Settings, ThreadedBroker
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "MessageInfo",
     "Policy",
     "QueueInfo",
+    "ResourceLimits",
     "Settings",
     "ThreadedBroker",
     "read_policies",
@@ -33,7 +34,7 @@ def __getattr__(name: str) -> object:
         from gestalt.amq.wire import AmqpError
 
         return AmqpError
-    if name in ("Policy", "read_policies"):
+    if name in ("Policy", "ResourceLimits", "read_policies"):
         from . import model
 
         return getattr(model, name)

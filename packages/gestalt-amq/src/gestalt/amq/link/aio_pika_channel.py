@@ -292,10 +292,16 @@ class AioPikaChannel(Channel):
         return declared.name
 
     async def count(self, queue: str) -> int:
-        declared: aio_pika.abc.AbstractQueue = await self._ask(
+        return (await self._look(queue)).declaration_result.message_count or 0
+
+    async def count_consumers(self, queue: str) -> int:
+        return (await self._look(queue)).declaration_result.consumer_count or 0
+
+    async def _look(self, queue: str) -> aio_pika.abc.AbstractQueue:
+        found: aio_pika.abc.AbstractQueue = await self._ask(
             partial(self._channel.declare_queue, queue, passive=True)
         )
-        return declared.declaration_result.message_count or 0
+        return found
 
     async def delete_queue(self, name: str) -> None:
         await self._ask(partial(self._channel.queue_delete, name))
@@ -305,6 +311,12 @@ class AioPikaChannel(Channel):
     ) -> None:
         bound = await self._channel.get_queue(queue, ensure=False)
         await self._ask(partial(bound.bind, exchange, routing_key, arguments=dict(arguments)))
+
+    async def bind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        bound = await self._channel.get_exchange(destination, ensure=False)
+        await self._ask(partial(bound.bind, source, routing_key, arguments=dict(arguments)))
 
     async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
         bound = await self._channel.get_queue(queue, ensure=False)

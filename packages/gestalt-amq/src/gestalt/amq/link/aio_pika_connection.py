@@ -12,6 +12,8 @@ from aio_pika.tools import OneShotCallback
 from aiormq.connection import TransportFactory
 from yarl import URL
 
+from .aio_pika_lent import LibraryChannel
+
 
 class AioPikaConnection(aio_pika.Connection):
     """A connection of aio-pika, which somebody else has dialled and will end.
@@ -28,6 +30,8 @@ class AioPikaConnection(aio_pika.Connection):
     Attributes:
         protocol: the protocol below aio-pika.
     """
+
+    CHANNEL_CLASS = LibraryChannel
 
     def __init__(self, url: URL, virtual_host: str, streams: TransportFactory) -> None:
         super().__init__(url)

@@ -302,6 +302,25 @@ class AioPikaLink(Link):
         self.demultiplexer.sinks[opened.number] = opened
         return opened
 
+    async def lend_channel(
+        self, *, publisher_confirms: bool, on_return_raises: bool
+    ) -> aio_pika.abc.AbstractChannel:
+        if self.lost.done():
+            raise LinkLost(str(self.lost.result()))
+        channel: aio_pika.abc.AbstractChannel = await self._calls.ask(
+            partial(self._lend, publisher_confirms, on_return_raises)
+        )
+        return channel
+
+    async def _lend(
+        self, publisher_confirms: bool, on_return_raises: bool
+    ) -> aio_pika.abc.AbstractChannel:
+        return await self._connection.channel(
+            self._free_number(),
+            publisher_confirms=publisher_confirms,
+            on_return_raises=on_return_raises,
+        )
+
     async def _open(
         self, confirms: bool, transactions: bool
     ) -> tuple[aio_pika.abc.AbstractChannel, aio_pika.abc.AbstractTransaction | None]:

@@ -8,7 +8,9 @@ makes with it, beside the bus, stay as they are.
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from gestalt.core.calling import is_awaitable
 
 T = TypeVar("T")
 
@@ -32,6 +34,9 @@ class _Demote(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if not _ours.get() or record.levelno <= logging.DEBUG:
             return True
+        if record.exc_info and record.name.endswith(".channel"):
+            # What an application's callback has raised, on a channel that it was lent.
+            return True
         if not logging.getLogger(record.name).isEnabledFor(logging.DEBUG):
             return False
         record.levelno, record.levelname = logging.DEBUG, "DEBUG"
@@ -53,3 +58,17 @@ async def quietly(call: Callable[[], Awaitable[T]]) -> T:
     """
     _ours.set(True)
     return await call()
+
+
+def loudly(callback: Callable[[T], Any]) -> Callable[[T], Awaitable[Any]]:
+    """Make a callback of an application, called by the library, log as all else of it."""
+
+    async def call(argument: T) -> Any:
+        token = _ours.set(False)
+        try:
+            result = callback(argument)
+            return await result if is_awaitable(result) else result
+        finally:
+            _ours.reset(token)
+
+    return call

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 from gestalt.amq.errors import AmqError
 from gestalt.amq.wire import Delivery, Got, Properties
 
+from .library import AbstractChannel
+
 Confirm: TypeAlias = asyncio.Future[None]
 """The broker's answer to one publish: None, or Unroutable, Rejected, Refused or LinkLost."""
 
@@ -136,6 +138,10 @@ class Channel(ABC):
         """
 
     @abstractmethod
+    async def count_consumers(self, queue: str) -> int:
+        """How many consumers a queue has; errors as those of `count`."""
+
+    @abstractmethod
     async def delete_queue(self, name: str) -> None:
         """Delete a queue with all that is in it; one that is not there does no harm."""
 
@@ -144,6 +150,12 @@ class Channel(ABC):
         self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
     ) -> None:
         """Bind a queue to an exchange."""
+
+    @abstractmethod
+    async def bind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        """Bind an exchange to another one, from which it takes."""
 
     @abstractmethod
     async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
@@ -231,6 +243,16 @@ class Link(ABC):
         Raises:
             LinkLost: the connection has ended.
             ChannelsExhausted: it has as many channels as the broker allows.
+        """
+
+    @abstractmethod
+    async def lend_channel(
+        self, *, publisher_confirms: bool, on_return_raises: bool
+    ) -> AbstractChannel:
+        """Open a channel of the client library, which gets all of its frames.
+
+        Raises:
+            LinkLost, ChannelsExhausted: as `open_channel`.
         """
 
     @abstractmethod

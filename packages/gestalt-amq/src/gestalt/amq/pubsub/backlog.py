@@ -6,6 +6,7 @@ from collections import deque
 from gestalt.amq.wire import Delivery
 
 from .failed_message import LocalRetry
+from .prefetch import WaitingTime
 from .session import SubscriptionSession
 
 
@@ -16,34 +17,79 @@ class Backlog:
         entries: those that wait, each with the session that it came by.
         running: how many are handled now.
         begun: how many were ever begun, without those that are handled now.
+        idle: set when the last of those that were handled is done.
     """
 
     def __init__(self) -> None:
         self.entries: deque[tuple[SubscriptionSession, Delivery]] = deque()
         self.running = 0
         self.begun = 0
+        self.idle = asyncio.Event()
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiting_time = WaitingTime()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self.entries)
 
     @property
     def busy(self) -> bool:
         """Whether anything waits, or is handled."""
-        return bool(self.entries) or self.running > 0
+        return self.waiting > 0 or self.running > 0
 
     def put(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """Add what came, and wake one of those that wait for it."""
         self.entries.append((session, delivery))
+        if self._waiters:
+            self.wake()
+
+    def put_back(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        """Add what waited here to be handled again."""
+        self.put(session, delivery)
+
+    def hold(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        """Note that a message that failed waits, to be put back."""
+
+    def drop(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        """Note that what was held is not put back."""
+
+    async def wait(self) -> None:
+        """Wait until there is something."""
+        while not self.entries:
+            await self.woken()
+
+    async def woken(self) -> None:
+        """Wait until something comes, or `wake` is called."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def wake(self) -> None:
+        """Wake one of those that wait."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 break
 
-    async def wait(self) -> None:
-        """Wait until there is something."""
-        while not self.entries:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+    def restart(self) -> None:
+        """Begin anew, with nothing."""
+        self.clear()
+        self.running = 0
+        self._waiting_time = WaitingTime()
+
+    def clear(self) -> None:
+        """Forget what was not begun."""
+        self.entries.clear()
+
+    def waited(self, now: float) -> float:
+        """For how long the first of those that wait has waited at least, in seconds.
+
+        Args:
+            now: by the loop's clock.
+        """
+        return self._waiting_time.look(now, self.begun + self.running, self.waiting)
 
     def give_back(self, session: SubscriptionSession) -> int:
         """Return to the queue what came by a session and was not begun; how many that are."""

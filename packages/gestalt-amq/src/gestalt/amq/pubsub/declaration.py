@@ -1,17 +1,28 @@
 """What a subscription is to be, as plain data: known before there is a connection."""
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Self, TypedDict
+from typing import Any, Self, TypeAlias, TypedDict
 
+from gestalt.amq.message import BusMessage
 from gestalt.amq.topology import Exchange, Queue
 from gestalt.codecs import Codec
-from gestalt.core import Handler
+from gestalt.core import Batch, Handler, Handlers
 from gestalt.core.options import check_options
 
-from .retry import Retry
+from .retry import LONGEST_WAIT_HERE, Retry
+
+Key: TypeAlias = Callable[[BusMessage[Any]], Hashable]
+"""Tells which messages are to be handled in order: those for which it gives the same."""
 
 DEFAULT_RETRY = Retry()
+
+# AMQP 0-9-1 counts in 16 bits how many messages are sent ahead.
+MOST_AHEAD = 65_535
+# The longest that a message may wait for others of its batch, in seconds: brokers end a channel by
+# which a message was not acknowledged for half an hour.
+LONGEST_WITHIN = 300.0
 
 
 class SubscribeOptions(TypedDict, total=False):
@@ -25,6 +36,10 @@ class SubscribeOptions(TypedDict, total=False):
             a subscription asks for about a second of their work.
         concurrency: how many async handlers run at once; with 1, the default, messages are
             handled in order.
+        batch: have the handler called with a MessageBatch; None, the default, for one message at
+            a time. At least two batches for each handler are sent ahead.
+        key: a plain function that gives what messages have in common that are to be handled one
+            after the other; None, the default, where they have no order among them.
         retry: what follows a handler's exception: by default, as `Retry()` says; None to park at
             once.
         timeout: for an async handler, in seconds (1500). RabbitMQ itself gives up after 1800.
@@ -39,6 +54,8 @@ class SubscribeOptions(TypedDict, total=False):
     codec: Codec | None
     prefetch: int
     concurrency: int
+    batch: Batch | None
+    key: Key | None
     retry: Retry | None
     timeout: float | None
     exclusive: bool
@@ -71,6 +88,8 @@ class SubscriptionDeclaration:
     codec: Codec | None = None
     prefetch: int = 100
     concurrency: int = 1
+    batch: Batch | None = None
+    key: Key | None = None
     retry: Retry | None = DEFAULT_RETRY
     timeout: float | None = 1500.0
     exclusive: bool = False
@@ -86,6 +105,52 @@ class SubscriptionDeclaration:
                 "prefetch and concurrency must be at least 1, "
                 f"got {self.prefetch} and {self.concurrency}"
             )
+        if self.batch is not None:
+            self._check_batch(self.batch)
+        if self.key is not None:
+            self._check_key(self.key)
+        if self.most_ahead > MOST_AHEAD:
+            raise ValueError(
+                f"a broker sends at most {MOST_AHEAD} messages ahead, and here {self.most_ahead} "
+                "are asked for: by prefetch, or for two batches for each of the handlers"
+            )
+
+    @property
+    def most_ahead(self) -> int:
+        """How many messages the broker sends ahead at most."""
+        # The broker works while handlers do; and more handlers than messages would only wait.
+        needed = 1 if self.batch is None else 2 * self.batch.size
+        return max(self.prefetch, needed * self.concurrency)
+
+    def _check_batch(self, batch: Batch) -> None:
+        if not isinstance(batch, Batch):
+            raise TypeError(f"batch is a Batch of gestalt.core, got {batch!r}")
+        if self.key is not None:
+            raise ValueError(
+                "batch= and key= exclude each other: a batch has messages of many keys"
+            )
+        if isinstance(self.handler, Handlers):
+            raise TypeError(
+                "with batch= the handler is one function, which takes a MessageBatch: "
+                "Handlers choose by the type of one message"
+            )
+        if batch.within > LONGEST_WITHIN:
+            raise ValueError(
+                f"within is at most {LONGEST_WITHIN:g} s here, since brokers end the channel of "
+                f"whoever acknowledges late, got {batch.within:g}"
+            )
+
+    def _check_key(self, key: Key) -> None:
+        if inspect.iscoroutinefunction(key) or not callable(key):
+            raise TypeError(f"key is a plain function of a message, got {key!r}")
+        if self.retry is not None:
+            longest = self.retry.longest(LONGEST_WAIT_HERE)
+            if longest > LONGEST_WAIT_HERE:
+                raise ValueError(
+                    "with key= a message waits in this process for its retries, for at most "
+                    f"{LONGEST_WAIT_HERE:g} s in all, and this retry waits for more: choose "
+                    "fewer attempts, or a smaller maximum"
+                )
 
     @classmethod
     def of(

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
+from gestalt.amq.declaring import declare_exchange
 from gestalt.amq.errors import OutcomeUnknown, Refused, Rejected
 from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight, Question
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import Exchange, declare_exchange
+from gestalt.amq.topology import Exchange
 from gestalt.core import Backoff
+
+from .plans import plan_publishing
 
 # How long a channel lives before a rejection makes it be replaced, in seconds.
 MIN_CHANNEL_AGE = 1.0
@@ -22,6 +26,10 @@ class ExchangeKeeper(ChannelKeeper):
 
     Args:
         exchange: to which everything is published.
+        declare: declare it; otherwise it must exist.
+
+    Attributes:
+        plan: what it needs at the broker.
     """
 
     def __init__(
@@ -32,8 +40,12 @@ class ExchangeKeeper(ChannelKeeper):
         spawn: Spawn,
         make_room: Callable[[], bool],
         backoff: Backoff,
+        *,
+        declare: bool,
     ) -> None:
         self.exchange = exchange
+        self.plan = plan_publishing(exchange)
+        self._declared = exchange if declare else replace(exchange, declare=False)
         self._replace = asyncio.Event()
         super().__init__(
             f"exchange {exchange.name!r}", supervisor, preflight, spawn, make_room, backoff
@@ -52,17 +64,17 @@ class ExchangeKeeper(ChannelKeeper):
 
     async def _open_channel(self, link: Link) -> Channel:
         channel = await link.open_channel(confirms=True)
-        await declare_exchange(channel, self.exchange)
+        await declare_exchange(channel, self._declared)
         return channel
 
     def _route(self, question: Question) -> str:
         return question.routing_key if self._by_key else ""
 
     async def _restore(self, link: Link) -> bool:
-        if self.exchange.predeclared or not self.exchange.declare:
+        if self.exchange.predeclared or not self._declared.declare:
             return False
         channel = await link.open_channel()
-        await declare_exchange(channel, self.exchange)
+        await declare_exchange(channel, self._declared)
         await channel.close()
         return True
 

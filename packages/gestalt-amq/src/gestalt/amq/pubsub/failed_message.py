@@ -6,6 +6,7 @@ from typing import Any
 from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.wire import Delivery, Properties
 
+from .retry import LONGEST_WAIT_HERE
 from .target_queue import TargetQueue
 
 # What could not be moved for so long is given back, in seconds: brokers end a channel by which a
@@ -32,6 +33,7 @@ class LocalRetry(Delivery):
             delivery.body,
         )
         self.header = delivery.header
+        self.method = delivery.method
         self.until = until
 
 
@@ -41,11 +43,12 @@ class FailedMessage:
     Args:
         session, receiver: by which it came.
         delivery: the message.
-        target: where it is to go.
         headers: what tells of the failure.
-        delay: after how long it is to be handled again, in seconds; None to park it.
 
     Attributes:
+        target: where it is to go; None where it stays here.
+        delay: after how long it is to be handled again, in seconds; None to park it.
+        resumed: it is handled again, from here.
         since: when it failed, by the loop's clock.
         until: when it is given back.
         moving: since when it is being moved, None while it is not.
@@ -59,6 +62,7 @@ class FailedMessage:
         "headers",
         "moving",
         "receiver",
+        "resumed",
         "session",
         "since",
         "target",
@@ -70,17 +74,26 @@ class FailedMessage:
         session: Session,
         receiver: Receiver,
         delivery: Delivery,
-        target: TargetQueue,
         headers: dict[str, Any],
-        delay: float | None,
     ) -> None:
         self.session = session
         self.receiver = receiver
         self.delivery = delivery
-        self.target = target
         self.headers = headers
-        self.delay = delay
+        self.target: TargetQueue | None = None
+        self.delay: float | None = None
+        self.resumed = False
         self.since = asyncio.get_running_loop().time()
         self.until = self.since + LONGEST_HOLD
         self.effort = 0
         self.moving: float | None = None
+
+    def waits_here(self) -> bool:
+        """Let it wait for its delay here; False where that would be too long for the broker."""
+        until = self.since + LONGEST_WAIT_HERE
+        if isinstance(self.delivery, LocalRetry):
+            until = self.delivery.until
+        if self.since + (self.delay or 0.0) > until:
+            return False
+        self.until = until
+        return True

@@ -1,20 +1,22 @@
 """The queues that failed messages of one queue are moved to: for retries, and for parking."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable
 from itertools import islice
-from typing import Any
 
 from gestalt.amq.errors import AmqError, TopologyError
+from gestalt.amq.events import Event, MovingFailed, MovingResumed
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.interface import Link
-from gestalt.amq.topology import parking_arguments, private_retry_arguments, retry_arguments
+from gestalt.amq.plan import PlannedQueue
 
+from .plans import plan_failures, plan_parking, plan_retry
 from .retry import FailurePolicy
 from .target_queue import FIRST_PAUSE, TargetQueue
 
-# So many retry queues are declared with their queue; further ones when they are needed.
-DECLARED_AHEAD = 16
+# So many queues are declared with their queue; further ones when they are needed.
+DECLARED_AHEAD = 17
 DECLARED_AT_ONCE = 4
 
 
@@ -26,10 +28,11 @@ class FailureQueues:
     Args:
         name: of the subscription, for the log.
         policy: what is to become of failures.
-        declare: declares a queue on the present connection.
+        probe: sees whether a queue might take messages, and declares it.
         needed: whether messages wait for a queue, whose moves show when it is out of trouble.
         spawn: runs what looks after a queue.
         report: tells of a queue's trouble.
+        tell: is told when a queue gets into trouble, and out of it.
     """
 
     def __init__(
@@ -37,17 +40,19 @@ class FailureQueues:
         name: str,
         policy: FailurePolicy,
         *,
-        declare: Callable[[TargetQueue], Awaitable[None]],
+        probe: Callable[[TargetQueue], Awaitable[None]],
         needed: Callable[[TargetQueue], bool],
         spawn: Spawn,
         report: Callable[[BaseException, str], None],
+        tell: Callable[[Event], None],
     ) -> None:
         self._name = name
         self._policy = policy
-        self._declare = declare
+        self._try = probe
         self._needed = needed
         self._spawn = spawn
         self._report = report
+        self._tell = tell
         self._origin = ""
         self._queues: dict[str, TargetQueue] = {}
         # Those in trouble that are looked after.
@@ -66,34 +71,29 @@ class FailureQueues:
                 return f"no message can be moved to queue {queue.name!r}: {queue.trouble}"
         return None
 
-    async def prepare(self, link: Link, origin: str, *, strict: bool) -> list[str]:
+    async def prepare(
+        self, link: Link, origin: str, refused: list[TopologyError] | None
+    ) -> list[str]:
         """Declare where the messages of a queue are moved to.
 
         Args:
             link: on which they are declared.
             origin: the name of the queue whose messages fail.
-            strict: fail if the broker refuses; otherwise report it, and try again when needed.
+            refused: is given what the broker refuses; without it, that is reported, and tried
+                again when needed.
 
         Returns:
             the names of those queues that are this link's own.
 
         Raises:
-            TopologyError: the broker refuses.
             LinkLost: the connection ended.
         """
         if origin != self._origin:
             self.forget()
             self._queues.clear()
             self._origin = origin
-        queues = []
-        private = []
-        if (parking := self.parking()) is not None:
-            queues.append(parking)
-        if self._policy.retry is not None:
-            for delay in islice(self._policy.retry.delays(), DECLARED_AHEAD):
-                queues.append(self.retrying(delay))
-                if self._policy.private:
-                    private.append(queues[-1].name)
+        ahead = islice(plan_failures(origin, self._policy), DECLARED_AHEAD)
+        queues = [self._queue(planned) for planned in ahead]
         # A few at a time: each takes a channel of the connection for as long.
         for start in range(0, len(queues), DECLARED_AT_ONCE):
             some = queues[start : start + DECLARED_AT_ONCE]
@@ -101,32 +101,37 @@ class FailureQueues:
                 *(queue.declare(link) for queue in some), return_exceptions=True
             )
             for queue, outcome in zip(some, outcomes, strict=True):
-                if isinstance(outcome, TopologyError) and not strict:
-                    self.fail(queue, outcome)
+                if isinstance(outcome, TopologyError):
+                    if refused is None:
+                        self.fail(queue, outcome)
+                    else:
+                        refused.append(outcome)
                 elif isinstance(outcome, BaseException):
                     raise outcome
-        return private
+        return [queue.name for queue in queues if queue.planned.exclusive]
 
-    def retrying(self, delay: float) -> TargetQueue:
-        """The queue of those that are handled again after a delay, in seconds."""
-        milliseconds = max(1, round(delay * 1000))
-        private = self._policy.private
-        arguments = private_retry_arguments if private else retry_arguments
-        # The broker makes up names of private queues that nobody else may give.
-        stem = self._origin.removeprefix("amq.")
-        return self._queue(
-            f"{stem}.retry.{milliseconds}", arguments(self._origin, milliseconds), private
-        )
+    def retrying(self, delay: float, *, exact: bool = False) -> TargetQueue:
+        """The queue of those that are handled again after a delay, in seconds.
+
+        Args:
+            exact: the delay is none of the policy's.
+        """
+        if exact:
+            delay = _rounded(delay)
+        return self._queue(plan_retry(self._origin, self._policy, delay))
 
     def parking(self) -> TargetQueue | None:
         """The queue of those that are not handled any more, if there is one."""
-        name = self._policy.parking
-        return None if name is None else self._queue(name, parking_arguments(), exclusive=False)
+        planned = plan_parking(self._policy)
+        return None if planned is None else self._queue(planned)
 
     def fail(self, queue: TargetQueue, error: AmqError) -> None:
         """Nothing could be moved to a queue: tell, and look after it."""
+        well = queue.trouble is None
         if not queue.fail(error):
             return
+        if well:
+            self._tell(MovingFailed(self._origin, queue.name, error))
         self._report(
             error,
             f"{self._name}: no message can be moved to queue {queue.name!r}; those that are "
@@ -136,17 +141,25 @@ class FailureQueues:
             self._probing.add(queue)
             self._spawn(self._probe(queue), name=f"probe {queue.name}")
 
+    def succeed(self, queue: TargetQueue, *, moved: bool = True) -> None:
+        """Something was moved to a queue; or it seems that it might be."""
+        well = queue.trouble is None
+        if moved:
+            queue.succeed()
+        else:
+            queue.recover()
+        if not well:
+            self._tell(MovingResumed(self._origin, queue.name))
+
     def forget(self) -> None:
         """Nothing is to be moved there any more."""
         for queue in self._queues.values():
             queue.forget()
 
-    def _queue(self, name: str, arguments: Mapping[str, Any], exclusive: bool) -> TargetQueue:
-        queue = self._queues.get(name)
+    def _queue(self, planned: PlannedQueue) -> TargetQueue:
+        queue = self._queues.get(planned.name)
         if queue is None:
-            queue = self._queues[name] = TargetQueue(
-                name, arguments, exclusive=exclusive, given=self._policy.given
-            )
+            queue = self._queues[planned.name] = TargetQueue(planned)
         return queue
 
     async def _probe(self, queue: TargetQueue) -> None:
@@ -159,10 +172,16 @@ class FailureQueues:
                     await asyncio.sleep(FIRST_PAUSE)
                 else:
                     try:
-                        await self._declare(queue)
+                        await self._try(queue)
                     except AmqError as error:
                         self.fail(queue, error)
                     else:
-                        queue.succeed()
+                        self.succeed(queue, moved=False)
         finally:
             self._probing.discard(queue)
+
+
+def _rounded(delay: float) -> float:
+    """A delay, a little longer, of two digits: so that there are not too many queues."""
+    digit = 10.0 ** (math.floor(math.log10(delay)) - 1)
+    return max(0.001, round(math.ceil(round(delay / digit, 6)) * digit, 3))

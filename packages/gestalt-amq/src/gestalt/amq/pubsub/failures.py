@@ -9,21 +9,27 @@ from functools import partial
 from itertools import islice
 from typing import Any, Protocol
 
-from gestalt.amq.errors import AmqError
+from gestalt.amq.errors import AmqError, TopologyError
+from gestalt.amq.events import Event
 from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_name, error_text
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
 from gestalt.amq.message import attempts_before, describe_message
 from gestalt.amq.wire import Delivery, Properties
+from gestalt.core import Outcome
 
 from .copies import copy_properties, failure_headers
 from .failed_message import FailedMessage, LocalRetry
 from .failure_queues import FailureQueues
+from .fate import Fate, decide
 from .republisher import CopyRefused, Republisher
 from .retry import FailurePolicy
 from .stats import SubscriptionStats
 from .target_queue import TargetQueue
+from .unmoved import Unmoved, counted
+
+logger = logging.getLogger("gestalt.amq")
 
 # How much may wait to be moved, in messages and in bytes, before no more is taken.
 MOST_HELD = 10_000
@@ -49,6 +55,7 @@ class Failures:
 
     What cannot be moved stays here, unacknowledged, and holds up nobody: its move is tried again
     with growing pauses, and when its delay is over, it is handled again as if it had been moved.
+    With `policy.waits_here` nothing is moved that is to be handled again: all of it waits so.
 
     Args:
         name: of the subscription, for the log.
@@ -57,7 +64,10 @@ class Failures:
         stats: counts what becomes of messages.
         spawn: runs a move.
         report: tells of errors.
-        resume: has a message handled again that could not be moved in time.
+        resume: has a message handled again that waited here.
+        tell: is told when messages cannot be moved, and when they can again.
+        gone: is told of a message that was to be handled again here, and is not: it was given
+            back, or its connection was lost.
     """
 
     def __init__(
@@ -70,22 +80,27 @@ class Failures:
         spawn: Spawn,
         report: Report,
         resume: Callable[[Any, Delivery], None],
+        tell: Callable[[Event], None],
+        gone: Callable[[Any, Delivery], None] | None = None,
     ) -> None:
         self._name = name
-        self._retry = policy.retry
+        self._policy = policy
         self._republisher = republisher
         self._stats = stats
         self._spawn = spawn
         self._report = report
         self._resume = resume
+        self._gone = gone
         self._queues = FailureQueues(
             name,
             policy,
-            declare=republisher.declare,
+            probe=republisher.probe,
             needed=self._needed,
             spawn=spawn,
             report=report,
+            tell=tell,
         )
+        self._unmoved = Unmoved()
         # In the order in which they failed; the tasks that move them.
         self._held: dict[FailedMessage, asyncio.Task[None]] = {}
         self._bytes = 0
@@ -99,8 +114,9 @@ class Failures:
         now = asyncio.get_running_loop().time()
         # Those that are under way are the first, or close to the first.
         for message in islice(self._held, 100):
-            if message.moving is not None and now - message.moving > PATIENCE:
-                return f"queue {message.target.name!r} does not answer"
+            moving, target = message.moving, message.target
+            if target is not None and moving is not None and now - moving > PATIENCE:
+                return f"queue {target.name!r} does not answer"
         return None
 
     @property
@@ -114,19 +130,38 @@ class Failures:
         return bool(self._held)
 
     def waiting(self, since: float) -> tuple[int, float]:
-        """How many messages failed since, by the loop's clock, and wait; when the first did."""
+        """How many messages failed since, by the loop's clock, and wait to be moved; when the
+        first did."""
         count, first = 0, float("inf")
         for message in reversed(self._held):
             if message.since < since:
                 break
+            if message.target is None:
+                continue
             count += 1
             first = message.since
         return count, first
 
-    async def prepare(self, link: Link, queue: str, *, strict: bool) -> list[str]:
+    async def prepare(
+        self, link: Link, queue: str, refused: list[TopologyError] | None
+    ) -> list[str]:
         """Declare where the messages of a queue are moved to, as `FailureQueues.prepare` does."""
         self._stopping = False
-        return await self._queues.prepare(link, queue, strict=strict)
+        return await self._queues.prepare(link, queue, refused)
+
+    def fate(self, delivery: Delivery, error: BaseException, *, permanent: bool = False) -> Fate:
+        """What would become of a message that was handled, and failed by an error."""
+        attempt = attempts_before(delivery.properties.headers) + 1
+        return decide(self._policy.retry, error, attempt, permanent=permanent)
+
+    def tell_together(self, count: int, error: BaseException) -> None:
+        """Tell that so many messages failed together, and are handled one at a time."""
+        self._report(
+            error,
+            f"{self._name}: a batch of {count} messages failed, and they are handled one at a "
+            f"time: {error_name(error)}: {error_text(error)[:LOGGED_REASON]}",
+            level=logging.WARNING,
+        )
 
     def take(
         self,
@@ -136,7 +171,7 @@ class Failures:
         error: BaseException,
         *,
         permanent: bool,
-    ) -> None:
+    ) -> bool:
         """Take charge of a message that could not be handled; it is settled here.
 
         Args:
@@ -144,37 +179,78 @@ class Failures:
             delivery: the message.
             error: why it could not be handled.
             permanent: it will never be handled, so that it is not tried again.
+
+        Returns:
+            whether it waits here to be handled again, by `policy.waits_here`.
         """
-        retry = self._retry
         attempt = attempts_before(delivery.properties.headers) + 1
+        fate = decide(self._policy.retry, error, attempt, permanent=permanent)
+        if fate.kind == "discarded":
+            self._stats.discarded += 1
+            receiver.acks.ack(delivery.tag)
+            if logger.isEnabledFor(logging.DEBUG):
+                about = describe_message(delivery)
+                logger.debug("%s: %s discarded: %s", self._name, about, error_text(error))
+            return False
         headers = failure_headers(delivery, self._queues.origin, error, attempt)
-        if retry is not None and not permanent and attempt < retry.attempts:
-            delay = retry.delay_after(attempt)
-            target = self._queues.retrying(delay)
-            message = FailedMessage(session, receiver, delivery, target, headers, delay)
-            fate = f"tried again in {delay:.3g} s"
-            level = logging.WARNING
+        message = FailedMessage(session, receiver, delivery, headers)
+        if fate.kind == "again":
+            message.delay = fate.delay
+            if not self._policy.waits_here:
+                message.target = self._queues.retrying(fate.delay, exact=fate.exact)
+            elif not message.waits_here():
+                fate = Fate("parked", decided=fate.decided)
+                message.delay = None
+        if isinstance(delivery, LocalRetry) and not self._policy.waits_here:
+            message.until = delivery.until
+        if fate.kind == "again":
+            told = f"tried again in {fate.delay:.3g} s"
+            level = logging.INFO if fate.decided else logging.WARNING
         elif (parking := self._queues.parking()) is not None:
-            message = FailedMessage(session, receiver, delivery, parking, headers, None)
-            fate = f"parked in {parking.name!r}"
+            message.target = parking
+            told = f"parked in {parking.name!r}"
             level = logging.ERROR
         else:
             self._stats.dropped += 1
             receiver.acks.ack(delivery.tag)
             self._tell(delivery, error, "dropped, there is no parking for it", logging.ERROR)
-            return
-        if isinstance(delivery, LocalRetry):
-            message.until = delivery.until
-        self._tell(delivery, error, fate, level)
-        self._bytes += len(delivery.body)
-        task = self._held[message] = self._spawn(self._hold(message), name="move")
+            return False
+        self._tell(delivery, error, told, level)
+        self._keep(message)
+        return message.target is None
+
+    def recall(self, session: Session, receiver: Receiver, delivery: Delivery) -> Delivery | None:
+        """What is delivered again, with its attempts counted on if it could not be moved before.
+
+        Returns:
+            what is to be handled; None where all that is left is to park it, which is seen to.
+        """
+        failure = self._unmoved.recall(delivery)
+        if failure is None:
+            return delivery
+        parking = self._queues.parking() if failure.final else None
+        # Without an id it may be another message that looks the same.
+        if parking is None or delivery.properties.message_id is None:
+            return counted(delivery, failure)
+        message = FailedMessage(session, receiver, delivery, failure.headers)
+        message.target = parking
+        self._keep(message)
+        return None
+
+    def _keep(self, message: FailedMessage) -> None:
+        """Hold a message until it is settled."""
+        self._bytes += len(message.delivery.body)
+        target = message.target
+        hold = self._wait_here(message) if target is None else self._hold(message, target)
+        task = self._held[message] = self._spawn(hold, name="move")
         task.add_done_callback(partial(self._released, message))
 
     async def settle(self) -> None:
         """Wait for the confirmations of what is under way; what is not goes back to the queue."""
         self._stopping = True
         for message, task in self._held.items():
-            if message.target.pause is not None and message.moving is None:
+            target = message.target
+            if target is None or (target.pause is not None and message.moving is None):
                 task.cancel()
         while self._held:
             await asyncio.wait(self._held.values())
@@ -187,10 +263,15 @@ class Failures:
     def _needed(self, queue: TargetQueue) -> bool:
         return any(message.target is queue for message in self._held)
 
-    async def _hold(self, message: FailedMessage) -> None:
+    async def _wait_here(self, message: FailedMessage) -> None:
+        """Have a message handled again when its delay is over."""
+        await asyncio.wait((message.session.ended,), timeout=message.delay)
+        if not message.session.ended.done():
+            self._handle_again(message)
+
+    async def _hold(self, message: FailedMessage, target: TargetQueue) -> None:
         """Try to move a message, until it is settled."""
         loop = asyncio.get_running_loop()
-        target = message.target
         while not message.session.ended.done():
             if target.pause is not None:
                 if self._stopping:
@@ -198,18 +279,20 @@ class Failures:
                     return
                 await self._wait(message, target.pause)
                 if message.session.ended.done():
-                    return  # it will be delivered again
+                    break
                 now = loop.time()
                 if now >= message.until:
-                    self._give_back(message)
+                    self._give_back(message, target)
                     return
                 if message.delay is not None and now >= message.since + message.delay:
                     self._handle_again(message)
                     return
                 if target.pause is not None:
                     continue
-            if await self._move(message):
+            if await self._move(message, target):
                 return
+        # It will be delivered again.
+        self._unmoved.note(message)
 
     async def _wait(self, message: FailedMessage, pause: asyncio.Future[None]) -> None:
         until = message.until
@@ -220,20 +303,20 @@ class Failures:
             (pause, message.session.ended), timeout=patience, return_when=asyncio.FIRST_COMPLETED
         )
 
-    async def _move(self, message: FailedMessage) -> bool:
+    async def _move(self, message: FailedMessage, target: TargetQueue) -> bool:
         """Try to move it; True when it is settled."""
         message.moving = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(message.until) as limit:
                 await self._republisher.move(
-                    message.target,
+                    target,
                     message.delivery.body,
                     partial(self._copy, message),
                     alone=message.effort > 0,
                 )
         except Exception as error:
             if limit.expired():
-                self._give_back(message)
+                self._give_back(message, target)
                 return True
             if message.effort < 2 and isinstance(
                 error, CopyRefused | ValueError | TypeError | OverflowError
@@ -241,11 +324,13 @@ class Failures:
                 message.effort += 1
             else:
                 known = error if isinstance(error, AmqError) else AmqError(error_text(error))
-                self._queues.fail(message.target, known)
+                self._stats.unmoved += 1
+                self._queues.fail(target, known)
             return False
         finally:
             message.moving = None
-        message.target.succeed()
+        self._queues.succeed(target)
+        self._unmoved.forget(message.delivery)
         message.receiver.acks.ack(message.delivery.tag)
         if message.delay is None:
             self._stats.parked += 1
@@ -265,16 +350,18 @@ class Failures:
         headers = dict(delivery.properties.headers or {})
         headers[ATTEMPTS_HEADER] = message.headers[ATTEMPTS_HEADER]
         self._stats.retried += 1
+        message.resumed = True
         properties = replace(delivery.properties, headers=headers)
         self._resume(message.session, LocalRetry(delivery, properties, message.until))
 
-    def _give_back(self, message: FailedMessage) -> None:
+    def _give_back(self, message: FailedMessage, target: TargetQueue) -> None:
         self._stats.returned += 1
+        self._unmoved.note(message)
         message.receiver.acks.nack(message.delivery.tag)
         self._report(
-            message.target.trouble or AmqError("it does not answer"),
+            target.trouble or AmqError("it does not answer"),
             f"{self._name}: {describe_message(message.delivery)} given back to its queue: it could "
-            f"not be moved to queue {message.target.name!r} in time",
+            f"not be moved to queue {target.name!r} in time",
         )
 
     def _released(self, message: FailedMessage, task: asyncio.Task[None]) -> None:
@@ -283,6 +370,8 @@ class Failures:
         if task.cancelled() and not message.session.ended.done():
             # By the end of the subscription, or by anybody else: nobody would settle it.
             message.receiver.acks.nack(message.delivery.tag)
+        if self._gone is not None and message.target is None and not message.resumed:
+            self._gone(message.session, message.delivery)
 
     def _tell(self, delivery: Delivery, error: BaseException, fate: str, level: int) -> None:
         name, reason = error_name(error), error_text(error)
@@ -290,6 +379,9 @@ class Failures:
             # A traceback has the whole text, which may be megabytes; or none can be had.
             reason = reason[:LOGGED_REASON]
             error = RuntimeError(f"{name}: {reason}...").with_traceback(error.__traceback__)
+        elif isinstance(error, Outcome):
+            # Where the handler has decided says nothing about a fault.
+            error = error.with_traceback(None)
         self._report(
             error,
             f"{self._name}: {describe_message(delivery)} {fate}: {name}: {reason}",

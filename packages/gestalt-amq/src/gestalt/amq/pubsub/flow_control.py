@@ -7,7 +7,7 @@ from typing import Protocol
 from gestalt.amq.errors import AmqError, LinkLost
 
 from .backlog import Backlog
-from .prefetch import PATIENCE, Prefetch, WaitingTime
+from .prefetch import PATIENCE, Prefetch
 from .session import SubscriptionSession
 from .stats import SubscriptionStats
 
@@ -39,6 +39,7 @@ class FlowControl:
         prefetch: how many messages are sent ahead at most.
         concurrency: how many handlers run at once.
         adapts: the consumer at the broker can be changed without harm.
+        keyed: messages wait for others of their key, however quick the handlers are.
         returns: the queue takes messages back; a stream does not.
         cautious: begin with one message for each handler, until it is known how long they take.
         backlog: what was delivered and not begun.
@@ -57,6 +58,7 @@ class FlowControl:
         prefetch: int,
         concurrency: int,
         adapts: bool,
+        keyed: bool,
         returns: bool,
         cautious: bool,
         backlog: Backlog,
@@ -69,14 +71,16 @@ class FlowControl:
         self._most = prefetch
         self._concurrency = concurrency
         self._adapts = adapts
+        self._keyed = keyed
         self._returns = returns
         self._backlog = backlog
         self._held = held
         self._stats = stats
         self._session = session
         self._active = active
-        self._prefetch = Prefetch(prefetch, concurrency, cautious=cautious)
-        self._waiting = WaitingTime()
+        self._prefetch = Prefetch(
+            prefetch, concurrency, cautious=cautious, least=prefetch if keyed else None
+        )
         self._look = asyncio.Event()
         # Held by whoever changes what is sent.
         self._changing = asyncio.Lock()
@@ -87,8 +91,7 @@ class FlowControl:
         return self._prefetch.window if self._adapts else self._most
 
     def start(self) -> None:
-        """Begin anew, with an empty backlog."""
-        self._waiting = WaitingTime()
+        """Begin anew."""
         self.scheduled = False
 
     def schedule(self) -> None:
@@ -96,9 +99,13 @@ class FlowControl:
         self.scheduled = True
         asyncio.get_running_loop().call_later(INTERVAL, self._look.set)
 
-    def measured(self, count: int, elapsed: float) -> None:
-        """So many messages took one handler after the other so long, in seconds."""
-        self._backlog.begun += count
+    def measured(self, count: int, elapsed: float, *, begun: int | None = None) -> None:
+        """So many messages took one handler after the other so long, in seconds.
+
+        Args:
+            begun: how many there were, where several of them count as one.
+        """
+        self._backlog.begun += count if begun is None else begun
         self._prefetch.note(count, elapsed)
         session = self._session()
         if session is not None and self._grows(session):
@@ -140,14 +147,15 @@ class FlowControl:
 
     async def _change(self, session: SubscriptionSession, now: float) -> None:
         consumer, backlog = session.consumer, self._backlog
-        waited = self._waiting.look(now, backlog.begun + backlog.running, len(backlog.entries))
+        waited = backlog.waited(now)
         if not self._adapts:
-            if waited > LONGEST_WAIT and self._returns:
+            # Where keys have an order, others must not come in between.
+            if waited > LONGEST_WAIT and self._returns and not self._keyed:
                 self._give_back(session)
         elif not consumer.window:
-            if backlog.running < self._concurrency and not backlog.entries:
+            if backlog.running < self._concurrency and not backlog.waiting:
                 await consumer.begin(self.window)
-        elif waited > PATIENCE:
+        elif waited > (LONGEST_WAIT if self._keyed else PATIENCE):
             await consumer.pause()
             self._give_back(session)
         elif self._grows(session):

@@ -17,18 +17,22 @@ class Prefetch:
         most: how many messages may be sent ahead at most.
         concurrency: how many handlers run at once.
         cautious: begin with one message for each handler, until it is known how long they take.
+        least: how many are sent ahead however slow handlers are; by default one for each.
 
     Attributes:
         window: how many should be sent ahead.
     """
 
-    __slots__ = ("_concurrency", "_each", "_most", "window")
+    __slots__ = ("_concurrency", "_each", "_least", "_most", "window")
 
-    def __init__(self, most: int, concurrency: int, *, cautious: bool = True) -> None:
+    def __init__(
+        self, most: int, concurrency: int, *, cautious: bool = True, least: int | None = None
+    ) -> None:
         self._most = most
         self._concurrency = concurrency
+        self._least = concurrency if least is None else least
         self._each: float | None = None
-        self.window = concurrency if cautious else most
+        self.window = self._least if cautious else most
 
     def note(self, count: int, elapsed: float) -> None:
         """So many messages took one handler after the other so long, in seconds."""
@@ -41,7 +45,7 @@ class Prefetch:
         fitting = self._most
         if each * self._most > AHEAD * self._concurrency:
             fitting = int(AHEAD * self._concurrency / each)
-        self.window = max(self._concurrency, min(fitting, self._most))
+        self.window = max(self._least, min(fitting, self._most))
 
 
 class WaitingTime:

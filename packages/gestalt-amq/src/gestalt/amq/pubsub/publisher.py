@@ -12,8 +12,8 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
 
-from .batch import Batch, lost_after_sending
 from .exchange_keeper import ExchangeKeeper
+from .publish_batch import PublishBatch, lost_after_sending
 
 
 class PublisherOptions(TypedDict, total=False):
@@ -100,7 +100,7 @@ class Publisher(Sender):
         with self._tracing.publishing(self.exchange.name, routing_key, properties) as traced:
             await self._publish(encoded, traced, routing_key, mandatory, timeout)
 
-    def batch(self) -> Batch:
+    def batch(self) -> PublishBatch:
         """Publish many messages and await their confirmations together.
 
             async with publisher.batch() as batch:
@@ -109,7 +109,7 @@ class Publisher(Sender):
 
         Leaving the block waits for all confirmations, and raises BatchError when some failed.
         """
-        return Batch(self._submit)
+        return PublishBatch(self._submit)
 
     def _encode(self, body: Any, options: MessageOptions) -> tuple[bytes, Properties]:
         """Encode a body, with the properties that go with it."""

@@ -1,46 +1,36 @@
 """Consuming from a queue: decode, handle, acknowledge; retry or park what fails."""
 
-import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
-from gestalt.amq.encoding import decode
-from gestalt.amq.errors import AmqError
+from gestalt.amq.declaring import all_refused, declare_all, declare_private
+from gestalt.amq.errors import AmqError, TopologyError
+from gestalt.amq.events import Event
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.message import BusMessage
-from gestalt.amq.topology import Exchange, declare_exchange, declare_shared
+from gestalt.amq.plan import Plan, plan_binding, planned_bindings
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
-from gestalt.core import Backoff, HandlerNotFound, State
-from gestalt.core.calling import is_awaitable, is_own_cancellation
+from gestalt.core import Backoff, State
 
 from .backlog import Backlog
+from .batch_worker import BatchWorker
 from .broker_consumer import BrokerConsumer
 from .declaration import SubscriptionDeclaration
 from .failures import Failures
 from .flow_control import FlowControl
+from .handling import Handling
+from .keyed_backlog import KeyedBacklog
+from .keyed_worker import KeyedWorker
+from .message_worker import MessageWorker
+from .plans import binding_of, plan_subscription
 from .republisher import Republisher
 from .retry import FailurePolicy
 from .session import SubscriptionSession
 from .stalls import StallDetector
 from .stats import SubscriptionStats
-
-# How long handlers may follow one another without giving way to the event loop, in seconds.
-TURN = 0.005
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a queue takes from an exchange."""
-
-    exchange: Exchange
-    patterns: Sequence[str]
-    arguments: Mapping[str, Any]
 
 
 class Subscription(Consumer[SubscriptionSession]):
@@ -49,6 +39,7 @@ class Subscription(Consumer[SubscriptionSession]):
     Attributes:
         stats: what became of its messages.
         binding: what its queue takes.
+        plan: what it needs at the broker.
     """
 
     def __init__(
@@ -64,6 +55,7 @@ class Subscription(Consumer[SubscriptionSession]):
         start_timeout: float,
         stop_timeout: float,
         tracing: Tracing | None,
+        tell: Callable[[Event], None],
     ) -> None:
         queue, exchange = declaration.queue, declaration.exchange
         super().__init__(
@@ -74,12 +66,15 @@ class Subscription(Consumer[SubscriptionSession]):
             stop_timeout=stop_timeout,
         )
         self.stats = SubscriptionStats()
-        self.binding = Binding(exchange, declaration.patterns, declaration.bind_arguments)
+        self.binding = binding_of(declaration)
+        self.plan = plan_subscription(self.binding, policy)
+        self._declared = plan_binding(self.binding)
+        self._checked = not policy.declare
         self._queue = queue
-        self._handler = declaration.handler
-        self._codec = codec
         self._options = declaration
         self._tracing = tracing
+        batch, keyed = declaration.batch, declaration.key is not None
+        self._backlog = KeyedBacklog() if keyed else Backlog()
         where = f"queue {queue.name!r}" if queue else f"private queue of {exchange.name!r}"
         self._failures = Failures(
             f"bus {bus!r}, {where}",
@@ -88,12 +83,22 @@ class Subscription(Consumer[SubscriptionSession]):
             self.stats,
             spawn=self._spawn,
             report=self._report_error,
-            resume=self._take,
+            resume=self._resume,
+            tell=tell,
+            gone=self._backlog.drop,
         )
-        self._backlog = Backlog()
-        self._handled_all = asyncio.Event()
         self._stream = queue is not None and queue.type == "stream"
-        self._offset: int | None = None
+        self._handling = Handling(
+            declaration.handler,
+            codec,
+            timeout=declaration.timeout,
+            tracing=tracing,
+            stats=self.stats,
+            failures=self._failures,
+            held=self._backlog.hold,
+            active=lambda: self.state is State.RUNNING,
+            stream=self._stream,
+        )
         # Whether its consumer at the broker can be changed without harm.
         self._adapts = not declaration.exclusive and (
             queue is None or not (self._stream or queue.arguments.get("x-single-active-consumer"))
@@ -104,11 +109,13 @@ class Subscription(Consumer[SubscriptionSession]):
         self._notices_stalls = (
             self._adapts and (queue is None or queue.declare) and not first_served
         )
+        self._worker: MessageWorker | BatchWorker | KeyedWorker
         self._flow = FlowControl(
-            # More handlers than messages would only wait.
-            prefetch=max(declaration.prefetch, declaration.concurrency),
-            concurrency=declaration.concurrency,
+            prefetch=declaration.most_ahead,
+            # How many messages may be handled at once.
+            concurrency=declaration.concurrency * (batch.size if batch is not None else 1),
             adapts=self._adapts,
+            keyed=keyed,
             returns=not self._stream,
             cautious=not first_served,
             backlog=self._backlog,
@@ -138,12 +145,12 @@ class Subscription(Consumer[SubscriptionSession]):
     # Its life
 
     async def _open(self) -> None:
-        self._backlog.entries.clear()
-        self._backlog.running = 0
+        self._backlog.restart()
         self._flow.start()
+        self._worker = self._make_worker()
         await super()._open()
         for number in range(self._options.concurrency):
-            self._sustain(self._work, name=f"worker {number}")
+            self._sustain(self._worker.run, name=f"worker {number}")
         self._sustain(self._flow.run, name="flow control")
         if self._notices_stalls:
             detector = StallDetector(self._backlog, lambda: self._failures.busy, self._present)
@@ -153,14 +160,14 @@ class Subscription(Consumer[SubscriptionSession]):
         # Where the connection is gone, everything that is not acknowledged goes back.
         with contextlib.suppress(AmqError):
             await self._flow.pause()
-        self._backlog.entries.clear()
+        self._worker.end()
         while self._backlog.running:
-            self._handled_all.clear()
-            await self._handled_all.wait()
+            self._backlog.idle.clear()
+            await self._backlog.idle.wait()
         await self._failures.settle()
 
     async def _close(self) -> None:
-        self._backlog.entries.clear()
+        self._backlog.clear()
         await super()._close()
         await self._failures.close()
 
@@ -178,24 +185,26 @@ class Subscription(Consumer[SubscriptionSession]):
             lambda _, delivery: self._take(session, delivery)
         )
         channel = receiver.channel
-        await declare_exchange(channel, self.binding.exchange)
-        if self._queue is None:
+        refused: list[TopologyError] = []
+        declared = self._declared.checked() if self._checked else self._declared
+        await declare_all(session.link, declared, refused, channel)
+        if self._queue is not None:
+            receiver.queue = self._queue.name
+        elif not refused:
             # Not one that vanishes with its last consumer: consumers come and go here.
-            receiver.queue = await channel.declare_queue("", durable=False, exclusive=True)
+            receiver.queue = await declare_private(channel)
             session.private.append(receiver.queue)
-        else:
-            receiver.queue = await declare_shared(channel, self._queue)
-        if self.binding.exchange.name:
-            for pattern in self.binding.patterns:
-                await channel.bind(
-                    receiver.queue, self.binding.exchange.name, pattern, self.binding.arguments
-                )
-        session.private += await self._failures.prepare(
-            session.link, receiver.queue, strict=self.state is State.STARTING
-        )
+            bindings = Plan(bindings=planned_bindings(self.binding, receiver.queue))
+            await declare_all(session.link, bindings, refused, channel)
+        if receiver.queue:
+            session.private += await self._failures.prepare(
+                session.link, receiver.queue, refused if self.state is State.STARTING else None
+            )
+        if refused:
+            raise all_refused(refused, self.plan.checked() if self._checked else self.plan)
         arguments = dict(self._options.consumer_arguments)
-        if self._offset is not None:
-            arguments["x-stream-offset"] = self._offset + 1
+        if self._handling.offset is not None:
+            arguments["x-stream-offset"] = self._handling.offset + 1
         session.consumer = BrokerConsumer(
             receiver,
             exclusive=self._options.exclusive,
@@ -207,85 +216,34 @@ class Subscription(Consumer[SubscriptionSession]):
     # Deliveries
 
     def _take(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        if delivery.redelivered:
+            again = self._failures.recall(session, session.receiver, delivery)
+            if again is None:
+                return
+            delivery = again
         self._backlog.put(session, delivery)
         if not self._flow.scheduled:
             self._flow.schedule()
 
-    async def _work(self) -> None:
-        """Handle deliveries, one after the other; as many of these run as may at once."""
-        time = asyncio.get_running_loop().time
-        backlog, entries = self._backlog, self._backlog.entries
-        turn, count = time(), 0
-        while True:
-            if not entries:
-                if count:
-                    self._flow.measured(count, time() - turn)
-                await backlog.wait()
-                turn, count = time(), 0
-            session, delivery = entries.popleft()
-            count += 1
-            if session.ended.done():
-                continue  # it will be delivered again
-            backlog.running += 1
-            try:
-                await self._handle(session, delivery)
-            finally:
-                backlog.running -= 1
-                if not backlog.running:
-                    self._handled_all.set()
-            now = time()
-            if now - turn > TURN:
-                self._flow.measured(count, now - turn)
-                await asyncio.sleep(0)
-                turn, count = time(), 0
+    def _resume(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        """Handle again what waited here."""
+        self._backlog.put_back(session, delivery)
+        if not self._flow.scheduled:
+            self._flow.schedule()
 
-    async def _handle(self, session: SubscriptionSession, delivery: Delivery) -> None:
-        try:
-            message = decode(self._codec, delivery)
-        except Exception as error:
-            # Whatever is wrong with it, it will be wrong the next time.
-            self._fail_message(session, delivery, error, permanent=True)
-            return
-        try:
-            if self._tracing is None or self._tracing.idle_for(message):
-                # Not by `_call`: one coroutine less, a thirtieth of what a message costs.
-                result = self._handler(message)
-                if is_awaitable(result):
-                    async with asyncio.timeout(self._options.timeout):
-                        await result
-            else:
-                with self._tracing.handling(message, session.receiver.queue):
-                    await self._call(message)
-        except HandlerNotFound as error:
-            self._fail_message(session, delivery, error, permanent=True)
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
-            raise
-        except BaseException as error:
-            cancelled = is_own_cancellation(error)
-            # Cancelled by the end of the subscription, it is not settled, and goes back; by the
-            # handler itself, or by anybody else, it has failed.
-            if not cancelled or self.state is State.RUNNING:
-                self._fail_message(session, delivery, error, permanent=False)
-            if cancelled:
-                raise
-        else:
-            self.stats.handled += 1
-            session.receiver.acks.ack(delivery.tag)
-            if self._stream:
-                self._offset = (delivery.properties.headers or {}).get("x-stream-offset")
-
-    async def _call(self, message: BusMessage[Any]) -> None:
-        result = self._handler(message)
-        if is_awaitable(result):
-            async with asyncio.timeout(self._options.timeout):
-                await result
-
-    def _fail_message(
-        self,
-        session: SubscriptionSession,
-        delivery: Delivery,
-        error: BaseException,
-        *,
-        permanent: bool,
-    ) -> None:
-        self._failures.take(session, session.receiver, delivery, error, permanent=permanent)
+    def _make_worker(self) -> MessageWorker | BatchWorker | KeyedWorker:
+        options, backlog = self._options, self._backlog
+        if options.batch is not None:
+            return BatchWorker(
+                options.handler,
+                options.batch,
+                backlog,
+                self._handling,
+                self._failures,
+                self._flow,
+                timeout=options.timeout,
+                tracing=self._tracing,
+            )
+        if options.key is not None and isinstance(backlog, KeyedBacklog):
+            return KeyedWorker(options.key, backlog, self._handling, self._flow)
+        return MessageWorker(backlog, self._handling, self._flow)

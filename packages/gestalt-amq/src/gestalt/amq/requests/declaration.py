@@ -20,6 +20,8 @@ class RespondOptions(TypedDict, total=False):
         concurrency: how many async handlers run at once (100); further requests wait.
         timeout: for an async handler, in seconds (1500), where its caller gives no earlier
             deadline.
+        errors: classes of exceptions that belong to the service, such as one for what is not
+            there: the caller is told, and it is no failure, which would be logged.
         send_traceback: callers are sent the tracebacks of handlers that raise.
         stop_timeout: how long a stop waits for running handlers, in seconds; that of the bus by
             default.
@@ -30,6 +32,7 @@ class RespondOptions(TypedDict, total=False):
     description: str
     concurrency: int
     timeout: float
+    errors: Sequence[type[Exception]]
     send_traceback: bool
     stop_timeout: float | None
 
@@ -57,6 +60,7 @@ class ResponderDeclaration:
     description: str = ""
     concurrency: int = 100
     timeout: float = 1500.0
+    errors: tuple[type[Exception], ...] = ()
     send_traceback: bool = False
     stop_timeout: float | None = None
 
@@ -67,6 +71,10 @@ class ResponderDeclaration:
             raise ValueError(f"concurrency must be at least 1, got {self.concurrency}")
         if not self.timeout > 0:
             raise ValueError(f"timeout must be above 0, got {self.timeout}")
+        given: Sequence[object] = self.errors
+        for each in given:
+            if not (isinstance(each, type) and issubclass(each, Exception)):
+                raise TypeError(f"errors are classes of exceptions, got {each!r}")
 
     @classmethod
     def of(cls, service: str, handler: Handler, options: RespondOptions) -> Self:
@@ -79,5 +87,7 @@ class ResponderDeclaration:
         check_options("a responder", options, RespondOptions)
         given: dict[str, Any] = dict(options)
         codec = given.get("codec") or ()
+        errors = given.get("errors", ())
+        given["errors"] = (errors,) if isinstance(errors, type) else tuple(errors)
         given["codec"] = (codec,) if isinstance(codec, Codec) else tuple(codec)
         return cls(service, handler, **given)

@@ -25,6 +25,7 @@ class Departure:
     Args:
         service: the name of the service.
         concurrency: how many requests the broker sends ahead.
+        lasting: the queue stays when the last instance leaves.
         backlog: what was delivered and not begun, each with what it came by.
         replies: tells callers.
         take: takes a request that is still in the queue.
@@ -35,6 +36,7 @@ class Departure:
         self,
         service: str,
         concurrency: int,
+        lasting: bool,
         backlog: deque[tuple[Receiver, Delivery]],
         replies: Replies,
         *,
@@ -44,6 +46,7 @@ class Departure:
         self._service = service
         self._queue = protocol.request_queue(service)
         self._concurrency = concurrency
+        self._lasting = lasting
         self._backlog = backlog
         self._replies = replies
         self._take = take
@@ -61,6 +64,9 @@ class Departure:
             AmqError: the connection was lost, and the broker gives everything to others.
         """
         if not requests.consumer_tag:
+            return
+        if self._lasting:
+            await self._leave_lasting(requests, instance)
             return
         channel = requests.channel
         await channel.unbind(instance.queue, protocol.SERVING.name, self._service)
@@ -82,6 +88,20 @@ class Departure:
             self._probe_returned = True
         else:
             self._replies.status(delivery, protocol.UNSERVED)
+
+    async def _leave_lasting(self, requests: Receiver, instance: Receiver) -> None:
+        """Leave a queue that stays: the last one takes its binding away."""
+        channel = requests.channel
+        await channel.cancel(requests.consumer_tag)
+        # Whoever begins consumes first, and then binds.
+        if not await channel.count_consumers(self._queue):
+            await channel.unbind(self._queue, protocol.REQUESTS.name, self._service)
+            if await channel.count_consumers(self._queue):
+                await channel.bind(self._queue, protocol.REQUESTS.name, self._service, {})
+            else:
+                await self._empty(requests)
+        self._give_back(instance)
+        await channel.qos(1)
 
     async def _is_last(self, channel: Channel) -> bool:
         """Whether no instance serves; however many stop at once, the last finds that none does."""

@@ -90,10 +90,22 @@ class Replies:
         """Send word of what became of a request, where there is a connection."""
         self.tell(delivery, protocol.NOTHING, {STATUS_HEADER: status})
 
-    def error(self, delivery: Delivery, status: str, error: BaseException) -> None:
-        """Send an error, where there is a connection."""
+    def error(
+        self,
+        delivery: Delivery,
+        status: str,
+        error: BaseException,
+        *,
+        expected: bool = False,
+    ) -> None:
+        """Send an error, where there is a connection.
+
+        Args:
+            expected: it belongs to the service, and is no fault of the handler's.
+        """
         trace = None
-        if self._send_traceback and status == protocol.FAILED:
+        failed = status == protocol.FAILED and not expected
+        if self._send_traceback and failed:
             trace = "".join(traceback.format_exception(error))
         headers = protocol.error_headers(status, error, trace)
         plain = dict(headers)
@@ -112,7 +124,7 @@ class Replies:
             plain.pop(TRACEBACK_HEADER, None)
             self.tell(delivery, protocol.NOTHING, plain)
         # What is refused is the sender's mistake, and harms nobody here.
-        if delivery.properties.reply_to is None and status == protocol.FAILED:
+        if delivery.properties.reply_to is None and failed:
             self._report(error, f"{describe_request(delivery)} failed, which asks for no reply")
 
     def tell(

@@ -7,10 +7,10 @@ from gestalt.amq.message import BusMessage
 from gestalt.amq.wire import Delivery
 from gestalt.core import ReplyNotPossible
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class Request(BusMessage[T]):
+class Request(BusMessage[T_co]):
     """A request: what its handler returns is the reply; `reply` gives it before that.
 
     Attributes:
@@ -21,7 +21,7 @@ class Request(BusMessage[T]):
 
     def __init__(
         self,
-        body: T,
+        body: T_co,
         type_id: int | None,
         delivery: Delivery,
         deadline: float,

@@ -150,7 +150,10 @@ class RequestSender(Sender):
     def leave(self, call: StreamCall) -> None:
         """Nothing more of a stream is wanted."""
         call.cancel()
-        self._cancel(call)
+        if call.at_work and call.responder is not None:
+            self._control(call, protocol.CANCEL, call.responder, {})
+        else:
+            self._cancel(call)
 
     def explain(self, error: Exception) -> Exception:
         """What an error means for a request that was sent."""

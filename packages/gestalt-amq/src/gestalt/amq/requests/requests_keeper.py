@@ -4,21 +4,27 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from gestalt.amq.errors import AmqError, LinkLost, NoResponder
+from gestalt.amq.declaring import declare_plan
+from gestalt.amq.errors import AmqError, LinkLost, TopologyError
 from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight, Question
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import declare_exchange
 from gestalt.amq.wire import Delivery
 from gestalt.core import Backoff
 
 from . import protocol
 from .calls import Call
+from .echo import Echo
+from .plans import plan_requests
 
 
 class RequestsKeeper(ChannelKeeper):
-    """Keeps a channel to which replies come, and hands them to the calls that await them."""
+    """Keeps a channel to which replies come, and hands them to the calls that await them.
+
+    Attributes:
+        plan: what it needs at the broker.
+    """
 
     def __init__(
         self,
@@ -27,9 +33,15 @@ class RequestsKeeper(ChannelKeeper):
         spawn: Spawn,
         make_room: Callable[[], bool],
         backoff: Backoff,
+        *,
+        declare: bool,
     ) -> None:
+        self.plan = plan_requests()
+        self._declared = self.plan if declare else self.plan.checked()
         super().__init__("requests", supervisor, preflight, spawn, make_room, backoff)
         self._calls: dict[str, Call[Any]] = {}
+        # Where this user may not send to itself.
+        self._mute: Link | None = None
 
     @property
     def channel(self) -> Channel | None:
@@ -46,18 +58,37 @@ class RequestsKeeper(ChannelKeeper):
         return super().settle(pending)
 
     async def _open_channel(self, link: Link) -> Channel:
+        await declare_plan(link, self._declared)
+        channel = await self._consume_replies(link)
+        if self._mute is not link:
+            try:
+                await self._hear_echo(channel, link)
+            except LinkLost:
+                ended = channel.closed.done() and channel.closed.result()
+                if not isinstance(ended, TopologyError) or ended.code != 403:
+                    raise
+                # A user who may send requests alone: nothing can be seen.
+                self._mute = link
+                channel = await self._consume_replies(link)
+        return channel
+
+    async def _consume_replies(self, link: Link) -> Channel:
         channel = await link.open_channel(on_delivery=self._take, on_returned=self._returned)
-        await declare_exchange(channel, protocol.REQUESTS)
-        await declare_exchange(channel, protocol.INSTANCES)
         await channel.consume(protocol.REPLY_TO, no_ack=True)
         channel.closed.add_done_callback(self._lost)
         return channel
 
+    async def _hear_echo(self, channel: Channel, link: Link) -> None:
+        """Wait until replies come through to the channel; raises LinkLost when it ends."""
+        echo = Echo(channel)
+        self._calls[echo.correlation_id] = echo
+        try:
+            await echo.come(link)
+        finally:
+            del self._calls[echo.correlation_id]
+
     async def _restore(self, link: Link) -> bool:
-        channel = await link.open_channel()
-        await declare_exchange(channel, protocol.REQUESTS)
-        await declare_exchange(channel, protocol.INSTANCES)
-        await channel.close()
+        await declare_plan(link, self._declared)
         return True
 
     def _route(self, question: Question) -> str:
@@ -75,7 +106,7 @@ class RequestsKeeper(ChannelKeeper):
     def _returned(self, delivery: Delivery) -> None:
         call = self._calls.get(delivery.properties.correlation_id or "")
         if call is not None and not call.done():
-            call.set_exception(NoResponder(f"{call.service}: nobody serves it"))
+            call.take_returned(delivery)
 
     def _lost(self, closed: asyncio.Future[AmqError]) -> None:
         for call in list(self._calls.values()):

@@ -2,18 +2,24 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gestalt.amq.declaring import (
+    declare_exchange,
+    declare_plan,
+    declare_private,
+    declare_queue,
+)
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
 from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER, as_integer
 from gestalt.amq.link.consumer import Consumer, Receiver, Session
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.topology import declare_exchange
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
@@ -22,14 +28,15 @@ from gestalt.core import Backoff, Handlers, State
 from . import protocol
 from .declaration import ResponderDeclaration
 from .departure import Departure
+from .plans import plan_service
 from .replies import Replies
 from .service import ResponderStats, ServiceInfo, info_codec
 from .worker import Worker
 
+logger = logging.getLogger("gestalt.amq")
+
 # How long handlers may follow one another without giving way to the event loop, in seconds.
 TURN = 0.005
-# A queue that outlived its responders, with a restart of the broker, vanishes after so long.
-QUEUE_EXPIRES = 30.0
 
 
 class ResponderSession(Session):
@@ -37,6 +44,24 @@ class ResponderSession(Session):
 
     requests: Receiver
     instance: Receiver
+
+    def __init__(self, link: Link, service: str) -> None:
+        super().__init__(link)
+        self._service = service
+        self._routed: Receiver | None = None
+
+    def note_routed(self) -> None:
+        """What is for this instance is routed here by now."""
+        self._routed = self.instance
+
+    async def _withdraw(self) -> None:
+        if (receiver := self._routed) is None:
+            return
+        # RabbitMQ 4.3 still routes to a queue that goes with its consumer, when that has gone; what
+        # it routes there it loses, and so a caller would wait for who is no more.
+        await receiver.channel.unbind(receiver.queue, protocol.INSTANCES.name, self._service)
+        # What was routed before is delivered before this is answered.
+        await receiver.channel.cancel(receiver.consumer_tag)
 
 
 class Responder(Consumer[ResponderSession]):
@@ -46,6 +71,7 @@ class Responder(Consumer[ResponderSession]):
         service: the name of the service.
         instance: tells this responder from all others.
         stats: what became of its requests.
+        plan: what it needs at the broker.
     """
 
     def __init__(
@@ -58,6 +84,7 @@ class Responder(Consumer[ResponderSession]):
         start_timeout: float,
         stop_timeout: float,
         tracing: Tracing | None,
+        lasting: bool = False,
     ) -> None:
         service = declaration.service
         super().__init__(
@@ -70,6 +97,10 @@ class Responder(Consumer[ResponderSession]):
         self.service = service
         self.instance = uuid.uuid4().hex[:12]
         self.stats = ResponderStats()
+        self.plan = plan_service(service, lasting=lasting)
+        self._lasting = lasting
+        # Whether it has been told what an instance does without that has no queue of its own.
+        self._told = False
         self._queue = protocol.request_queue(service)
         self._handler = declaration.handler
         self._options = declaration
@@ -87,6 +118,7 @@ class Responder(Consumer[ResponderSession]):
             self._replies,
             self.stats,
             timeout=declaration.timeout,
+            expected=declaration.errors,
             spawn=self._spawn,
             on_done=self._done,
             tracing=tracing,
@@ -100,6 +132,7 @@ class Responder(Consumer[ResponderSession]):
         self._departure = Departure(
             service,
             declaration.concurrency,
+            lasting,
             self._backlog,
             self._replies,
             take=self._take,
@@ -136,7 +169,7 @@ class Responder(Consumer[ResponderSession]):
         await super()._open()
 
     async def _consume(self, link: Link) -> ResponderSession:
-        session = ResponderSession(link)
+        session = ResponderSession(link, self.service)
         try:
             # Requests may come, and be replied to, before all of this is done.
             session.requests = await session.open(
@@ -145,6 +178,8 @@ class Responder(Consumer[ResponderSession]):
             self._outgoing = session.requests.channel
             self._replies.note_connected()
             self._forget_lost()
+            if self._lasting:
+                await declare_plan(link, self.plan.checked())
             await self._consume_instance(session)
             if not self._leaving:
                 await self._consume_requests(session)
@@ -162,39 +197,73 @@ class Responder(Consumer[ResponderSession]):
 
     async def _consume_instance(self, session: ResponderSession) -> None:
         """Take what every instance gets, and what is said about requests under way."""
+        if self._lasting and not (name := await self._own_queue(session.link)):
+            await self._consume_direct(session)
+            return
         receiver = session.instance = await session.open(self._take)
         channel = receiver.channel
-        await declare_exchange(channel, protocol.INSTANCES)
-        receiver.queue = await channel.declare_queue(
-            "", durable=False, exclusive=True, auto_delete=True
-        )
+        if self._lasting:
+            receiver.queue = name
+        else:
+            await declare_exchange(channel, protocol.INSTANCES)
+            receiver.queue = await declare_private(channel, auto_delete=True)
         self._replies.queue = receiver.queue
         await channel.bind(receiver.queue, protocol.INSTANCES.name, self.service, {})
-        await declare_exchange(channel, protocol.SERVING)
+        if not self._lasting:
+            await declare_exchange(channel, protocol.SERVING)
         # What is said about requests must get past the requests that are worked on.
         await channel.qos(self._options.concurrency + 100)
         receiver.consumer_tag = await channel.consume(receiver.queue)
+        session.note_routed()
+
+    async def _own_queue(self, link: Link) -> str:
+        """Declare this instance's queue, by a channel aside; "" where the user may not."""
+        channel = await link.open_channel()
+        try:
+            return await declare_private(channel)
+        except TopologyError as error:
+            if error.code != 403:
+                raise
+            if not self._told:
+                self._told = True
+                logger.warning(
+                    "%r: gather, info and cancellations do not reach it, for want of a queue of "
+                    "its own (permissions to configure, write and read 'amq.gen-.*'): %s",
+                    self,
+                    error,
+                )
+            return ""
+        finally:
+            with contextlib.suppress(AmqError):
+                await channel.close()
+
+    async def _consume_direct(self, session: ResponderSession) -> None:
+        """Take what is said about streams as replies are taken: by no queue."""
+        receiver = session.instance = await session.open(self._take_direct)
+        await receiver.channel.consume(protocol.REPLY_TO, no_ack=True)
+        self._outgoing = receiver.channel
+        self._replies.queue = protocol.REPLY_TO
 
     async def _consume_requests(self, session: ResponderSession) -> None:
         """Take requests from the queue that all instances share, and that goes with the last."""
         receiver = session.requests
         channel = receiver.channel
-        await declare_exchange(channel, protocol.REQUESTS)
-        receiver.queue = await channel.declare_queue(
-            self._queue,
-            auto_delete=True,
-            arguments={"x-expires": round(QUEUE_EXPIRES * 1000)},
-        )
+        receiver.queue = self._queue
+        if not self._lasting:
+            await declare_exchange(channel, protocol.REQUESTS)
+            for queue in self.plan.queues:
+                await declare_queue(channel, queue)
         await channel.qos(self._options.concurrency)
         try:
             receiver.consumer_tag = await channel.consume(receiver.queue)
         except TopologyError as error:
-            if error.code != 404:
+            if error.code != 404 or self._lasting:
                 raise
             raise LinkLost("the queue went with the instance that was the last") from error
         # In this order: whoever stops meanwhile, and finds nobody that serves, has not taken the
         # queue or its binding away from this instance.
-        await channel.bind(session.instance.queue, protocol.SERVING.name, self.service, {})
+        if not self._lasting:
+            await channel.bind(session.instance.queue, protocol.SERVING.name, self.service, {})
         await channel.bind(self._queue, protocol.REQUESTS.name, self.service, {})
         if self._leaving:
             await self._departure.leave(session.requests, session.instance)
@@ -242,6 +311,12 @@ class Responder(Consumer[ResponderSession]):
         else:
             self._backlog.append((receiver, delivery))
             self._schedule()
+
+    def _take_direct(self, _: Receiver, delivery: Delivery) -> None:
+        """Take what needs no acknowledgement, and bears none."""
+        control = (delivery.properties.headers or {}).get(CONTROL_HEADER)
+        if control is not None:
+            self._take_control(delivery, control)
 
     def _take_control(self, delivery: Delivery, control: object) -> None:
         properties = delivery.properties

@@ -13,6 +13,7 @@ class ResponderStats:
     Attributes:
         replied: their handler returned, or its stream came to its end.
         failed: their handler raised.
+        declined: it raised an error that belongs to the service, or a `Discard`.
         refused: they could not be decoded, or had no handler.
         expired: their deadline passed before their handler was called, or before it was done.
         cancelled: their caller gave up.
@@ -25,6 +26,7 @@ class ResponderStats:
     expired: int = 0
     cancelled: int = 0
     abandoned: int = 0
+    declined: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Makes responders of what is declared of them."""
 
 from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.plan import Plan
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
 
 from .declaration import ResponderDeclaration
+from .plans import plan_service
 from .responder import Responder
 
 
@@ -19,6 +21,7 @@ class ResponderMaker:
         start_timeout: how long a start waits for a connection, in seconds.
         stop_timeout: how long a stop waits for running handlers, in seconds.
         tracing: of their requests.
+        declare: declare what they need; otherwise it must exist, and their queues stay.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class ResponderMaker:
         start_timeout: float,
         stop_timeout: float,
         tracing: Tracing | None,
+        declare: bool,
     ) -> None:
         self.connection = requesting
         self._codec = codec
@@ -37,6 +41,7 @@ class ResponderMaker:
         self._start_timeout = start_timeout
         self._stop_timeout = stop_timeout
         self._tracing = tracing
+        self._lasting = not declare
 
     def make(self, declaration: ResponderDeclaration) -> Responder:
         """A responder as it was declared."""
@@ -49,4 +54,9 @@ class ResponderMaker:
             start_timeout=self._start_timeout,
             stop_timeout=self._stop_timeout if stop_timeout is None else stop_timeout,
             tracing=self._tracing,
+            lasting=self._lasting,
         )
+
+    def plan(self, declaration: ResponderDeclaration) -> Plan:
+        """What a responder needs at the broker."""
+        return plan_service(declaration.service, lasting=self._lasting)

@@ -13,7 +13,7 @@ from gestalt.amq.link.consumer import Receiver
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
-from gestalt.core import Handler, HandlerNotFound, Reports
+from gestalt.core import Discard, Handler, HandlerNotFound, Reports
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
 
 from . import protocol
@@ -34,6 +34,7 @@ class Worker:
         codecs: what requests may be written in.
         replies: sends the replies.
         stats: counts what becomes of requests.
+        expected: classes of exceptions that are replies like others, and no failures.
         timeout: for an asynchronous handler, where the caller gives no earlier deadline.
         spawn: runs an asynchronous handler.
         on_done: is called when one is done.
@@ -52,6 +53,7 @@ class Worker:
         stats: ResponderStats,
         *,
         timeout: float,
+        expected: tuple[type[Exception], ...],
         spawn: Spawn,
         on_done: Callable[[], None],
         tracing: Tracing | None,
@@ -62,6 +64,8 @@ class Worker:
         self._replies = replies
         self._stats = stats
         self._timeout = timeout
+        # Whoever waits for a reply is told of a request that is dropped, too.
+        self._expected = (*expected, Discard)
         self._spawn = spawn
         self._on_done = on_done
         self._tracing = tracing
@@ -263,6 +267,11 @@ class Worker:
 
     def _failed(self, work: Work, error: BaseException) -> None:
         if isinstance(error, LinkLost) and work.receiver.channel.closed.done():
+            return
+        if isinstance(error, self._expected):
+            self._stats.declined += 1
+            self._replies.error(work.delivery, protocol.FAILED, error, expected=True)
+            self._ack(work)
             return
         self._stats.failed += 1
         self._log("failed", work, error)

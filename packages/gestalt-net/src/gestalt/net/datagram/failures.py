@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gestalt.core import HandlerNotFound
+from gestalt.core import Discard, HandlerNotFound
 from gestalt.net.address import Address
 from gestalt.net.errors import (
     FrameTooLarge,
@@ -44,6 +44,9 @@ class DatagramFailures:
         """A handler raised `error`; whoever sent the message may be at fault."""
         if is_sender_at_fault(error, message):
             self.drop(message.source, error)
+            return
+        if isinstance(error, Discard):
+            self._stats.discarded += 1
             return
         failure = HandlerError(
             f"the handler of {message!r} raised {error!r}", message.source, message

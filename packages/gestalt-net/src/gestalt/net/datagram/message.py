@@ -3,10 +3,10 @@
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
-from gestalt.core import Message
+from gestalt.core import Message, TransportMessage
 from gestalt.net.address import Address
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Replier(Protocol):
@@ -23,14 +23,14 @@ class Replier(Protocol):
         """As `DatagramEndpoint.send_nowait`."""
 
 
-class DatagramMessage(Message[T]):
+class DatagramMessage(Message[T_co], TransportMessage):
     """A message that came as a datagram. Its `source` is the address of who sent it."""
 
     __slots__ = ("_endpoint",)
 
     source: Address
 
-    def __init__(self, body: T, type_id: int | None, source: Address, endpoint: Replier) -> None:
+    def __init__(self, body: T_co, type_id: int | None, source: Address, endpoint: Replier) -> None:
         # As the base does: calling it costs as much as the rest of this.
         self.body = body
         self.type_id = type_id

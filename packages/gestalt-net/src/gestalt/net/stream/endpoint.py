@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 
-from gestalt.core import Component, Handler, State
+from gestalt.core import Component, Discard, Handler, State
 from gestalt.net.address import Address
 from gestalt.net.errors import HandlerError
 from gestalt.net.pace import Pace
@@ -118,6 +118,9 @@ class StreamEndpoint(Component):
         """Tell of what a handler or a callback raised."""
         if isinstance(error, ConnectionLost) and error.peer is peer:
             # It left before its reply, which is what on_disconnected tells: once, not per message.
+            return
+        if isinstance(error, Discard) and message is not None:
+            self.stats.discarded += 1
             return
         what = "a callback" if message is None else f"the handler of {message!r}"
         failure = HandlerError(f"{what} from {peer!r} raised {error!r}", peer, message)

@@ -2,14 +2,14 @@
 
 from typing import Any, TypeVar
 
-from gestalt.core import Message
+from gestalt.core import Message, TransportMessage
 
 from .peer import Peer
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-class StreamMessage(Message[T]):
+class StreamMessage(Message[T_co], TransportMessage):
     """A message that a peer sent over a stream. Its `source` is the peer."""
 
     __slots__ = ()

@@ -6,6 +6,7 @@ It does no input or output and knows no asyncio; the time is given to it.
 from .broker import BrokerModel
 from .channel import Channel, Output
 from .exchange import Binding, Exchange
+from .limits import ResourceLimits
 from .message import Entry, Message
 from .policies import Policy, read_policies
 from .queue import Queue
@@ -26,6 +27,7 @@ __all__ = [
     "Output",
     "Policy",
     "Queue",
+    "ResourceLimits",
     "Schedule",
     "Semantics",
     "Session",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from gestalt.amq.wire import AmqpError
 
+from .limits import ResourceLimits, Usage
 from .policies import Policy
 from .schedule import Schedule
 from .versions import DEFAULT_VERSION, Semantics, semantics_of
@@ -20,6 +21,7 @@ class BrokerModel:
         semantics: what holds for the version of RabbitMQ that it is like.
         clock: returns the time in seconds; monotonic, of any origin.
         time: returns the time of day in seconds since 1970.
+        limits: how much of everything there may be.
     """
 
     def __init__(
@@ -30,14 +32,16 @@ class BrokerModel:
         semantics: Semantics | None = None,
         clock: Callable[[], float] = system_time.monotonic,
         time: Callable[[], float] = system_time.time,
+        limits: ResourceLimits | None = None,
     ) -> None:
         self.users = dict(users)
         self.semantics = semantics or semantics_of(DEFAULT_VERSION)
         self.schedule = Schedule(clock)
         # What the messages in all queues and those not yet acknowledged cost, in bytes.
         self.memory = 0
+        usage = Usage(limits or ResourceLimits())
         self.virtual_hosts = {
-            name: VirtualHost(name, self.schedule, self._account, time, self.semantics)
+            name: VirtualHost(name, self.schedule, self._account, time, self.semantics, usage)
             for name in virtual_hosts
         }
 

@@ -18,7 +18,7 @@ from gestalt.amq.wire.methods import (
 
 from .consumer import Consumer, Limiter
 from .deliveries import Delivery, by_queue, header_for
-from .message import Entry, Message, receive, with_reply_to
+from .message import Entry, Message, Receiver, with_reply_to
 from .queue import Owner, Queue
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE, VirtualHost
 
@@ -100,6 +100,7 @@ class Channel:
         self.confirming = False
         self._published = 0
         self._outcomes: list[bool] = []
+        self._receiver = Receiver()
         self.transaction: Transaction | None = None
 
     # Publishing
@@ -121,8 +122,9 @@ class Channel:
                 "ACCESS_REFUSED",
                 f"cannot publish to internal {host.resource('exchange', exchange.name)}",
             )
-        message = receive(method.exchange, method.routing_key, content, content.body)
-        properties = message.properties
+        message, properties = self._receiver.receive(
+            method.exchange, method.routing_key, content, content.body
+        )
         if properties.user_id is not None and properties.user_id != self.session.user:
             raise AmqpError(
                 "PRECONDITION_FAILED",

@@ -227,11 +227,13 @@ def _check_declared(channel: Channel, queue: Queue, method: QueueDeclare) -> Non
     _check_equal("durable", queue.durable, _is_durable(method), resource)
     _check_equal("auto_delete", queue.auto_delete, method.auto_delete, resource)
     semantics = channel.host.semantics
-    current, received = queue.arguments, method.arguments
-    if semantics.compares_queue_types:
-        kind = received.get("x-queue-type", "classic")
-        _check_equal("x-queue-type", queue.kind, kind, resource)
-    _check_arguments(semantics.arguments(queue.kind), current, received, resource)
+    _check_arguments(
+        semantics.arguments(queue.kind),
+        queue.arguments,
+        method.arguments,
+        resource,
+        compare_types=semantics.compares_queue_types,
+    )
 
 
 def _is_durable(method: QueueDeclare) -> bool:
@@ -304,9 +306,15 @@ def _check_arguments(
     current: Mapping[str, FieldValue],
     received: Mapping[str, FieldValue],
     resource: str,
+    *,
+    compare_types: bool = False,
 ) -> None:
     for key in keys:
         old, new = current.get(key), received.get(key)
+        if key == "x-queue-type" and compare_types:
+            # A queue without a type is classic.
+            _check_equal(key, old or "classic", new or "classic", resource)
+            continue
         # Two integers are equal whatever their types are; an integer and a float never are.
         if old == new and _kind(old) is _kind(new):
             continue

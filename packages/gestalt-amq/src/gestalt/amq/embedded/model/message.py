@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from gestalt.amq.wire import (
     CONTENT_HEADER,
@@ -18,10 +19,10 @@ from gestalt.amq.wire import (
 from gestalt.amq.wire.decoder import Content
 
 # What a message in a queue costs beside its body, roughly; so that empty messages count, too.
-OVERHEAD = 500
+OVERHEAD = 400
 
-# What a value of its headers costs, roughly: they are kept decoded, too.
-VALUE = 150
+# Larger headers are read anew each time, in bytes: decoded, they take up to a hundred times more.
+_MAX_REMEMBERED = 256
 
 _TEN_YEARS = 315_360_000_000
 _INTEGER = re.compile("[+-]?[0-9]+")
@@ -35,8 +36,8 @@ class Message:
         routing_keys: the routing key, then those of the headers CC and BCC.
         header: the payload of its header frame.
         body: its body.
-        properties: what the header says.
         expiration: its own time to live in seconds, or None.
+        priority: its priority, or None where it says nothing of it.
         address: the exchange and the routing key as short strings, as a delivery carries them.
         size: what it costs, in bytes.
     """
@@ -47,7 +48,7 @@ class Message:
         "exchange",
         "expiration",
         "header",
-        "properties",
+        "priority",
         "routing_keys",
         "size",
     )
@@ -60,26 +61,18 @@ class Message:
         body: bytes,
         properties: Properties,
     ) -> None:
-        self.exchange = exchange
-        self.routing_keys = routing_keys
+        # What messages in a row share is kept once.
+        self.exchange, self.routing_keys, self.address = _names(exchange, routing_keys)
         self.header = header
         self.body = body
-        self.properties = properties
         self.expiration = _expiration(properties)
-        self.address = encode_short_string(exchange) + encode_short_string(routing_keys[0])
+        self.priority = properties.priority
         self.size = OVERHEAD + len(header) + len(body)
-        if properties.headers:
-            self.size += VALUE * _values(properties.headers)
 
     @property
-    def priority(self) -> int | None:
-        """Its priority, or None where it says nothing of it."""
-        return self.properties.priority
-
-    @property
-    def persistent(self) -> bool:
-        """Whether its publisher wants it to survive a restart of the broker."""
-        return self.properties.delivery_mode == 2
+    def properties(self) -> Properties:
+        """What the header says, read anew each time: decoded, it would cost several times more."""
+        return read_properties(self.header)
 
 
 class DeadMessage(Message):
@@ -111,37 +104,54 @@ class Entry:
         self.acquired = 0
 
 
-def _values(container: Mapping[str, FieldValue] | list[FieldValue]) -> int:
-    """How many values there are in it, and in what it holds; a container counts for several."""
-    count = len(container)
-    for value in container.values() if isinstance(container, Mapping) else container:
-        if isinstance(value, Mapping | list):
-            count += 3 + _values(value)
-    return count
+@lru_cache(maxsize=1000)
+def _names(exchange: str, routing_keys: tuple[str, ...]) -> tuple[str, tuple[str, ...], bytes]:
+    """The same, each always the same object, and the address of a delivery."""
+    address = encode_short_string(exchange) + encode_short_string(routing_keys[0])
+    return exchange, routing_keys, address
 
 
-def receive(exchange: str, routing_key: str, content: Content, body: bytes) -> Message:
-    """Return the message that a client publishes.
+class Receiver:
+    """Makes messages of what a client publishes on a channel."""
 
-    The header BCC is taken out, since no receiver may see it.
+    __slots__ = ("_header", "_properties")
 
-    Raises:
-        AmqpError: its properties are malformed, or not what the broker can work with.
-    """
-    try:
-        properties = read_properties(content.header)
-    except FieldError as error:
-        raise AmqpError("SYNTAX_ERROR", str(error)) from error
-    header = content.header
-    keys: tuple[str, ...] = (routing_key,)
-    headers = properties.headers
-    if headers is not None and ("CC" in headers or "BCC" in headers):
-        keys += _copies(headers.get("CC"), "CC") + _copies(headers.get("BCC"), "BCC")
-        if "BCC" in headers:
-            entries = header_entries(header)
-            del entries["BCC"]
-            header, properties = with_headers(header, properties, entries)
-    return Message(exchange, keys, header, body, properties)
+    def __init__(self) -> None:
+        self._header = b""
+        self._properties = Properties()
+
+    def receive(
+        self, exchange: str, routing_key: str, content: Content, body: bytes
+    ) -> tuple[Message, Properties]:
+        """Return the message that a client publishes, and its properties.
+
+        The header BCC is taken out, since no receiver may see it.
+
+        Raises:
+            AmqpError: its properties are malformed, or not what the broker can work with.
+        """
+        header, properties = self._read(content.header)
+        keys: tuple[str, ...] = (routing_key,)
+        headers = properties.headers
+        if headers is not None and ("CC" in headers or "BCC" in headers):
+            keys += _copies(headers.get("CC"), "CC") + _copies(headers.get("BCC"), "BCC")
+            if "BCC" in headers:
+                entries = header_entries(header)
+                del entries["BCC"]
+                header, properties = with_headers(header, properties, entries)
+        return Message(exchange, keys, header, body, properties), properties
+
+    def _read(self, header: bytes) -> tuple[bytes, Properties]:
+        # Messages in a row mostly share their properties: they are read and kept once.
+        if header == self._header:
+            return self._header, self._properties
+        try:
+            properties = read_properties(header)
+        except FieldError as error:
+            raise AmqpError("SYNTAX_ERROR", str(error)) from error
+        if len(header) <= _MAX_REMEMBERED:
+            self._header, self._properties = header, properties
+        return header, properties
 
 
 def header_entries(header: bytes) -> dict[str, FieldValue]:

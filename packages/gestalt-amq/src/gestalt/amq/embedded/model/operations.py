@@ -126,6 +126,7 @@ def _consume(channel: Channel, method: BasicConsume) -> Method | None:
     resource = channel.host.resource("queue", queue.name)
     priority = consume_priority(method.arguments, resource)
     timeout = consume_timeout(method.arguments, resource, channel.host.semantics, queue.kind)
+    channel.host.usage.check_consumers(len(channel.consumers))
     _check_consume(channel, method, queue)
     consumer = Consumer(
         channel.limiter,

@@ -22,10 +22,12 @@ class Destination(Protocol):
     """What an exchange asks of what it leads to: a queue, or another exchange.
 
     Attributes:
+        name: its name.
         kind: the type of a queue, or `exchange`.
         incoming: the bindings that lead here.
     """
 
+    name: str
     incoming: "dict[Any, None]"
 
     @property

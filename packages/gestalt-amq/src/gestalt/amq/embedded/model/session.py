@@ -32,6 +32,9 @@ class Session:
 
     Attributes:
         exclusive_queues: the queues that no other connection may use, by name.
+
+    Raises:
+        AmqpError: there are too many connections.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Session:
         max_message_size: int,
         cancel_notify: bool = True,
     ) -> None:
+        host.usage.connected(user, host.name)
         self.host = host
         self.user = user
         self.cancel_notify = cancel_notify
@@ -135,6 +139,7 @@ class Session:
             self._end(number)
         for queue in list(self.exclusive_queues.values()):
             self.host.delete_queue(queue)
+        self.host.usage.disconnected()
 
     def _on_closed_channel(self, number: int, method: Method) -> None:
         output = self._make_output(number)
@@ -153,6 +158,7 @@ class Session:
                 f"number of channels opened ({opened}) has reached the negotiated channel_max"
                 f" ({self._channel_max})",
             )
+        self.host.usage.channel_opened()
         self._channels[number] = Channel(
             self, output, max_message_size=self._max_message_size, paused=self._paused
         )
@@ -163,3 +169,4 @@ class Session:
         if channel is not None:
             channel.close()
             self._published.pop(channel, None)
+            self.host.usage.channel_closed()

@@ -8,6 +8,7 @@ from gestalt.amq.wire import AmqpError, FieldValue
 from .arguments import QueueOptions
 from .deadletter import dead_letter, without_cycles
 from .exchange import Binding, Exchange
+from .limits import Usage
 from .message import Message
 from .policies import Policy, chosen
 from .queue import Owner, Queue
@@ -41,6 +42,7 @@ class VirtualHost:
         account: is told by how many bytes the messages in queues have grown.
         time: returns the time of day in seconds since 1970, for the headers of dead letters.
         semantics: what holds for the version of RabbitMQ that the broker is like.
+        usage: counts what there is in the broker, and refuses what is too much.
 
     Attributes:
         exchanges, queues: what there is, by name.
@@ -56,11 +58,13 @@ class VirtualHost:
         account: Callable[[int], None],
         time: Callable[[], float],
         semantics: Semantics,
+        usage: Usage,
     ) -> None:
         self.name = name
         self.schedule = schedule
         self.account = account
         self.semantics = semantics
+        self.usage = usage
         self._time = time
         self.exchanges = {
             exchange: Exchange(exchange, kind, durable=True)
@@ -123,7 +127,8 @@ class VirtualHost:
     # Topology
 
     def add_exchange(self, exchange: Exchange) -> None:
-        """Add an exchange that was not there."""
+        """Add an exchange that was not there. Raises AmqpError when there are too many."""
+        self.usage.add_exchange(exchange.name, self.name, exchange.arguments)
         self.exchanges[exchange.name] = exchange
         exchange.policy = self._policy("exchange", exchange.name)
         self._routes.clear()
@@ -132,6 +137,7 @@ class VirtualHost:
         """Delete an exchange, with the bindings from it and to it."""
         if self.exchanges.pop(exchange.name, None) is None:
             return
+        self.usage.remove_exchange(exchange.arguments)
         for binding in [*exchange.bindings.values(), *exchange.incoming]:
             self._unbind(binding)
         self._routes.clear()
@@ -146,7 +152,8 @@ class VirtualHost:
         arguments: Mapping[str, FieldValue],
         options: QueueOptions,
     ) -> Queue:
-        """Add a queue that was not there."""
+        """Add a queue that was not there. Raises AmqpError when there are too many."""
+        self.usage.add_queue(name, self.name, arguments)
         queue = Queue(
             self,
             name,
@@ -173,6 +180,7 @@ class VirtualHost:
             return 0
         queue.close()
         del self.queues[queue.name]
+        self.usage.remove_queue(queue.arguments)
         if queue.owner is not None:
             del queue.owner.exclusive_queues[queue.name]
         self._routes.clear()
@@ -190,10 +198,11 @@ class VirtualHost:
         routing_key: str,
         arguments: Mapping[str, FieldValue],
     ) -> None:
-        """Add a binding, unless the same one is there."""
+        """Add a binding, unless the same one is there. Raises AmqpError for one too many."""
         key = _binding_key(destination, routing_key, arguments)
         if key not in source.bindings:
             binding = Binding(source, destination, routing_key, arguments)
+            self.usage.add_binding(destination.name, self.name, arguments)
             source.router.add(binding)
             source.bindings[key] = binding
             destination.incoming[binding] = None
@@ -216,6 +225,7 @@ class VirtualHost:
         key = _binding_key(destination, binding.routing_key, binding.arguments)
         if source.bindings.pop(key, None) is None:
             return
+        self.usage.remove_binding(binding.arguments)
         source.router.remove(binding)
         del destination.incoming[binding]
         self._routes.clear()

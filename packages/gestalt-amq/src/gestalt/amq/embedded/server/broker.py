@@ -98,6 +98,7 @@ class EmbeddedBroker(Component, Controls):
             virtual_hosts=settings.virtual_hosts,
             semantics=self._semantics,
             clock=time.monotonic,
+            limits=settings.limits,
         )
         for policy in settings.policies:
             model.set_policy(policy)

@@ -54,7 +54,8 @@ class Hub:
     def add(self, connection: Client) -> None:
         """A client has connected."""
         self.connections[connection] = None
-        if self._closed:
+        # Those that are not open yet are not refused by name: they end when their time is over.
+        if self._closed or len(self.connections) > 2 * self.settings.limits.connections:
             connection.abort()
         elif self.frozen:
             connection.hold("frozen")

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gestalt.amq.embedded.model import Policy
+from gestalt.amq.embedded.model import Policy, ResourceLimits
 
 MIB = 1024 * 1024
 
@@ -32,6 +32,8 @@ class Settings:
             wait until that is cut, in seconds.
         send_timeout: how long a client may read nothing of what waits for it, in seconds.
         policies: what operators set in production, for many queues or exchanges at once.
+        limits: how many connections, channels, consumers, queues, exchanges and bindings there
+            may be.
         tls: makes the broker speak TLS.
     """
 
@@ -48,4 +50,5 @@ class Settings:
     refusal_delay: float = 3.0
     send_timeout: float = 30.0
     policies: Sequence[Policy] = ()
+    limits: ResourceLimits = field(default_factory=ResourceLimits)
     tls: ssl.SSLContext | None = None

@@ -17,7 +17,7 @@ def lost_after_sending(error: LinkLost) -> OutcomeUnknown:
 class Submit(Protocol):
     """Encodes and sends a message as soon as it may be sent, and returns what will be the answer.
 
-    Parameters and errors as those of `Batch.publish`; besides these it raises Refused.
+    Parameters and errors as those of `PublishBatch.publish`; besides these it raises Refused.
     """
 
     async def __call__(
@@ -30,7 +30,7 @@ class Submit(Protocol):
     ) -> Confirm: ...
 
 
-class Batch:
+class PublishBatch:
     """Made by `Publisher.batch`; its own publishes return as soon as the message is sent.
 
     Args:

@@ -1,0 +1,158 @@
+"""What an application declares without using it, declared again on every connection."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Generator, Iterable
+
+from gestalt.core import Backoff, StateError
+
+from .declaring import all_refused, declare_all, declare_plan
+from .errors import AmqError, LinkLost, TopologyError
+from .link.interface import Link
+from .link.supervisor import Supervisor
+from .plan import Plan, merge, plan_binding, plan_queue
+from .topology import Binding, Exchange, Queue
+
+# How long a start asks whether it may publish, in seconds.
+CHECK_TIMEOUT = 5.0
+
+Declarable = Exchange | Queue | Binding
+
+
+def plan_items(items: tuple[Declarable, ...]) -> Plan:
+    """What a few exchanges, queues and bindings need.
+
+    Raises:
+        TypeError: something else is among them.
+        ValueError: a binding does not say what is bound.
+    """
+    plans = []
+    for item in items:
+        if isinstance(item, Exchange):
+            plans.append(Plan((item,)))
+        elif isinstance(item, Queue):
+            plans.append(plan_queue(item))
+        elif not isinstance(item, Binding):
+            raise TypeError(f"an Exchange, a Queue or a Binding is declared, got {item!r}")
+        elif item.to is None:
+            raise ValueError(f"a binding that is declared says what is bound, by to=: {item!r}")
+        else:
+            plans.append(plan_binding(item))
+    return merge(plans)
+
+
+class Declarations:
+    """Declares at the start, at once while the bus runs, and on each new connection.
+
+    Args:
+        supervisor: the connection.
+        declare: declare; otherwise everything must exist.
+        backoff: the waits before a refused declaration is tried again.
+        refusals: asks to which exchanges nothing may be published, and why.
+        report: tells of a refusal on a later connection.
+
+    Attributes:
+        plan: everything that was declared.
+        trouble: why something could not be declared on the present connection, None if it could.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        *,
+        declare: bool,
+        backoff: Backoff,
+        refusals: Callable[[Link, Iterable[str]], Awaitable[list[TopologyError]]],
+        report: Callable[[BaseException, str], None],
+    ) -> None:
+        self.plan = Plan()
+        self.trouble: str | None = None
+        self._supervisor = supervisor
+        self._declare = declare
+        self._backoff = backoff
+        self._refusals = refusals
+        self._report = report
+
+    def add(self, items: tuple[Declarable, ...], *, running: bool) -> Awaitable[None]:
+        """Have more declared, on each connection; what is returned declares it now.
+
+        Args:
+            items: what is declared; errors as those of `plan_items`.
+            running: there is a connection; otherwise there is nothing to wait for.
+        """
+        plan = plan_items(items)
+        self.plan = merge([self.plan, plan])
+        return self._provide(plan) if running else _Nothing()
+
+    async def start(self, needed: Plan) -> None:
+        """Declare what was added; where nothing is declared, see that all that is needed is there.
+
+        Raises:
+            TopologyError: the broker refuses; everything that it refuses is named.
+            StateError: the bus is not running.
+        """
+        self.trouble = None
+        if self._declare:
+            await self._provide(self.plan)
+        await self.check(needed)
+
+    async def check(self, needed: Plan) -> None:
+        """Where nothing is declared, see that what is needed is there, and may be published to.
+
+        Raises:
+            TopologyError, StateError: as `start` does.
+        """
+        if self._declare:
+            return
+        plan = needed.checked()
+        link = await self._supervisor.wait_link(answering=True)
+        refused: list[TopologyError] = []
+        await declare_all(link, plan, refused)
+        # A broker that is short of memory answers nothing after the first message.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_TIMEOUT):
+                refused += await self._refusals(link, plan.publishes)
+        if refused:
+            raise all_refused(refused, plan)
+
+    async def run(self) -> None:
+        """Declare everything again on each connection that replaces another."""
+        # A connection that is not made again tells by itself why.
+        with contextlib.suppress(StateError):
+            while True:
+                link = await self._supervisor.wait_link()
+                await asyncio.shield(link.lost)
+                await self._replay()
+
+    async def _replay(self) -> None:
+        delays = self._backoff.delays()
+        while True:
+            try:
+                await self._provide(self.plan)
+            except AmqError as error:
+                self.trouble = str(error)
+                self._report(error, f"a declaration is refused, and tried again: {error}")
+                await asyncio.sleep(delays.next())
+            else:
+                self.trouble = None
+                return
+
+    async def _provide(self, plan: Plan) -> None:
+        plan = plan if self._declare else plan.checked()
+        while plan.exchanges or plan.queues:
+            link = await self._supervisor.wait_link(answering=True)
+            try:
+                await declare_plan(link, plan)
+            except LinkLost:
+                if not link.lost.done():
+                    raise
+            else:
+                break
+
+
+class _Nothing:
+    """Is done when it is awaited."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield

@@ -1,0 +1,60 @@
+"""Has messages handled one after the other, by each of as many tasks as may run at once."""
+
+import asyncio
+
+from .backlog import Backlog
+from .flow_control import FlowControl
+from .handling import Handling
+
+# How long handlers may follow one another without giving way to the event loop, in seconds.
+TURN = 0.005
+
+
+class MessageWorker:
+    """Takes messages in the order in which they came.
+
+    Args:
+        backlog: what was delivered.
+        handling: of each message.
+        flow: is told how long they take.
+    """
+
+    def __init__(self, backlog: Backlog, handling: Handling, flow: FlowControl) -> None:
+        self._backlog = backlog
+        self._handling = handling
+        self._flow = flow
+
+    def end(self) -> None:
+        """Begin no further message; what was delivered and not begun goes back."""
+        self._backlog.clear()
+
+    async def run(self) -> None:
+        """Handle messages, one after the other; as many of these run as may at once."""
+        time = asyncio.get_running_loop().time
+        backlog, entries = self._backlog, self._backlog.entries
+        decode, handle = self._handling.decode, self._handling.handle
+        turn, count = time(), 0
+        while True:
+            if not entries:
+                if count:
+                    self._flow.measured(count, time() - turn)
+                await backlog.wait()
+                turn, count = time(), 0
+            session, delivery = entries.popleft()
+            count += 1
+            if session.ended.done():
+                continue  # it will be delivered again
+            backlog.running += 1
+            try:
+                message = decode(session, delivery)
+                if message is not None:
+                    await handle(session, delivery, message)
+            finally:
+                backlog.running -= 1
+                if not backlog.running:
+                    backlog.idle.set()
+            now = time()
+            if now - turn > TURN:
+                self._flow.measured(count, now - turn)
+                await asyncio.sleep(0)
+                turn, count = time(), 0
