@@ -57,8 +57,8 @@ class ChannelPool:
         # By exchange, the one that was asked for last at the end.
         self._exchanges: dict[Exchange, ExchangeKeeper] = {}
         self._requests: RequestsKeeper | None = None
-        self._delays: DelayKeeper | None = None
         self._admits = False
+        self._delays: DelayKeeper | None = None
         self._started = False
         # Those that were given up, and have not ended yet.
         self._ending: list[Channel] = []

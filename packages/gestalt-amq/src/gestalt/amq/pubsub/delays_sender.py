@@ -1,30 +1,17 @@
 """Publishing a message that is to be delivered later."""
 
 import asyncio
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import replace
 
-from gestalt.amq.errors import Rejected, Unsendable
+from gestalt.amq.errors import Rejected, Unsendable, UnsendableType
 from gestalt.amq.link.interface import Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
-from gestalt.amq.link.suspects import Suspected
 from gestalt.amq.topology import Exchange
-from gestalt.amq.wire import Properties
+from gestalt.amq.wire import Properties, shown
 
 from .delays import Destination, TimeLeft, entry, path, travel_headers
 from .delays_keeper import DelayKeeper
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DelayedProperties(Properties):
-    """The properties of a message that is to be delivered later, until it is sent.
-
-    Args:
-        due: tells in how many seconds it is due.
-    """
-
-    due: TimeLeft
 
 
 class DelaySender(Sender):
@@ -53,28 +40,42 @@ class DelaySender(Sender):
         self._exchange = exchange
         self._mandatory = mandatory
 
-    async def judge(self, lost: Suspected, body: bytes, properties: DelayedProperties) -> bool:
-        """Whether the broker has certainly not taken it; see `ExchangeKeeper.judge`."""
-        return await self._delays.judge(lost, self._question(body, properties))
+    def question(self, body: bytes, properties: Properties) -> Question:
+        """What the broker is asked about a message, before it is sent."""
+        return Question(self._delays.exchange.name, "", len(body), properties.user_id)
+
+    def done(self, confirm: Confirm) -> None:
+        """What was sent is answered, or given up."""
+        self._done(confirm)
+
+    def submitted(self, confirm: Confirm) -> None:
+        """What was sent is answered, or given up, and nobody has looked by what."""
+        self._done(confirm)
+        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
+            self._delays.note_rejection(error)
 
     async def send(
         self,
+        due: TimeLeft,
         body: bytes,
-        properties: DelayedProperties,
+        properties: Properties,
         routing_key: str,
         mandatory: bool | None,
         deadline: float,
     ) -> Confirm:
-        """Send as soon as it may be sent, and return the answer: that it is safely on its way.
+        """Send what is encoded, and return the answer, after which comes `done`.
 
         Args:
+            due: tells in how many seconds it is due.
             mandatory: whether a queue is to take it at once; the sender's own by default.
-            deadline: for all of it, by the loop's clock.
+            deadline: when it is given up, by the loop's clock.
 
         Raises:
             Unsendable: it is mandatory, or has what the broker would take away while it waits.
-            PublishError, TopologyError, StateError: as `Publisher.publish` has them.
+            PublishError: as `Publisher.publish` has them.
         """
+        if not isinstance(routing_key, str):
+            raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
         if self._mandatory if mandatory is None else mandatory:
             raise Unsendable(
                 "a delayed message is routed when it is due, so that it cannot be mandatory: "
@@ -91,16 +92,16 @@ class DelaySender(Sender):
         destination = Destination(self._exchange, None if self._exchange.name else routing_key)
         headers = properties.headers or {}
         travel_headers(headers, (), destination)
-        channel = await self._ready(deadline, self._question(body, properties))
+        channel = await self._ready(deadline, self.question(body, properties))
         try:
             async with asyncio.timeout_at(deadline):
                 await self._delays.lead_to(destination)
             # Only now: what it has waited for the connection is not waited for again.
-            levels = path(max(0.0, properties.due()))
+            levels = path(max(0.0, due()))
             confirm = channel.publish(
                 entry(levels),
                 routing_key,
-                _plain(properties, travel_headers(headers, levels, destination)),
+                replace(properties, headers=travel_headers(headers, levels, destination)),
                 body,
                 # The ladder takes every message, unless somebody has meddled with it.
                 mandatory=True,
@@ -111,27 +112,4 @@ class DelaySender(Sender):
                 raise self._not_sent(True) from error
             raise
         self._keeper.hold(confirm, deadline)
-        confirm.add_done_callback(self._answered)
         return confirm
-
-    def _question(self, body: bytes, properties: Properties) -> Question:
-        return Question(self._delays.exchange.name, "", len(body), properties.user_id)
-
-    def _answered(self, confirm: Confirm) -> None:
-        self._done(confirm)
-        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
-            self._delays.note_rejection(error)
-
-
-def delayed(properties: Properties, due: TimeLeft) -> DelayedProperties:
-    """The properties of a message that is to be delivered later."""
-    return DelayedProperties(**_values(properties), due=due)
-
-
-def _plain(properties: Properties, headers: dict[str, Any]) -> Properties:
-    """Those that are sent, with the headers that lead the message to where it waits."""
-    return Properties(**{**_values(properties), "headers": headers})
-
-
-def _values(properties: Properties) -> dict[str, Any]:
-    return {field.name: getattr(properties, field.name) for field in fields(Properties)}

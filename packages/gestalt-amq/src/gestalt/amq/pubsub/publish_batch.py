@@ -10,11 +10,12 @@ from gestalt.amq.errors import BatchError, LinkLost, OutcomeUnknown, PublishErro
 from gestalt.amq.link.interface import Confirm
 from gestalt.amq.wire import Properties
 
+from .delays import TimeLeft
 from .publish_options import PublishOptions
 
-Sent: TypeAlias = tuple[Confirm, bytes, Properties, str, bool | None, float, bool]
-"""What was sent: the answer to it, and its body, properties, routing key, mandatory, deadline, and
-whether it is idempotent."""
+Sent: TypeAlias = tuple[Confirm, bytes, Properties, str, bool | None, float, bool, TimeLeft | None]
+"""What was sent: the answer to it, and its body, properties, routing key, mandatory, deadline,
+whether it is idempotent, and when it is due."""
 
 Resubmit: TypeAlias = Callable[[Sent, LinkLost], Awaitable[Sent]]
 """Sends a message again whose confirmation was lost, if that can do no harm; else it raises

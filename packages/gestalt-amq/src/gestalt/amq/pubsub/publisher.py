@@ -24,8 +24,9 @@ from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
 from gestalt.core import StateError
 
+from .delays import TimeLeft
 from .delays_keeper import DelayKeeper
-from .delays_sender import DelayedProperties, DelaySender, delayed
+from .delays_sender import DelaySender
 from .exchange_keeper import ExchangeKeeper
 from .publish_batch import PublishBatch, Sent, lost_after_sending
 from .publish_options import PublishOptions, take_due
@@ -126,16 +127,14 @@ class Publisher(Sender):
         """
         due = take_due(options) if options else None
         encoded, properties = self._encode(body, options)
-        if due is not None:
-            properties = delayed(properties, due)
         again = self._idempotent if idempotent is None else idempotent
         if again:
             properties = identified(properties)
         if self._tracing is None or self._tracing.idle():
-            await self._publish(encoded, properties, routing_key, mandatory, timeout, again)
+            await self._publish(encoded, properties, routing_key, mandatory, timeout, again, due)
             return
         with self._tracing.publishing(self.exchange.name, routing_key, properties) as traced:
-            await self._publish(encoded, traced, routing_key, mandatory, timeout, again)
+            await self._publish(encoded, traced, routing_key, mandatory, timeout, again, due)
 
     def batch(self) -> PublishBatch:
         """Publish many messages and await their confirmations together.
@@ -169,25 +168,30 @@ class Publisher(Sender):
         mandatory: bool | None,
         timeout: float | None,
         idempotent: bool,
+        due: TimeLeft | None,
     ) -> None:
         """Publish what is encoded, as `publish` does."""
         now = asyncio.get_running_loop().time()
         deadline = self._deadline(now, timeout)
-        confirm = await self._send(body, properties, routing_key, mandatory, now, deadline)
+        confirm = await self._send(body, properties, routing_key, mandatory, now, deadline, due)
         while True:
             try:
                 await confirm
             except LinkLost as error:
                 lost = error
             except Rejected as error:
-                self._exchanges.note_rejection(error)
+                keeper = self._exchanges if due is None else self._delays()
+                keeper.note_rejection(error)
                 raise
             else:
                 return
             finally:
-                self._done(confirm)
+                if due is None:
+                    self._done(confirm)
+                else:
+                    self._delayed().done(confirm)
             confirm = await self._send_again(
-                lost, body, properties, routing_key, mandatory, deadline, idempotent
+                lost, body, properties, routing_key, mandatory, deadline, idempotent, due
             )
 
     async def _submit(
@@ -202,8 +206,6 @@ class Publisher(Sender):
         """Publish as a batch does, which awaits the confirmation later."""
         due = take_due(options) if options else None
         encoded, properties = self._encode(body, options)
-        if due is not None:
-            properties = delayed(properties, due)
         again = self._idempotent if idempotent is None else idempotent
         if again:
             properties = identified(properties)
@@ -211,14 +213,15 @@ class Publisher(Sender):
             properties = self._tracing.inject(properties)
         now = asyncio.get_running_loop().time()
         deadline = self._deadline(now, timeout)
-        confirm = await self._send(encoded, properties, routing_key, mandatory, now, deadline)
-        confirm.add_done_callback(self._submitted)
-        return confirm, encoded, properties, routing_key, mandatory, deadline, again
+        confirm = await self._send(encoded, properties, routing_key, mandatory, now, deadline, due)
+        confirm.add_done_callback(self._submitted if due is None else self._delayed().submitted)
+        return confirm, encoded, properties, routing_key, mandatory, deadline, again, due
 
     async def _resubmit(self, sent: Sent, lost: LinkLost) -> Sent:
         """Publish again what a batch has published, if it may be."""
         confirm = await self._send_again(lost, *sent[1:])
-        confirm.add_done_callback(self._submitted)
+        delayed = sent[-1] is not None
+        confirm.add_done_callback(self._delayed().submitted if delayed else self._submitted)
         return confirm, *sent[1:]
 
     def _delayed(self) -> DelaySender:
@@ -247,6 +250,7 @@ class Publisher(Sender):
         mandatory: bool | None,
         deadline: float,
         idempotent: bool,
+        due: TimeLeft | None,
     ) -> Confirm:
         """Send a message again after the connection was lost, if that can do no harm.
 
@@ -257,16 +261,17 @@ class Publisher(Sender):
         """
         untaken = False
         if isinstance(lost, Suspected):
-            if isinstance(properties, DelayedProperties):
-                untaken = await self._delayed().judge(lost, body, properties)
-            else:
+            if due is None:
                 question = self._question(body, properties, routing_key)
                 untaken = await self._exchanges.judge(lost, question)
+            else:
+                question = self._delayed().question(body, properties)
+                untaken = await self._delays().judge(lost, question)
         if not (untaken or idempotent):
             raise lost_after_sending(lost) from lost
         now = asyncio.get_running_loop().time()
         try:
-            return await self._send(body, properties, routing_key, mandatory, now, deadline)
+            return await self._send(body, properties, routing_key, mandatory, now, deadline, due)
         except Rejected:
             raise
         except (AmqError, StateError) as error:
@@ -288,12 +293,14 @@ class Publisher(Sender):
         mandatory: bool | None,
         now: float,
         deadline: float,
+        due: TimeLeft | None,
     ) -> Confirm:
         """Send as soon as it may be sent, and return the answer, after which comes `_done`."""
+        if due is not None:
+            send = self._delayed().send
+            return await send(due, body, properties, routing_key, mandatory, deadline)
         if not isinstance(routing_key, str):
             raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
-        if isinstance(properties, DelayedProperties):
-            return await self._delayed().send(body, properties, routing_key, mandatory, deadline)
         channel: Channel | None = None
         if properties.user_id is None:
             channel = self._ready_now(routing_key, len(body), now)
