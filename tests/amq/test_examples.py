@@ -21,6 +21,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
             ],
             "",
         ),
+        ("delays", ["user.42: ready", "user.42: steady", "user.42: go"], ""),
         (
             "handlers",
             [
@@ -62,7 +63,7 @@ def test_an_example_prints_what_it_promises(
     assert said or not done.stderr
 
 
-@pytest.mark.parametrize("example", ["publish_subscribe", "handlers", "request_reply"])
+@pytest.mark.parametrize("example", ["delays", "publish_subscribe", "handlers", "request_reply"])
 def test_an_example_names_a_wrong_broker(example: str) -> None:
     ran = subprocess.run(
         [sys.executable, EXAMPLES / f"{example}.py"],

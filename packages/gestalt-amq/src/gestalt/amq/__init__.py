@@ -33,7 +33,10 @@ from .message import BusBatch, BusMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.partitioned import PartitionedSubscription
+from .pubsub.partitions import Partitioned
 from .pubsub.publish_batch import PublishBatch
+from .pubsub.publish_options import PublishOptions
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
@@ -74,6 +77,8 @@ __all__ = [
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
+    "Partitioned",
+    "PartitionedSubscription",
     "Permissions",
     "Plan",
     "PlannedBinding",
@@ -81,6 +86,7 @@ __all__ = [
     "Properties",
     "PublishBatch",
     "PublishError",
+    "PublishOptions",
     "Publisher",
     "PublisherOptions",
     "PublishingBlocked",

@@ -11,6 +11,7 @@ from gestalt.codecs import Codec
 from gestalt.core import Batch, Handler, Handlers
 from gestalt.core.options import check_options
 
+from .partitions import Partitioned
 from .retry import LONGEST_WAIT_HERE, Retry
 
 Key: TypeAlias = Callable[[BusMessage[Any]], Hashable]
@@ -30,7 +31,8 @@ class SubscribeOptions(TypedDict, total=False):
 
     Attributes:
         queue: None for a private queue, which vanishes with the subscription; a name for a
-            durable quorum queue, whose messages its subscribers share; or a Queue.
+            durable quorum queue, whose messages its subscribers share; a Queue; or Partitioned,
+            for one whose messages of one key are handled in order, whoever of them does it.
         codec: in place of the bus's own.
         prefetch: how many messages the broker sends ahead at most (100); while handlers are slow,
             a subscription asks for about a second of their work.
@@ -50,7 +52,7 @@ class SubscribeOptions(TypedDict, total=False):
             default.
     """
 
-    queue: str | Queue | None
+    queue: str | Queue | Partitioned | None
     codec: Codec | None
     prefetch: int
     concurrency: int
@@ -84,7 +86,7 @@ class SubscriptionDeclaration:
     patterns: Sequence[str]
     handler: Handler
     _: KW_ONLY
-    queue: Queue | None = None
+    queue: Queue | Partitioned | None = None
     codec: Codec | None = None
     prefetch: int = 100
     concurrency: int = 1
@@ -105,6 +107,8 @@ class SubscriptionDeclaration:
                 "prefetch and concurrency must be at least 1, "
                 f"got {self.prefetch} and {self.concurrency}"
             )
+        if isinstance(self.queue, Partitioned):
+            self._check_partitioned()
         if self.batch is not None:
             self._check_batch(self.batch)
         if self.key is not None:
@@ -121,6 +125,15 @@ class SubscriptionDeclaration:
         # The broker works while handlers do; and more handlers than messages would only wait.
         needed = 1 if self.batch is None else 2 * self.batch.size
         return max(self.prefetch, needed * self.concurrency)
+
+    def _check_partitioned(self) -> None:
+        if self.batch is not None:
+            raise ValueError("a partitioned queue keeps the order of its keys, and batches do not")
+        if self.exclusive or "x-priority" in self.consumer_arguments:
+            raise ValueError(
+                "a partitioned queue has one consumer for each part anyway, which others wait for: "
+                "exclusive and x-priority would be in the way"
+            )
 
     def _check_batch(self, batch: Batch) -> None:
         if not isinstance(batch, Batch):

@@ -4,9 +4,10 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Protocol, Self, Unpack
 
-from gestalt.amq.encoding import MessageOptions
 from gestalt.amq.errors import BatchError, LinkLost, OutcomeUnknown, PublishError, Refused
 from gestalt.amq.link.interface import Confirm
+
+from .publish_options import PublishOptions
 
 
 def lost_after_sending(error: LinkLost) -> OutcomeUnknown:
@@ -26,7 +27,7 @@ class Submit(Protocol):
         routing_key: str,
         mandatory: bool | None,
         timeout: float | None,
-        options: MessageOptions,
+        options: PublishOptions,
     ) -> Confirm: ...
 
 
@@ -49,7 +50,7 @@ class PublishBatch:
         *,
         mandatory: bool | None = None,
         timeout: float | None = None,
-        **options: Unpack[MessageOptions],
+        **options: Unpack[PublishOptions],
     ) -> None:
         """Send, and leave the confirmation to the end of the batch.
 

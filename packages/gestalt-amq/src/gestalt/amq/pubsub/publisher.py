@@ -1,6 +1,8 @@
 """Publishing with confirmation: returns when the broker has taken charge of the message."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypedDict, Unpack
 
 from gestalt.amq.encoding import MessageOptions, make_properties
@@ -12,8 +14,11 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
 
+from .delays_keeper import DelayKeeper
+from .delays_sender import DelaySender
 from .exchange_keeper import ExchangeKeeper
 from .publish_batch import PublishBatch, lost_after_sending
+from .publish_options import PublishOptions, take_due
 
 
 class PublisherOptions(TypedDict, total=False):
@@ -45,6 +50,7 @@ class Publisher(Sender):
         keeper: ExchangeKeeper,
         codec: Codec,
         *,
+        delays: Callable[[], DelayKeeper],
         tracing: Tracing | None,
         mandatory: bool = False,
         persistent: bool = True,
@@ -60,6 +66,8 @@ class Publisher(Sender):
         self._mandatory = mandatory
         self._delivery_mode = PERSISTENT if persistent else TRANSIENT
         self._exchanges = keeper
+        self._delays = delays
+        self._delay_sender: DelaySender | None = None
         self._common: dict[tuple[str, str | None, str | None, int | None], Properties] = {}
 
     async def publish(
@@ -69,7 +77,7 @@ class Publisher(Sender):
         *,
         mandatory: bool | None = None,
         timeout: float | None = None,
-        **options: Unpack[MessageOptions],
+        **options: Unpack[PublishOptions],
     ) -> None:
         """Publish, and return when the broker has confirmed it.
 
@@ -78,7 +86,9 @@ class Publisher(Sender):
             routing_key: what the bindings of queues are compared with.
             mandatory: insist that some queue takes it; the publisher's own by default.
             timeout: for all of it, in seconds; the publisher's own by default.
-            options: headers, expiration (seconds), priority and so on: see MessageOptions.
+            options: headers, expiration (seconds), priority and so on: see MessageOptions; and
+                delay (seconds) or at, for a message that is to be delivered later: see
+                PublishOptions.
 
         Raises:
             Unroutable: it is mandatory, and no queue takes it.
@@ -93,12 +103,15 @@ class Publisher(Sender):
                 TypeError (UnsendableType) where the type is wrong.
             CodecError: the body cannot be encoded.
         """
+        publish = self._publish
+        if options and (due := take_due(options)) is not None:
+            publish = partial(self._delayed().publish, due)
         encoded, properties = self._encode(body, options)
         if self._tracing is None or self._tracing.idle():
-            await self._publish(encoded, properties, routing_key, mandatory, timeout)
+            await publish(encoded, properties, routing_key, mandatory, timeout)
             return
         with self._tracing.publishing(self.exchange.name, routing_key, properties) as traced:
-            await self._publish(encoded, traced, routing_key, mandatory, timeout)
+            await publish(encoded, traced, routing_key, mandatory, timeout)
 
     def batch(self) -> PublishBatch:
         """Publish many messages and await their confirmations together.
@@ -150,15 +163,31 @@ class Publisher(Sender):
         routing_key: str,
         mandatory: bool | None,
         timeout: float | None,
-        options: MessageOptions,
+        options: PublishOptions,
     ) -> Confirm:
         """Publish as a batch does, which awaits the confirmation later."""
+        due = take_due(options) if options else None
         encoded, properties = self._encode(body, options)
         if self._tracing is not None:
             properties = self._tracing.inject(properties)
+        if due is not None:
+            submit = self._delayed().submit
+            return await submit(due, encoded, properties, routing_key, mandatory, timeout)
         confirm = await self._send(encoded, properties, routing_key, mandatory, timeout)
         confirm.add_done_callback(self._submitted)
         return confirm
+
+    def _delayed(self) -> DelaySender:
+        """What publishes messages that are to be delivered later."""
+        if self._delay_sender is None:
+            self._delay_sender = DelaySender(
+                self._delays(),
+                self.exchange,
+                mandatory=self._mandatory,
+                timeout=self._timeout,
+                max_pending=self._max_pending,
+            )
+        return self._delay_sender
 
     def _submitted(self, confirm: Confirm) -> None:
         self._done(confirm)

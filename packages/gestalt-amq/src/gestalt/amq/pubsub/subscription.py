@@ -8,6 +8,7 @@ from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan, plan_binding, planned_bindings
+from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
@@ -45,6 +46,7 @@ class Subscription(Consumer[SubscriptionSession]):
         bus: str,
         supervisor: Supervisor,
         declaration: SubscriptionDeclaration,
+        queue: Queue | None,
         codec: Codec,
         policy: FailurePolicy,
         republisher: Republisher,
@@ -54,7 +56,7 @@ class Subscription(Consumer[SubscriptionSession]):
         stop_timeout: float,
         tracing: Tracing | None,
     ) -> None:
-        queue, exchange = declaration.queue, declaration.exchange
+        exchange = declaration.exchange
         super().__init__(
             f"subscription {queue.name if queue else exchange.name}",
             supervisor,
@@ -63,7 +65,7 @@ class Subscription(Consumer[SubscriptionSession]):
             stop_timeout=stop_timeout,
         )
         self.stats = SubscriptionStats()
-        self.binding = binding_of(declaration)
+        self.binding = binding_of(declaration, queue)
         self.plan = plan_subscription(self.binding, policy)
         self._declared = plan_binding(self.binding)
         self._checked = not policy.declare
@@ -129,6 +131,11 @@ class Subscription(Consumer[SubscriptionSession]):
         return self._session.receiver.queue if self._session is not None else None
 
     @property
+    def partitions(self) -> frozenset[int]:
+        """None: its queue is not in parts; see `PartitionedSubscription`."""
+        return frozenset()
+
+    @property
     def trouble(self) -> str | None:
         """What keeps it from its work, though others of the bus may work; None if nothing does."""
         if not self.consuming:
@@ -153,9 +160,12 @@ class Subscription(Consumer[SubscriptionSession]):
             self._sustain(detector.run, name="stall detector")
 
     async def _drain(self) -> None:
-        # Where the connection is gone, everything that is not acknowledged goes back.
-        with contextlib.suppress(AmqError):
-            await self._flow.pause()
+        # A single active consumer that was cancelled would be followed by the next one at once,
+        # before what is handled here is done: it ends with its channel, and what came is not taken.
+        if self._adapts:
+            # Where the connection is gone, everything that is not acknowledged goes back.
+            with contextlib.suppress(AmqError):
+                await self._flow.pause()
         self._worker.end()
         while self._backlog.running:
             self._backlog.idle.clear()
@@ -177,8 +187,9 @@ class Subscription(Consumer[SubscriptionSession]):
         return session
 
     async def _consume_in(self, session: SubscriptionSession) -> None:
+        take = self._take if self._adapts else self._take_unless_stopping
         receiver = session.receiver = await session.open(
-            lambda _, delivery: self._take(session, delivery)
+            lambda _, delivery: take(session, delivery)
         )
         channel = receiver.channel
         refused: list[TopologyError] = []
@@ -215,6 +226,10 @@ class Subscription(Consumer[SubscriptionSession]):
         self._backlog.put(session, delivery)
         if not self._flow.scheduled:
             self._flow.schedule()
+
+    def _take_unless_stopping(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        if self.state is not State.STOPPING:
+            self._take(session, delivery)
 
     def _resume(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """Handle again what waited here."""
