@@ -19,13 +19,14 @@ from gestalt.amq.wire import Delivery, Properties
 from gestalt.core import Outcome
 
 from .copies import copy_properties, failure_headers
+from .delays import former_journey
 from .failed_message import FailedMessage, LocalRetry
 from .failure_queues import FailureQueues
 from .fate import Fate, decide
 from .republisher import CopyRefused, Republisher
 from .retry import FailurePolicy
 from .stats import SubscriptionStats
-from .target_queue import TargetQueue
+from .target_queue import Route, TargetQueue
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -275,13 +276,15 @@ class Failures:
 
     async def _move(self, message: FailedMessage, target: TargetQueue) -> bool:
         """Try to move it; True when it is settled."""
-        message.moving = asyncio.get_running_loop().time()
+        now = message.moving = asyncio.get_running_loop().time()
+        route = target.route(message.since + (message.delay or 0.0) - now)
         try:
             async with asyncio.timeout_at(message.until) as limit:
                 await self._republisher.move(
                     target,
+                    route,
                     message.delivery.body,
-                    partial(self._copy, message),
+                    partial(self._copy, message, route),
                     alone=message.effort > 0,
                 )
         except Exception as error:
@@ -306,11 +309,19 @@ class Failures:
             self._stats.retried += 1
         return True
 
-    def _copy(self, message: FailedMessage, frame_limit: int) -> Properties:
-        headers = message.headers
+    def _copy(self, message: FailedMessage, route: Route, frame_limit: int) -> Properties:
+        headers = {**route.headers, **message.headers}
         if message.delay is None:
             headers = headers | {PARKED_AT_HEADER: int(time.time())}
-        return copy_properties(message.delivery, headers, frame_limit, bare=message.effort > 1)
+        copy = copy_properties(
+            message.delivery,
+            headers,
+            frame_limit,
+            without=former_journey(message.delivery.properties.headers),
+            bare=message.effort > 1,
+        )
+        # By it messages would pass one another, and those behind would wait for too long.
+        return replace(copy, priority=None) if route.headers else copy
 
     def _handle_again(self, message: FailedMessage) -> None:
         """Its time has come before it could be moved away and back: as if it had been."""
