@@ -5,17 +5,18 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TypeVar, Unpack
+from typing import Unpack
 
 from gestalt.codecs import Codec
-from gestalt.core import Component, Handler, State, StateError
+from gestalt.core import Handler, State, StateError
 from gestalt.core.calling import RAISED, call_plain
 
 from . import tracing
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings
-from .consumers import Consumers, Declaration, Declared
+from .consumers import Consumers
 from .declarations import Declarations
+from .declared import Declaring
 from .declaring import declare_plan
 from .events import Event, PublishingUnblocked
 from .link.lent_channel import LentChannel, LentChannelOptions
@@ -35,14 +36,12 @@ from .verifying import Drift, find_drift
 
 logger = logging.getLogger("gestalt.amq")
 
-F = TypeVar("F", bound=Handler)
-
 # How long a stop waits for brokers to take leave, in seconds: while there is time, and after it.
 PATIENCE = 2.0
 HASTE = 0.3
 
 
-class Bus(Component):
+class Bus(Declaring):
     """Publishes, consumes and makes requests; made by `connect`.
 
     A bus that has stopped or failed may be started again, in another event loop as well. Its
@@ -102,6 +101,7 @@ class Bus(Component):
             stop_timeout=stop_timeout,
             tracing=self._tracing,
             declare=declare,
+            tell=self._event,
         )
         self._responders = ResponderMaker(
             self._connections.requesting,
@@ -227,83 +227,6 @@ class Bus(Component):
         await self._consumers.begin(responder, self._responders.connection)
         return responder
 
-    # What it declares before its start
-
-    def subscription(
-        self,
-        exchange: str | Exchange,
-        patterns: str | Sequence[str],
-        handler: Handler,
-        **options: Unpack[SubscribeOptions],
-    ) -> Declared[SubscriptionDeclaration, AnySubscription]:
-        """Declare a subscription: it starts with the bus, at every start, and stops with it.
-
-        What is declared starts in this order, when the bus is connected; one that cannot start
-        fails the start of the bus.
-
-        Args:
-            exchange, patterns, handler, options: as `subscribe` has them.
-
-        Raises:
-            StateError: the bus is started: `subscribe` is for then.
-        """
-        self._check_not_started("subscribe()")
-        declaration = SubscriptionDeclaration.of(exchange, patterns, handler, options)
-        declared = Declared(declaration, self._subscriptions)
-        self._consumers.declared.append(declared)
-        return declared
-
-    def service(
-        self, service: str, handler: Handler, **options: Unpack[RespondOptions]
-    ) -> Declared[ResponderDeclaration, Responder]:
-        """Declare a responder: it starts with the bus, at every start, and stops with it.
-
-        Args:
-            service, handler, options: as `respond` has them.
-
-        Raises:
-            StateError: the bus is started: `respond` is for then.
-        """
-        self._check_not_started("respond()")
-        declaration = ResponderDeclaration.of(service, handler, options)
-        declared = Declared(declaration, self._responders)
-        self._consumers.declared.append(declared)
-        return declared
-
-    def subscriber(
-        self,
-        exchange: str | Exchange,
-        patterns: str | Sequence[str],
-        **options: Unpack[SubscribeOptions],
-    ) -> Callable[[F], F]:
-        """Declare a subscription of the decorated function, as `subscription` does.
-
-            @bus.subscriber("telemetry", "vehicle.*.position", queue="tracker")
-            async def track(message: BusMessage[Position]) -> None: ...
-
-        The function is left as it is.
-        """
-
-        def declare(handler: F) -> F:
-            self.subscription(exchange, patterns, handler, **options)
-            return handler
-
-        return declare
-
-    def responder(self, service: str, **options: Unpack[RespondOptions]) -> Callable[[F], F]:
-        """Declare a responder by the decorated function, as `service` does; it is left as it is."""
-
-        def declare(handler: F) -> F:
-            self.service(service, handler, **options)
-            return handler
-
-        return declare
-
-    @property
-    def declarations(self) -> Sequence[Declaration]:
-        """What starts with the bus, in this order, as plain data."""
-        return [each.declaration for each in self._consumers.declared]
-
     def channel(
         self, **options: Unpack[LentChannelOptions]
     ) -> AbstractAsyncContextManager[AbstractChannel]:
@@ -402,12 +325,6 @@ class Bus(Component):
         if self.state is not State.RUNNING:
             raise StateError(
                 f"{self!r} is not running: start it before {what}, or declare by {before}"
-            )
-
-    def _check_not_started(self, instead: str) -> None:
-        if self.state in (State.STARTING, State.RUNNING, State.STOPPING):
-            raise StateError(
-                f"{self!r} is started: declare before the start, or await {instead} now"
             )
 
     def _event(self, event: Event) -> None:

@@ -7,42 +7,35 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from gestalt.amq.errors import AmqError, TopologyError
-from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_name, error_text
+from gestalt.amq.events import Event
+from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_text
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
-from gestalt.amq.message import attempts_before, describe_message
+from gestalt.amq.message import attempts_before
 from gestalt.amq.wire import Delivery, Properties
-from gestalt.core import Outcome
 
+from . import failed_message
 from .copies import copy_properties, failure_headers
 from .delays import former_journey
 from .failed_message import FailedMessage, LocalRetry
+from .failure_log import FailureLog, Report
 from .failure_queues import FailureQueues
 from .fate import Fate, decide
 from .republisher import CopyRefused, Republisher
-from .retry import FailurePolicy
+from .retry import LONGEST_WAIT_HERE, FailurePolicy
 from .stats import SubscriptionStats
 from .target_queue import Route, TargetQueue
-
-logger = logging.getLogger("gestalt.amq")
+from .unmoved import Unmoved, counted
 
 # How much may wait to be moved, in messages and in bytes, before no more is taken.
 MOST_HELD = 10_000
 MOST_HELD_BYTES = 64 * 1024 * 1024
 # A queue that does not answer for so long is in trouble, in seconds.
 PATIENCE = 5.0
-# How much of a reason a line of the log has, in characters.
-LOGGED_REASON = 500
-
-
-class Report(Protocol):
-    """Tells of an error that the subscription survives."""
-
-    def __call__(self, error: BaseException, message: str, *, level: int = ...) -> None: ...
 
 
 class Failures:
@@ -64,6 +57,7 @@ class Failures:
         spawn: runs a move.
         report: tells of errors.
         resume: has a message handled again that waited here.
+        tell: is told when messages cannot be moved, and when they can again.
         gone: is told of a message that was to be handled again here, and is not: it was given
             back, or its connection was lost.
     """
@@ -78,24 +72,26 @@ class Failures:
         spawn: Spawn,
         report: Report,
         resume: Callable[[Any, Delivery], None],
+        tell: Callable[[Event], None],
         gone: Callable[[Any, Delivery], None] | None = None,
     ) -> None:
-        self._name = name
         self._policy = policy
         self._republisher = republisher
         self._stats = stats
         self._spawn = spawn
-        self._report = report
+        self._log = FailureLog(name, report)
         self._resume = resume
         self._gone = gone
         self._queues = FailureQueues(
             name,
             policy,
-            declare=republisher.declare,
+            probe=republisher.probe,
             needed=self._needed,
             spawn=spawn,
             report=report,
+            tell=tell,
         )
+        self._unmoved = Unmoved()
         # In the order in which they failed; the tasks that move them.
         self._held: dict[FailedMessage, asyncio.Task[None]] = {}
         self._bytes = 0
@@ -151,12 +147,7 @@ class Failures:
 
     def tell_together(self, count: int, error: BaseException) -> None:
         """Tell that so many messages failed together, and are handled one at a time."""
-        self._report(
-            error,
-            f"{self._name}: a batch of {count} messages failed, and they are handled one at a "
-            f"time: {error_name(error)}: {error_text(error)[:LOGGED_REASON]}",
-            level=logging.WARNING,
-        )
+        self._log.failed_together(count, error)
 
     def take(
         self,
@@ -183,9 +174,7 @@ class Failures:
         if fate.kind == "discarded":
             self._stats.discarded += 1
             receiver.acks.ack(delivery.tag)
-            if logger.isEnabledFor(logging.DEBUG):
-                about = describe_message(delivery)
-                logger.debug("%s: %s discarded: %s", self._name, about, error_text(error))
+            self._log.discarded(delivery, error)
             return False
         headers = failure_headers(delivery, self._queues.origin, error, attempt)
         message = FailedMessage(session, receiver, delivery, headers)
@@ -208,15 +197,38 @@ class Failures:
         else:
             self._stats.dropped += 1
             receiver.acks.ack(delivery.tag)
-            self._tell(delivery, error, "dropped, there is no parking for it", logging.ERROR)
+            self._log.failed(delivery, error, "dropped, there is no parking for it", logging.ERROR)
             return False
-        self._tell(delivery, error, told, level)
-        self._bytes += len(delivery.body)
+        self._log.failed(delivery, error, told, level)
+        self._keep(message)
+        return message.target is None
+
+    def recall(self, session: Session, receiver: Receiver, delivery: Delivery) -> Delivery | None:
+        """What is delivered again, with its attempts counted on if it could not be moved before.
+
+        Returns:
+            what is to be handled; None where all that is left is to park it, which is seen to.
+        """
+        failure = self._unmoved.recall(delivery)
+        if failure is None:
+            return delivery
+        parking = self._queues.parking() if failure.final else None
+        # Without an id it may be another message that looks the same.
+        if parking is None or delivery.properties.message_id is None:
+            hold = LONGEST_WAIT_HERE if self._policy.waits_here else failed_message.LONGEST_HOLD
+            return counted(delivery, failure, hold)
+        message = FailedMessage(session, receiver, delivery, failure.headers)
+        message.target = parking
+        self._keep(message)
+        return None
+
+    def _keep(self, message: FailedMessage) -> None:
+        """Hold a message until it is settled."""
+        self._bytes += len(message.delivery.body)
         target = message.target
         hold = self._wait_here(message) if target is None else self._hold(message, target)
         task = self._held[message] = self._spawn(hold, name="move")
         task.add_done_callback(partial(self._released, message))
-        return target is None
 
     async def settle(self) -> None:
         """Wait for the confirmations of what is under way; what is not goes back to the queue."""
@@ -252,7 +264,7 @@ class Failures:
                     return
                 await self._wait(message, target.pause)
                 if message.session.ended.done():
-                    return  # it will be delivered again
+                    break
                 now = loop.time()
                 if now >= message.until:
                     self._give_back(message, target)
@@ -264,6 +276,8 @@ class Failures:
                     continue
             if await self._move(message, target):
                 return
+        # It will be delivered again.
+        self._unmoved.note(message)
 
     async def _wait(self, message: FailedMessage, pause: asyncio.Future[None]) -> None:
         until = message.until
@@ -297,11 +311,13 @@ class Failures:
                 message.effort += 1
             else:
                 known = error if isinstance(error, AmqError) else AmqError(error_text(error))
+                self._stats.unmoved += 1
                 self._queues.fail(target, known)
             return False
         finally:
             message.moving = None
-        target.succeed()
+        self._queues.succeed(target)
+        self._unmoved.forget(message.delivery)
         message.receiver.acks.ack(message.delivery.tag)
         if message.delay is None:
             self._stats.parked += 1
@@ -335,12 +351,10 @@ class Failures:
 
     def _give_back(self, message: FailedMessage, target: TargetQueue) -> None:
         self._stats.returned += 1
+        self._unmoved.note(message)
         message.receiver.acks.nack(message.delivery.tag)
-        self._report(
-            target.trouble or AmqError("it does not answer"),
-            f"{self._name}: {describe_message(message.delivery)} given back to its queue: it could "
-            f"not be moved to queue {target.name!r} in time",
-        )
+        trouble = target.trouble or AmqError("it does not answer")
+        self._log.given_back(message.delivery, target.name, trouble)
 
     def _let_go(self, message: FailedMessage) -> None:
         if not self._policy.waits_here:
@@ -355,20 +369,7 @@ class Failures:
         if task.cancelled() and not message.session.ended.done():
             # By the end of the subscription, or by anybody else: nobody would settle it.
             self._let_go(message)
-        if self._gone is not None and message.target is None and not message.resumed:
-            self._gone(message.session, message.delivery)
-
-    def _tell(self, delivery: Delivery, error: BaseException, fate: str, level: int) -> None:
-        name, reason = error_name(error), error_text(error)
-        if len(reason) > LOGGED_REASON:
-            # A traceback has the whole text, which may be megabytes; or none can be had.
-            reason = reason[:LOGGED_REASON]
-            error = RuntimeError(f"{name}: {reason}...").with_traceback(error.__traceback__)
-        elif isinstance(error, Outcome):
-            # Where the handler has decided says nothing about a fault.
-            error = error.with_traceback(None)
-        self._report(
-            error,
-            f"{self._name}: {describe_message(delivery)} {fate}: {name}: {reason}",
-            level=level,
-        )
+        if message.target is None and not message.resumed:
+            self._unmoved.note(message)
+            if self._gone is not None:
+                self._gone(message.session, message.delivery)

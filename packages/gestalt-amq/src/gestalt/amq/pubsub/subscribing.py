@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+from gestalt.amq.events import Event
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
@@ -39,6 +40,7 @@ class SubscriptionMaker:
         stop_timeout: how long a stop waits for running handlers, in seconds.
         tracing: of their messages.
         declare: declare what they need; otherwise it must exist.
+        tell: is told when failed messages cannot be moved, and when they can again.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class SubscriptionMaker:
         stop_timeout: float,
         tracing: Tracing | None,
         declare: bool,
+        tell: Callable[[Event], None],
     ) -> None:
         self.connection = consuming
         self._bus = bus
@@ -65,6 +68,7 @@ class SubscriptionMaker:
         self._stop_timeout = stop_timeout
         self._tracing = tracing
         self._declare = declare
+        self._tell = tell
 
     def make(self, declaration: SubscriptionDeclaration) -> AnySubscription:
         """A subscription as it was declared."""
@@ -127,6 +131,7 @@ class SubscriptionMaker:
             start_timeout=self._start_timeout,
             stop_timeout=self._stopping(declaration),
             tracing=self._tracing,
+            tell=self._tell,
         )
 
     def _policy(self, declaration: SubscriptionDeclaration, queue: Queue | None) -> FailurePolicy:
