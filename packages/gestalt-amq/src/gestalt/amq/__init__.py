@@ -37,10 +37,11 @@ from .events import (
     PublishingUnblocked,
 )
 from .link.lent_channel import LentChannelOptions
-from .message import BusBatch, BusMessage
+from .message import BusBatch, BusMessage, RawMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
-from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.parked_message import ParkedMessage
+from .pubsub.parking import Parking
 from .pubsub.partitioned import PartitionedSubscription
 from .pubsub.partitions import Partitioned
 from .pubsub.publish_batch import PublishBatch
@@ -102,6 +103,7 @@ __all__ = [
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
+    "RawMessage",
     "Refused",
     "Rejected",
     "RemoteError",
