@@ -47,6 +47,7 @@ class Handling:
         stream: messages come from a stream, and their offsets count.
 
     Attributes:
+        codec: the same.
         offset: of the last message of a stream that was handled.
     """
 
@@ -63,9 +64,9 @@ class Handling:
         active: Callable[[], bool],
         stream: bool,
     ) -> None:
+        self.codec = codec
         self.offset: int | None = None
         self._handler = handler
-        self._codec = codec
         self._timeout = timeout
         self._tracing = tracing
         self._stats = stats
@@ -77,7 +78,7 @@ class Handling:
     def decode(self, session: SubscriptionSession, delivery: Delivery) -> BusMessage[Any] | None:
         """The message of a delivery; None where it cannot be decoded, and has failed by that."""
         try:
-            return decode(self._codec, delivery)
+            return decode(self.codec, delivery)
         except Exception as error:
             # Whatever is wrong with it, it will be wrong the next time.
             self.fail(session, delivery, error, permanent=True)
@@ -111,7 +112,11 @@ class Handling:
             if is_own_cancellation(error):
                 raise
         else:
-            self.succeed(session, delivery)
+            # In place of `succeed`, a call that costs a hundredth of what a message does.
+            self._stats.handled += 1
+            session.receiver.acks.ack(delivery.tag)
+            if self._stream:
+                self.offset = (delivery.properties.headers or {}).get("x-stream-offset")
 
     def succeed(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """A message was handled."""
