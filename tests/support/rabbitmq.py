@@ -263,20 +263,26 @@ class RabbitMQNode:
 
         It takes milliseconds, where `control` takes a second.
         """
-        done = subprocess.run(
-            [_find_erl_call(), "-c", self._cookie, "-n", self.name, "-e"],
-            input=f"{expression}.\n",
-            env=self._environment,
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-            timeout=CONTROL_TIMEOUT,
-            check=False,
-        )
-        value = done.stdout.strip()
-        if done.returncode or not value.startswith("{ok, "):
-            raise RuntimeError(f"{expression}: {value}{done.stderr}")
-        return value.removeprefix("{ok, ").removesuffix("}")
+        # A name at random: nodes refuse one that they have not seen go yet.
+        command = [_find_erl_call(), "-r", "-c", self._cookie, "-n", self.name, "-e"]
+        until = time.monotonic() + START_TIMEOUT
+        while True:
+            done = subprocess.run(
+                command,
+                input=f"{expression}.\n",
+                env=self._environment,
+                cwd=self.directory,
+                capture_output=True,
+                text=True,
+                timeout=CONTROL_TIMEOUT,
+                check=False,
+            )
+            value = done.stdout.strip()
+            if value.startswith("{ok, "):
+                return value.removeprefix("{ok, ").removesuffix("}")
+            if "failed to connect" not in done.stderr or time.monotonic() > until:
+                raise RuntimeError(f"{expression}: {value}{done.stderr}")
+            time.sleep(0.05)
 
     @cached_property
     def version(self) -> tuple[int, ...]:

@@ -214,7 +214,7 @@ async def test_what_is_not_handled_in_any_attempt_goes_aside(bus: Bus, unique: s
     assert await got.wait(2) == [0, 2]
     await until(lambda: subscription.stats.parked == 1)
     (parked,) = await bus.parked(unique).list()
-    assert (parked.body, parked.error) == (b"1", "LookupError")
+    assert (parked.body, parked.error) == (1, "LookupError")
 
 
 @pytest.mark.parametrize("by", ["header", "message_id"])

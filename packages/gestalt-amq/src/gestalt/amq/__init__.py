@@ -3,6 +3,7 @@
 from .bus import Bus
 from .connect import connect
 from .consumers import Declared
+from .credentials import Credentials
 from .encoding import MessageOptions
 from .errors import (
     AccessRefused,
@@ -11,10 +12,12 @@ from .errors import (
     Blocked,
     ChannelsExhausted,
     ConnectError,
+    CredentialsError,
     DeadlineExceeded,
     LinkLost,
     NoResponder,
     NotSent,
+    OffsetError,
     OutcomeUnknown,
     PublishError,
     Refused,
@@ -29,17 +32,21 @@ from .errors import (
 )
 from .events import (
     Connected,
+    ConnectFailed,
     Disconnected,
     Event,
+    LoginRefused,
     MovingFailed,
     MovingResumed,
     PublishingBlocked,
     PublishingUnblocked,
+    SecretUpdateFailed,
 )
 from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage, RawMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
+from .pubsub.offsets import FileOffsets, Offsets, OffsetStore, SqliteOffsets
 from .pubsub.parked_message import ParkedMessage
 from .pubsub.parking import Parking
 from .pubsub.partitioned import PartitionedSubscription
@@ -70,21 +77,29 @@ __all__ = [
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
+    "ConnectFailed",
     "Connected",
+    "Credentials",
+    "CredentialsError",
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
     "Drift",
     "Event",
     "Exchange",
+    "FileOffsets",
     "GatheredReply",
     "LentChannelOptions",
     "LinkLost",
+    "LoginRefused",
     "MessageOptions",
     "MovingFailed",
     "MovingResumed",
     "NoResponder",
     "NotSent",
+    "OffsetError",
+    "OffsetStore",
+    "Offsets",
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
@@ -117,7 +132,9 @@ __all__ = [
     "ResponderDeclaration",
     "ResponderStats",
     "Retry",
+    "SecretUpdateFailed",
     "ServiceInfo",
+    "SqliteOffsets",
     "SubscribeOptions",
     "Subscription",
     "SubscriptionDeclaration",

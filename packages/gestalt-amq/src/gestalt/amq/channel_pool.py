@@ -57,6 +57,7 @@ class ChannelPool:
         # By exchange, the one that was asked for last at the end.
         self._exchanges: dict[Exchange, ExchangeKeeper] = {}
         self._requests: RequestsKeeper | None = None
+        self._admits = False
         self._delays: DelayKeeper | None = None
         self._started = False
         # Those that were given up, and have not ended yet.
@@ -76,7 +77,7 @@ class ChannelPool:
                 self._backoff,
                 declare=self._declare,
             )
-            self._begin_if_started(keeper)
+            self._adopt(keeper)
         self._exchanges[exchange] = keeper
         return keeper
 
@@ -92,7 +93,7 @@ class ChannelPool:
                 self._backoff,
                 declare=self._declare,
             )
-            self._begin_if_started(self._requests)
+            self._adopt(self._requests)
         return self._requests
 
     def delays(self) -> DelayKeeper:
@@ -106,7 +107,7 @@ class ChannelPool:
                 self._backoff,
                 declare=self._declare,
             )
-            self._begin_if_started(self._delays)
+            self._adopt(self._delays)
         return self._delays
 
     def plan(self) -> Plan:
@@ -129,13 +130,18 @@ class ChannelPool:
             if "to topic" not in str(error)
         ]
 
-    def start(self) -> None:
-        """Begin to send; what the bus calls when it starts."""
-        self._started = True
+    def admit(self) -> None:
+        """Take messages, which wait until `start`; what the bus calls when its start begins."""
+        self._admits = True
         for preflight in self._preflights.values():
             preflight.start()
         for keeper in self._all:
             keeper.start()
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._started = True
+        for keeper in self._all:
             self._begin(keeper)
 
     async def drain(self) -> None:
@@ -144,7 +150,7 @@ class ChannelPool:
 
     def stop(self) -> None:
         """Refuse further messages, and those that wait to be sent."""
-        self._started = False
+        self._admits = self._started = False
         for keeper in self._all:
             keeper.stop()
 
@@ -158,7 +164,9 @@ class ChannelPool:
         single: tuple[ChannelKeeper | None, ...] = (self._requests, self._delays)
         return [*self._exchanges.values(), *(each for each in single if each is not None)]
 
-    def _begin_if_started(self, keeper: ChannelKeeper) -> None:
+    def _adopt(self, keeper: ChannelKeeper) -> None:
+        if self._admits:
+            keeper.start()
         if self._started:
             self._begin(keeper)
 

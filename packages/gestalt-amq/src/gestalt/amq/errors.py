@@ -2,9 +2,11 @@
 
 AmqError (GestaltError)
 ├── ConnectError (ConnectionError)        no broker could be reached, or none let us in
-│   └── AccessRefused (PermissionError)   the broker refused the credentials, or the virtual host
+│   ├── AccessRefused (PermissionError)   the broker refused the credentials, or the virtual host
+│   └── CredentialsError                  there are no credentials: what gives them failed
 ├── LinkLost (ConnectionError)            the connection, or a channel of it, ended
 ├── TopologyError (ValueError)            the broker refused a declaration, a binding or a consumer
+├── OffsetError                            a store of offsets failed, or gave what is no offset
 ├── Unsendable (ValueError)               the message cannot be written as AMQP has it
 │   └── UnsendableType (TypeError)        ... being of a type that it does not know
 └── PublishError                          a publish did not end with the broker's confirmation
@@ -43,6 +45,10 @@ class AccessRefused(ConnectError, PermissionError):
     """A broker was reached, and refused the credentials or the virtual host."""
 
 
+class CredentialsError(ConnectError):
+    """There are no credentials to connect with: the function that gives them failed."""
+
+
 class LinkLost(AmqError, ConnectionError):
     """The connection to the broker, or the channel in question, ended."""
 
@@ -57,6 +63,10 @@ class TopologyError(AmqError, ValueError):
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class OffsetError(AmqError):
+    """A store of offsets failed, does not answer, or gave what is no offset."""
 
 
 class Unsendable(AmqError, ValueError):
@@ -97,11 +107,16 @@ class Refused(Rejected):
     Attributes:
         code: the broker's reply code: 403 for a missing permission, 404 for an exchange that does
             not exist, 406 for a message that is too large or names another user.
+        may_have_arrived: the broker began to refuse it while it was under way, so that it may have
+            taken it just before. Publishing it again is refused all the same.
     """
 
-    def __init__(self, message: str, code: int | None = None) -> None:
+    def __init__(
+        self, message: str, code: int | None = None, *, may_have_arrived: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.may_have_arrived = may_have_arrived
 
 
 class OutcomeUnknown(PublishError, ConnectionError):

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from gestalt.amq.errors import LinkLost, Rejected, Unsendable, UnsendableType
+from gestalt.amq.errors import Rejected, Unsendable, UnsendableType
 from gestalt.amq.link.interface import Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
@@ -12,7 +12,6 @@ from gestalt.amq.wire import Properties, shown
 
 from .delays import Destination, TimeLeft, entry, path, travel_headers
 from .delays_keeper import DelayKeeper
-from .publish_batch import lost_after_sending
 
 
 class DelaySender(Sender):
@@ -41,65 +40,40 @@ class DelaySender(Sender):
         self._exchange = exchange
         self._mandatory = mandatory
 
-    async def publish(
+    def question(self, body: bytes, properties: Properties) -> Question:
+        """What the broker is asked about a message, before it is sent."""
+        return Question(self._delays.exchange.name, "", len(body), properties.user_id)
+
+    def done(self, confirm: Confirm) -> None:
+        """What was sent is answered, or given up."""
+        self._done(confirm)
+
+    def submitted(self, confirm: Confirm) -> None:
+        """What was sent is answered, or given up, and nobody has looked by what."""
+        self._done(confirm)
+        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
+            self._delays.note_rejection(error)
+
+    async def send(
         self,
         due: TimeLeft,
         body: bytes,
         properties: Properties,
         routing_key: str,
         mandatory: bool | None,
-        timeout: float | None,
-    ) -> None:
-        """Publish what is encoded, and return when it is safely on its way.
+        deadline: float,
+    ) -> Confirm:
+        """Send what is encoded, and return the answer, after which comes `done`.
 
         Args:
             due: tells in how many seconds it is due.
             mandatory: whether a queue is to take it at once; the sender's own by default.
-            timeout: for all of it, in seconds; the sender's own by default.
+            deadline: when it is given up, by the loop's clock.
 
         Raises:
             Unsendable: it is mandatory, or has what the broker would take away while it waits.
             PublishError: as `Publisher.publish` has them.
         """
-        confirm = await self._send(due, body, properties, routing_key, mandatory, timeout)
-        try:
-            await confirm
-        except LinkLost as error:
-            raise lost_after_sending(error) from error
-        except Rejected as error:
-            self._delays.note_rejection(error)
-            raise
-        finally:
-            self._done(confirm)
-
-    async def submit(
-        self,
-        due: TimeLeft,
-        body: bytes,
-        properties: Properties,
-        routing_key: str,
-        mandatory: bool | None,
-        timeout: float | None,
-    ) -> Confirm:
-        """As `publish`, and return when it is sent, with what will be the answer."""
-        confirm = await self._send(due, body, properties, routing_key, mandatory, timeout)
-        confirm.add_done_callback(self._submitted)
-        return confirm
-
-    def _submitted(self, confirm: Confirm) -> None:
-        self._done(confirm)
-        if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
-            self._delays.note_rejection(error)
-
-    async def _send(
-        self,
-        due: TimeLeft,
-        body: bytes,
-        properties: Properties,
-        routing_key: str,
-        mandatory: bool | None,
-        timeout: float | None,
-    ) -> Confirm:
         if not isinstance(routing_key, str):
             raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
         if self._mandatory if mandatory is None else mandatory:
@@ -118,9 +92,7 @@ class DelaySender(Sender):
         destination = Destination(self._exchange, None if self._exchange.name else routing_key)
         headers = properties.headers or {}
         travel_headers(headers, (), destination)
-        deadline = self._deadline(asyncio.get_running_loop().time(), timeout)
-        question = Question(self._delays.exchange.name, "", len(body), properties.user_id)
-        channel = await self._ready(deadline, question)
+        channel = await self._ready(deadline, self.question(body, properties))
         try:
             async with asyncio.timeout_at(deadline):
                 await self._delays.lead_to(destination)

@@ -44,11 +44,9 @@ class Handling:
         failures: takes what failed.
         held: is told of what failed and waits here to be handled again.
         active: False once the subscription stops.
-        stream: messages come from a stream, and their offsets count.
 
     Attributes:
         codec: the same.
-        offset: of the last message of a stream that was handled.
     """
 
     def __init__(
@@ -62,10 +60,8 @@ class Handling:
         failures: TakesFailures,
         held: Callable[[SubscriptionSession, Delivery], None],
         active: Callable[[], bool],
-        stream: bool,
     ) -> None:
         self.codec = codec
-        self.offset: int | None = None
         self._handler = handler
         self._timeout = timeout
         self._tracing = tracing
@@ -73,7 +69,6 @@ class Handling:
         self._failures = failures
         self._held = held
         self._active = active
-        self._stream = stream
 
     def decode(self, session: SubscriptionSession, delivery: Delivery) -> BusMessage[Any] | None:
         """The message of a delivery; None where it cannot be decoded, and has failed by that."""
@@ -115,15 +110,11 @@ class Handling:
             # In place of `succeed`, a call that costs a hundredth of what a message does.
             self._stats.handled += 1
             session.receiver.acks.ack(delivery.tag)
-            if self._stream:
-                self.offset = (delivery.properties.headers or {}).get("x-stream-offset")
 
     def succeed(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """A message was handled."""
         self._stats.handled += 1
         session.receiver.acks.ack(delivery.tag)
-        if self._stream:
-            self.offset = (delivery.properties.headers or {}).get("x-stream-offset")
 
     def fail(
         self,

@@ -1,23 +1,34 @@
 """Publishing with confirmation: returns when the broker has taken charge of the message."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
 from gestalt.amq.encoding import MessageOptions, make_properties
-from gestalt.amq.errors import LinkLost, Rejected, UnsendableType
+from gestalt.amq.errors import (
+    AmqError,
+    LinkLost,
+    NotSent,
+    OutcomeUnknown,
+    Rejected,
+    UnsendableType,
+)
 from gestalt.amq.link.interface import Channel, Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
+from gestalt.amq.link.suspects import Suspected
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
+from gestalt.core import StateError
 
+from .delays import TimeLeft
 from .delays_keeper import DelayKeeper
 from .delays_sender import DelaySender
 from .exchange_keeper import ExchangeKeeper
-from .publish_batch import PublishBatch, lost_after_sending
+from .publish_batch import PublishBatch, Sent, lost_after_sending
 from .publish_options import PublishOptions, take_due
 
 
@@ -29,8 +40,11 @@ class PublisherOptions(TypedDict, total=False):
         persistent: messages outlive a restart of the broker; they do, by default.
         timeout: for a publish with its confirmation, in seconds (30).
         max_unconfirmed: how many may be unconfirmed at once (1000); further ones wait.
+        idempotent: consumers bear duplicates, which they know by the message_id: what was sent when
+            the connection was lost is sent again, until the deadline; it is not, by default.
     """
 
+    idempotent: bool
     mandatory: bool
     persistent: bool
     timeout: float
@@ -56,6 +70,7 @@ class Publisher(Sender):
         persistent: bool = True,
         timeout: float = 30.0,
         max_unconfirmed: int = 1000,
+        idempotent: bool = False,
     ) -> None:
         if max_unconfirmed < 1:
             raise ValueError(f"max_unconfirmed must be at least 1, got {max_unconfirmed}")
@@ -64,6 +79,7 @@ class Publisher(Sender):
         self.codec = codec
         self._tracing = tracing
         self._mandatory = mandatory
+        self._idempotent = idempotent
         self._delivery_mode = PERSISTENT if persistent else TRANSIENT
         self._exchanges = keeper
         self._delays = delays
@@ -77,6 +93,7 @@ class Publisher(Sender):
         *,
         mandatory: bool | None = None,
         timeout: float | None = None,
+        idempotent: bool | None = None,
         **options: Unpack[PublishOptions],
     ) -> None:
         """Publish, and return when the broker has confirmed it.
@@ -86,6 +103,9 @@ class Publisher(Sender):
             routing_key: what the bindings of queues are compared with.
             mandatory: insist that some queue takes it; the publisher's own by default.
             timeout: for all of it, in seconds; the publisher's own by default.
+            idempotent: consumers bear duplicates: send it again where the connection was lost after
+                it was sent, with the same message_id, which is made where none is given; the
+                publisher's own by default.
             options: headers, expiration (seconds), priority and so on: see MessageOptions; and
                 delay (seconds) or at, for a message that is to be delivered later: see
                 PublishOptions.
@@ -97,21 +117,24 @@ class Publisher(Sender):
                 exchange does not exist, for its size, or for another user's `user_id`.
             NotSent: there was no connection until the deadline; nothing was sent.
             Blocked: as NotSent, because the broker blocks publishers.
-            OutcomeUnknown: it was sent, and the connection or the time ran out.
+            OutcomeUnknown: it was sent, and the connection or the time ran out; with `idempotent`
+                not before the deadline, unless the bus was stopped.
+            StateError: the bus is not running.
             TopologyError: the broker refuses the exchange's declaration.
             Unsendable: an option or a header cannot be sent; it is named. A ValueError, and a
                 TypeError (UnsendableType) where the type is wrong.
             CodecError: the body cannot be encoded.
         """
-        publish = self._publish
-        if options and (due := take_due(options)) is not None:
-            publish = partial(self._delayed().publish, due)
+        due = take_due(options) if options else None
         encoded, properties = self._encode(body, options)
+        again = self._idempotent if idempotent is None else idempotent
+        if again:
+            properties = identified(properties)
         if self._tracing is None or self._tracing.idle():
-            await publish(encoded, properties, routing_key, mandatory, timeout)
+            await self._publish(encoded, properties, routing_key, mandatory, timeout, again, due)
             return
         with self._tracing.publishing(self.exchange.name, routing_key, properties) as traced:
-            await publish(encoded, traced, routing_key, mandatory, timeout)
+            await self._publish(encoded, traced, routing_key, mandatory, timeout, again, due)
 
     def batch(self) -> PublishBatch:
         """Publish many messages and await their confirmations together.
@@ -122,7 +145,7 @@ class Publisher(Sender):
 
         Leaving the block waits for all confirmations, and raises BatchError when some failed.
         """
-        return PublishBatch(self._submit)
+        return PublishBatch(self._submit, self._resubmit)
 
     def _encode(self, body: Any, options: MessageOptions) -> tuple[bytes, Properties]:
         """Encode a body, with the properties that go with it."""
@@ -144,18 +167,32 @@ class Publisher(Sender):
         routing_key: str,
         mandatory: bool | None,
         timeout: float | None,
+        idempotent: bool,
+        due: TimeLeft | None,
     ) -> None:
         """Publish what is encoded, as `publish` does."""
-        confirm = await self._send(body, properties, routing_key, mandatory, timeout)
-        try:
-            await confirm
-        except LinkLost as error:
-            raise lost_after_sending(error) from error
-        except Rejected as error:
-            self._exchanges.note_rejection(error)
-            raise
-        finally:
-            self._done(confirm)
+        now = asyncio.get_running_loop().time()
+        deadline = self._deadline(now, timeout)
+        confirm = await self._send(body, properties, routing_key, mandatory, now, deadline, due)
+        while True:
+            try:
+                await confirm
+            except LinkLost as error:
+                lost = error
+            except Rejected as error:
+                keeper = self._exchanges if due is None else self._delays()
+                keeper.note_rejection(error)
+                raise
+            else:
+                return
+            finally:
+                if due is None:
+                    self._done(confirm)
+                else:
+                    self._delayed().done(confirm)
+            confirm = await self._send_again(
+                lost, body, properties, routing_key, mandatory, deadline, idempotent, due
+            )
 
     async def _submit(
         self,
@@ -163,19 +200,29 @@ class Publisher(Sender):
         routing_key: str,
         mandatory: bool | None,
         timeout: float | None,
+        idempotent: bool | None,
         options: PublishOptions,
-    ) -> Confirm:
+    ) -> Sent:
         """Publish as a batch does, which awaits the confirmation later."""
         due = take_due(options) if options else None
         encoded, properties = self._encode(body, options)
+        again = self._idempotent if idempotent is None else idempotent
+        if again:
+            properties = identified(properties)
         if self._tracing is not None:
             properties = self._tracing.inject(properties)
-        if due is not None:
-            submit = self._delayed().submit
-            return await submit(due, encoded, properties, routing_key, mandatory, timeout)
-        confirm = await self._send(encoded, properties, routing_key, mandatory, timeout)
-        confirm.add_done_callback(self._submitted)
-        return confirm
+        now = asyncio.get_running_loop().time()
+        deadline = self._deadline(now, timeout)
+        confirm = await self._send(encoded, properties, routing_key, mandatory, now, deadline, due)
+        confirm.add_done_callback(self._submitted if due is None else self._delayed().submitted)
+        return confirm, encoded, properties, routing_key, mandatory, deadline, again, due
+
+    async def _resubmit(self, sent: Sent, lost: LinkLost) -> Sent:
+        """Publish again what a batch has published, if it may be."""
+        confirm = await self._send_again(lost, *sent[1:])
+        delayed = sent[-1] is not None
+        confirm.add_done_callback(self._delayed().submitted if delayed else self._submitted)
+        return confirm, *sent[1:]
 
     def _delayed(self) -> DelaySender:
         """What publishes messages that are to be delivered later."""
@@ -194,24 +241,71 @@ class Publisher(Sender):
         if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
             self._exchanges.note_rejection(error)
 
+    async def _send_again(
+        self,
+        lost: LinkLost,
+        body: bytes,
+        properties: Properties,
+        routing_key: str,
+        mandatory: bool | None,
+        deadline: float,
+        idempotent: bool,
+        due: TimeLeft | None,
+    ) -> Confirm:
+        """Send a message again after the connection was lost, if that can do no harm.
+
+        Raises:
+            OutcomeUnknown: it may have arrived, and is not sent again, or could not be.
+            NotSent: it has not arrived, and could not be sent again.
+            Rejected: the broker refuses it.
+        """
+        untaken = False
+        if isinstance(lost, Suspected):
+            if due is None:
+                question = self._question(body, properties, routing_key)
+                untaken = await self._exchanges.judge(lost, question)
+            else:
+                question = self._delayed().question(body, properties)
+                untaken = await self._delays().judge(lost, question)
+        if not (untaken or idempotent):
+            raise lost_after_sending(lost) from lost
+        now = asyncio.get_running_loop().time()
+        try:
+            return await self._send(body, properties, routing_key, mandatory, now, deadline, due)
+        except Rejected:
+            raise
+        except (AmqError, StateError) as error:
+            if untaken:
+                raise NotSent(f"{lost}, for another message; nothing was sent: {error}") from error
+            raise OutcomeUnknown(
+                f"the message was sent, then the connection was lost: {lost}; it could not be sent "
+                f"again: {error}"
+            ) from error
+
+    def _question(self, body: bytes, properties: Properties, routing_key: str) -> Question:
+        return Question(self.exchange.name, routing_key, len(body), properties.user_id)
+
     async def _send(
         self,
         body: bytes,
         properties: Properties,
         routing_key: str,
         mandatory: bool | None,
-        timeout: float | None,
+        now: float,
+        deadline: float,
+        due: TimeLeft | None,
     ) -> Confirm:
         """Send as soon as it may be sent, and return the answer, after which comes `_done`."""
-        now = asyncio.get_running_loop().time()
-        deadline = self._deadline(now, timeout)
+        if due is not None:
+            send = self._delayed().send
+            return await send(due, body, properties, routing_key, mandatory, deadline)
         if not isinstance(routing_key, str):
             raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
         channel: Channel | None = None
         if properties.user_id is None:
             channel = self._ready_now(routing_key, len(body), now)
         if channel is None:
-            question = Question(self.exchange.name, routing_key, len(body), properties.user_id)
+            question = self._question(body, properties, routing_key)
             channel = await self._ready(deadline, question)
         try:
             confirm = channel.publish(
@@ -227,3 +321,10 @@ class Publisher(Sender):
             raise
         self._keeper.hold(confirm, deadline)
         return confirm
+
+
+def identified(properties: Properties) -> Properties:
+    """The properties of a message that may be sent twice, with a message_id to know it by."""
+    if properties.message_id is not None:
+        return properties
+    return replace(properties, message_id=uuid.uuid4().hex)
