@@ -289,11 +289,16 @@ class Bus(Declaring):
             link = await supervisor.wait_link()
             await declare_plan(link, (plan or self.plan()).lasting())
 
-    def parked(self, queue: str | Queue) -> Parking:
-        """The parked messages of a queue: to list, and to replay, while the bus runs."""
-        if isinstance(queue, str):
-            queue = Queue(queue)
-        return Parking(self._connect_to_parking, queue.name, queue.parking_name)
+    def parked(self, queue: str | Queue, *, codec: Codec | None = None) -> Parking:
+        """The parked messages of a queue: to list, to replay and to delete, while the bus runs.
+
+        Args:
+            queue: a name, or a Queue.
+            codec: shows bodies, in place of the bus's own.
+        """
+        queue = Queue(queue) if isinstance(queue, str) else queue
+        connect = self._connect_to_parking
+        return Parking(connect, codec or self._codec, queue.name, queue.parking_name)
 
     # Its life
 

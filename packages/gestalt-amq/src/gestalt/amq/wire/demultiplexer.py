@@ -179,6 +179,7 @@ class Demultiplexer:
             exchange, routing_key = _address(data[position + 9 :])
             redelivered = data[position + 8] & 1 == 1
             delivery = Delivery(tag, redelivered, exchange, routing_key, _BLANK, b"")
+            delivery.method = data
             sink.content = PartialContent(delivery, sink.on_delivery)
             return True
         if method in (_ACK, _NACK):
