@@ -3,6 +3,7 @@
 from .bus import Bus
 from .connect import connect
 from .consumers import Declared
+from .credentials import Credentials
 from .encoding import MessageOptions
 from .errors import (
     AccessRefused,
@@ -11,6 +12,7 @@ from .errors import (
     Blocked,
     ChannelsExhausted,
     ConnectError,
+    CredentialsError,
     DeadlineExceeded,
     LinkLost,
     NoResponder,
@@ -29,12 +31,15 @@ from .errors import (
 )
 from .events import (
     Connected,
+    ConnectFailed,
     Disconnected,
     Event,
+    LoginRefused,
     MovingFailed,
     MovingResumed,
     PublishingBlocked,
     PublishingUnblocked,
+    SecretUpdateFailed,
 )
 from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage, RawMessage
@@ -67,7 +72,10 @@ __all__ = [
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
+    "ConnectFailed",
     "Connected",
+    "Credentials",
+    "CredentialsError",
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
@@ -77,6 +85,7 @@ __all__ = [
     "GatheredReply",
     "LentChannelOptions",
     "LinkLost",
+    "LoginRefused",
     "MessageOptions",
     "MovingFailed",
     "MovingResumed",
@@ -111,6 +120,7 @@ __all__ = [
     "ResponderDeclaration",
     "ResponderStats",
     "Retry",
+    "SecretUpdateFailed",
     "ServiceInfo",
     "SubscribeOptions",
     "Subscription",
