@@ -104,6 +104,7 @@ class RabbitMQNode:
         name: the part of the node's name before the @.
         config: lines of rabbitmq.conf, on top of the node's own.
         plugins: the names of plugins to enable.
+        application: settings of the node's application that rabbitmq.conf has no name for.
         mapper: the port mapper of a cluster; without one the node has its own.
         cookie: the shared secret of a cluster.
     """
@@ -114,6 +115,7 @@ class RabbitMQNode:
         *,
         config: Mapping[str, str] | None = None,
         plugins: tuple[str, ...] = (),
+        application: Mapping[str, int] | None = None,
         mapper: PortMapper | None = None,
         cookie: str = "gestalt-tests",
     ) -> None:
@@ -165,7 +167,12 @@ class RabbitMQNode:
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             # With input allowed the start script becomes the node, instead of waiting for it.
             "RABBITMQ_ALLOW_INPUT": "1",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(
+                [
+                    "-noinput",
+                    *(f"-rabbit {key} {value}" for key, value in (application or {}).items()),
+                ]
+            ),
         }
 
     @property
@@ -256,20 +263,26 @@ class RabbitMQNode:
 
         It takes milliseconds, where `control` takes a second.
         """
-        done = subprocess.run(
-            [_find_erl_call(), "-c", self._cookie, "-n", self.name, "-e"],
-            input=f"{expression}.\n",
-            env=self._environment,
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-            timeout=CONTROL_TIMEOUT,
-            check=False,
-        )
-        value = done.stdout.strip()
-        if done.returncode or not value.startswith("{ok, "):
-            raise RuntimeError(f"{expression}: {value}{done.stderr}")
-        return value.removeprefix("{ok, ").removesuffix("}")
+        # A name at random: nodes refuse one that they have not seen go yet.
+        command = [_find_erl_call(), "-r", "-c", self._cookie, "-n", self.name, "-e"]
+        until = time.monotonic() + START_TIMEOUT
+        while True:
+            done = subprocess.run(
+                command,
+                input=f"{expression}.\n",
+                env=self._environment,
+                cwd=self.directory,
+                capture_output=True,
+                text=True,
+                timeout=CONTROL_TIMEOUT,
+                check=False,
+            )
+            value = done.stdout.strip()
+            if value.startswith("{ok, "):
+                return value.removeprefix("{ok, ").removesuffix("}")
+            if "failed to connect" not in done.stderr or time.monotonic() > until:
+                raise RuntimeError(f"{expression}: {value}{done.stderr}")
+            time.sleep(0.05)
 
     @cached_property
     def version(self) -> tuple[int, ...]:

@@ -66,6 +66,7 @@ class WireClient:
         tune: m.ConnectionTuneOk | None = None,
     ):
         self.tune = tune
+        self.url = url
         parts = urlsplit(url)
         self.host = unquote(parts.path[1:]) or "/"
         self.socket = socket.create_connection((parts.hostname, parts.port or 5672), timeout)
@@ -82,7 +83,8 @@ class WireClient:
 
     def _open(self, user: str, password: str, capabilities: dict[str, Any]) -> None:
         self.socket.sendall(PROTOCOL_HEADER)
-        self.server_properties = self._expect(0, m.ConnectionStart).server_properties
+        start = self._expect(0, m.ConnectionStart)
+        self.server_properties, self.mechanisms = start.server_properties, start.mechanisms
         login = f"\0{unquote(user)}\0{unquote(password)}".encode()
         self.send(0, m.ConnectionStartOk({"capabilities": capabilities}, "PLAIN", login))
         tune = self._expect(0, m.ConnectionTune)

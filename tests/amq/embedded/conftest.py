@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.support.rabbitmq import NoRabbitMQError
 from tests.support.wire_client import WireClient
 
 try:
@@ -20,6 +22,25 @@ def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[
     if uvloop is not None:
         loops["uvloop"] = uvloop.new_event_loop
     return loops
+
+
+@pytest.fixture(scope="session")
+def _like(request):
+    """The version of the run's RabbitMQ, which the embedded broker is to be like; None for none."""
+    url = os.environ.get("GESTALT_AMQP_URL")
+    if not url:
+        node = request.getfixturevalue("_node")
+        if isinstance(node, NoRabbitMQError):
+            return None
+        url = node.url
+    with WireClient(url) as client:
+        major, minor = client.version
+    return f"{major}.{minor}"
+
+
+@pytest.fixture
+def amqp_compatible(_like):
+    return _like
 
 
 @pytest.fixture

@@ -19,10 +19,24 @@ from tests.support.wire_client import ClosedError, WireClient
 
 QUEUES = st.sampled_from(["q0", "q1", "q2"])
 EXCHANGES = st.sampled_from(["e0", "e1"])
-KEYS = st.sampled_from(["a", "a.b", "#", "a.*", ""])
+KEYS = st.sampled_from(["a", "a.b", "#", "a.*", "", "1", "2", "0"])
+QUORUM = {"x-queue-type": "quorum"}
 ARGUMENTS = st.sampled_from(
     [
         {},
+        QUORUM,
+        {**QUORUM, "x-delivery-limit": 1},
+        {**QUORUM, "x-delivery-limit": -1},
+        {**QUORUM, "x-max-length": 2},
+        {**QUORUM, "dead": "q1", "x-delivery-limit": 0},
+        {**QUORUM, "x-single-active-consumer": True},
+        {**QUORUM, "x-max-priority": 3},
+        {"x-queue-type": "classic"},
+        {"x-delivery-limit": 1},
+        {"x-queue-version": 1},
+        {"x-queue-mode": "odd"},
+        {"x-queue-leader-locator": "client-local"},
+        {"x-max-length": 2.0},
         {"x-max-length": 2},
         {"x-max-length": 1, "x-overflow": "reject-publish"},
         {"x-max-length-bytes": 5},
@@ -184,11 +198,13 @@ class Differential(RuleBasedStateMachine):
 
     @rule(
         exchange=EXCHANGES,
-        kind=st.sampled_from(["direct", "fanout", "topic", "headers"]),
+        kind=st.sampled_from(["direct", "fanout", "topic", "headers", "x-consistent-hash", "odd"]),
         auto_delete=st.booleans(),
+        arguments=st.sampled_from([{}, {}, {"hash-header": "i"}, {"hash-property": "odd"}]),
     )
-    def declare_exchange(self, exchange, kind, auto_delete):
-        self.both(m.ExchangeDeclare(0, self.name(exchange), kind, auto_delete=auto_delete))
+    def declare_exchange(self, exchange, kind, auto_delete, arguments):
+        method = m.ExchangeDeclare(0, self.name(exchange), kind, auto_delete=auto_delete)
+        self.both(method._replace(arguments=arguments))
 
     @rule(exchange=EXCHANGES, if_unused=st.booleans())
     def delete_exchange(self, exchange, if_unused):
@@ -231,10 +247,29 @@ class Differential(RuleBasedStateMachine):
     def get(self, queue, no_ack):
         self.both(m.BasicGet(0, self.name(queue), no_ack))
 
-    @rule(tag=st.integers(0, 5), multiple=st.booleans(), requeue=st.booleans(), kind=st.booleans())
+    @rule(
+        tag=st.integers(0, 5),
+        multiple=st.booleans(),
+        requeue=st.booleans(),
+        kind=st.sampled_from(["ack", "nack", "reject"]),
+    )
     def settle_deliveries(self, tag, multiple, requeue, kind):
-        method = m.BasicAck(tag, multiple) if kind else m.BasicNack(tag, multiple, requeue)
+        match kind:
+            case "ack":
+                method = m.BasicAck(tag, multiple)
+            case "nack":
+                method = m.BasicNack(tag, multiple, requeue)
+            case _:
+                method = m.BasicReject(tag, requeue)
         self.both(method, answered=False)
+
+    @rule()
+    def reopen(self):
+        for side in self.sides:
+            side.client.call(1, m.ChannelClose(200, ""))
+            side.open_channel()
+            side.client.inbox.clear()
+        self.settle()
 
     @rule(
         queue=st.sampled_from(["q0"]),

@@ -94,7 +94,7 @@ class ReadyMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.ready = ReadyMessages(2)
+        self.ready = ReadyMessages(lambda message: min(message.priority or 0, 2))
         self.expected = []
         self.taken = []
         self.position = 0

@@ -259,6 +259,8 @@ def test_a_prefetch_limits_each_consumer(client):
 
 
 def test_a_global_prefetch_limits_the_channel(client):
+    if client.version >= (4, 3):
+        pytest.skip("there, it counts for each consumer: see test_versions")
     first, second = declare(client), declare(client)
     client.call(1, m.BasicQos(0, 1, True))
     client.call(1, m.BasicConsume(0, first, "a"))
@@ -341,11 +343,9 @@ def test_a_full_queue_drops_its_head_to_the_dead_letter_exchange(client):
         "exchange": "",
         "routing-keys": [queue],
     }
-    assert headers == {
-        "x-first-death-reason": "maxlen",
-        "x-first-death-queue": queue,
-        "x-first-death-exchange": "",
-    }
+    first = {"reason": "maxlen", "queue": queue, "exchange": ""}
+    for name, value in first.items():
+        assert headers[f"x-first-death-{name}"] == value
 
 
 def test_a_full_queue_may_refuse_publishes(client):
@@ -390,7 +390,8 @@ def test_rejected_messages_count_their_deaths(client):
         client.call(1, m.BasicCancel("tag"))
         headers = read_properties(received.content.header).headers
         client.publish(1, "", dead, received.content.body, headers=headers)
-    assert headers["x-death"][0]["count"] == 2
+    # Since 4.0 a publisher cannot say how often a message has died.
+    assert headers["x-death"][0]["count"] == (2 if client.version < (4, 0) else 1)
     assert headers["x-death"][0]["reason"] == "rejected"
 
 
@@ -423,11 +424,11 @@ def test_a_quorum_queue_counts_returns_and_gives_up_at_its_limit(client, unique)
         client.call(1, m.BasicQos(0, 1))
         client.call(1, m.BasicConsume(0, unique, "tag"))
         first = client.receive(m.BasicDeliver)
-        client.send(1, m.BasicNack(first.method.delivery_tag, False, True))
+        client.send(1, m.BasicReject(first.method.delivery_tag, True))
         second = client.receive(m.BasicDeliver)
         assert read_properties(second.content.header).headers["x-delivery-count"] == 1
         assert second.method.redelivered
-        client.send(1, m.BasicNack(second.method.delivery_tag, False, True))
+        client.send(1, m.BasicReject(second.method.delivery_tag, True))
         wait_until(lambda: client.call(1, m.QueueDeclare(0, dead, True)).message_count == 1)
         [received] = drain(client, dead)
         death = read_properties(received.content.header).headers["x-death"][0]

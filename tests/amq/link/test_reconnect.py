@@ -101,7 +101,7 @@ async def test_a_deleted_queue_is_reported_and_made_again(
     async with await aio_pika.connect(broker_url) as connection:
         await (await connection.channel()).queue_delete(unique)
     await until(lambda: subscription.reported)
-    assert "the broker cancelled the consumer: no queue" in caplog.text
+    assert "the broker cancelled the consumer: its queue has gone" in caplog.text
     await until(lambda: bus.ready)
     await bus.publisher(unique, mandatory=True).publish(1)
     await until(lambda: got == [1])

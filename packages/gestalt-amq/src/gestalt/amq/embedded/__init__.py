@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gestalt.amq.wire import AmqpError
 
-    from .model import ResourceLimits
+    from .model import Policy, ResourceLimits, read_policies
     from .server import Controls, EmbeddedBroker, MessageInfo, QueueInfo, Settings, ThreadedBroker
 
 __all__ = [
@@ -19,10 +19,12 @@ __all__ = [
     "Controls",
     "EmbeddedBroker",
     "MessageInfo",
+    "Policy",
     "QueueInfo",
     "ResourceLimits",
     "Settings",
     "ThreadedBroker",
+    "read_policies",
 ]
 
 
@@ -32,10 +34,10 @@ def __getattr__(name: str) -> object:
         from gestalt.amq.wire import AmqpError
 
         return AmqpError
-    if name == "ResourceLimits":
-        from .model import ResourceLimits
+    if name in ("Policy", "ResourceLimits", "read_policies"):
+        from . import model
 
-        return ResourceLimits
+        return getattr(model, name)
     if name in __all__:
         from . import server
 

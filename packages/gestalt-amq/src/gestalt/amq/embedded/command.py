@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 
+from .model import DEFAULT_VERSION, VERSIONS, Policy, read_policies
 from .server import EmbeddedBroker, Settings
 from .server.settings import MIB
 
@@ -19,27 +20,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command's arguments; those of the process by default.
 
     Returns:
-        The exit status: 0 after a clean end, 1 when the broker could not start or failed, 130 when
-        it was interrupted before it had started.
+        The exit status: 0 after a clean end, 1 when the broker could not start or failed, or a
+        file of policies is not good, 130 when it was interrupted before it had started.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s"
     )
+    try:
+        policies = _policies(options.policies or (), options.vhost or ["/"])
+    except (OSError, ValueError) as error:
+        logger.error("%s", error)  # noqa: TRY400 - the file is at fault, the traceback tells nothing
+        return 1
     settings = Settings(
+        policies=policies,
         users=dict(options.user or [("guest", "guest")]),
         virtual_hosts=tuple(options.vhost or ["/"]),
         heartbeat=options.heartbeat,
         memory_limit=options.memory_limit * MIB,
     )
     try:
-        asyncio.run(_serve(EmbeddedBroker(options.host, options.port, settings)))
+        broker = EmbeddedBroker(options.host, options.port, settings, compatible=options.compatible)
+        asyncio.run(_serve(broker))
     except OSError as error:
         logger.error("%s", error.strerror or error)  # noqa: TRY400 - the address is at fault, the traceback tells nothing
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return 0
+
+
+def _policies(paths: Sequence[str], virtual_hosts: Sequence[str]) -> list[Policy]:
+    policies = [policy for path in paths for policy in read_policies(path)]
+    strange = sorted({policy.virtual_host for policy in policies}.difference(virtual_hosts))
+    if strange:
+        raise ValueError(
+            f"there are policies for virtual hosts that are not: {', '.join(strange)}; add them by"
+            " --vhost"
+        )
+    return policies
 
 
 async def _serve(broker: EmbeddedBroker) -> None:
@@ -71,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         help="port, 0 for any that is free (%(default)s)",
     )
     parser.add_argument(
+        "--compatible",
+        choices=list(VERSIONS),
+        default=DEFAULT_VERSION,
+        help="the version of RabbitMQ that it is like (%(default)s)",
+    )
+    parser.add_argument(
         "--user",
         action="append",
         type=_login,
@@ -83,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_virtual_host,
         metavar="NAME",
         help="a virtual host, may be repeated (/)",
+    )
+    parser.add_argument(
+        "--policies",
+        action="append",
+        metavar="FILE",
+        help="policies, as `rabbitmqctl export_definitions` writes them in JSON; may be repeated",
     )
     parser.add_argument(
         "--heartbeat",

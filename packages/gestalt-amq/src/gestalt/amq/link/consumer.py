@@ -98,7 +98,12 @@ class Session:
 
     def _cancelled(self) -> None:
         """The broker cancelled the consumer, and the channel lives on."""
-        self.end(TopologyError("the broker cancelled the consumer: no queue"))
+        self.end(
+            TopologyError(
+                "the broker cancelled the consumer: its queue has gone, or a message was kept for "
+                "longer than the broker's consumer timeout"
+            )
+        )
 
 
 S = TypeVar("S", bound=Session)

@@ -45,9 +45,10 @@ class ResponderSession(Session):
     requests: Receiver
     instance: Receiver
 
-    def __init__(self, link: Link, service: str) -> None:
+    def __init__(self, link: Link, service: str, *, lasting: bool) -> None:
         super().__init__(link)
         self._service = service
+        self._lasting = lasting
         self._routed: Receiver | None = None
 
     def note_routed(self) -> None:
@@ -62,6 +63,9 @@ class ResponderSession(Session):
         await receiver.channel.unbind(receiver.queue, protocol.INSTANCES.name, self._service)
         # What was routed before is delivered before this is answered.
         await receiver.channel.cancel(receiver.consumer_tag)
+        if self._lasting:
+            # Others go with their consumer.
+            await receiver.channel.delete_queue(receiver.queue)
 
 
 class Responder(Consumer[ResponderSession]):
@@ -169,7 +173,7 @@ class Responder(Consumer[ResponderSession]):
         await super()._open()
 
     async def _consume(self, link: Link) -> ResponderSession:
-        session = ResponderSession(link, self.service)
+        session = ResponderSession(link, self.service, lasting=self._lasting)
         try:
             # Requests may come, and be replied to, before all of this is done.
             session.requests = await session.open(

@@ -8,12 +8,16 @@ from .channel import Channel, Output
 from .exchange import Binding, Exchange
 from .limits import ResourceLimits
 from .message import Entry, Message
+from .policies import Policy, read_policies
 from .queue import Queue
 from .schedule import Schedule
 from .session import Session
+from .versions import DEFAULT_VERSION, VERSIONS, Semantics, semantics_of
 from .virtualhost import VirtualHost
 
 __all__ = [
+    "DEFAULT_VERSION",
+    "VERSIONS",
     "Binding",
     "BrokerModel",
     "Channel",
@@ -21,9 +25,13 @@ __all__ = [
     "Exchange",
     "Message",
     "Output",
+    "Policy",
     "Queue",
     "ResourceLimits",
     "Schedule",
+    "Semantics",
     "Session",
     "VirtualHost",
+    "read_policies",
+    "semantics_of",
 ]

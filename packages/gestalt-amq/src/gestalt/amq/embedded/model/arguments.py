@@ -9,55 +9,26 @@ from typing import NoReturn
 
 from gestalt.amq.wire import TYPE_NAMES, AmqpError, Arguments, FieldValue
 
+from .versions import ConsumerTimeout, Semantics, not_permitted
+
 _INTEGERS = frozenset({"byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort"}) | {
     "unsignedint"
 }
 _TEN_YEARS = 315_360_000_000
 _MAX_PRIORITY = 255
-_OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
+STRATEGIES = ("at-most-once", "at-least-once")
+LOCATORS = ("client-local", "balanced", "random", "least-leaders")
+OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
 
-# What each type of queue takes; an argument that only the other one takes is refused. The order is
-# that in which RabbitMQ compares a declaration with what is there.
-KNOWN_ARGUMENTS = {
-    "classic": (
-        "x-expires",
-        "x-message-ttl",
-        "x-dead-letter-exchange",
-        "x-dead-letter-routing-key",
-        "x-max-length",
-        "x-max-length-bytes",
-        "x-max-priority",
-        "x-overflow",
-        "x-queue-mode",
-        "x-queue-version",
-        "x-single-active-consumer",
-        "x-queue-type",
-        "x-queue-master-locator",
-    ),
-    "quorum": (
-        "x-dead-letter-exchange",
-        "x-dead-letter-routing-key",
-        "x-dead-letter-strategy",
-        "x-expires",
-        "x-max-length",
-        "x-max-length-bytes",
-        "x-max-in-memory-length",
-        "x-max-in-memory-bytes",
-        "x-overflow",
-        "x-single-active-consumer",
-        "x-queue-type",
-        "x-quorum-initial-group-size",
-        "x-delivery-limit",
-        "x-message-ttl",
-        "x-queue-leader-locator",
-    ),
-}
 _STREAM_ONLY = {"x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size"}
 
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
-    """What the arguments of a queue say; times in seconds, sizes in bytes."""
+    """What the arguments of a queue say; times in seconds, sizes in bytes.
+
+    A policy and the version have a say as well: `policies.effective` tells what holds.
+    """
 
     quorum: bool = False
     message_ttl: float | None = None
@@ -71,6 +42,10 @@ class QueueOptions:
     max_priority: int = 0
     single_active_consumer: bool = False
     delivery_limit: int | None = None
+    overflow: str | None = None
+    dead_letter_strategy: str | None = None
+    at_least_once: bool = False
+    consumer_timeout: float | None = None
 
 
 def type_name(arguments: Mapping[str, FieldValue], key: str) -> str:
@@ -84,16 +59,46 @@ def type_name(arguments: Mapping[str, FieldValue], key: str) -> str:
             return "signedint"
         case str():
             return "longstr"
+        case float():
+            return "double"
         case _:
             return "table"
 
 
-def read_options(arguments: Mapping[str, FieldValue], resource: str) -> QueueOptions:
+def consume_timeout(
+    arguments: Mapping[str, FieldValue], resource: str, semantics: Semantics, kind: str
+) -> float | None:
+    """Return the timeout that a consumer asks for, in seconds; None for that of its queue.
+
+    Raises:
+        AmqpError: it is no such timeout, or this type of queue has none.
+    """
+    key = "x-consumer-timeout"
+    if key not in semantics.quorum_arguments or arguments.get(key) is None:
+        return None
+    if kind != "quorum":
+        raise _foreign(key, resource, kind)
+    checks = _Checks(arguments, resource)
+    checks.known = frozenset({key})
+    return checks.timeout(semantics)
+
+
+def consume_priority(arguments: Mapping[str, FieldValue], resource: str) -> int:
+    """Return the priority of a consumer. Raises AmqpError when it is none."""
+    checks = _Checks(arguments, resource)
+    checks.known = frozenset({"x-priority"})
+    return checks.any_integer("x-priority") or 0
+
+
+def read_options(
+    arguments: Mapping[str, FieldValue], resource: str, semantics: Semantics
+) -> QueueOptions:
     """Check the arguments of a queue that is declared, and return what they say.
 
     Args:
         arguments: the arguments; unknown ones are ignored, as RabbitMQ does.
         resource: how an error names the queue.
+        semantics: what holds for the version.
 
     Raises:
         AmqpError: an argument has the wrong type or value, or is not for this type of queue.
@@ -102,11 +107,20 @@ def read_options(arguments: Mapping[str, FieldValue], resource: str) -> QueueOpt
     kind = checks.string("x-queue-type", _check_queue_type) or "classic"
     if kind == "stream":
         raise AmqpError("NOT_IMPLEMENTED", f"the embedded broker has no streams: {resource}")
-    known = frozenset(KNOWN_ARGUMENTS[kind])
-    foreign = _STREAM_ONLY.union(*KNOWN_ARGUMENTS.values()) - known
+    known = frozenset(semantics.arguments(kind))
+    foreign = _STREAM_ONLY.union(semantics.classic_arguments, semantics.quorum_arguments) - known
     checks.known = known
+    if "x-queue-master-locator" in arguments and not semantics.queue_master_locator:
+        raise not_permitted("queue_master_locator")
     overflow = checks.string("x-overflow", _check_overflow)
-    checks.string("x-queue-mode", _check_queue_mode)
+    if semantics.checks_queue_mode:
+        checks.string("x-queue-mode", _check_queue_mode)
+    checks.version("x-queue-version", semantics.queue_versions)
+    checks.string("x-queue-leader-locator", _check_locator)
+    strategy = checks.string("x-dead-letter-strategy", _check_strategy)
+    for key in ("x-max-in-memory-length", "x-max-in-memory-bytes"):
+        checks.integer(key)
+    checks.integer("x-quorum-initial-group-size", minimum=1)
     dead_letter_exchange = checks.string("x-dead-letter-exchange")
     options = QueueOptions(
         quorum=kind == "quorum",
@@ -114,29 +128,34 @@ def read_options(arguments: Mapping[str, FieldValue], resource: str) -> QueueOpt
         expires=checks.seconds("x-expires", minimum=1),
         max_length=checks.integer("x-max-length"),
         max_bytes=checks.integer("x-max-length-bytes"),
-        reject_overflow=overflow in ("reject-publish", "reject-publish-dlx"),
-        dead_letter_overflow=overflow == "reject-publish-dlx",
+        overflow=overflow,
         dead_letter_exchange=dead_letter_exchange,
         dead_letter_routing_key=checks.string("x-dead-letter-routing-key", _needs_dlx(arguments)),
         max_priority=checks.integer("x-max-priority", maximum=_MAX_PRIORITY) or 0,
         single_active_consumer=checks.flag("x-single-active-consumer"),
-        delivery_limit=_delivery_limit(arguments) if kind == "quorum" else None,
+        delivery_limit=_delivery_limit(arguments, semantics) if kind == "quorum" else None,
+        dead_letter_strategy=strategy,
+        consumer_timeout=checks.timeout(semantics),
     )
     for key in arguments:
         if key in foreign:
-            raise AmqpError(
-                "PRECONDITION_FAILED",
-                f"invalid arg '{key}' for {resource} of queue type rabbit_{kind}_queue",
-            )
+            raise _foreign(key, resource, kind)
     return options
 
 
-def _delivery_limit(arguments: Mapping[str, FieldValue]) -> int | None:
-    """Return the delivery limit; any other value than a limit means none, as in RabbitMQ."""
+def _foreign(key: str, resource: str, kind: str) -> AmqpError:
+    return AmqpError(
+        "PRECONDITION_FAILED",
+        f"invalid arg '{key}' for {resource} of queue type rabbit_{kind}_queue",
+    )
+
+
+def _delivery_limit(arguments: Mapping[str, FieldValue], semantics: Semantics) -> int | None:
+    """Return the delivery limit; RabbitMQ takes any other value, and means no limit by it."""
     limit = arguments.get("x-delivery-limit")
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-        return None
-    return limit
+    if limit is None or (isinstance(limit, int) and not isinstance(limit, bool)):
+        return limit
+    return -1 if semantics.negative_limit_is_none else None
 
 
 class _Checks:
@@ -184,13 +203,35 @@ class _Checks:
             self._refuse(key, f"{{value_too_large,{number}}}")
         return number / 1000
 
-    def integer(self, key: str, *, maximum: int | None = None) -> int | None:
+    def any_integer(self, key: str) -> int | None:
+        value = self._get(key)
+        return None if value is None else self._number(key, value)
+
+    def version(self, key: str, known: tuple[int, ...]) -> None:
+        value = self._get(key)
+        if value is not None and (number := self._number(key, value)) not in known:
+            self._refuse(key, f"\"unsupported queue version '{number}'\"")
+
+    def timeout(self, semantics: Semantics) -> float | None:
+        """The consumer timeout: a known argument in one version, and not even checked in others."""
+        key = "x-consumer-timeout"
+        if key in self.known:
+            milliseconds: FieldValue = self.integer(key)
+        else:
+            milliseconds = self._arguments.get(key)
+        if semantics.consumer_timeout is ConsumerTimeout.IGNORED:
+            return None
+        return milliseconds / 1000 if isinstance(milliseconds, int) else None
+
+    def integer(self, key: str, *, minimum: int = 0, maximum: int | None = None) -> int | None:
         value = self._get(key)
         if value is None:
             return None
         number = self._number(key, value)
         if number < 0:
             self._refuse(key, f"{{value_negative,{number}}}")
+        if number < minimum:
+            self._refuse(key, f"{{value_zero,{number}}}")
         if maximum is not None and number > maximum:
             self._refuse(key, f"{{max_value_exceeded,{number}}}")
         return number
@@ -216,11 +257,19 @@ def _check_queue_type(value: str) -> str | None:
 
 
 def _check_overflow(value: str) -> str | None:
-    return None if value in _OVERFLOWS else "invalid_overflow"
+    return None if value in OVERFLOWS else "invalid_overflow"
 
 
 def _check_queue_mode(value: str) -> str | None:
     return None if value in ("default", "lazy") else f"\"unsupported queue mode '{value}'\""
+
+
+def _check_locator(value: str) -> str | None:
+    return None if value in LOCATORS else "invalid_queue_locator_arg"
+
+
+def _check_strategy(value: str) -> str | None:
+    return None if value in STRATEGIES else "invalid_dlx_strategy"
 
 
 def _needs_dlx(arguments: Mapping[str, FieldValue]) -> Callable[[str], str | None]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from secrets import token_urlsafe
 from typing import NamedTuple, Protocol
 
-from gestalt.amq.wire import AmqpError, Long, encode_short_string
+from gestalt.amq.wire import AmqpError, encode_short_string
 from gestalt.amq.wire.codec import deliver_prefix
 from gestalt.amq.wire.decoder import Content
 from gestalt.amq.wire.methods import (
@@ -17,9 +17,13 @@ from gestalt.amq.wire.methods import (
 )
 
 from .consumer import Consumer, Limiter
-from .message import Entry, Message, Receiver, with_header, with_reply_to
+from .deliveries import Delivery, by_queue, header_for
+from .message import Entry, Message, Receiver, with_reply_to
 from .queue import Owner, Queue
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE, VirtualHost
+
+# How long the end of a reply address is, in characters.
+_SUFFIX_SIZE = 32
 
 
 class Opener(Owner, Protocol):
@@ -28,6 +32,8 @@ class Opener(Owner, Protocol):
     host: VirtualHost
     user: str
     cancel_notify: bool
+
+    def time_out(self, channel: "Channel", timeout: float | None) -> None: ...
 
 
 class Output(Protocol):
@@ -46,14 +52,6 @@ class Output(Protocol):
         header: bytes,
         body: bytes,
     ) -> None: ...
-
-
-class Delivery(NamedTuple):
-    """What a client holds and has not acknowledged; no consumer when it came by basic.get."""
-
-    queue: Queue
-    entry: Entry
-    consumer: Consumer | None
 
 
 class ReplyConsumer(NamedTuple):
@@ -166,7 +164,7 @@ class Channel:
             # The exchange may have gone between a publish and its commit.
             exchange = host.exchanges.get(message.exchange)
             queues = host.route(exchange, message) if exchange is not None else ()
-            if mandatory and not queues:
+            if mandatory and not queues and not self._is_reply(message):
                 self.output.send_content(
                     BasicReturn(312, "NO_ROUTE", message.exchange, message.routing_keys[0]),
                     message.header,
@@ -178,6 +176,16 @@ class Channel:
         if self.confirming:
             self._outcomes.append(accepted)
         return accepted
+
+    def _is_reply(self, message: Message) -> bool:
+        """Whether it is sent to what looks like a reply address, and so counts as routed."""
+        key = message.routing_keys[0]
+        return (
+            self.host.semantics.reply_addresses_route
+            and not message.exchange
+            and key.startswith(REPLY_PREFIX)
+            and len(key) >= len(REPLY_PREFIX) + _SUFFIX_SIZE
+        )
 
     def _reply_directly(self, message: Message) -> None:
         for key in message.routing_keys:
@@ -210,6 +218,8 @@ class Channel:
         self.next_tag = tag + 1
         if not consumer.no_ack:
             self.unacked[tag] = Delivery(consumer.queue, entry, consumer)
+            if consumer.timeouts is not None:
+                consumer.timeouts.add(tag)
         message = entry.message
         self.output.deliver(
             consumer.prefix,
@@ -280,12 +290,16 @@ class Channel:
             queue.settled(entry)
         self._release(deliveries)
 
-    def requeue(self, deliveries: list[Delivery]) -> None:
+    def requeue(self, deliveries: list[Delivery], *, counted: bool = True) -> None:
         """The deliveries go back to their queues."""
         self._count_down(deliveries)
         for queue, entries in by_queue(deliveries).items():
-            queue.put_back(entries)
+            queue.put_back(entries, counted=counted, requeued=True)
         self._unblock(deliveries)
+
+    def requeue_quietly(self, deliveries: list[Delivery]) -> None:
+        """The deliveries go back; in newer versions that does not count against a limit."""
+        self.requeue(deliveries, counted=self.host.semantics.counts_requeues)
 
     def discard(self, deliveries: list[Delivery]) -> None:
         """The deliveries go to the dead letter exchanges of their queues, or are dropped."""
@@ -311,13 +325,26 @@ class Channel:
 
     # Consumers
 
+    @property
+    def cancel_notify(self) -> bool:
+        """Whether the client wants to know of consumers that the broker cancels."""
+        return self.session.cancel_notify
+
+    def send(self, method: Method) -> None:
+        """Send a method without content."""
+        self.output.send(method)
+
+    def time_out(self, timeout: float | None) -> None:
+        """Close the channel, since a delivery was not acknowledged within so many seconds."""
+        self.session.time_out(self, timeout)
+
     def new_tag(self, prefix: str) -> str:
         """Return a name that no other consumer or queue has."""
         return f"{prefix}-{token_urlsafe(16)}"
 
     def set_reply_consumer(self, tag: str) -> None:
         """Make this the channel of direct replies to its client."""
-        suffix = token_urlsafe(24)
+        suffix = token_urlsafe(_SUFFIX_SIZE * 3 // 4)
         self.reply_consumer = ReplyConsumer(tag, suffix)
         self.host.reply_consumers[suffix] = self.deliver_reply
 
@@ -343,24 +370,12 @@ class Channel:
             self.end_transaction(commit=False)
         self.unacked = {}
         self.limiter.paused = True
+        # First: the consumer that follows a single active one gets them before all others.
+        for queue, entries in by_queue([deliveries[tag] for tag in sorted(deliveries)]).items():
+            queue.put_back(entries)
         for consumer in list(self.consumers.values()):
+            if consumer.timeouts is not None:
+                consumer.timeouts.close()
             if not consumer.queue.deleted:
                 consumer.queue.remove_consumer(consumer)
         self.consumers = {}
-        for queue, entries in by_queue([deliveries[tag] for tag in sorted(deliveries)]).items():
-            queue.put_back(entries)
-
-
-def by_queue(deliveries: list[Delivery]) -> dict[Queue, list[Entry]]:
-    """Return the entries of each queue, in their order."""
-    entries: dict[Queue, list[Entry]] = {}
-    for delivery in deliveries:
-        entries.setdefault(delivery.queue, []).append(delivery.entry)
-    return entries
-
-
-def header_for(queue: Queue, entry: Entry) -> bytes:
-    """Return the header of a delivery; quorum queues tell how often the message came back."""
-    if queue.options.quorum and entry.returns:
-        return with_header(entry.message, "x-delivery-count", Long(entry.returns))
-    return entry.message.header

@@ -1,12 +1,12 @@
 """A channel's consumers, and the limit that they share."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
-from gestalt.amq.wire import FieldValue
 from gestalt.amq.wire.codec import deliver_prefix
 
 from .message import Entry
 from .queue import Queue
+from .timeouts import DeliveryTimeouts
 
 
 class Limiter:
@@ -72,12 +72,12 @@ class Consumer:
         no_ack: deliveries count as acknowledged when they are sent.
         exclusive: it accepts no other consumer beside it.
         prefetch: how many deliveries it may leave unacknowledged; 0 for no limit.
-        arguments: what else the client has asked for.
+        priority: consumers of a higher priority come first.
 
     Attributes:
         prefix: the beginning of every delivery to it.
-        priority: consumers of a higher priority come first.
         unacked: how many deliveries it has not acknowledged.
+        timeouts: what becomes of deliveries that it does not acknowledge; None where nothing does.
     """
 
     __slots__ = (
@@ -91,6 +91,7 @@ class Consumer:
         "priority",
         "queue",
         "tag",
+        "timeouts",
         "unacked",
     )
 
@@ -105,7 +106,7 @@ class Consumer:
         no_ack: bool,
         exclusive: bool,
         prefetch: int,
-        arguments: Mapping[str, FieldValue],
+        priority: int,
     ) -> None:
         self.queue = queue
         self.tag = tag
@@ -113,9 +114,9 @@ class Consumer:
         self.no_ack = no_ack
         self.exclusive = exclusive
         self.prefetch = 0 if no_ack else prefetch
-        priority = arguments.get("x-priority")
-        self.priority = priority if isinstance(priority, int) else 0
+        self.priority = priority
         self.unacked = 0
+        self.timeouts: DeliveryTimeouts | None = None
         self._limiter = limiter
         self._deliver = deliver
         self._cancelled = cancelled

@@ -34,6 +34,8 @@ class Consumers:
         # Those that were not found unable to take more, by priority, the highest first.
         self._levels: dict[int, OrderedDict[Recipient, None]] = {}
         self._active: Recipient | None = None
+        # Those that get nothing until they are resumed.
+        self._suspended: set[Recipient] = set()
 
     def __len__(self) -> int:
         return len(self._all)
@@ -59,13 +61,34 @@ class Consumers:
     def remove(self, consumer: Recipient) -> None:
         """Remove a consumer. With a single active one, the next in line takes its place."""
         del self._all[consumer]
+        self._suspended.discard(consumer)
         consumer.removed()
         level = self._levels[consumer.priority]
         level.pop(consumer, None)
         if not level and all(other.priority != consumer.priority for other in self._all):
             del self._levels[consumer.priority]
         if consumer is self._active:
-            self._active = max(self._all, key=lambda other: other.priority, default=None)
+            self._active = self._next_active()
+
+    def suspend(self, consumer: Recipient) -> None:
+        """Give a consumer nothing, until it is resumed."""
+        self._suspended.add(consumer)
+        self._levels[consumer.priority].pop(consumer, None)
+        consumer.removed()
+        if consumer is self._active:
+            self._active = self._next_active()
+
+    def resume(self, consumer: Recipient) -> None:
+        """End `suspend`; does nothing for a consumer that is not suspended."""
+        if consumer in self._suspended:
+            self._suspended.discard(consumer)
+            self._levels[consumer.priority][consumer] = None
+            if self._single_active and self._active is None:
+                self._active = consumer
+
+    def _next_active(self) -> Recipient | None:
+        waiting = [other for other in self._all if other not in self._suspended]
+        return max(waiting, key=lambda other: other.priority, default=None)
 
     def unblock(self, consumer: Recipient) -> None:
         """Let a consumer take its turn again."""

@@ -17,13 +17,13 @@ from gestalt.amq.wire import (
     split_table,
 )
 
-from .message import Message, header_entries, with_headers
+from .message import DeadMessage, Message, header_entries, with_headers
 from .queue import Queue
 
 
 def dead_letter(
-    message: Message, queue: Queue, reason: str, exchange: str, seconds: float
-) -> Message:
+    message: Message, queue: Queue, reason: str, exchange: str, seconds: float, *, own_deaths: bool
+) -> DeadMessage:
     """Return the message as a queue's dead letter exchange gets it.
 
     The header x-death tells its history, with a count for each queue and reason. Its own time to
@@ -35,6 +35,7 @@ def dead_letter(
         reason: `rejected`, `expired`, `maxlen` or `delivery_limit`.
         exchange: the name of the dead letter exchange.
         seconds: the time of day, since 1970.
+        own_deaths: what a publisher says of deaths does not count.
     """
     entries = header_entries(message.header)
     headers: Mapping[str, FieldValue] = message.properties.headers or {}
@@ -50,19 +51,26 @@ def dead_letter(
     }
     if message.properties.expiration is not None:
         death["original-expiration"] = message.properties.expiration
-    if "x-death" not in headers:
-        entries["x-first-death-reason"] = death["reason"]
-        entries["x-first-death-queue"] = death["queue"]
-        entries["x-first-death-exchange"] = death["exchange"]
-    known = entries["x-death"] if isinstance(headers.get("x-death"), list) else None
+    counts = not own_deaths or isinstance(message, DeadMessage)
+    if "x-death" not in headers or not counts:
+        _tell(entries, "x-first-death", death)
+    if own_deaths:
+        _tell(entries, "x-last-death", death)
+    known = entries["x-death"] if counts and isinstance(headers.get("x-death"), list) else None
     entries["x-death"] = _with_death(known, death)
     keys = message.routing_keys
     if queue.options.dead_letter_routing_key is not None:
         keys = (queue.options.dead_letter_routing_key,)
-        entries.pop("CC", None)
+        if not own_deaths:
+            entries.pop("CC", None)
     undying = replace(message.properties, expiration=None)
     header, properties = with_headers(message.header, undying, entries)
-    return Message(exchange, keys, header, message.body, properties)
+    return DeadMessage(exchange, keys, header, message.body, properties)
+
+
+def _tell(entries: dict[str, FieldValue], prefix: str, death: Mapping[str, FieldValue]) -> None:
+    for name in ("reason", "queue", "exchange"):
+        entries[f"{prefix}-{name}"] = death[name]
 
 
 def without_cycles(message: Message, reason: str, queues: Iterable[Queue]) -> list[Queue]:

@@ -26,11 +26,12 @@ from gestalt.amq.wire.methods import (
     QueueUnbindOk,
 )
 
-from .arguments import KNOWN_ARGUMENTS, read_options, type_name
+from .arguments import read_options, type_name
 from .channel import Channel
 from .exchange import Exchange
 from .queue import Owner, Queue
 from .routers import check_exchange_type
+from .versions import not_permitted
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
 
 
@@ -89,7 +90,7 @@ def _exchange_declare(channel: Channel, method: ExchangeDeclare) -> Method | Non
         _check_not_default(name)
         host.exchange(name)
         return answer
-    check_exchange_type(method.type)
+    check_exchange_type(method.type, host.semantics)
     _check_not_default(name)
     existing = host.exchanges.get(name)
     resource = host.resource("exchange", name)
@@ -107,7 +108,8 @@ def _exchange_declare(channel: Channel, method: ExchangeDeclare) -> Method | Non
         )
         host.add_exchange(exchange)
         return answer
-    for field in ("type", "durable", "auto_delete", "internal"):
+    _check_equal("type", _as_atom(existing.type), _as_atom(method.type), resource)
+    for field in ("durable", "auto_delete", "internal"):
         _check_equal(field, getattr(existing, field), getattr(method, field), resource)
     _check_arguments(["alternate-exchange"], existing.arguments, method.arguments, resource)
     return answer
@@ -192,7 +194,10 @@ def _declare_reply_queue(channel: Channel, name: str, method: QueueDeclare) -> M
 
 def _new_queue(channel: Channel, name: str, method: QueueDeclare) -> Queue:
     resource = channel.host.resource("queue", name)
-    options = read_options(method.arguments, resource)
+    semantics = channel.host.semantics
+    options = read_options(method.arguments, resource, semantics)
+    if not (method.durable or method.exclusive or semantics.transient_shared_queues):
+        raise not_permitted("transient_nonexcl_queues")
     if options.quorum:
         _check_quorum(method, resource)
     return channel.host.add_queue(
@@ -221,8 +226,14 @@ def _check_declared(channel: Channel, queue: Queue, method: QueueDeclare) -> Non
     _check_owner(channel, queue, channel.session if method.exclusive else None)
     _check_equal("durable", queue.durable, _is_durable(method), resource)
     _check_equal("auto_delete", queue.auto_delete, method.auto_delete, resource)
-    kind = "quorum" if queue.options.quorum else "classic"
-    _check_arguments(KNOWN_ARGUMENTS[kind], queue.arguments, method.arguments, resource)
+    semantics = channel.host.semantics
+    _check_arguments(
+        semantics.arguments(queue.kind),
+        queue.arguments,
+        method.arguments,
+        resource,
+        compare_types=semantics.compares_queue_types,
+    )
 
 
 def _is_durable(method: QueueDeclare) -> bool:
@@ -237,6 +248,13 @@ def _queue_delete(channel: Channel, method: QueueDelete) -> Method | None:
     if queue is not None:
         resource = channel.host.resource("queue", name)
         accessible_queue(channel, name)
+        if queue.options.quorum and (method.if_unused or method.if_empty):
+            flag = "if-unused" if method.if_unused else "if-empty"
+            raise AmqpError(
+                "NOT_IMPLEMENTED",
+                f"cannot delete {resource}. queue.delete operations with {flag} flag set are not"
+                " supported by quorum queues",
+            )
         if method.if_empty and len(queue.ready):
             raise AmqpError("PRECONDITION_FAILED", f"{resource} not empty")
         if method.if_unused and len(queue.consumers):
@@ -288,16 +306,34 @@ def _check_arguments(
     current: Mapping[str, FieldValue],
     received: Mapping[str, FieldValue],
     resource: str,
+    *,
+    compare_types: bool = False,
 ) -> None:
     for key in keys:
         old, new = current.get(key), received.get(key)
-        if old == new and isinstance(old, bool) == isinstance(new, bool):
+        if key == "x-queue-type" and compare_types:
+            # A queue without a type is classic.
+            _check_equal(key, old or "classic", new or "classic", resource)
+            continue
+        # Two integers are equal whatever their types are; an integer and a float never are.
+        if old == new and _kind(old) is _kind(new):
             continue
         if key == "x-queue-type" and {old, new} == {None, "classic"}:
             continue
         if old is not None and new is not None:
+            if old != new or not isinstance(old, bool):
+                _refuse(key, f"'{_shown(new)}'", f"'{_shown(old)}'", resource)
             _check_equal(key, old, new, resource)
         _refuse(key, _described(received, key), _described(current, key), resource)
+
+
+def _as_atom(name: str) -> str:
+    """The type of an exchange as RabbitMQ shows it: quoted where Erlang has to."""
+    return name if name.isalnum() else f"'{name}'"
+
+
+def _kind(value: FieldValue) -> type:
+    return type(value) if isinstance(value, bool | float) else object
 
 
 def _described(arguments: Mapping[str, FieldValue], key: str) -> str:

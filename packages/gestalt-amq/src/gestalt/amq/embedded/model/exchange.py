@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from gestalt.amq.wire import FieldValue
 
+from .policies import Policy
 from .routers import Destination, Router, make_router
 
 
@@ -31,6 +32,7 @@ class Exchange:
     arguments: Mapping[str, FieldValue] = field(default_factory=dict)
     bindings: dict[object, Binding] = field(default_factory=dict)
     incoming: dict[Binding, None] = field(default_factory=dict)
+    policy: Policy | None = None
     router: Router = field(init=False)
     # What queues say of theirs: classic or quorum.
     kind: ClassVar[str] = "exchange"
@@ -42,4 +44,6 @@ class Exchange:
     def alternate(self) -> str | None:
         """The exchange that takes what this one cannot route, or None."""
         name = self.arguments.get("alternate-exchange")
+        if name is None and self.policy is not None:
+            name = self.policy.definition.get("alternate-exchange")
         return name if isinstance(name, str) else None

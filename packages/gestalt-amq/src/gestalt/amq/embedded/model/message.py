@@ -1,5 +1,6 @@
 """Messages as the broker holds them, and their places in a queue."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -24,6 +25,7 @@ OVERHEAD = 400
 _MAX_REMEMBERED = 256
 
 _TEN_YEARS = 315_360_000_000
+_INTEGER = re.compile("[+-]?[0-9]+")
 
 
 class Message:
@@ -35,7 +37,7 @@ class Message:
         header: the payload of its header frame.
         body: its body.
         expiration: its own time to live in seconds, or None.
-        priority: its priority; 0 unless it has one.
+        priority: its priority, or None where it says nothing of it.
         address: the exchange and the routing key as short strings, as a delivery carries them.
         size: what it costs, in bytes.
     """
@@ -64,13 +66,19 @@ class Message:
         self.header = header
         self.body = body
         self.expiration = _expiration(properties)
-        self.priority = properties.priority or 0
+        self.priority = properties.priority
         self.size = OVERHEAD + len(header) + len(body)
 
     @property
     def properties(self) -> Properties:
         """What the header says, read anew each time: decoded, it would cost several times more."""
         return read_properties(self.header)
+
+
+class DeadMessage(Message):
+    """A message as a dead letter exchange gets it: its headers tell of its deaths."""
+
+    __slots__ = ()
 
 
 class Entry:
@@ -81,10 +89,11 @@ class Entry:
         position: its number in the queue, which is ascending.
         deadline: when it expires, on the broker's clock, or None.
         redelivered: it was delivered before, and came back.
-        returns: how often it came back.
+        returns: how often it came back, such that it counts against a delivery limit.
+        acquired: how often it came back in all.
     """
 
-    __slots__ = ("deadline", "message", "position", "redelivered", "returns")
+    __slots__ = ("acquired", "deadline", "message", "position", "redelivered", "returns")
 
     def __init__(self, message: Message, position: int, deadline: float | None) -> None:
         self.message = message
@@ -92,6 +101,7 @@ class Entry:
         self.deadline = deadline
         self.redelivered = False
         self.returns = 0
+        self.acquired = 0
 
 
 @lru_cache(maxsize=1000)
@@ -158,10 +168,9 @@ def with_headers(
     return payload, read_properties(payload)
 
 
-def with_header(message: Message, name: str, value: FieldValue) -> bytes:
-    """Return the header frame's payload of the message with one more header."""
-    entries = header_entries(message.header)
-    entries[name] = value
+def with_counts(message: Message, counts: Mapping[str, FieldValue]) -> bytes:
+    """Return the header frame's payload of the message with these headers as well."""
+    entries = {**header_entries(message.header), **counts}
     return with_headers(message.header, message.properties, entries)[0]
 
 
@@ -191,10 +200,17 @@ def _expiration(properties: Properties) -> float | None:
     text = properties.expiration
     if text is None:
         return None
-    digits = text.removeprefix("+")
-    if not (digits.isascii() and digits.isdigit()):
-        raise AmqpError("PRECONDITION_FAILED", f"invalid expiration '{text}': no integer")
-    milliseconds = int(digits) if len(digits) < 20 else _TEN_YEARS + 1
+    match = _INTEGER.match(text)
+    if match is None or match.end() != len(text):
+        problem = "no_integer" if match is None else f'{{leftover_string,"{text[match.end() :]}"}}'
+        raise AmqpError("PRECONDITION_FAILED", f"invalid expiration '{text}': {problem}")
+    # More digits than that are no time, whatever they are.
+    milliseconds = int(text[:40])
+    if milliseconds < 0:
+        raise AmqpError(
+            "PRECONDITION_FAILED",
+            f"invalid expiration '{text}': {{value_negative,{milliseconds}}}",
+        )
     if milliseconds > _TEN_YEARS:
         raise AmqpError(
             "PRECONDITION_FAILED",

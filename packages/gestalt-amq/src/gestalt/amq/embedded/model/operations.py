@@ -39,9 +39,12 @@ from gestalt.amq.wire.methods import (
     TxSelectOk,
 )
 
-from .channel import Channel, Delivery, Transaction, header_for
+from .arguments import consume_priority, consume_timeout
+from .channel import Channel, Transaction
 from .consumer import Consumer
 from .declarations import DECLARATIONS, accessible_queue, named_queue
+from .deliveries import Delivery, header_for
+from .overdue import watch
 from .queue import Queue
 from .virtualhost import REPLY_QUEUE
 
@@ -54,7 +57,7 @@ def _ack(channel: Channel, method: BasicAck) -> None:
 
 
 def _nack(channel: Channel, method: BasicNack) -> None:
-    action = channel.requeue if method.requeue else channel.discard
+    action = channel.requeue_quietly if method.requeue else channel.discard
     _settle(channel, method.delivery_tag, method.multiple, action)
 
 
@@ -76,7 +79,7 @@ def _settle(channel: Channel, tag: int, multiple: bool, action: Settle) -> None:
 def _recover_async(channel: Channel, method: BasicRecoverAsync | BasicRecover) -> None:
     if not method.requeue:
         raise AmqpError("NOT_IMPLEMENTED", "requeue=false")
-    channel.requeue(list(channel.collect(0, multiple=True).values()))
+    channel.requeue_quietly(list(channel.collect(0, multiple=True).values()))
 
 
 def _recover(channel: Channel, method: BasicRecover) -> Method:
@@ -90,7 +93,8 @@ def _get(channel: Channel, method: BasicGet) -> Method | None:
         raise AmqpError(
             "RESOURCE_LOCKED",
             f"cannot obtain access to locked {channel.host.resource('queue', queue.name)}."
-            " basic.get operations are not supported by quorum queues with single active consumer",
+            f" basic.get operations are not supported by {channel.host.semantics.quorum_word}"
+            " queues with single active consumer",
         )
     entry = queue.get(no_ack=method.no_ack)
     if entry is None:
@@ -119,6 +123,9 @@ def _consume(channel: Channel, method: BasicConsume) -> Method | None:
         channel.set_reply_consumer(tag)
         return answer
     queue = accessible_queue(channel, named_queue(channel, method.queue))
+    resource = channel.host.resource("queue", queue.name)
+    priority = consume_priority(method.arguments, resource)
+    timeout = consume_timeout(method.arguments, resource, channel.host.semantics, queue.kind)
     channel.host.usage.check_consumers(len(channel.consumers))
     _check_consume(channel, method, queue)
     consumer = Consumer(
@@ -128,10 +135,11 @@ def _consume(channel: Channel, method: BasicConsume) -> Method | None:
         deliver=channel.deliver,
         cancelled=channel.consumer_cancelled,
         no_ack=method.no_ack,
-        exclusive=method.exclusive,
+        exclusive=method.exclusive and not queue.options.quorum,
         prefetch=channel.prefetch,
-        arguments=method.arguments,
+        priority=priority,
     )
+    watch(channel, consumer, timeout, channel.host.semantics, channel.host.schedule)
     channel.consumers[tag] = consumer
     queue.add_consumer(consumer)
     # The answer goes out before the first delivery.
@@ -143,13 +151,11 @@ def _consume(channel: Channel, method: BasicConsume) -> Method | None:
 
 def _check_consume(channel: Channel, method: BasicConsume, queue: Queue) -> None:
     resource = channel.host.resource("queue", queue.name)
-    priority = method.arguments.get("x-priority", 0)
-    if not isinstance(priority, int) or isinstance(priority, bool):
-        raise AmqpError(
-            "PRECONDITION_FAILED", f"invalid arg 'x-priority' for {resource}: expected integer"
-        )
-    if queue.options.quorum and channel.limiter.limit:
-        raise AmqpError("NOT_IMPLEMENTED", f"{resource} does not support global qos")
+    if queue.options.quorum:
+        # Quorum queues do not know exclusive consumers.
+        if channel.limiter.limit:
+            raise AmqpError("NOT_IMPLEMENTED", f"{resource} does not support global qos")
+        return
     in_use = queue.consumers.exclusive or (method.exclusive and len(queue.consumers) > 0)
     if in_use or (method.exclusive and queue.options.single_active_consumer):
         raise AmqpError("ACCESS_REFUSED", f"{resource} in exclusive use")
@@ -171,7 +177,7 @@ def _qos(channel: Channel, method: BasicQos) -> Method:
     if method.prefetch_size:
         raise AmqpError("NOT_IMPLEMENTED", f"prefetch_size!=0 ({method.prefetch_size})")
     limiter = channel.limiter
-    if method.global_:
+    if method.global_ and channel.host.semantics.global_prefetch:
         if not limiter.limit:
             limiter.used = len(channel.unacked)
         limiter.limit = method.prefetch_count

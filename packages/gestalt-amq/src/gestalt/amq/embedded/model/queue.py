@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from gestalt.amq.wire import FieldValue
+from gestalt.amq.wire import FieldValue, Long
 
 from .arguments import QueueOptions
 from .consumers import Consumers, Recipient
 from .exchange import Binding
 from .message import Entry, Message
+from .policies import Policy, effective
 from .ready import ReadyMessages
 from .schedule import Call, Schedule
+from .versions import Priorities, Semantics
+
+# The priority of a message in a quorum queue that says nothing of it, and the highest there is.
+_USUAL = 4
+_HIGHEST = 31
 
 
 class Owner(Protocol):
@@ -23,6 +29,7 @@ class Surroundings(Protocol):
     """What a queue asks of the virtual host that it is in."""
 
     schedule: Schedule
+    semantics: Semantics
 
     def delete_queue(self, queue: "Queue") -> int: ...
     def dead_letter(self, queue: "Queue", message: Message, reason: str) -> None: ...
@@ -40,6 +47,9 @@ class Queue:
         owner: the only connection that may use it, if it is exclusive.
         arguments: the arguments that it was declared with.
         options: what they say.
+
+    Attributes:
+        options: what holds, a policy and the version considered.
     """
 
     def __init__(
@@ -58,8 +68,11 @@ class Queue:
         self.auto_delete = auto_delete
         self.owner = owner
         self.arguments = arguments
-        self.options = options
-        self.ready = ReadyMessages(options.max_priority)
+        self.declared = options
+        self.policy: Policy | None = None
+        self.options = options = effective(options, {}, host.semantics)
+        self._semantics = host.semantics
+        self.ready = _ready_messages(options, host.semantics)
         self.ready_bytes = 0
         self.unacked = 0
         self.consumers = Consumers(single_active=options.single_active_consumer)
@@ -78,6 +91,18 @@ class Queue:
         self._deadline_check: Call | None = None
         self._use_check: Call | None = None
         self._last_used = 0.0
+        self.touch()
+        self._watch_use()
+
+    def apply(self, policy: Policy | None) -> None:
+        """Let a policy hold from now on, or none."""
+        if policy == self.policy:
+            return
+        self.policy = policy
+        definition = policy.definition if policy is not None else {}
+        self.options = effective(self.declared, definition, self._semantics)
+        self._drop_overflow()
+        self._schedule.cancel(self._use_check)
         self.touch()
         self._watch_use()
 
@@ -107,22 +132,41 @@ class Queue:
             self._watch_deadlines()
         return True
 
-    def put_back(self, entries: list[Entry]) -> None:
-        """Take entries back that were delivered, in the order in which they were."""
+    def put_back(
+        self, entries: list[Entry], *, counted: bool = True, requeued: bool = False
+    ) -> None:
+        """Take entries back that were delivered, in the order in which they were.
+
+        Args:
+            entries: the entries.
+            counted: it counts against a delivery limit.
+            requeued: a client has said so; it has not just gone.
+        """
+        options = self.options
+        unlimited = options.quorum and options.delivery_limit is None
+        to_end = requeued and unlimited and self._semantics.unlimited_requeue_to_end
         self.unacked -= len(entries)
         for entry in entries:
             entry.redelivered = True
-            entry.returns += 1
+            entry.acquired += 1
+            if counted:
+                entry.returns += 1
             if self.deleted:
                 self._host.account(-entry.message.size)
-            elif self._over_delivery_limit(entry):
+                continue
+            if counted and self._over_delivery_limit(entry):
                 self._bury(entry, "delivery_limit")
+                continue
+            if to_end:
+                self._position += 1
+                entry.position = self._position
+                self.ready.append(entry)
             else:
-                if self.options.quorum:
+                if options.quorum:
                     self._return_position += 1
                     entry.position = self._return_position
                 self.ready.put_back(entry)
-                self.ready_bytes += len(entry.message.body)
+            self.ready_bytes += len(entry.message.body)
         if self.deleted:
             return
         self._drop_overflow()
@@ -200,6 +244,18 @@ class Queue:
         """Note a use, which an unused queue's expiry is counted from."""
         self._last_used = self._schedule.now()
 
+    def counts(self, entry: Entry) -> dict[str, FieldValue]:
+        """Return the headers by which a quorum queue tells how often an entry came back."""
+        semantics = self._semantics
+        if not entry.acquired and not semantics.counts_from_zero:
+            return {}
+        counts: dict[str, FieldValue] = {}
+        if entry.returns or semantics.counts_from_zero:
+            counts["x-delivery-count"] = Long(entry.returns)
+        if semantics.counts_acquisitions:
+            counts["x-acquired-count"] = Long(entry.acquired)
+        return counts
+
     # Within
 
     def _take(self) -> Entry:
@@ -256,7 +312,7 @@ class Queue:
         now = self._schedule.now()
         for entry in self.ready.firsts():
             if entry.deadline is not None and entry.deadline <= now:
-                self.ready.take_from(entry.message.priority)
+                self.ready.take_first(entry)
                 self.ready_bytes -= len(entry.message.body)
                 self._bury(entry, "expired")
                 self._watch_deadlines()
@@ -296,3 +352,24 @@ class Queue:
             self._host.delete_queue(self)
         else:
             self._use_check = self._schedule.call_at(due, self._watch_use)
+
+
+def _ready_messages(options: QueueOptions, semantics: Semantics) -> ReadyMessages:
+    if options.max_priority:
+        highest = options.max_priority
+        return ReadyMessages(lambda message: min(message.priority or 0, highest))
+    if not options.quorum or semantics.quorum_priorities is Priorities.NONE:
+        return ReadyMessages()
+    if semantics.quorum_priorities is Priorities.TWO_TO_ONE:
+        return ReadyMessages(_is_high, weight=2, returns_first=True)
+    return ReadyMessages(_strict_priority, returns_first=True)
+
+
+def _is_high(message: Message) -> int:
+    priority = message.priority
+    return 1 if priority is not None and priority > _USUAL else 0
+
+
+def _strict_priority(message: Message) -> int:
+    priority = message.priority
+    return _USUAL if priority is None else min(priority, _HIGHEST)

@@ -2,9 +2,12 @@
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from .message import Entry
+from .message import Entry, Message
+
+# A level above all priorities, for what came back where that comes first.
+RETURNED = 1 << 16
 
 
 class ReadyMessages:
@@ -13,65 +16,111 @@ class ReadyMessages:
     Appending and taking are O(1). An entry that comes back takes its old place, which is O(log n).
 
     Args:
-        max_priority: the highest priority that is told apart; higher ones count as this.
+        priority_of: returns the priority of a message; without it all are alike.
+        weight: how many entries of a higher priority pass before one of a lower one does; 0 where
+            that has to wait for all of them.
+        returns_first: what comes back comes before all else, whatever its priority.
     """
 
-    def __init__(self, max_priority: int = 0) -> None:
-        self._levels = [_Level() for _ in range(max_priority + 1)]
+    __slots__ = ("_count", "_levels", "_passed", "_priority_of", "_returns_first", "_weight")
+
+    def __init__(
+        self,
+        priority_of: Callable[[Message], int] | None = None,
+        *,
+        weight: int = 0,
+        returns_first: bool = False,
+    ) -> None:
+        self._priority_of = priority_of
+        self._weight = weight
+        self._returns_first = returns_first
+        # How many were taken since one of a lower priority passed.
+        self._passed = 0
+        # Those that were ever needed, the highest first.
+        self._levels: list[_Level] = [] if priority_of is not None else [_Level(0)]
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Entry]:
-        for level in reversed(self._levels):
+        for level in self._levels:
             yield from level
 
     def append(self, entry: Entry) -> None:
         """Add a new entry behind all others of its priority."""
-        self._level(entry).fresh.append(entry)
+        priority_of = self._priority_of
+        level = self._levels[0] if priority_of is None else self._at(priority_of(entry.message))
+        level.fresh.append(entry)
         self._count += 1
 
     def put_back(self, entry: Entry) -> None:
         """Add an entry that was taken before, at its old place."""
-        heapq.heappush(self._level(entry).returned, (entry.position, entry))
+        priority_of = self._priority_of
+        if priority_of is None:
+            level = self._levels[0]
+        else:
+            level = self._at(RETURNED if self._returns_first else priority_of(entry.message))
+        heapq.heappush(level.returned, (entry.position, entry))
         self._count += 1
 
     def first(self) -> Entry | None:
         """Return the entry that is next to be taken, or None when there is none."""
-        for level in reversed(self._levels):
-            if level.returned or level.fresh:
-                return level.first()
-        return None
+        level = self._next()
+        return level.first() if level is not None else None
 
     def firsts(self) -> list[Entry]:
-        """Return the first entry of each priority."""
+        """Return the first entry of each priority, or the next one alone where they are mixed."""
+        if self._weight:
+            first = self.first()
+            return [first] if first is not None else []
         return [level.first() for level in self._levels if level.returned or level.fresh]
 
     def take(self) -> Entry:
         """Remove and return the first entry. There has to be one."""
-        for level in reversed(self._levels):
-            if level.returned or level.fresh:
-                self._count -= 1
-                return level.take()
-        raise IndexError("no message is ready")
-
-    def take_from(self, priority: int) -> Entry:
-        """Remove and return the first entry of one priority. There has to be one."""
+        level = self._next()
+        if level is None:
+            raise IndexError("no message is ready")
         self._count -= 1
-        return self._levels[min(priority, len(self._levels) - 1)].take()
+        if self._weight and level.priority != RETURNED:
+            self._passed = 0 if self._passed == self._weight else self._passed + 1
+        return level.take()
 
-    def _level(self, entry: Entry) -> "_Level":
-        levels = self._levels
-        if len(levels) == 1:
-            return levels[0]
-        return levels[min(entry.message.priority, len(levels) - 1)]
+    def take_first(self, entry: Entry) -> None:
+        """Remove an entry that is the first of its priority."""
+        for level in self._levels:
+            if (level.returned or level.fresh) and level.first() is entry:
+                self._count -= 1
+                level.take()
+                return
+        raise LookupError("the message is not first")
+
+    def _next(self) -> "_Level | None":
+        found = None
+        for level in self._levels:
+            if level.returned or level.fresh:
+                if self._passed != self._weight or not self._weight or level.priority == RETURNED:
+                    return level
+                if found is not None:
+                    return level
+                found = level
+        return found
+
+    def _at(self, priority: int) -> "_Level":
+        for level in self._levels:
+            if level.priority == priority:
+                return level
+        level = _Level(priority)
+        self._levels.append(level)
+        self._levels.sort(key=lambda level: -level.priority)
+        return level
 
 
 class _Level:
-    __slots__ = ("fresh", "returned")
+    __slots__ = ("fresh", "priority", "returned")
 
-    def __init__(self) -> None:
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
         self.fresh: deque[Entry] = deque()
         self.returned: list[tuple[int, Entry]] = []
 

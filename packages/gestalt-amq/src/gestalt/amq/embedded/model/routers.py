@@ -11,6 +11,7 @@ from .hash_ring import HASH_OF_NOTHING, HashRing, hash_binary
 from .headers import check_match_mode, headers_match
 from .message import Message
 from .topics import TopicPatterns
+from .versions import Semantics
 
 # The most that a destination may weigh in a consistent hash.
 _MAX_WEIGHT = 10_000
@@ -193,14 +194,14 @@ _ROUTERS: Mapping[str, Callable[[Mapping[str, FieldValue]], Router]] = {
 }
 
 
-def check_exchange_type(name: str) -> None:
+def check_exchange_type(name: str, semantics: Semantics) -> None:
     """Check the type of an exchange that is declared.
 
     Raises:
-        AmqpError: there is no such type; this closes the connection, as RabbitMQ does.
+        AmqpError: there is no such type; in older versions this closes the connection.
     """
-    if name not in _ROUTERS:
-        raise AmqpError("COMMAND_INVALID", f"unknown exchange type '{name}'")
+    if name not in _ROUTERS or (name == "x-local-random" and not semantics.local_random):
+        raise AmqpError(semantics.unknown_exchange_type, f"unknown exchange type '{name}'")
 
 
 def make_router(kind: str, arguments: Mapping[str, FieldValue]) -> Router:

@@ -100,6 +100,23 @@ class Session:
         self._closing.add(number)
         self._make_output(number).send(method)
 
+    def time_out(self, channel: Channel, timeout: float | None) -> None:
+        """Close a channel on which a delivery was not acknowledged in time.
+
+        Args:
+            channel: the channel.
+            timeout: the time in seconds, or None where it is a consumer's that cannot be cancelled.
+        """
+        number = next(number for number, item in self._channels.items() if item is channel)
+        milliseconds = -1 if timeout is None else round(timeout * 1000)
+        error = AmqpError(
+            "PRECONDITION_FAILED",
+            f"delivery acknowledgement on channel {number} timed out. Timeout value used:"
+            f" {milliseconds} ms. This timeout value can be configured, see consumers doc guide to"
+            " learn more",
+        )
+        self.close_channel(number, ChannelClose(error.code, error.text, 0, 0))
+
     def pause(self) -> None:
         """Deliver no more, until `resume` is called."""
         self._paused = True

@@ -10,9 +10,11 @@ from .deadletter import dead_letter, without_cycles
 from .exchange import Binding, Exchange
 from .limits import Usage
 from .message import Message
+from .policies import Policy, chosen
 from .queue import Owner, Queue
 from .routers import Destination
 from .schedule import Schedule
+from .versions import Semantics
 
 REPLY_QUEUE = "amq.rabbitmq.reply-to"
 REPLY_PREFIX = REPLY_QUEUE + "."
@@ -27,6 +29,8 @@ _PREDECLARED = {
 }
 # Routes are remembered, and forgotten with every change of a binding; at most so many.
 _MAX_ROUTES = 10_000
+# When RabbitMQ tries again where no queue took a message that is dead lettered at least once.
+_AT_LEAST_ONCE_RETRY = 180.0
 
 
 class VirtualHost:
@@ -37,12 +41,14 @@ class VirtualHost:
         schedule: for what has to happen later.
         account: is told by how many bytes the messages in queues have grown.
         time: returns the time of day in seconds since 1970, for the headers of dead letters.
+        semantics: what holds for the version of RabbitMQ that the broker is like.
         usage: counts what there is in the broker, and refuses what is too much.
 
     Attributes:
         exchanges, queues: what there is, by name.
         reply_consumers: what delivers a direct reply, by the suffix of its address.
         refuse_publishes: no message is taken, and publishers are told so.
+        policies: what there is, by name.
     """
 
     def __init__(
@@ -51,11 +57,13 @@ class VirtualHost:
         schedule: Schedule,
         account: Callable[[int], None],
         time: Callable[[], float],
+        semantics: Semantics,
         usage: Usage,
     ) -> None:
         self.name = name
         self.schedule = schedule
         self.account = account
+        self.semantics = semantics
         self.usage = usage
         self._time = time
         self.exchanges = {
@@ -68,6 +76,7 @@ class VirtualHost:
         self.queues: dict[str, Queue] = {}
         self.reply_consumers: dict[str, Callable[[Message, str], None]] = {}
         self.refuse_publishes = False
+        self.policies: dict[str, Policy] = {}
         self._routes: dict[tuple[str, str], Sequence[Queue]] = {}
         self._dead: deque[tuple[Queue, Message, str]] = deque()
         self._burying = False
@@ -92,12 +101,36 @@ class VirtualHost:
             raise AmqpError("NOT_FOUND", f"no {self.resource('queue', name)}")
         return queue
 
+    # Policies
+
+    def set_policy(self, policy: Policy) -> None:
+        """Add a policy, or replace the one of its name; it holds at once."""
+        self.policies[policy.name] = policy
+        self._apply_policies()
+
+    def clear_policy(self, name: str) -> bool:
+        """Remove a policy, and tell whether it was there."""
+        found = self.policies.pop(name, None) is not None
+        self._apply_policies()
+        return found
+
+    def _apply_policies(self) -> None:
+        for exchange in self.exchanges.values():
+            exchange.policy = self._policy("exchange", exchange.name)
+        for queue in list(self.queues.values()):
+            queue.apply(self._policy(queue.kind, queue.name))
+        self._routes.clear()
+
+    def _policy(self, kind: str, name: str) -> Policy | None:
+        return chosen(self.policies.values(), kind, name) if self.policies else None
+
     # Topology
 
     def add_exchange(self, exchange: Exchange) -> None:
         """Add an exchange that was not there. Raises AmqpError when there are too many."""
         self.usage.add_exchange(exchange.name, self.name, exchange.arguments)
         self.exchanges[exchange.name] = exchange
+        exchange.policy = self._policy("exchange", exchange.name)
         self._routes.clear()
 
     def delete_exchange(self, exchange: Exchange) -> None:
@@ -131,6 +164,7 @@ class VirtualHost:
             options=options,
         )
         self.queues[name] = queue
+        queue.apply(self._policy(queue.kind, name))
         if owner is not None:
             owner.exclusive_queues[name] = queue
         self._routes.clear()
@@ -264,11 +298,26 @@ class VirtualHost:
     def _bury(self, queue: Queue, message: Message, reason: str) -> None:
         name = queue.options.dead_letter_exchange or ""
         exchange = self.exchanges.get(name)
-        if exchange is None:
-            return
-        dead = dead_letter(message, queue, reason, name, self._time())
-        for target in without_cycles(dead, reason, self.route(exchange, dead)):
-            target.accept(dead)
+        taken = False
+        if exchange is not None:
+            own_deaths = self.semantics.own_deaths
+            dead = dead_letter(message, queue, reason, name, self._time(), own_deaths=own_deaths)
+            targets = without_cycles(dead, reason, self.route(exchange, dead))
+            refused = sum(not target.accept(dead) for target in targets)
+            taken = bool(targets) and not refused
+        if not taken and queue.options.at_least_once:
+            self._keep(queue, message, reason)
+
+    def _keep(self, queue: Queue, message: Message, reason: str) -> None:
+        """Keep a dead message that is not to be lost, and try again later."""
+        self.account(message.size)
+
+        def again() -> None:
+            self.account(-message.size)
+            if not queue.deleted:
+                self.dead_letter(queue, message, reason)
+
+        self.schedule.call_at(self.schedule.now() + _AT_LEAST_ONCE_RETRY, again)
 
 
 def _binding_key(

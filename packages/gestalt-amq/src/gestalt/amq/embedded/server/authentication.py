@@ -1,4 +1,4 @@
-"""How a client proves who it is: PLAIN, AMQPLAIN, and EXTERNAL with a TLS certificate."""
+"""How a client proves who it is: PLAIN, AMQPLAIN, EXTERNAL with a TLS certificate, ANONYMOUS."""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -6,10 +6,12 @@ from typing import Any
 
 from gestalt.amq.wire import AmqpError, FieldError, decode_table
 
+ANONYMOUS_USER = "guest"
 
-def mechanisms(certificate_name: str | None) -> bytes:
+
+def mechanisms(certificate_name: str | None, *, anonymous: bool) -> bytes:
     """Return the mechanisms to offer; EXTERNAL only to a client that has shown a certificate."""
-    offered = ["AMQPLAIN", "PLAIN"]
+    offered = ["AMQPLAIN", "PLAIN", *(["ANONYMOUS"] if anonymous else [])]
     return " ".join([*(["EXTERNAL"] if certificate_name is not None else []), *offered]).encode()
 
 
@@ -23,7 +25,12 @@ def common_name(certificate: Mapping[str, Any] | None) -> str | None:
 
 
 def authenticate(
-    mechanism: str, response: bytes, users: Mapping[str, str], certificate_name: str | None
+    mechanism: str,
+    response: bytes,
+    users: Mapping[str, str],
+    certificate_name: str | None,
+    *,
+    anonymous: bool,
 ) -> str:
     """Return the name of the user.
 
@@ -33,6 +40,10 @@ def authenticate(
     if mechanism == "EXTERNAL" and certificate_name is not None:
         if certificate_name in users:
             return certificate_name
+        raise refused(mechanism)
+    if mechanism == "ANONYMOUS" and anonymous:
+        if ANONYMOUS_USER in users:
+            return ANONYMOUS_USER
         raise refused(mechanism)
     read = _RESPONSES.get(mechanism)
     if read is None:

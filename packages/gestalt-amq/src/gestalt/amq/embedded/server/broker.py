@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote
 
-from gestalt.amq.embedded.model import BrokerModel
+from gestalt.amq.embedded.model import DEFAULT_VERSION, BrokerModel, semantics_of
 from gestalt.amq.wire import AmqpError
 from gestalt.core import Component, StateError
 
@@ -31,7 +31,7 @@ def broker_url(
 
 
 class EmbeddedBroker(Component, Controls):
-    """An AMQP 0-9-1 broker in this process, with the semantics of RabbitMQ 3.10.
+    """An AMQP 0-9-1 broker in this process, with the semantics of RabbitMQ.
 
         async with EmbeddedBroker() as broker:
             connection = await aio_pika.connect(broker.url)
@@ -43,11 +43,14 @@ class EmbeddedBroker(Component, Controls):
         host: the address to listen on.
         port: the port; 0 lets the system choose one.
         settings: users, limits and all else.
+        compatible: the version of RabbitMQ that it is like: `4.3`, `4.0` or `3.10`.
         name: how the component is called in messages.
         stop_timeout: how long a stop may wait for clients to close their connections, in seconds.
 
     Raises:
-        ValueError: there can be no such port, or stop_timeout is negative.
+        ValueError: there can be no such port, stop_timeout is negative, or the version or a feature
+            that the settings permit is not known. When it is started: a policy is for a virtual
+            host that is not there.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class EmbeddedBroker(Component, Controls):
         port: int = 0,
         settings: Settings | None = None,
         *,
+        compatible: str = DEFAULT_VERSION,
         name: str | None = None,
         stop_timeout: float = 2.0,
     ) -> None:
@@ -63,6 +67,7 @@ class EmbeddedBroker(Component, Controls):
         if not 0 <= port <= 65_535:
             raise ValueError(f"port must be from 0 to 65535, got {port}")
         self.settings = settings or Settings()
+        self._semantics = semantics_of(compatible, self.settings.permit)
         self._host = host
         self._port = port
         self._hub: Hub | None = None
@@ -91,9 +96,12 @@ class EmbeddedBroker(Component, Controls):
         model = BrokerModel(
             users=settings.users,
             virtual_hosts=settings.virtual_hosts,
+            semantics=self._semantics,
             clock=time.monotonic,
             limits=settings.limits,
         )
+        for policy in settings.policies:
+            model.set_policy(policy)
         hub = Hub(model, settings)
         hub.listener = Listener(
             self._host, self._port, settings, lambda: Connection(hub), self._spawn

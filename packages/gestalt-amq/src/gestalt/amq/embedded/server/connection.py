@@ -52,9 +52,9 @@ class Connection(asyncio.Protocol):
         self._hub = hub
         self._loop = hub.loop
         self._settings = hub.settings
-        self._decoder = Decoder(expect_header=True, max_body_size=hub.settings.max_message_size)
+        self._decoder = Decoder(expect_header=True, max_body_size=hub.max_message_size)
         self._transport: asyncio.Transport | None = None
-        self._negotiation = Negotiation(self._settings, None)
+        self._negotiation = Negotiation(self._settings, hub.model.semantics, None)
         self.session: Session | None = None
         # The broker has closed the connection, and waits for the client to say that it knows.
         self._closing = False
@@ -80,14 +80,14 @@ class Connection(asyncio.Protocol):
         self._sending = Sending(
             stream,
             self._settings.send_timeout,
-            2 * self._settings.max_message_size,
+            2 * self._hub.max_message_size,
             lambda: self._hub.has_output(self),
             lambda: self.hold("output") if self._paused else None,
         )
         if hasattr(stream, "max_size"):
             stream.max_size = _READ_SIZE
         certificate_name = common_name(stream.get_extra_info("peercert"))
-        self._negotiation = Negotiation(self._settings, certificate_name)
+        self._negotiation = Negotiation(self._settings, self._hub.model.semantics, certificate_name)
         self._timer = self._loop.call_later(self._settings.handshake_timeout, self.abort)
         self._hub.add(self)
 
@@ -291,7 +291,7 @@ class Connection(asyncio.Protocol):
             negotiation.user,
             lambda number: ChannelOutput(self._sending.write, number, negotiation.frame_max),
             channel_max=negotiation.channel_max,
-            max_message_size=self._settings.max_message_size,
+            max_message_size=self._hub.max_message_size,
             cancel_notify=self._can("consumer_cancel_notify"),
         )
         if self._paused:

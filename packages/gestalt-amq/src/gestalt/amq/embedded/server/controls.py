@@ -1,10 +1,10 @@
 """What a test can do to a broker, and see of it. The same for every way to run one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from gestalt.amq.embedded.model import Queue, VirtualHost
+from gestalt.amq.embedded.model import Policy, Queue, VirtualHost
 from gestalt.amq.wire import AmqpError, FieldValue, Properties
 
 from .hub import MEMORY_REASON, Client, Hub
@@ -24,6 +24,7 @@ class QueueInfo:
     ready: int
     unacked: int
     consumers: int
+    policy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,63 @@ class Controls:
 
         self.control(act)
 
+    def set_policy(
+        self,
+        name: str,
+        pattern: str,
+        definition: Mapping[str, Any],
+        *,
+        apply_to: str = "all",
+        priority: int = 0,
+        virtual_host: str = "/",
+    ) -> None:
+        """Set a policy, as `rabbitmqctl set_policy` does; it holds at once.
+
+        Args:
+            name: its name; another one of this name is replaced.
+            pattern: a regular expression that is looked for in the names of queues and exchanges.
+            definition: what it says, by RabbitMQ's names, such as `message-ttl` in milliseconds.
+            apply_to: `all`, `queues`, `classic_queues`, `quorum_queues`, `streams`, `exchanges`.
+            priority: of the policies that match a name, the one of the highest priority applies.
+            virtual_host: the virtual host that it is for.
+
+        Raises:
+            ValueError: there can be no such policy, or there is no such virtual host.
+        """
+        policy = Policy(
+            name=name,
+            pattern=pattern,
+            definition=definition,
+            apply_to=apply_to,
+            priority=priority,
+            virtual_host=virtual_host,
+        )
+
+        def act(hub: Hub) -> None:
+            hub.model.set_policy(policy)
+            hub.settle()
+
+        self.control(act)
+
+    def clear_policy(self, name: str, virtual_host: str = "/") -> bool:
+        """Remove a policy, and tell whether it was there; what it said holds no more."""
+
+        def act(hub: Hub) -> bool:
+            found = _host(hub, virtual_host).clear_policy(name)
+            hub.settle()
+            return found
+
+        return self.control(act)
+
+    def policies(self, virtual_host: str = "/") -> list[Policy]:
+        """Return the policies, by name."""
+
+        def act(hub: Hub) -> list[Policy]:
+            policies = _host(hub, virtual_host).policies
+            return [policies[name] for name in sorted(policies)]
+
+        return self.control(act)
+
     def connection_count(self) -> int:
         """Return how many connections are open, or being opened."""
         return self.control(lambda hub: len(hub.connections))
@@ -192,4 +250,5 @@ def _queue_info(queue: Queue) -> QueueInfo:
         len(queue.ready),
         queue.unacked,
         len(queue.consumers),
+        queue.policy.name if queue.policy is not None else None,
     )

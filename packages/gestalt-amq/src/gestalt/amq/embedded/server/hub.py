@@ -36,6 +36,8 @@ class Hub:
     def __init__(self, model: BrokerModel, settings: Settings) -> None:
         self.model = model
         self.settings = settings
+        size = settings.max_message_size
+        self.max_message_size = size if size is not None else model.semantics.max_message_size
         self.loop = asyncio.get_running_loop()
         self.listener: Listener
         self.connections: dict[Client, None] = {}

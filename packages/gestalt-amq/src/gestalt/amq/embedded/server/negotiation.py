@@ -12,6 +12,7 @@ connection.open        ->
 
 from collections.abc import Mapping
 
+from gestalt.amq.embedded.model.versions import Semantics
 from gestalt.amq.wire import FRAME_MIN_SIZE, AmqpError, FieldValue
 from gestalt.amq.wire.methods import (
     ConnectionOpen,
@@ -40,8 +41,6 @@ _SERVER_PROPERTIES: Mapping[str, FieldValue] = {
     "capabilities": dict(_CAPABILITIES),
     "product": "Gestalt embedded broker",
     "platform": "Python",
-    # Clients look here for what RabbitMQ can do.
-    "version": "3.10.0",
     "information": "For development, tests and demos. In production, use RabbitMQ.",
 }
 
@@ -51,6 +50,7 @@ class Negotiation:
 
     Args:
         settings: the broker's settings.
+        semantics: what holds for the version of RabbitMQ that the broker is like.
         certificate_name: the common name in the client's certificate, or None without any.
 
     Attributes:
@@ -60,8 +60,11 @@ class Negotiation:
         virtual_host: the name of the virtual host; None until the connection is open.
     """
 
-    def __init__(self, settings: Settings, certificate_name: str | None) -> None:
+    def __init__(
+        self, settings: Settings, semantics: Semantics, certificate_name: str | None
+    ) -> None:
         self._settings = settings
+        self._semantics = semantics
         self._certificate_name = certificate_name
         self._expected: type[Method] = ConnectionStartOk
         self.user = ""
@@ -78,9 +81,10 @@ class Negotiation:
 
     def start(self) -> Method:
         """Return what to send when the client's protocol header is good."""
-        return ConnectionStart(
-            0, 9, _SERVER_PROPERTIES, mechanisms(self._certificate_name), b"en_US"
-        )
+        # Clients look at the version for what RabbitMQ can do.
+        properties = {**_SERVER_PROPERTIES, "version": self._semantics.version}
+        offered = mechanisms(self._certificate_name, anonymous=self._semantics.anonymous)
+        return ConnectionStart(0, 9, properties, offered, b"en_US")
 
     def receive(self, method: Method) -> Method | None:
         """Take the client's next method, and return the answer if there is one.
@@ -106,7 +110,11 @@ class Negotiation:
         if isinstance(capabilities, Mapping):
             self.capabilities = capabilities
         self.user = authenticate(
-            method.mechanism, method.response, self._settings.users, self._certificate_name
+            method.mechanism,
+            method.response,
+            self._settings.users,
+            self._certificate_name,
+            anonymous=self._semantics.anonymous,
         )
         self._expected = ConnectionTuneOk
         settings = self._settings

@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from gestalt.amq.embedded.model import DEFAULT_VERSION
 from gestalt.core import StateError
 
 from .broker import EmbeddedBroker
@@ -34,10 +35,12 @@ class ThreadedBroker(Controls):
         host: the address to listen on.
         port: the port; 0 lets the system choose one.
         settings: users, limits and all else.
+        compatible: the version of RabbitMQ that it is like: `4.3`, `4.0` or `3.10`.
         stop_timeout: how long a stop may wait for clients to close their connections, in seconds.
 
     Raises:
-        ValueError: there can be no such port, or stop_timeout is negative.
+        ValueError: there can be no such port, stop_timeout is negative, or the version or a feature
+            that the settings permit is not known.
     """
 
     def __init__(
@@ -46,9 +49,12 @@ class ThreadedBroker(Controls):
         port: int = 0,
         settings: Settings | None = None,
         *,
+        compatible: str = DEFAULT_VERSION,
         stop_timeout: float = 2.0,
     ) -> None:
-        self._broker = EmbeddedBroker(host, port, settings, stop_timeout=stop_timeout)
+        self._broker = EmbeddedBroker(
+            host, port, settings, compatible=compatible, stop_timeout=stop_timeout
+        )
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: Future[None] = Future()
