@@ -32,6 +32,14 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
             "Park: position -1 of a",
         ),
         (
+            "service",
+            [
+                "Locate(vehicle='42'): Position(vehicle='42', lat=-34.9, lon=138.6)",
+                "Forget(vehicle='42'): Position(vehicle='42', lat=-34.9, lon=138.6)",
+            ],
+            "",
+        ),
+        (
             "request_reply",
             [
                 "Position(lat=-34.7, lon=138.8)",
@@ -62,7 +70,7 @@ def test_an_example_prints_what_it_promises(
     assert said or not done.stderr
 
 
-@pytest.mark.parametrize("example", ["publish_subscribe", "handlers", "request_reply"])
+@pytest.mark.parametrize("example", ["publish_subscribe", "handlers", "request_reply", "service"])
 def test_an_example_names_a_wrong_broker(example: str) -> None:
     ran = subprocess.run(
         [sys.executable, EXAMPLES / f"{example}.py"],
