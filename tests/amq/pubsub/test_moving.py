@@ -12,13 +12,28 @@ import aio_pika
 import aio_pika.abc
 import pytest
 
-from gestalt.amq import Bus, BusMessage, Queue, Retry, TopologyError, connect
+from gestalt.amq import (
+    AmqError,
+    Bus,
+    BusMessage,
+    Event,
+    MessageOptions,
+    MovingFailed,
+    MovingResumed,
+    PlannedQueue,
+    Queue,
+    Retry,
+    TopologyError,
+    connect,
+)
 from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.pubsub import failed_message, failures
+from gestalt.amq.pubsub.target_queue import FIRST_PAUSE, LONGEST_PAUSE, TargetQueue
 from gestalt.amq.wire import Delivery, Properties
 from tests.support.collector import Collector
+from tests.support.proxy import Proxy
 from tests.support.rabbitmq import RabbitMQNode
-from tests.support.waiting import until
+from tests.support.waiting import QUICK, until
 
 SOON = Retry(attempts=3, delay=0.05, factor=1)
 RETRY = "retry.50"
@@ -281,3 +296,126 @@ async def test_what_cannot_be_moved_for_long_is_given_back(
     )
     await admin.queue_delete(f"{unique}.parked")
     await until(lambda: subscription.stats.parked == 1)
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+async def test_what_cannot_be_moved_is_told_by_events_and_counted(
+    broker_url: str, admin: aio_pika.abc.AbstractChannel, unique: str, events: list[Event]
+) -> None:
+    async with connect(broker_url, on_event=events.append) as bus:
+        handle = Handler()
+        subscription = await bus.subscribe(unique, "#", handle, queue=unique, retry=None)
+        await fill(admin, f"{unique}.parked")
+        await publish(bus, unique, 3, 0)
+        await until(lambda: subscription.stats.unmoved > 0)
+        (failed,) = (each for each in events if isinstance(each, MovingFailed))
+        assert (failed.queue, failed.target) == (unique, f"{unique}.parked")
+        assert not bus.ready
+        await admin.queue_delete(f"{unique}.parked")
+        await until(lambda: subscription.stats.parked == 3)
+        await until(lambda: MovingResumed(unique, f"{unique}.parked") in events)
+        assert [
+            type(each) for each in events if isinstance(each, MovingFailed | MovingResumed)
+        ] == [
+            MovingFailed,
+            MovingResumed,
+        ]
+        assert bus.ready
+
+
+@pytest.mark.parametrize("message_id", ["given", None])
+async def test_attempts_are_counted_on_when_a_message_is_given_back(
+    bus: Bus,
+    admin: aio_pika.abc.AbstractChannel,
+    unique: str,
+    message_id: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(failed_message, "LONGEST_HOLD", 0.3)
+    handle = Handler()
+    subscription = await bus.subscribe(unique, "#", handle, queue=unique, retry=SOON)
+    for which in (RETRY, "parked"):
+        await fill(admin, f"{unique}.{which}")
+    options: MessageOptions = {} if message_id is None else {"message_id": message_id}
+    await bus.publisher(unique).publish(0, "any", **options)
+    await until(lambda: subscription.stats.returned >= 2)
+    for which in (RETRY, "parked"):
+        await admin.queue_delete(f"{unique}.{which}")
+    await until(lambda: subscription.stats.parked == 1)
+    attempts = handle.attempts[0]
+    # It never begins anew; and where it is known for certain, it is not handled once too often.
+    assert attempts == sorted(set(attempts))
+    assert attempts[:3] == [1, 2, 3]
+    assert (len(attempts) == 3) == (message_id is not None)
+
+
+async def test_attempts_are_counted_on_when_the_connection_is_lost(
+    broker_port: int, admin: aio_pika.abc.AbstractChannel, unique: str
+) -> None:
+    async with Proxy(broker_port) as proxy:
+        url = f"amqp://guest:guest@127.0.0.1:{proxy.port}/"
+        async with connect(url, backoff=QUICK) as bus:
+            handle = Handler()
+            slow = Retry(attempts=3, delay=0.5, factor=1)
+            subscription = await bus.subscribe(unique, "#", handle, queue=unique, retry=slow)
+            await fill(admin, f"{unique}.retry.500")
+            await publish(bus, unique, 1, 0)
+            await until(lambda: subscription.stats.unmoved > 0)
+            await proxy.cut()
+            await until(lambda: len(handle.attempts[0]) == 2)
+            await proxy.cut()
+            await until(lambda: subscription.stats.parked == 1, 20)
+            assert handle.attempts == {0: [1, 2, 3]}
+
+
+async def test_pauses_grow_though_the_queue_can_be_declared(unique: str) -> None:
+    queue = TargetQueue(PlannedQueue(unique))
+    pauses = []
+    for _ in range(4):
+        assert queue.fail(AmqError("full"))
+        pauses.append(queue.delay)
+        queue.recover()
+        assert queue.trouble is None
+        assert queue.pause is None
+    assert pauses == [1.0, 2.0, 4.0, 8.0]
+    for _ in range(10):
+        queue.fail(AmqError("full"))
+        queue.recover()
+    assert queue.delay == LONGEST_PAUSE
+    queue.fail(AmqError("full"))
+    queue.succeed()
+    assert queue.fail(AmqError("full"))
+    assert queue.delay == FIRST_PAUSE
+    queue.forget()
+
+
+async def test_a_permission_that_is_withdrawn_holds_messages_here_until_it_is_given_back(
+    rabbitmq_node: RabbitMQNode, unique: str, events: list[Event]
+) -> None:
+    node = rabbitmq_node
+
+    async def permit(write: str) -> None:
+        command = ("set_permissions", "-p", "/", unique, ".*", write, ".*")
+        await asyncio.to_thread(node.control, *command)
+
+    await asyncio.to_thread(node.control, "add_user", unique, "secret")
+    await permit(".*")
+    url = f"amqp://{unique}:secret@127.0.0.1:{node.port}/"
+    async with connect(url, on_event=events.append, backoff=QUICK) as bus:
+        handle = Handler()
+        subscription = await bus.subscribe(unique, "#", handle, queue=unique, retry=SOON)
+        await permit(f"^{unique}")
+        await publish(bus, unique, 10, 5)
+        await handle.good.wait(5)
+        await until(lambda: len(handle.attempts) == 10 and not bus.ready)
+        await until(lambda: all(each == [1, 2, 3] for each in handle.attempts.values()))
+        failed = [each for each in events if isinstance(each, MovingFailed)]
+        assert any("access to exchange 'amq.default'" in str(each.reason) for each in failed)
+        await permit(".*")
+        await until(lambda: subscription.stats.parked == 10, 20)
+        await until(lambda: bus.ready, 20)
+        assert all(each == [1, 2, 3] for each in handle.attempts.values())

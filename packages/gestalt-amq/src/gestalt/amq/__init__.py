@@ -27,7 +27,15 @@ from .errors import (
     Unsendable,
     UnsendableType,
 )
-from .events import Connected, Disconnected, Event, PublishingBlocked, PublishingUnblocked
+from .events import (
+    Connected,
+    Disconnected,
+    Event,
+    MovingFailed,
+    MovingResumed,
+    PublishingBlocked,
+    PublishingUnblocked,
+)
 from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
@@ -69,6 +77,8 @@ __all__ = [
     "LentChannelOptions",
     "LinkLost",
     "MessageOptions",
+    "MovingFailed",
+    "MovingResumed",
     "NoResponder",
     "NotSent",
     "OutcomeUnknown",

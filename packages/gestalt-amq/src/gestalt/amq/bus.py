@@ -101,6 +101,7 @@ class Bus(Declaring):
             stop_timeout=stop_timeout,
             tracing=self._tracing,
             declare=declare,
+            tell=self._event,
         )
         self._responders = ResponderMaker(
             self._connections.requesting,

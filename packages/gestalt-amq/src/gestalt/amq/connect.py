@@ -46,7 +46,8 @@ def connect(
         start_timeout: how long a start tries to reach a broker, in seconds.
         stop_timeout: how long a stop waits for running handlers and confirmations, in seconds.
         backoff: the waits between attempts to connect.
-        on_event: is called with Connected, Disconnected, PublishingBlocked, PublishingUnblocked.
+        on_event: is called with Connected, Disconnected, PublishingBlocked, PublishingUnblocked,
+            MovingFailed and MovingResumed.
         declare: declare what is used: exchanges, queues and bindings. With False they must be
             there, by `python -m gestalt.amq topology apply`, and the start tells what is missing.
 

@@ -1,4 +1,4 @@
-"""What a bus tells about its connections."""
+"""What a bus tells about its connections, and about failures that it cannot move."""
 
 from dataclasses import dataclass
 
@@ -55,4 +55,38 @@ class PublishingUnblocked:
     connection: str
 
 
-Event = Connected | Disconnected | PublishingBlocked | PublishingUnblocked
+@dataclass(frozen=True, slots=True)
+class MovingFailed:
+    """No message that failed can be moved to a queue for now; it is tried again.
+
+    Attributes:
+        queue: the queue whose messages failed.
+        target: the queue of its retries, or of what is parked.
+        reason: why not.
+    """
+
+    queue: str
+    target: str
+    reason: AmqError
+
+
+@dataclass(frozen=True, slots=True)
+class MovingResumed:
+    """Messages that failed can be moved to a queue again.
+
+    Attributes:
+        queue, target: as `MovingFailed` has them.
+    """
+
+    queue: str
+    target: str
+
+
+Event = (
+    Connected
+    | Disconnected
+    | PublishingBlocked
+    | PublishingUnblocked
+    | MovingFailed
+    | MovingResumed
+)

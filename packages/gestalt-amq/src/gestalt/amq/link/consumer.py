@@ -74,14 +74,19 @@ class Session:
         await self.link.take_leave(self._leave)
 
     async def _leave(self) -> None:
+        with contextlib.suppress(AmqError):
+            await self._withdraw()
         for receiver in self._receivers:
             with contextlib.suppress(AmqError):
                 await receiver.channel.close()
         with contextlib.suppress(AmqError):
             await self._release()
 
+    async def _withdraw(self) -> None:
+        """Have the broker route nothing more here, before the channels are closed."""
+
     async def _release(self) -> None:
-        """Take back at the broker what is this session's alone."""
+        """Take back at the broker what is this session's alone, when they are."""
 
     def end(self, reason: AmqError) -> None:
         """What consumes cannot go on."""

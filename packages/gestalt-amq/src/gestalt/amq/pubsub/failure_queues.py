@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from itertools import islice
 
 from gestalt.amq.errors import AmqError, TopologyError
+from gestalt.amq.events import Event, MovingFailed, MovingResumed
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.interface import Link
 from gestalt.amq.plan import PlannedQueue
@@ -27,10 +28,11 @@ class FailureQueues:
     Args:
         name: of the subscription, for the log.
         policy: what is to become of failures.
-        declare: declares a queue on the present connection.
+        probe: sees whether a queue might take messages, and declares it.
         needed: whether messages wait for a queue, whose moves show when it is out of trouble.
         spawn: runs what looks after a queue.
         report: tells of a queue's trouble.
+        tell: is told when a queue gets into trouble, and out of it.
     """
 
     def __init__(
@@ -38,17 +40,19 @@ class FailureQueues:
         name: str,
         policy: FailurePolicy,
         *,
-        declare: Callable[[TargetQueue], Awaitable[None]],
+        probe: Callable[[TargetQueue], Awaitable[None]],
         needed: Callable[[TargetQueue], bool],
         spawn: Spawn,
         report: Callable[[BaseException, str], None],
+        tell: Callable[[Event], None],
     ) -> None:
         self._name = name
         self._policy = policy
-        self._declare = declare
+        self._try = probe
         self._needed = needed
         self._spawn = spawn
         self._report = report
+        self._tell = tell
         self._origin = ""
         self._queues: dict[str, TargetQueue] = {}
         # Those in trouble that are looked after.
@@ -123,8 +127,11 @@ class FailureQueues:
 
     def fail(self, queue: TargetQueue, error: AmqError) -> None:
         """Nothing could be moved to a queue: tell, and look after it."""
+        well = queue.trouble is None
         if not queue.fail(error):
             return
+        if well:
+            self._tell(MovingFailed(self._origin, queue.name, error))
         self._report(
             error,
             f"{self._name}: no message can be moved to queue {queue.name!r}; those that are "
@@ -133,6 +140,16 @@ class FailureQueues:
         if queue not in self._probing:
             self._probing.add(queue)
             self._spawn(self._probe(queue), name=f"probe {queue.name}")
+
+    def succeed(self, queue: TargetQueue, *, moved: bool = True) -> None:
+        """Something was moved to a queue; or it seems that it might be."""
+        well = queue.trouble is None
+        if moved:
+            queue.succeed()
+        else:
+            queue.recover()
+        if not well:
+            self._tell(MovingResumed(self._origin, queue.name))
 
     def forget(self) -> None:
         """Nothing is to be moved there any more."""
@@ -155,11 +172,11 @@ class FailureQueues:
                     await asyncio.sleep(FIRST_PAUSE)
                 else:
                     try:
-                        await self._declare(queue)
+                        await self._try(queue)
                     except AmqError as error:
                         self.fail(queue, error)
                     else:
-                        queue.succeed()
+                        self.succeed(queue, moved=False)
         finally:
             self._probing.discard(queue)
 

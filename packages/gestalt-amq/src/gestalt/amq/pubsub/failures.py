@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from gestalt.amq.errors import AmqError, TopologyError
+from gestalt.amq.events import Event
 from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_name, error_text
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver, Session
@@ -26,6 +27,7 @@ from .republisher import CopyRefused, Republisher
 from .retry import FailurePolicy
 from .stats import SubscriptionStats
 from .target_queue import TargetQueue
+from .unmoved import Unmoved, counted
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -63,6 +65,7 @@ class Failures:
         spawn: runs a move.
         report: tells of errors.
         resume: has a message handled again that waited here.
+        tell: is told when messages cannot be moved, and when they can again.
         gone: is told of a message that was to be handled again here, and is not: it was given
             back, or its connection was lost.
     """
@@ -77,6 +80,7 @@ class Failures:
         spawn: Spawn,
         report: Report,
         resume: Callable[[Any, Delivery], None],
+        tell: Callable[[Event], None],
         gone: Callable[[Any, Delivery], None] | None = None,
     ) -> None:
         self._name = name
@@ -90,11 +94,13 @@ class Failures:
         self._queues = FailureQueues(
             name,
             policy,
-            declare=republisher.declare,
+            probe=republisher.probe,
             needed=self._needed,
             spawn=spawn,
             report=report,
+            tell=tell,
         )
+        self._unmoved = Unmoved()
         # In the order in which they failed; the tasks that move them.
         self._held: dict[FailedMessage, asyncio.Task[None]] = {}
         self._bytes = 0
@@ -210,12 +216,34 @@ class Failures:
             self._tell(delivery, error, "dropped, there is no parking for it", logging.ERROR)
             return False
         self._tell(delivery, error, told, level)
-        self._bytes += len(delivery.body)
+        self._keep(message)
+        return message.target is None
+
+    def recall(self, session: Session, receiver: Receiver, delivery: Delivery) -> Delivery | None:
+        """What is delivered again, with its attempts counted on if it could not be moved before.
+
+        Returns:
+            what is to be handled; None where all that is left is to park it, which is seen to.
+        """
+        failure = self._unmoved.recall(delivery)
+        if failure is None:
+            return delivery
+        parking = self._queues.parking() if failure.final else None
+        # Without an id it may be another message that looks the same.
+        if parking is None or delivery.properties.message_id is None:
+            return counted(delivery, failure)
+        message = FailedMessage(session, receiver, delivery, failure.headers)
+        message.target = parking
+        self._keep(message)
+        return None
+
+    def _keep(self, message: FailedMessage) -> None:
+        """Hold a message until it is settled."""
+        self._bytes += len(message.delivery.body)
         target = message.target
         hold = self._wait_here(message) if target is None else self._hold(message, target)
         task = self._held[message] = self._spawn(hold, name="move")
         task.add_done_callback(partial(self._released, message))
-        return target is None
 
     async def settle(self) -> None:
         """Wait for the confirmations of what is under way; what is not goes back to the queue."""
@@ -251,7 +279,7 @@ class Failures:
                     return
                 await self._wait(message, target.pause)
                 if message.session.ended.done():
-                    return  # it will be delivered again
+                    break
                 now = loop.time()
                 if now >= message.until:
                     self._give_back(message, target)
@@ -263,6 +291,8 @@ class Failures:
                     continue
             if await self._move(message, target):
                 return
+        # It will be delivered again.
+        self._unmoved.note(message)
 
     async def _wait(self, message: FailedMessage, pause: asyncio.Future[None]) -> None:
         until = message.until
@@ -294,11 +324,13 @@ class Failures:
                 message.effort += 1
             else:
                 known = error if isinstance(error, AmqError) else AmqError(error_text(error))
+                self._stats.unmoved += 1
                 self._queues.fail(target, known)
             return False
         finally:
             message.moving = None
-        target.succeed()
+        self._queues.succeed(target)
+        self._unmoved.forget(message.delivery)
         message.receiver.acks.ack(message.delivery.tag)
         if message.delay is None:
             self._stats.parked += 1
@@ -324,6 +356,7 @@ class Failures:
 
     def _give_back(self, message: FailedMessage, target: TargetQueue) -> None:
         self._stats.returned += 1
+        self._unmoved.note(message)
         message.receiver.acks.nack(message.delivery.tag)
         self._report(
             target.trouble or AmqError("it does not answer"),

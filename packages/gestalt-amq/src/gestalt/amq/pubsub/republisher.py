@@ -73,9 +73,22 @@ class Republisher:
                 queue.miss(began)
                 await self._move(queue, body, properties, alone, began)
 
-    async def declare(self, queue: TargetQueue) -> None:
-        """Declare a queue, or see that it exists; errors as those of `declare_aside`."""
+    async def probe(self, queue: TargetQueue) -> None:
+        """Declare a queue, or see that it exists, and that something may be published to it.
+
+        Raises:
+            AmqError: one of them is not so.
+        """
         await queue.declare(await self._consuming.wait_link())
+        link = await self._publishing.wait_link(answering=True)
+        channel = await link.open_channel(transactions=True)
+        try:
+            # The broker examines it as any message, and forgets it.
+            channel.send("", queue.name, Properties(), b"")
+            await channel.rollback()
+        finally:
+            with contextlib.suppress(AmqError):
+                await channel.close()
 
     async def close(self) -> None:
         """Close what is open."""

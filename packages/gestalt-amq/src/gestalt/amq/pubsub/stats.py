@@ -13,6 +13,7 @@ class SubscriptionStats:
         discarded: their handler has dropped them, by a `Discard`.
         parked: they were moved to the parked messages.
         dropped: they failed in a private queue, which has no parking.
+        unmoved: how often one could not be moved to a queue of retries, or to the parked messages.
         returned: they were given back to the queue: not begun for too long, or not to be moved.
     """
 
@@ -21,4 +22,5 @@ class SubscriptionStats:
     discarded: int = 0
     parked: int = 0
     dropped: int = 0
+    unmoved: int = 0
     returned: int = 0

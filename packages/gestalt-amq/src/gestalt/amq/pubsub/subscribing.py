@@ -1,5 +1,8 @@
 """Makes subscriptions of what is declared of them."""
 
+from collections.abc import Callable
+
+from gestalt.amq.events import Event
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
 from gestalt.amq.tracing import Tracing
@@ -26,6 +29,7 @@ class SubscriptionMaker:
         stop_timeout: how long a stop waits for running handlers, in seconds.
         tracing: of their messages.
         declare: declare what they need; otherwise it must exist.
+        tell: is told when failed messages cannot be moved, and when they can again.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class SubscriptionMaker:
         stop_timeout: float,
         tracing: Tracing | None,
         declare: bool,
+        tell: Callable[[Event], None],
     ) -> None:
         self.connection = consuming
         self._bus = bus
@@ -50,6 +55,7 @@ class SubscriptionMaker:
         self._stop_timeout = stop_timeout
         self._tracing = tracing
         self._declare = declare
+        self._tell = tell
 
     def make(self, declaration: SubscriptionDeclaration) -> Subscription:
         """A subscription as it was declared."""
@@ -65,6 +71,7 @@ class SubscriptionMaker:
             start_timeout=self._start_timeout,
             stop_timeout=self._stop_timeout if stop_timeout is None else stop_timeout,
             tracing=self._tracing,
+            tell=self._tell,
         )
 
     def plan(self, declaration: SubscriptionDeclaration) -> Plan:

@@ -1,9 +1,11 @@
 """Consuming from a queue: decode, handle, acknowledge; retry or park what fails."""
 
 import contextlib
+from collections.abc import Callable
 
 from gestalt.amq.declaring import all_refused, declare_all, declare_private
 from gestalt.amq.errors import AmqError, TopologyError
+from gestalt.amq.events import Event
 from gestalt.amq.link.consumer import Consumer
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
@@ -53,6 +55,7 @@ class Subscription(Consumer[SubscriptionSession]):
         start_timeout: float,
         stop_timeout: float,
         tracing: Tracing | None,
+        tell: Callable[[Event], None],
     ) -> None:
         queue, exchange = declaration.queue, declaration.exchange
         super().__init__(
@@ -81,6 +84,7 @@ class Subscription(Consumer[SubscriptionSession]):
             spawn=self._spawn,
             report=self._report_error,
             resume=self._resume,
+            tell=tell,
             gone=self._backlog.drop,
         )
         self._stream = queue is not None and queue.type == "stream"
@@ -212,6 +216,11 @@ class Subscription(Consumer[SubscriptionSession]):
     # Deliveries
 
     def _take(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        if delivery.redelivered:
+            again = self._failures.recall(session, session.receiver, delivery)
+            if again is None:
+                return
+            delivery = again
         self._backlog.put(session, delivery)
         if not self._flow.scheduled:
             self._flow.schedule()

@@ -12,6 +12,8 @@ IN_FLIGHT = 100
 # The first pause after a failure, and the longest, in seconds.
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
+# A queue that was out of trouble for so long begins with the first pause again, in seconds.
+FORGIVEN = 600.0
 
 
 class TargetQueue:
@@ -23,6 +25,7 @@ class TargetQueue:
     Attributes:
         trouble: why nothing can be moved there, None while it can.
         pause: done when it is worth another try, None while nothing is against it.
+        delay: how long the latest pause was, in seconds; 0 where there was none.
         in_flight: bounds how many copies await their confirmation.
         declaring: held by whoever declares it.
         declared: on which link it was declared last.
@@ -38,7 +41,7 @@ class TargetQueue:
         self.declared: Link | None = None
         self._declared_at = 0.0
         self._failed_at = -1.0
-        self._delay = 0.0
+        self.delay = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def declare(self, link: Link) -> None:
@@ -55,21 +58,31 @@ class TargetQueue:
     def fail(self, error: AmqError) -> bool:
         """Nothing could be moved there: pause, longer each time; False when it pauses already."""
         loop = asyncio.get_running_loop()
+        if self.trouble is None and loop.time() - self._failed_at > FORGIVEN:
+            self.delay = 0.0
         self._failed_at = loop.time()
         if self.pause is not None:
             return False
         self.trouble = error
         self.pause = loop.create_future()
-        self._delay = min(self._delay * 2 or FIRST_PAUSE, LONGEST_PAUSE)
-        self._timer = loop.call_later(self._delay, self._end_pause)
+        self.delay = min(self.delay * 2 or FIRST_PAUSE, LONGEST_PAUSE)
+        self._timer = loop.call_later(self.delay, self._end_pause)
         return True
 
     def succeed(self) -> None:
         """Something was moved there."""
         if self.trouble is not None:
             self.trouble = None
-            self._delay = 0.0
+            self.delay = 0.0
             self._end_pause()
+
+    def recover(self) -> None:
+        """It seems to be out of trouble: the next pause is a longer one, until something was moved.
+
+        What was seen is not that it takes a message: a full queue can be declared as well.
+        """
+        self.trouble = None
+        self._end_pause()
 
     def check(self, since: float) -> None:
         """Raise the error of a try that was made since, by the loop's clock."""
