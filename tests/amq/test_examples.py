@@ -22,6 +22,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
             "",
         ),
         (
+            "idempotent",
+            ["order 1 is stored", "order 1 came again", "order 2 is stored"],
+            "",
+        ),
+        (
             "handlers",
             [
                 "stored 300 positions",
@@ -70,7 +75,9 @@ def test_an_example_prints_what_it_promises(
     assert said or not done.stderr
 
 
-@pytest.mark.parametrize("example", ["publish_subscribe", "handlers", "request_reply", "service"])
+@pytest.mark.parametrize(
+    "example", ["publish_subscribe", "handlers", "idempotent", "request_reply", "service"]
+)
 def test_an_example_names_a_wrong_broker(example: str) -> None:
     ran = subprocess.run(
         [sys.executable, EXAMPLES / f"{example}.py"],

@@ -3,6 +3,7 @@
 from .bus import Bus
 from .connect import connect
 from .consumers import Declared
+from .credentials import Credentials
 from .encoding import MessageOptions
 from .errors import (
     AccessRefused,
@@ -11,6 +12,7 @@ from .errors import (
     Blocked,
     ChannelsExhausted,
     ConnectError,
+    CredentialsError,
     DeadlineExceeded,
     LinkLost,
     NoResponder,
@@ -29,18 +31,22 @@ from .errors import (
 )
 from .events import (
     Connected,
+    ConnectFailed,
     Disconnected,
     Event,
+    LoginRefused,
     MovingFailed,
     MovingResumed,
     PublishingBlocked,
     PublishingUnblocked,
+    SecretUpdateFailed,
 )
 from .link.lent_channel import LentChannelOptions
-from .message import BusBatch, BusMessage
+from .message import BusBatch, BusMessage, RawMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
-from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.parked_message import ParkedMessage
+from .pubsub.parking import Parking
 from .pubsub.publish_batch import PublishBatch
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
@@ -66,7 +72,10 @@ __all__ = [
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
+    "ConnectFailed",
     "Connected",
+    "Credentials",
+    "CredentialsError",
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
@@ -76,6 +85,7 @@ __all__ = [
     "GatheredReply",
     "LentChannelOptions",
     "LinkLost",
+    "LoginRefused",
     "MessageOptions",
     "MovingFailed",
     "MovingResumed",
@@ -96,6 +106,7 @@ __all__ = [
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
+    "RawMessage",
     "Refused",
     "Rejected",
     "RemoteError",
@@ -109,6 +120,7 @@ __all__ = [
     "ResponderDeclaration",
     "ResponderStats",
     "Retry",
+    "SecretUpdateFailed",
     "ServiceInfo",
     "SubscribeOptions",
     "Subscription",

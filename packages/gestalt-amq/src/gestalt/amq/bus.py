@@ -21,6 +21,7 @@ from .declaring import declare_plan
 from .events import Event, PublishingUnblocked
 from .link.lent_channel import LentChannel, LentChannelOptions
 from .link.library import AbstractChannel
+from .link.supervisor import Supervisor
 from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
@@ -117,15 +118,21 @@ class Bus(Declaring):
 
     @property
     def ready(self) -> bool:
-        """Whether everything works now: connected, not blocked, all that consumes consuming."""
-        link = self._connections.publishing.link
-        return (
-            self.state is State.RUNNING
-            and link is not None
-            and not link.blocked
-            and self._declarations.trouble is None
-            and self._consumers.untroubled
-        )
+        """Whether everything works now: connected, not blocked, all that consumes consuming.
+
+        `trouble` says why it is not.
+        """
+        return self.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from its work now, such as credentials that are refused; None if nothing.
+
+        Of several troubles it is the first, by connections, then subscriptions and responders.
+        """
+        if self.state is not State.RUNNING:
+            return f"it is {self.state.name.lower()}"
+        return self._connections.trouble or self._declarations.trouble or self._consumers.trouble
 
     def publisher(
         self,
@@ -282,20 +289,22 @@ class Bus(Declaring):
             link = await supervisor.wait_link()
             await declare_plan(link, (plan or self.plan()).lasting())
 
-    def parked(self, queue: str | Queue) -> Parking:
-        """The parked messages of a queue: to list, and to replay."""
-        if isinstance(queue, str):
-            queue = Queue(queue)
-        return Parking(
-            lambda: self._connections.one_more("parked"),
-            queue.name,
-            queue.parking_name,
-        )
+    def parked(self, queue: str | Queue, *, codec: Codec | None = None) -> Parking:
+        """The parked messages of a queue: to list, to replay and to delete, while the bus runs.
+
+        Args:
+            queue: a name, or a Queue.
+            codec: shows bodies, in place of the bus's own.
+        """
+        queue = Queue(queue) if isinstance(queue, str) else queue
+        connect = self._connect_to_parking
+        return Parking(connect, codec or self._codec, queue.name, queue.parking_name)
 
     # Its life
 
     async def _open(self) -> None:
         self._connections.start()
+        self._channels.admit()
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
@@ -319,6 +328,11 @@ class Bus(Declaring):
 
     async def _inside(self, call: Callable[[], Awaitable[None]]) -> None:
         await run_within(self, self._spawn, call)
+
+    def _connect_to_parking(self) -> Supervisor:
+        if self.state is not State.RUNNING:
+            raise StateError(f"{self!r} is not running: start it before using what is parked")
+        return self._connections.one_more("parked")
 
     def _check_running(self, what: str, before: str) -> None:
         if self.state is not State.RUNNING:
