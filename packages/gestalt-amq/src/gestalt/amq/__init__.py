@@ -35,6 +35,7 @@ from .events import (
     MovingResumed,
     PublishingBlocked,
     PublishingUnblocked,
+    StaleBindings,
 )
 from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage
@@ -110,6 +111,7 @@ __all__ = [
     "ResponderStats",
     "Retry",
     "ServiceInfo",
+    "StaleBindings",
     "SubscribeOptions",
     "Subscription",
     "SubscriptionDeclaration",

@@ -12,15 +12,15 @@ from gestalt.core import Component, Handler, State, StateError
 from gestalt.core.calling import RAISED, call_plain
 
 from . import tracing
+from .applying import apply, verify
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers, Declaration, Declared
 from .declarations import Declarations
-from .declaring import declare_plan
 from .events import Event, PublishingUnblocked
 from .link.lent_channel import LentChannel, LentChannelOptions
 from .link.library import AbstractChannel
-from .plan import Plan, merge
+from .plan import Plan, PlannedBinding, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher, PublisherOptions
@@ -32,7 +32,7 @@ from .requests.responder import Responder
 from .requests.serving import ResponderMaker
 from .running import run_within
 from .topology import Binding, Exchange, Queue
-from .verifying import Drift, find_drift
+from .verifying import Drift
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -89,6 +89,8 @@ class Bus(Component):
             declare=declare,
             backoff=settings.backoff,
             refusals=self._channels.refusals,
+            named=self.plan,
+            tell=self._event,
             report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
         self._consumers = Consumers(self._inside, self._connections.open)
@@ -201,6 +203,7 @@ class Bus(Component):
         subscription = self._subscriptions.make(declaration)
         await self._declarations.check(subscription.plan)
         await self._consumers.begin(subscription, self._subscriptions.connection)
+        await self._declarations.record(self.plan(), subscription.plan.recorded())
         return subscription
 
     async def respond(
@@ -320,7 +323,7 @@ class Bus(Component):
         lending = self._connections.lending
         return LentChannel(lending, partial(self._connections.open, lending), **options)
 
-    def declare(self, *items: Exchange | Queue | Binding) -> Awaitable[None]:
+    def declare(self, *items: Exchange | Queue | Binding, exact: bool = False) -> Awaitable[None]:
         """Have exchanges, queues and bindings declared, without using them.
 
             await bus.declare(Binding("telemetry", "vehicle.#", to="audit"))
@@ -328,11 +331,16 @@ class Bus(Component):
         What a binding names is declared with it, and a queue with its parking: now, if the bus
         runs and this is awaited, at each start, and on each new connection.
 
+        Args:
+            items: what is declared.
+            exact: unbind the queues among them from what nothing on this bus names any more.
+
         Raises:
             TopologyError: the broker refuses; everything that it refuses is named.
             TypeError, ValueError: at once, where something cannot be declared.
         """
-        return self._declarations.add(items, running=self.state is State.RUNNING)
+        running = self.state is State.RUNNING
+        return self._declarations.add(items, exact=exact, running=running)
 
     def plan(self) -> Plan:
         """What the application needs at the broker, as far as it has told the bus by now."""
@@ -341,24 +349,26 @@ class Bus(Component):
     async def verify(self, plan: Plan | None = None) -> list[Drift]:
         """Compare what is at the broker with a plan, by default the bus's own; declare nothing.
 
-        It has a connection of its own, whether the bus runs or not, and so has `apply`.
-
-        Raises:
-            ConnectError, LinkLost: there was no connection, or it was lost.
+        It has a connection of its own, whether the bus runs or not, and so has `apply`; they
+        raise ConnectError and LinkLost.
         """
-        async with self._connections.one_more("topology") as supervisor:
-            return await find_drift(await supervisor.wait_link(), plan or self.plan())
+        return await verify(self._connections.one_more("topology"), plan or self.plan())
 
-    async def apply(self, plan: Plan | None = None) -> None:
+    async def apply(self, plan: Plan | None = None, *, exact: bool = False) -> list[PlannedBinding]:
         """Declare all that lasts of a plan, for an application that declares nothing.
+
+        Args:
+            plan: by default the bus's own.
+            exact: unbind the queues from what the plan does not name.
+
+        Returns:
+            what queues are, or were, bound by beyond the plan, as far as that is recorded.
 
         Raises:
             TopologyError: the broker refuses something; everything that it refuses is named.
-            ConnectError, LinkLost: as `verify`.
         """
-        async with self._connections.one_more("topology") as supervisor:
-            link = await supervisor.wait_link()
-            await declare_plan(link, (plan or self.plan()).lasting())
+        supervisor = self._connections.one_more("topology")
+        return await apply(supervisor, plan or self.plan(), exact=exact)
 
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""
@@ -380,6 +390,7 @@ class Bus(Component):
         await self._declarations.start(self.plan())
         self._spawn(self._declarations.run(), name="declarations")
         await self._consumers.start()
+        await self._declarations.record(self.plan())
 
     async def _drain(self) -> None:
         until = asyncio.get_running_loop().time() + self.stop_timeout

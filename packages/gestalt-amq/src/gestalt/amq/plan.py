@@ -99,6 +99,7 @@ class Plan:
         consumes: the queues that are consumed from.
         private: there are queues of a connection's own, whose names the broker makes up.
         privately: the exchanges that those are bound to.
+        exact: the queues whose other bindings, as far as they are recorded, are taken away.
     """
 
     exchanges: tuple[Exchange, ...] = ()
@@ -108,6 +109,15 @@ class Plan:
     consumes: tuple[str, ...] = ()
     private: bool = False
     privately: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+
+    def recorded(self) -> dict[str, list[PlannedBinding]]:
+        """By its name, what each queue is bound by here, of which a record is kept."""
+        found: dict[str, list[PlannedBinding]] = {}
+        for each in self.bindings:
+            if each.declare and not (each.passing or each.to_exchange):
+                found.setdefault(each.destination, []).append(each)
+        return found
 
     def contradictions(self) -> list[str]:
         """What is named more than once, and with different properties."""
@@ -134,6 +144,7 @@ class Plan:
             self.exchanges,
             tuple(each for each in self.queues if not (each.passing or each.exclusive)),
             tuple(each for each in self.bindings if not each.passing),
+            exact=self.exact,
         )
 
     def permissions(self) -> Permissions:
@@ -167,6 +178,10 @@ class Plan:
             if binding.declare:
                 write.add(binding.destination)
                 read.add(binding.source)
+        for record in map(plan_record, self.recorded()):
+            configure.add(record.name)
+            read.add(record.name)
+            write.add(DEFAULT_EXCHANGE)
         patterns = [PRIVATE] if self.private else []
         return Permissions(*(_matching(names, patterns) for names in (configure, write, read)))
 
@@ -182,6 +197,7 @@ def merge(plans: Iterable[Plan]) -> Plan:
         tuple(dict.fromkeys(each for plan in every for each in plan.consumes)),
         any(plan.private for plan in every),
         tuple(dict.fromkeys(each for plan in every for each in plan.privately)),
+        tuple(dict.fromkeys(each for plan in every for each in plan.exact)),
     )
 
 
@@ -193,6 +209,11 @@ def plan_queue(queue: Queue) -> Plan:
     if not queue.declare:
         return Plan(queues=(own,))
     return Plan(queues=(PlannedQueue(queue.parking_name, parking_arguments()), own))
+
+
+def plan_record(queue: str) -> PlannedQueue:
+    """The queue that keeps the record of a queue's bindings."""
+    return PlannedQueue(f"{queue}.bindings", {"x-queue-type": "classic"}, declares="missing")
 
 
 def plan_binding(binding: Binding) -> Plan:

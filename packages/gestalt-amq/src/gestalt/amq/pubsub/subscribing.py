@@ -76,7 +76,8 @@ class SubscriptionMaker:
 
     def plan(self, declaration: SubscriptionDeclaration) -> Plan:
         """What a subscription needs at the broker."""
-        return plan_subscription(binding_of(declaration), self._policy(declaration))
+        binding, policy = binding_of(declaration), self._policy(declaration)
+        return plan_subscription(binding, policy, exact=declaration.exact)
 
     def _policy(self, declaration: SubscriptionDeclaration) -> FailurePolicy:
         queue = declaration.queue
