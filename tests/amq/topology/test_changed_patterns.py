@@ -159,13 +159,13 @@ async def test_applying_tells_what_is_bound_beyond_the_plan_and_unbinds_it_where
     def plan(*patterns: str) -> Plan:
         bus = connect(broker_url, declare=False)
         bus.subscription(unique, patterns, Collector(), queue=unique)
-        return bus.plan()
+        return bus.topology.plan()
 
     admin = connect(broker_url)
-    assert await admin.apply(plan("a.*", "b.*")) == []
-    (told,) = await admin.apply(plan("b.*"))
+    assert await admin.topology.apply(plan("a.*", "b.*")) == []
+    (told,) = await admin.topology.apply(plan("b.*"))
     assert told.key == "a.*"
     assert await routes(broker_url, unique, "a.x")
-    assert await admin.apply(plan("b.*"), exact=True) == [told]
+    assert await admin.topology.apply(plan("b.*"), exact=True) == [told]
     assert not await routes(broker_url, unique, "a.x")
-    assert await admin.apply(plan("b.*")) == []
+    assert await admin.topology.apply(plan("b.*")) == []

@@ -1,5 +1,6 @@
 """Topic publish and subscribe, and request and reply, over RabbitMQ."""
 
+from .applying import Topology
 from .bus import Bus
 from .connect import connect
 from .consumers import Declared
@@ -116,6 +117,7 @@ __all__ = [
     "Subscription",
     "SubscriptionDeclaration",
     "SubscriptionStats",
+    "Topology",
     "TopologyError",
     "Unroutable",
     "Unsendable",

@@ -1,4 +1,6 @@
-"""What is done about the topology of an application by somebody who may."""
+"""The topology of an application: shown, compared with what is there, declared by who may."""
+
+from collections.abc import Callable
 
 from .bindings_record import reconcile
 from .declaring import declare_plan
@@ -7,37 +9,56 @@ from .plan import Plan, PlannedBinding
 from .verifying import Drift, find_drift
 
 
-async def verify(supervisor: Supervisor, plan: Plan) -> list[Drift]:
-    """What is missing at the broker, or has other properties.
+class Topology:
+    """What an application needs at the broker; made by `Bus.topology`.
 
     Args:
-        supervisor: of a connection for this alone.
-        plan: what is needed.
-
-    Raises:
-        ConnectError, LinkLost: there was no connection, or it was lost.
+        plan: gives all that the application has told its bus by now.
+        connection: makes a connection for one call; the bus need not run.
     """
-    async with supervisor:
-        return await find_drift(await supervisor.wait_link(), plan)
 
+    def __init__(self, plan: Callable[[], Plan], connection: Callable[[], Supervisor]) -> None:
+        self._plan = plan
+        self._connection = connection
 
-async def apply(supervisor: Supervisor, plan: Plan, *, exact: bool) -> list[PlannedBinding]:
-    """Declare what lasts of a plan, and return by what queues were bound beyond it.
+    def plan(self) -> Plan:
+        """What the application declares and uses, as far as it has told its bus by now."""
+        return self._plan()
 
-    Args:
-        supervisor: of a connection for this alone.
-        plan: what is needed.
-        exact: take those bindings away.
+    async def verify(self, plan: Plan | None = None) -> list[Drift]:
+        """What is missing at the broker, or has other properties; nothing is declared.
 
-    Raises:
-        TopologyError: the broker refuses something; everything that it refuses is named.
-        ConnectError, LinkLost: there was no connection, or it was lost.
-    """
-    lasting = plan.lasting()
-    stale = []
-    async with supervisor:
-        link = await supervisor.wait_link()
-        await declare_plan(link, lasting)
-        for queue, needed in lasting.recorded().items():
-            stale += await reconcile(link, queue, needed, exact=exact or queue in plan.exact)
-    return stale
+        Bindings cannot be asked for by AMQP, and are not compared.
+
+        Args:
+            plan: what is needed; by default that of `plan`.
+
+        Raises:
+            ConnectError, LinkLost: there was no connection, or it was lost.
+        """
+        async with self._connection() as supervisor:
+            return await find_drift(await supervisor.wait_link(), plan or self._plan())
+
+    async def apply(self, plan: Plan | None = None, *, exact: bool = False) -> list[PlannedBinding]:
+        """Declare all that lasts, for an application that declares nothing by itself.
+
+        Args:
+            plan: what is needed; by default that of `plan`.
+            exact: unbind the queues from what is not needed, as far as that is recorded.
+
+        Returns:
+            what queues are bound by beyond what is needed, or were until now.
+
+        Raises:
+            TopologyError: the broker refuses something; everything that it refuses is named.
+            ConnectError, LinkLost: as `verify`.
+        """
+        lasting = (plan or self._plan()).lasting()
+        stale = []
+        async with self._connection() as supervisor:
+            link = await supervisor.wait_link()
+            await declare_plan(link, lasting)
+            for queue, needed in lasting.recorded().items():
+                unbinds = exact or queue in lasting.exact
+                stale += await reconcile(link, queue, needed, exact=unbinds)
+        return stale

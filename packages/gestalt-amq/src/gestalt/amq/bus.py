@@ -12,7 +12,7 @@ from gestalt.core import Component, Handler, State, StateError
 from gestalt.core.calling import RAISED, call_plain
 
 from . import tracing
-from .applying import apply, verify
+from .applying import Topology
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers, Declaration, Declared
@@ -20,7 +20,7 @@ from .declarations import Declarations
 from .events import Event, PublishingUnblocked
 from .link.lent_channel import LentChannel, LentChannelOptions
 from .link.library import AbstractChannel
-from .plan import Plan, PlannedBinding, merge
+from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher, PublisherOptions
@@ -32,7 +32,6 @@ from .requests.responder import Responder
 from .requests.serving import ResponderMaker
 from .running import run_within
 from .topology import Binding, Exchange, Queue
-from .verifying import Drift
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -89,7 +88,7 @@ class Bus(Component):
             declare=declare,
             backoff=settings.backoff,
             refusals=self._channels.refusals,
-            named=self.plan,
+            named=self._plan,
             tell=self._event,
             report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
@@ -203,7 +202,7 @@ class Bus(Component):
         subscription = self._subscriptions.make(declaration)
         await self._declarations.check(subscription.plan)
         await self._consumers.begin(subscription, self._subscriptions.connection)
-        await self._declarations.record(self.plan(), subscription.plan.recorded())
+        await self._declarations.record(self._plan(), subscription.plan.recorded())
         return subscription
 
     async def respond(
@@ -342,33 +341,10 @@ class Bus(Component):
         running = self.state is State.RUNNING
         return self._declarations.add(items, exact=exact, running=running)
 
-    def plan(self) -> Plan:
-        """What the application needs at the broker, as far as it has told the bus by now."""
-        return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
-
-    async def verify(self, plan: Plan | None = None) -> list[Drift]:
-        """Compare what is at the broker with a plan, by default the bus's own; declare nothing.
-
-        It has a connection of its own, whether the bus runs or not, and so has `apply`; they
-        raise ConnectError and LinkLost.
-        """
-        return await verify(self._connections.one_more("topology"), plan or self.plan())
-
-    async def apply(self, plan: Plan | None = None, *, exact: bool = False) -> list[PlannedBinding]:
-        """Declare all that lasts of a plan, for an application that declares nothing.
-
-        Args:
-            plan: by default the bus's own.
-            exact: unbind the queues from what the plan does not name.
-
-        Returns:
-            what queues are, or were, bound by beyond the plan, as far as that is recorded.
-
-        Raises:
-            TopologyError: the broker refuses something; everything that it refuses is named.
-        """
-        supervisor = self._connections.one_more("topology")
-        return await apply(supervisor, plan or self.plan(), exact=exact)
+    @property
+    def topology(self) -> Topology:
+        """What the application needs at the broker: to show, to compare, and to declare."""
+        return Topology(self._plan, lambda: self._connections.one_more("topology"))
 
     def parked(self, queue: str | Queue) -> Parking:
         """The parked messages of a queue: to list, and to replay."""
@@ -387,10 +363,10 @@ class Bus(Component):
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
-        await self._declarations.start(self.plan())
+        await self._declarations.start(self._plan())
         self._spawn(self._declarations.run(), name="declarations")
         await self._consumers.start()
-        await self._declarations.record(self.plan())
+        await self._declarations.record(self._plan())
 
     async def _drain(self) -> None:
         until = asyncio.get_running_loop().time() + self.stop_timeout
@@ -405,6 +381,9 @@ class Bus(Component):
             await self._consumers.stop()
         finally:
             await self._connections.close(self._patience)
+
+    def _plan(self) -> Plan:
+        return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
 
     async def _inside(self, call: Callable[[], Awaitable[None]]) -> None:
         await run_within(self, self._spawn, call)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, NoReturn
 
+from gestalt.amq.applying import Topology
 from gestalt.amq.bus import Bus
 from gestalt.amq.connect import connect
 from gestalt.amq.plan import Permissions, Plan, PlannedQueue, plan_record
@@ -50,7 +51,7 @@ def add(subjects: Any) -> None:
 
 async def _plan(options: argparse.Namespace) -> list[str]:
     bus = _load(options.application, options.refuse)
-    plan = bus.plan()
+    plan = bus.topology.plan()
     contradictions = plan.contradictions()
     options.status = 1 if contradictions else 0
     if options.json:
@@ -61,7 +62,7 @@ async def _plan(options: argparse.Namespace) -> list[str]:
 
 async def _verify(options: argparse.Namespace) -> list[str]:
     bus = _load(options.application, options.refuse)
-    plan = bus.plan()
+    plan = bus.topology.plan()
     drift = await _at(options, bus).verify(plan)
     options.status = 1 if drift else 0
     if options.json:
@@ -77,7 +78,7 @@ async def _verify(options: argparse.Namespace) -> list[str]:
 
 async def _apply(options: argparse.Namespace) -> list[str]:
     bus = _load(options.application, options.refuse)
-    plan = bus.plan()
+    plan = bus.topology.plan()
     stale = [str(each) for each in await _at(options, bus).apply(plan, exact=options.exact)]
     done = plan.lasting()
     counts = {
@@ -92,11 +93,11 @@ async def _apply(options: argparse.Namespace) -> list[str]:
     return [plain(line) for line in [*lines, *(f"{told}: {each}" for each in stale)]]
 
 
-def _at(options: argparse.Namespace, bus: Bus) -> Bus:
-    """A bus on the broker in question; it is not started."""
+def _at(options: argparse.Namespace, bus: Bus) -> Topology:
+    """The topology at the broker in question."""
     if options.url is None:
-        return bus
-    return connect(options.url, name="gestalt.amq topology", start_timeout=5.0)
+        return bus.topology
+    return connect(options.url, name="gestalt.amq topology", start_timeout=5.0).topology
 
 
 def _load(target: str, refuse: Callable[[str], NoReturn]) -> Bus:
