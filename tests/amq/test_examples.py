@@ -22,6 +22,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
             "",
         ),
         (
+            "topology",
+            [
+                "queues: archive.parked, archive, boilers.parked, boilers, boilers.retry.1000, "
+                "boilers.retry.4000, boilers.retry.16000, boilers.retry.64000",
+                "9 things are missing",
+                "drift: []",
+                "boiler.7: 71.5",
+            ],
+            "",
+        ),
+        (
             "request_reply",
             [
                 "Position(lat=-34.7, lon=138.8)",
