@@ -45,7 +45,7 @@ def plan_items(items: tuple[Declarable, ...]) -> Plan:
         elif item.to is None:
             raise ValueError(f"a binding that is declared says what is bound, by to=: {item!r}")
         else:
-            plans.append(plan_binding(item))
+            plans.append(plan_binding(item, recorded=True))
     return merge(plans)
 
 

@@ -55,6 +55,7 @@ class PlannedBinding:
         to_exchange: the destination is an exchange.
         declare: bind it; otherwise somebody else does, and AMQP has no way of looking.
         passing: it comes and goes with those who use it, who bind by themselves.
+        recorded: the application has chosen it, and may choose another one by its next version.
     """
 
     source: str
@@ -64,6 +65,7 @@ class PlannedBinding:
     to_exchange: bool = False
     declare: bool = True
     passing: bool = False
+    recorded: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         kind = "exchange" if self.to_exchange else "queue"
@@ -115,7 +117,7 @@ class Plan:
         """By its name, what each queue is bound by here, of which a record is kept."""
         found: dict[str, list[PlannedBinding]] = {}
         for each in self.bindings:
-            if each.declare and not (each.passing or each.to_exchange):
+            if each.recorded and each.declare:
                 found.setdefault(each.destination, []).append(each)
         return found
 
@@ -216,28 +218,32 @@ def plan_record(queue: str) -> PlannedQueue:
     return PlannedQueue(f"{queue}.bindings", {"x-queue-type": "classic"}, declares="missing")
 
 
-def plan_binding(binding: Binding) -> Plan:
-    """An exchange, what is bound to it, and the bindings."""
+def plan_binding(binding: Binding, *, recorded: bool = False) -> Plan:
+    """An exchange, what is bound to it, and the bindings.
+
+    Args:
+        binding: what the application has chosen, or a part of a bus for itself.
+        recorded: it is the application's choice; those of queues are recorded.
+    """
     to = binding.to
     own = Plan() if to is None else Plan((to,)) if isinstance(to, Exchange) else plan_queue(to)
     source = Plan((binding.exchange,))
     if to is None:
         return source
-    bindings = planned_bindings(binding, to.name, to_exchange=isinstance(to, Exchange))
+    bindings = planned_bindings(binding, to.name)
+    if isinstance(to, Exchange):
+        bindings = tuple(replace(each, to_exchange=True) for each in bindings)
+    elif recorded:
+        bindings = tuple(replace(each, recorded=True) for each in bindings)
     return merge([source, own, Plan(bindings=bindings)])
 
 
-def planned_bindings(
-    binding: Binding, destination: str, *, to_exchange: bool = False
-) -> tuple[PlannedBinding, ...]:
-    """The bindings of a queue, or of an exchange; the default exchange has none."""
+def planned_bindings(binding: Binding, queue: str) -> tuple[PlannedBinding, ...]:
+    """The bindings of a queue; the default exchange has none."""
     source = binding.exchange.name
     if not source:
         return ()
-    return tuple(
-        PlannedBinding(source, destination, key, binding.arguments, to_exchange=to_exchange)
-        for key in binding.patterns
-    )
+    return tuple(PlannedBinding(source, queue, key, binding.arguments) for key in binding.patterns)
 
 
 T = TypeVar("T", Exchange, PlannedQueue)

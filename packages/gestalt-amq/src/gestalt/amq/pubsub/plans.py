@@ -41,7 +41,7 @@ def plan_subscription(binding: Binding, policy: FailurePolicy, *, exact: bool = 
     name = binding.to.name
     failures = tuple(plan_failures(name, replace(policy, declare=True)))
     own = Plan(queues=failures, publishes=("",), consumes=(name,), exact=(name,) if exact else ())
-    return merge([plan_binding(binding), own])
+    return merge([plan_binding(binding, recorded=True), own])
 
 
 def plan_failures(origin: str, policy: FailurePolicy) -> Iterator[PlannedQueue]:
