@@ -25,6 +25,23 @@ from tests.support.waiting import QUICK
 URL_VARIABLE = "GESTALT_AMQP_URL"
 PLUGINS = ("rabbitmq_auth_mechanism_ssl", "rabbitmq_consistent_hash_exchange")
 
+_ran_on = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have `-k rabbitmq` select whatever needs one, however it is called."""
+    for item in items:
+        if {"rabbitmq_node", "rabbitmq_url"} & set(getattr(item, "fixturenames", ())):
+            item.extra_keyword_matches.add("rabbitmq")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if version := config.stash.get(_ran_on, None):
+        terminalreporter.write_line(f"Tested with RabbitMQ {version}")
+
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
@@ -39,7 +56,10 @@ def _tls_port() -> int:
 
 @pytest.fixture(scope="session")
 def _node(
-    authority: trustme.CA, _tls_port: int, tmp_path_factory: pytest.TempPathFactory
+    authority: trustme.CA,
+    _tls_port: int,
+    tmp_path_factory: pytest.TempPathFactory,
+    pytestconfig: pytest.Config,
 ) -> Iterator[RabbitMQNode | NoRabbitMQError]:
     where = tmp_path_factory.mktemp("tls")
     authority.cert_pem.write_to_path(str(where / "ca.pem"))
@@ -61,6 +81,7 @@ def _node(
     try:
         node = RabbitMQNode(plugins=PLUGINS, config=config)
         node.start()
+        pytestconfig.stash[_ran_on] = ".".join(map(str, node.version))
     except NoRabbitMQError as error:
         yield error
         return
@@ -80,6 +101,12 @@ def rabbitmq_node(request: pytest.FixtureRequest) -> RabbitMQNode:
         without(request.config, str(node))
     assert isinstance(node, RabbitMQNode)
     return node
+
+
+@pytest.fixture
+def rabbitmq_version(rabbitmq_node: RabbitMQNode) -> tuple[int, ...]:
+    """The version of the run's private node, where brokers differ: (4, 3, 6)."""
+    return rabbitmq_node.version
 
 
 @pytest.fixture

@@ -33,6 +33,21 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
             "",
         ),
         (
+            "idempotent",
+            ["order 1 is stored", "order 1 came again", "order 2 is stored"],
+            "",
+        ),
+        (
+            "handlers",
+            [
+                "stored 300 positions",
+                "a: in order: True",
+                "b: in order: True",
+                "parked: position -1 of a",
+            ],
+            "Park: position -1 of a",
+        ),
+        (
             "request_reply",
             [
                 "Position(lat=-34.7, lon=138.8)",
@@ -63,7 +78,9 @@ def test_an_example_prints_what_it_promises(
     assert said or not done.stderr
 
 
-@pytest.mark.parametrize("example", ["publish_subscribe", "request_reply"])
+@pytest.mark.parametrize(
+    "example", ["publish_subscribe", "handlers", "idempotent", "request_reply"]
+)
 def test_an_example_names_a_wrong_broker(example: str) -> None:
     ran = subprocess.run(
         [sys.executable, EXAMPLES / f"{example}.py"],

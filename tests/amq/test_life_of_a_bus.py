@@ -64,7 +64,7 @@ def test_what_waited_in_one_loop_does_not_bind_the_bus_to_it(broker_url: str, un
     publisher = bus.publisher(unique, timeout=0.05, max_unconfirmed=1)
 
     async def too_early() -> None:
-        with pytest.raises(NotSent):
+        with pytest.raises(StateError):
             await publisher.publish(1)
 
     async def run() -> None:

@@ -116,9 +116,9 @@ def test_an_interrupt_that_the_application_raises_itself_is_death_by_sigint(gest
         "app.nowhere:main": "'app.nowhere:main': there is no module 'app.nowhere'",
         "app:missing": "'app:missing': module 'app' has no attribute 'missing'",
         "app:Namespace.missing": "'app:Namespace.missing': 'Namespace' has no attribute 'missing'",
-        "app:number": "'app:number': run() takes components, coroutines and async functions, got",
+        "app:number": "'app:number': run() takes components, factories of them, coroutines",
         "app:nothing": "got None",
-        "app:url": "'app:url': run() takes components, coroutines and async functions, got",
+        "app:url": "'app:url': run() takes components, factories of them, coroutines",
         "app:secretive": "got an object of type Secretive",
         "app:Namespace.value": "got an object of type Secretive",
         "app:settings": "got an object of type dict",
@@ -140,9 +140,8 @@ def test_a_wrong_target_is_status_2_and_a_sentence_that_names_it(gestalt, target
 def test_what_a_function_that_is_not_async_returned_is_not_told(gestalt):
     process = gestalt("run", "app:plain")
     assert process.end() == 1
-    assert "plain must be an async function, it returned an object of type Secretive" in (
-        process.errors
-    )
+    assert "plain must be an async function, or return a component" in process.errors
+    assert "it returned an object of type Secretive" in process.errors
     assert "secret" not in process.errors.lower().replace("secretive", "")
 
 

@@ -60,6 +60,7 @@ from tests.support.waiting import QUICK
         ("amqp://u:secret@h/?verify=verify_none", "verify is for amqps:// alone"),
         ("amqps://u:secret@h/?verify=no", "verify must be verify_peer or verify_none"),
         ("amqps://u:secret@h/?keyfile=k", "keyfile needs certfile"),
+        ("amqp://u:secret@h:99999/", "the port is a number from 1 to 65535"),
         ("amqps://u:secret@h/?cadata=%%%", "cadata must be"),
         ("amqps://u:secret@h/?cafile=a&cacertfile=b", "the same one twice"),
     ],
@@ -91,6 +92,8 @@ def test_other_arguments_are_checked_as_well() -> None:
         {"heartbeat": 65_536},
         {"connect_timeout": 0},
         {"start_timeout": float("nan")},
+        {"connect_timeout": float("nan")},
+        {"stop_timeout": float("nan")},
     ):
         with pytest.raises(ValueError, match=next(iter(options))):
             connect("amqp://localhost", **options)

@@ -56,11 +56,11 @@ async def test_a_broker_that_cannot_be_understood_cannot_be_connected_to(
 @pytest.fixture
 def unlimited_url(rabbitmq_node: RabbitMQNode) -> Iterator[str]:
     """A broker that sets no limit to frames."""
-    rabbitmq_node.control("eval", "application:set_env(rabbit, frame_max, 0).")
+    rabbitmq_node.evaluate("application:set_env(rabbit, frame_max, 0)")
     try:
         yield rabbitmq_node.url
     finally:
-        rabbitmq_node.control("eval", "application:set_env(rabbit, frame_max, 131072).")
+        rabbitmq_node.evaluate("application:set_env(rabbit, frame_max, 131072)")
 
 
 @pytest.mark.slow

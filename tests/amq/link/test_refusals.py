@@ -40,19 +40,14 @@ class Limited(NamedTuple):
     exchange: str
 
 
-_limited: dict[RabbitMQNode, Limited] = {}
-
-
 @pytest.fixture
-def limited(rabbitmq_node: RabbitMQNode, unique: str) -> Limited:
-    """Made once: the broker's command takes seconds."""
+async def limited(rabbitmq_node: RabbitMQNode, unique: str) -> Limited:
     node = rabbitmq_node
-    if node not in _limited:
-        node.control("add_user", unique, "secret")
-        node.control("set_permissions", "-p", "/", unique, ".*", f"^{unique}$", ".*")
-        node.control("set_topic_permissions", "-p", "/", unique, unique, r"^mine\.", ".*")
-        _limited[node] = Limited(f"amqp://{unique}:secret@127.0.0.1:{node.port}/", unique)
-    return _limited[node]
+    async with connect(node.url) as bus:
+        await bus.publisher(unique).publish("declares the exchange")
+    url = node.add_user(unique, "secret", configure=".*", write=f"^{unique}$", read=".*")
+    node.permit_topics(unique, unique, write=r"^mine\.", read=".*")
+    return Limited(url, unique)
 
 
 @pytest.fixture(params=["embedded", "rabbitmq"])
@@ -63,11 +58,17 @@ async def small(request: pytest.FixtureRequest) -> AsyncIterator[str]:
             yield broker.url
         return
     node: RabbitMQNode = request.getfixturevalue("rabbitmq_node")
-    before = node.control("eval", "application:get_env(rabbit, max_message_size).")
-    node.control("eval", f"application:set_env(rabbit, max_message_size, {LIMIT}).")
+    before = node.evaluate("application:get_env(rabbit, max_message_size, 134217728)")
+    node.evaluate(_set_limit.format(LIMIT))
     yield node.url
-    size = before.strip().removeprefix("{ok,").rstrip("}") if "ok" in before else "134217728"
-    node.control("eval", f"application:set_env(rabbit, max_message_size, {size}).")
+    node.evaluate(_set_limit.format(before))
+
+
+# Where it is kept: with RabbitMQ 3 in the first place, with 4 in the second one.
+_set_limit = (
+    "begin application:set_env(rabbit, max_message_size, {0}), "
+    "persistent_term:put(max_message_size, {0}) end"
+)
 
 
 async def outcomes(*publishes: Any) -> Counter[str]:

@@ -17,6 +17,7 @@ import pytest
 from gestalt.amq import (
     Blocked,
     Bus,
+    BusBatch,
     BusMessage,
     Connected,
     ConnectError,
@@ -27,10 +28,11 @@ from gestalt.amq import (
     PublishingBlocked,
     PublishingUnblocked,
     Queue,
+    Retry,
     connect,
 )
 from gestalt.amq.link import aio_pika_calls
-from gestalt.core import StateError
+from gestalt.core import Batch, StateError
 from tests.support.alarms import Alarm
 from tests.support.proxy import Direction, Proxy
 from tests.support.rabbitmq import RabbitMQNode
@@ -51,6 +53,9 @@ class Traffic:
         self.not_sent: set[int] = set()
         self.handled: Counter[int] = Counter()
         self.fresh: Counter[int] = Counter()
+        self.in_batches: Counter[int] = Counter()
+        self.by_key: Counter[int] = Counter()
+        self.running: Counter[int] = Counter()
         self.longest = 0.0
         self._progress = asyncio.Event()
         self._stop = False
@@ -60,6 +65,32 @@ class Traffic:
         self.handled[message.body] += 1
         if not message.redelivered:
             self.fresh[message.body] += 1
+        self._progress.set()
+
+    async def handle_batch(self, batch: BusBatch[int]) -> None:
+        """Some fail alone, and some batches as a whole."""
+        await asyncio.sleep(0.01)
+        if len(batch) > 1 and batch.bodies[0] % 5 == 0:
+            raise ValueError("all")
+        for message in batch:
+            if message.body % 10 == 0 and message.attempt == 1:
+                batch.fail(message, ValueError("one"))
+            else:
+                self.in_batches[message.body] += 1
+        self._progress.set()
+
+    async def handle_by_key(self, message: BusMessage[int]) -> None:
+        """Some fail at first; of each key one message is handled at a time."""
+        key = message.body % 7
+        assert not self.running[key]
+        self.running[key] += 1
+        try:
+            await asyncio.sleep(0.003)
+            if message.body % 10 == 0 and message.attempt == 1:
+                raise ValueError("not yet")
+            self.by_key[message.body] += 1
+        finally:
+            self.running[key] -= 1
         self._progress.set()
 
     async def _publish(self) -> None:
@@ -88,7 +119,27 @@ class Traffic:
 
     async def through(self, fault: Callable[[], Awaitable[None]]) -> None:
         """Run the fault amid traffic, go on until traffic flows again, and check the account."""
-        await self.bus.subscribe(self.name, "#", self.handle, queue=self.name)
+        bus, name = self.bus, self.name
+        await bus.subscribe(name, "#", self.handle, queue=name)
+        retry = Retry(attempts=20, delay=0.1, factor=1)
+        in_batches = await bus.subscribe(
+            name,
+            "#",
+            self.handle_batch,
+            queue=f"{name}-batches",
+            batch=Batch(size=10, within=0.05),
+            concurrency=2,
+            retry=retry,
+        )
+        by_key = await bus.subscribe(
+            name,
+            "#",
+            self.handle_by_key,
+            queue=f"{name}-keys",
+            key=lambda message: message.body % 7,
+            concurrency=5,
+            retry=retry,
+        )
         tasks = [asyncio.create_task(self._publish()) for _ in range(5)]
         try:
             await self.until(lambda: len(self.confirmed) >= 50)
@@ -98,9 +149,14 @@ class Traffic:
         finally:
             self._stop = True
             await asyncio.gather(*tasks)
-        await self.until(lambda: self.confirmed <= self.handled.keys())
-        assert not set(self.handled) - self.confirmed - self.unknown
-        assert not self.not_sent & self.handled.keys()
+        for handled in (self.handled, self.in_batches, self.by_key):
+            await self.until(lambda handled=handled: self.confirmed <= handled.keys())  # type: ignore[misc]
+            assert not set(handled) - self.confirmed - self.unknown
+            assert not self.not_sent & handled.keys()
+        assert in_batches.stats.retried
+        assert by_key.stats.retried
+        assert not in_batches.stats.parked
+        assert not by_key.stats.parked
         assert self.longest < self.timeout + 1
         # A message comes twice only by being delivered again, or by being published again: none is.
         assert max(self.fresh.values()) == 1
@@ -407,7 +463,7 @@ async def test_a_message_that_ends_its_consumer_each_time_is_parked_by_the_broke
     async with asyncio.timeout(10):
         while not (parked := await bus.parked(unique).list()):
             await asyncio.sleep(0.05)
-    assert [(message.body, message.routing_key) for message in parked] == [(b'"poison"', "a.key")]
+    assert [(message.body, message.routing_key) for message in parked] == [("poison", "a.key")]
     assert (parked[0].error, parked[0].reason) == (None, "parked by the broker: delivery_limit")
     got: asyncio.Queue[str] = asyncio.Queue()
     await bus.subscribe(unique, "#", lambda message: got.put_nowait(message.body), queue=queue)

@@ -241,7 +241,7 @@ async def test_a_message_that_the_broker_refuses_whatever_is_done_is_parked_bare
     parked = await bus.parked(unique).list()
     # What was under way beside it may have arrived, and is sent again: none is lost.
     assert {int(each.body) for each in parked} == set(range(50))
-    (culprit,) = [each for each in parked if each.body == b"25"]
+    (culprit,) = [each for each in parked if each.body == 25]
     assert culprit.headers["x-gestalt-left-out"] == "culprit"
     assert culprit.error == "ValueError"
     assert bus.ready

@@ -159,12 +159,11 @@ async def test_no_message_runs_out_of_the_brokers_patience_behind_slow_ones(
 ) -> None:
     """At a thirtieth of the broker's patience for each, as 100 of them would take an hour."""
     node = rabbitmq_node
-    settings = ("rabbit, consumer_timeout, {}", "rabbit, channel_tick_interval, {}")
-    await asyncio.to_thread(
-        node.control,
-        "eval",
-        " ".join(f"application:set_env({each.format(1500)})," for each in settings) + " ok.",
+    settings = (
+        "begin application:set_env(rabbit, consumer_timeout, {}), "
+        "application:set_env(rabbit, channel_tick_interval, {}) end"
     )
+    node.evaluate(settings.format(1500, 1500))
     try:
         async with connect(node.url) as bus:
             handled: list[int] = []
@@ -181,9 +180,7 @@ async def test_no_message_runs_out_of_the_brokers_patience_behind_slow_ones(
             assert handled == list(range(100))
             assert await bus.parked(unique).list() == []
     finally:
-        for each, default in zip(settings, (1_800_000, 60_000), strict=True):
-            command = f"application:set_env({each.format(default)}), ok."
-            await asyncio.to_thread(node.control, "eval", command)
+        node.evaluate(settings.format(1_800_000, 60_000))
 
 
 async def test_a_consumer_that_gets_nothing_of_what_there_is_begins_anew(

@@ -291,14 +291,12 @@ async def test_what_is_given_back_may_be_of_anybody_and_for_ever(
     rabbitmq_node: RabbitMQNode, unique: str
 ) -> None:
     """The broker refuses another user's name, and a time to live beyond its limits."""
-    add_user = ("add_user", unique, "secret"), ("set_permissions", unique, ".*", ".*", ".*")
-    for command in add_user:
-        await asyncio.to_thread(rabbitmq_node.control, *command)
+    theirs = rabbitmq_node.add_user(unique, "secret", configure=".*", write=".*", read=".*")
     url = rabbitmq_node.url
     first = Hanging()
     async with (
         connect(url, backoff=QUICK) as bus,
-        await aio_pika.connect(url.replace("guest:guest", f"{unique}:secret")) as connection,
+        await aio_pika.connect(theirs) as connection,
     ):
         raw = Raw(await connection.channel(), unique)
         await raw.open()

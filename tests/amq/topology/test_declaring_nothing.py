@@ -85,7 +85,7 @@ class Service:
         assert subscription is not None
         await until(lambda: subscription.stats.parked == 1)
         assert self.attempts == [1, 2]
-        assert [each.body for each in await self.bus.parked(self.name).list()] == [b'"poison"']
+        assert [each.body for each in await self.bus.parked(self.name).list()] == ["poison"]
         assert await self.requester.request("ab") == "abab"
         assert self.bus.ready
 

@@ -83,6 +83,9 @@ class Recorder:
     def note_blocked(self, reason: str | None) -> None:
         self.events.append(("blocked", reason))
 
+    def note_secret_updated(self) -> None:
+        raise AssertionError("there was no secret")
+
     def note_closed(self, code: int, text: str) -> None:
         self.events.append(("connection closed", code, text))
 

@@ -191,6 +191,9 @@ class Channel:
     def note_blocked(self, reason: str | None) -> None:
         raise AssertionError
 
+    def note_secret_updated(self) -> None:
+        raise AssertionError("there was no secret")
+
     def note_closed(self, code: int, text: str) -> None:
         raise AssertionError
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gestalt.codecs import Codec, MessageTypes
-from gestalt.core import HandlerNotFound, Handlers, State, StateError
+from gestalt.core import Discard, HandlerNotFound, Handlers, Park, State, StateError
 from gestalt.net import (
     Address,
     AddressError,
@@ -196,6 +196,31 @@ async def test_one_table_of_handlers_serves_by_type(
 
 def client_address(client: DatagramEndpoint) -> Address:
     return Address("udp", "127.0.0.1", client.address.port)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_handler_discards_its_message_and_can_do_nothing_else_with_it(
+    endpoint: StartEndpoint, take: Take, caplog: pytest.LogCaptureFixture, asynchronous: bool
+) -> None:
+    def decide(message: DatagramMessage[bytes]) -> None:
+        if message.body == b"discard":
+            raise Discard("old")
+        if message.body == b"park":
+            raise Park("odd")
+        message.reply_nowait(b"fine")
+
+    async def decide_later(message: DatagramMessage[bytes]) -> None:
+        decide(message)
+
+    server = await endpoint(on_message=decide_later if asynchronous else decide)
+    client = await endpoint(None, peer=server.address)
+    for body in (b"discard", b"park", b"good"):
+        await client.send(body)
+    await take(client)
+    assert (server.stats.discarded, server.stats.handler_errors) == (1, 1)
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], HandlerError)
 
 
 @pytest.mark.parametrize("kind", ["plain", "async"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gestalt.core import HandlerNotFound, Handlers, State, StateError
+from gestalt.core import Discard, HandlerNotFound, Handlers, Park, State, StateError
 from gestalt.net import (
     ConnectionLost,
     Delimited,
@@ -167,6 +167,34 @@ async def test_concurrency_bounds_how_many_handlers_of_a_peer_run(
         await client.send(b"")
     await within(done.wait())
     assert most == 4
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_handler_discards_its_message_and_can_do_nothing_else_with_it(
+    serve: Serve,
+    connect: Connect,
+    within: Within,
+    asynchronous: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def decide(message: StreamMessage[bytes]) -> None:
+        if message.body == b"discard":
+            raise Discard("old")
+        if message.body == b"park":
+            raise Park("odd")
+        message.peer.send_nowait(b"fine")
+
+    async def decide_later(message: StreamMessage[bytes]) -> None:
+        decide(message)
+
+    server = await serve(decide_later if asynchronous else decide)
+    client = await connect(server)
+    for body in (b"discard", b"park", b"good"):
+        await client.send(body)
+    await within(take(client, 1))
+    assert (server.stats.discarded, server.stats.handler_errors) == (1, 1)
+    (record,) = caplog.records
+    assert isinstance(record.exc_info[1].__cause__, Park)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -4,6 +4,7 @@ from .applying import Topology
 from .bus import Bus
 from .connect import connect
 from .consumers import Declared
+from .credentials import Credentials
 from .encoding import MessageOptions
 from .errors import (
     AccessRefused,
@@ -12,6 +13,7 @@ from .errors import (
     Blocked,
     ChannelsExhausted,
     ConnectError,
+    CredentialsError,
     DeadlineExceeded,
     LinkLost,
     NoResponder,
@@ -30,19 +32,23 @@ from .errors import (
 )
 from .events import (
     Connected,
+    ConnectFailed,
     Disconnected,
     Event,
+    LoginRefused,
     MovingFailed,
     MovingResumed,
     PublishingBlocked,
     PublishingUnblocked,
+    SecretUpdateFailed,
     StaleBindings,
 )
 from .link.lent_channel import LentChannelOptions
-from .message import BusBatch, BusMessage
+from .message import BusBatch, BusMessage, RawMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
-from .pubsub.parking import ParkedMessage, Parking
+from .pubsub.parked_message import ParkedMessage
+from .pubsub.parking import Parking
 from .pubsub.publish_batch import PublishBatch
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
@@ -68,7 +74,10 @@ __all__ = [
     "BusMessage",
     "ChannelsExhausted",
     "ConnectError",
+    "ConnectFailed",
     "Connected",
+    "Credentials",
+    "CredentialsError",
     "DeadlineExceeded",
     "Declared",
     "Disconnected",
@@ -78,6 +87,7 @@ __all__ = [
     "GatheredReply",
     "LentChannelOptions",
     "LinkLost",
+    "LoginRefused",
     "MessageOptions",
     "MovingFailed",
     "MovingResumed",
@@ -98,6 +108,7 @@ __all__ = [
     "PublishingBlocked",
     "PublishingUnblocked",
     "Queue",
+    "RawMessage",
     "Refused",
     "Rejected",
     "RemoteError",
@@ -111,6 +122,7 @@ __all__ = [
     "ResponderDeclaration",
     "ResponderStats",
     "Retry",
+    "SecretUpdateFailed",
     "ServiceInfo",
     "StaleBindings",
     "SubscribeOptions",

@@ -5,21 +5,23 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TypeVar, Unpack
+from typing import Unpack
 
 from gestalt.codecs import Codec
-from gestalt.core import Component, Handler, State, StateError
+from gestalt.core import Handler, State, StateError
 from gestalt.core.calling import RAISED, call_plain
 
 from . import tracing
 from .applying import Topology
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings
-from .consumers import Consumers, Declaration, Declared
+from .consumers import Consumers
 from .declarations import Declarations
+from .declared import Declaring
 from .events import Event, PublishingUnblocked
 from .link.lent_channel import LentChannel, LentChannelOptions
 from .link.library import AbstractChannel
+from .link.supervisor import Supervisor
 from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
@@ -35,14 +37,12 @@ from .topology import Binding, Exchange, Queue
 
 logger = logging.getLogger("gestalt.amq")
 
-F = TypeVar("F", bound=Handler)
-
 # How long a stop waits for brokers to take leave, in seconds: while there is time, and after it.
 PATIENCE = 2.0
 HASTE = 0.3
 
 
-class Bus(Component):
+class Bus(Declaring):
     """Publishes, consumes and makes requests; made by `connect`.
 
     A bus that has stopped or failed may be started again, in another event loop as well. Its
@@ -119,15 +119,21 @@ class Bus(Component):
 
     @property
     def ready(self) -> bool:
-        """Whether everything works now: connected, not blocked, all that consumes consuming."""
-        link = self._connections.publishing.link
-        return (
-            self.state is State.RUNNING
-            and link is not None
-            and not link.blocked
-            and self._declarations.trouble is None
-            and self._consumers.untroubled
-        )
+        """Whether everything works now: connected, not blocked, all that consumes consuming.
+
+        `trouble` says why it is not.
+        """
+        return self.trouble is None
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from its work now, such as credentials that are refused; None if nothing.
+
+        Of several troubles it is the first, by connections, then subscriptions and responders.
+        """
+        if self.state is not State.RUNNING:
+            return f"it is {self.state.name.lower()}"
+        return self._connections.trouble or self._declarations.trouble or self._consumers.trouble
 
     def publisher(
         self,
@@ -229,83 +235,6 @@ class Bus(Component):
         await self._consumers.begin(responder, self._responders.connection)
         return responder
 
-    # What it declares before its start
-
-    def subscription(
-        self,
-        exchange: str | Exchange,
-        patterns: str | Sequence[str],
-        handler: Handler,
-        **options: Unpack[SubscribeOptions],
-    ) -> Declared[SubscriptionDeclaration, Subscription]:
-        """Declare a subscription: it starts with the bus, at every start, and stops with it.
-
-        What is declared starts in this order, when the bus is connected; one that cannot start
-        fails the start of the bus.
-
-        Args:
-            exchange, patterns, handler, options: as `subscribe` has them.
-
-        Raises:
-            StateError: the bus is started: `subscribe` is for then.
-        """
-        self._check_not_started("subscribe()")
-        declaration = SubscriptionDeclaration.of(exchange, patterns, handler, options)
-        declared = Declared(declaration, self._subscriptions)
-        self._consumers.declared.append(declared)
-        return declared
-
-    def service(
-        self, service: str, handler: Handler, **options: Unpack[RespondOptions]
-    ) -> Declared[ResponderDeclaration, Responder]:
-        """Declare a responder: it starts with the bus, at every start, and stops with it.
-
-        Args:
-            service, handler, options: as `respond` has them.
-
-        Raises:
-            StateError: the bus is started: `respond` is for then.
-        """
-        self._check_not_started("respond()")
-        declaration = ResponderDeclaration.of(service, handler, options)
-        declared = Declared(declaration, self._responders)
-        self._consumers.declared.append(declared)
-        return declared
-
-    def subscriber(
-        self,
-        exchange: str | Exchange,
-        patterns: str | Sequence[str],
-        **options: Unpack[SubscribeOptions],
-    ) -> Callable[[F], F]:
-        """Declare a subscription of the decorated function, as `subscription` does.
-
-            @bus.subscriber("telemetry", "vehicle.*.position", queue="tracker")
-            async def track(message: BusMessage[Position]) -> None: ...
-
-        The function is left as it is.
-        """
-
-        def declare(handler: F) -> F:
-            self.subscription(exchange, patterns, handler, **options)
-            return handler
-
-        return declare
-
-    def responder(self, service: str, **options: Unpack[RespondOptions]) -> Callable[[F], F]:
-        """Declare a responder by the decorated function, as `service` does; it is left as it is."""
-
-        def declare(handler: F) -> F:
-            self.service(service, handler, **options)
-            return handler
-
-        return declare
-
-    @property
-    def declarations(self) -> Sequence[Declaration]:
-        """What starts with the bus, in this order, as plain data."""
-        return [each.declaration for each in self._consumers.declared]
-
     def channel(
         self, **options: Unpack[LentChannelOptions]
     ) -> AbstractAsyncContextManager[AbstractChannel]:
@@ -346,20 +275,22 @@ class Bus(Component):
         """What the application needs at the broker: to show, to compare, and to declare."""
         return Topology(self._plan, lambda: self._connections.one_more("topology"))
 
-    def parked(self, queue: str | Queue) -> Parking:
-        """The parked messages of a queue: to list, and to replay."""
-        if isinstance(queue, str):
-            queue = Queue(queue)
-        return Parking(
-            lambda: self._connections.one_more("parked"),
-            queue.name,
-            queue.parking_name,
-        )
+    def parked(self, queue: str | Queue, *, codec: Codec | None = None) -> Parking:
+        """The parked messages of a queue: to list, to replay and to delete, while the bus runs.
+
+        Args:
+            queue: a name, or a Queue.
+            codec: shows bodies, in place of the bus's own.
+        """
+        queue = Queue(queue) if isinstance(queue, str) else queue
+        connect = self._connect_to_parking
+        return Parking(connect, codec or self._codec, queue.name, queue.parking_name)
 
     # Its life
 
     async def _open(self) -> None:
         self._connections.start()
+        self._channels.admit()
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
@@ -388,16 +319,15 @@ class Bus(Component):
     async def _inside(self, call: Callable[[], Awaitable[None]]) -> None:
         await run_within(self, self._spawn, call)
 
+    def _connect_to_parking(self) -> Supervisor:
+        if self.state is not State.RUNNING:
+            raise StateError(f"{self!r} is not running: start it before using what is parked")
+        return self._connections.one_more("parked")
+
     def _check_running(self, what: str, before: str) -> None:
         if self.state is not State.RUNNING:
             raise StateError(
                 f"{self!r} is not running: start it before {what}, or declare by {before}"
-            )
-
-    def _check_not_started(self, instead: str) -> None:
-        if self.state in (State.STARTING, State.RUNNING, State.STOPPING):
-            raise StateError(
-                f"{self!r} is started: declare before the start, or await {instead} now"
             )
 
     def _event(self, event: Event) -> None:

@@ -56,6 +56,7 @@ class ChannelPool:
         # By exchange, the one that was asked for last at the end.
         self._exchanges: dict[Exchange, ExchangeKeeper] = {}
         self._requests: RequestsKeeper | None = None
+        self._admits = False
         self._started = False
         # Those that were given up, and have not ended yet.
         self._ending: list[Channel] = []
@@ -74,7 +75,7 @@ class ChannelPool:
                 self._backoff,
                 declare=self._declare,
             )
-            self._begin_if_started(keeper)
+            self._adopt(keeper)
         self._exchanges[exchange] = keeper
         return keeper
 
@@ -90,7 +91,7 @@ class ChannelPool:
                 self._backoff,
                 declare=self._declare,
             )
-            self._begin_if_started(self._requests)
+            self._adopt(self._requests)
         return self._requests
 
     def plan(self) -> Plan:
@@ -113,13 +114,18 @@ class ChannelPool:
             if "to topic" not in str(error)
         ]
 
-    def start(self) -> None:
-        """Begin to send; what the bus calls when it starts."""
-        self._started = True
+    def admit(self) -> None:
+        """Take messages, which wait until `start`; what the bus calls when its start begins."""
+        self._admits = True
         for preflight in self._preflights.values():
             preflight.start()
         for keeper in self._all:
             keeper.start()
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._started = True
+        for keeper in self._all:
             self._begin(keeper)
 
     async def drain(self) -> None:
@@ -128,7 +134,7 @@ class ChannelPool:
 
     def stop(self) -> None:
         """Refuse further messages, and those that wait to be sent."""
-        self._started = False
+        self._admits = self._started = False
         for keeper in self._all:
             keeper.stop()
 
@@ -142,7 +148,9 @@ class ChannelPool:
         requests = [] if self._requests is None else [self._requests]
         return [*self._exchanges.values(), *requests]
 
-    def _begin_if_started(self, keeper: ChannelKeeper) -> None:
+    def _adopt(self, keeper: ChannelKeeper) -> None:
+        if self._admits:
+            keeper.start()
         if self._started:
             self._begin(keeper)
 

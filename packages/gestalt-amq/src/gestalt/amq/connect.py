@@ -3,14 +3,21 @@
 import inspect
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
+from gestalt.core.numbers import check_number, check_seconds, kind_of
 
 from .bus import Bus
 from .connections import Settings
+from .credentials import CredentialsSource, Login
 from .events import Event
 from .link.address import MAX_HEARTBEAT, BrokerAddress, parse
+
+# In seconds.
+MAX_RECONNECT_DELAY = 5.0
+DEFAULT_BACKOFF = Backoff(maximum=MAX_RECONNECT_DELAY)
 
 
 def connect(
@@ -19,6 +26,7 @@ def connect(
     codec: Codec | None = None,
     name: str = "gestalt",
     tls: ssl.SSLContext | None = None,
+    credentials: CredentialsSource | None = None,
     heartbeat: int = 5,
     connect_timeout: float = 5.0,
     start_timeout: float = 30.0,
@@ -41,13 +49,17 @@ def connect(
         codec: for all bodies, unless a publisher or subscription has its own; JSON by default.
         name: how the broker's tools show the connections.
         tls: for amqps://; by default what the URL says, or the system's certificates.
+        credentials: is asked before each attempt for who we are there, in place of what the URLs
+            have: a function, plain or async, that returns a user and a password, or `Credentials`,
+            whose secret is renewed before they expire. It has `connect_timeout` seconds. A plain
+            one must not block: `asyncio.to_thread` does that elsewhere.
         heartbeat: a broker that is silent for twice these seconds is taken for lost; 0 for never.
         connect_timeout: for one attempt at one broker, in seconds.
         start_timeout: how long a start tries to reach a broker, in seconds.
         stop_timeout: how long a stop waits for running handlers and confirmations, in seconds.
-        backoff: the waits between attempts to connect.
-        on_event: is called with Connected, Disconnected, PublishingBlocked, PublishingUnblocked,
-            MovingFailed and MovingResumed.
+        backoff: the waits between attempts to connect, up to 5 s by default. They end early when
+            another connection of the same event loop has found the broker to be back.
+        on_event: is called with each `Event`: Connected, Disconnected, ConnectFailed and so on.
         declare: declare what is used: exchanges, queues and bindings. With False they must be
             there, by `python -m gestalt.amq topology apply`, and the start tells what is missing.
 
@@ -59,14 +71,24 @@ def connect(
     given = [urls] if isinstance(urls, str) else list(urls)
     if not given:
         raise ValueError("at least one broker's URL is needed")
+    check_number("heartbeat", heartbeat, unit="seconds")
     if not 0 <= heartbeat <= MAX_HEARTBEAT or heartbeat % 1:
         raise ValueError(f"heartbeat is whole seconds from 0 to {MAX_HEARTBEAT}, got {heartbeat!r}")
     for what, seconds in (("connect_timeout", connect_timeout), ("start_timeout", start_timeout)):
-        if not seconds > 0:
+        if not check_seconds(what, seconds) > 0:
             raise ValueError(f"{what} must be above 0, got {seconds}")
     if on_event is not None and inspect.iscoroutinefunction(on_event):
         raise TypeError("on_event is called and not awaited: give it a plain function")
     addresses = [_parse(url, number, len(given)) for number, url in enumerate(given, 1)]
+    if credentials is not None:
+        if not callable(credentials):
+            raise TypeError(
+                "credentials must be a function that returns a user and a password, or "
+                f"Credentials, got {kind_of(credentials)}"
+            )
+        if any(address.auth == "external" for address in addresses):
+            raise ValueError("give either auth=external, for a certificate, or credentials=")
+        addresses = [replace(address, user="", password="") for address in addresses]
     if tls is not None and any(address.certificates for address in addresses):
         raise ValueError("give certificates either by tls= or by the parameters of URLs, not both")
     settings = Settings(
@@ -76,7 +98,8 @@ def connect(
         heartbeat=heartbeat,
         connect_timeout=connect_timeout,
         start_timeout=start_timeout,
-        backoff=backoff or Backoff(),
+        backoff=backoff or DEFAULT_BACKOFF,
+        login=Login(credentials, connect_timeout) if credentials is not None else None,
     )
     return Bus(
         settings,

@@ -3,16 +3,18 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gestalt.core import Backoff, State, StateError
 
-from .events import Event
+from .credentials import Login
+from .events import Connected, Event
 from .link.address import BrokerAddress
 from .link.channel_keeper import Spawn
 from .link.dial import FailedAddresses
 from .link.interface import Link
+from .link.renewal import keep_fresh
 from .link.supervisor import Supervisor
 
 
@@ -27,6 +29,7 @@ class Settings:
     connect_timeout: float
     start_timeout: float
     backoff: Backoff
+    login: Login | None = None
 
 
 class Connections:
@@ -57,11 +60,24 @@ class Connections:
         self._run = run
         self._spawn = spawn
         self._failed_addresses = FailedAddresses()
-        self.publishing = self._make("publish", tell)
-        self.consuming = self._make("consume", tell)
-        self.requesting = self._make("request", tell)
-        self.lending = self._make("channels", tell)
+        self._tell = tell
+        self.publishing = self._make("publish", self._told)
+        self.consuming = self._make("consume", self._told)
+        self.requesting = self._make("request", self._told)
+        self.lending = self._make("channels", self._told)
         self._opening: asyncio.Lock | None = None
+
+    @property
+    def _all(self) -> tuple[Supervisor, ...]:
+        return self.publishing, self.consuming, self.requesting, self.lending
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with the first one of those in use that does not work; None if nothing."""
+        for each in self._all:
+            if each.state is State.RUNNING and not each.working:
+                return f"{each.name}: {each.trouble}"
+        return None
 
     def one_more(self, purpose: str) -> Supervisor:
         """Make a connection for one call, which tells by itself what happens to it."""
@@ -92,15 +108,20 @@ class Connections:
         Args:
             patience: how long the brokers may take to answer, in seconds.
         """
-        supervisors = self.lending, self.requesting, self.consuming, self.publishing
-        for supervisor in supervisors:
+        for supervisor in self._all:
             supervisor.close_timeout = patience
-        await gather_all(each.stop() for each in supervisors)
+        await gather_all(each.stop() for each in self._all)
+
+    def _told(self, event: Event) -> None:
+        if isinstance(event, Connected):
+            for each in self._all:
+                each.retry()
+        self._tell(event)
 
     def _make(self, purpose: str, tell: Callable[[Event], None]) -> Supervisor:
         return Supervisor(
             self._settings.addresses,
-            lambda address: self._connect(address, purpose),
+            lambda address: self._connect(address, purpose, tell),
             name=f"{self._settings.name} {purpose}",
             purpose=purpose,
             backoff=self._settings.backoff,
@@ -108,12 +129,18 @@ class Connections:
             on_event=tell,
         )
 
-    async def _connect(self, address: BrokerAddress, purpose: str) -> Link:
+    async def _connect(
+        self, address: BrokerAddress, purpose: str, tell: Callable[[Event], None]
+    ) -> Link:
         # Here: the client library takes 0.15 s to import, nearly as long as all of gestalt.amq.
         from .link.aio_pika_link import connect
 
         settings = self._settings
-        return await connect(
+        login, credentials = settings.login, None
+        if login is not None:
+            credentials = await login.obtain()
+            address = replace(address, user=credentials.user, password=credentials.password)
+        link = await connect(
             address,
             name=f"{address.name or settings.name} {purpose}",
             heartbeat=settings.heartbeat,
@@ -121,6 +148,13 @@ class Connections:
             tls=settings.tls,
             failed_addresses=self._failed_addresses,
         )
+        # One of a single call does not live as long.
+        lasts = tell is not _ignored
+        if lasts and login is not None and credentials is not None and credentials.left is not None:
+            name = f"{settings.name} {purpose}"
+            renewing = keep_fresh(link, login, credentials, name=name, purpose=purpose, tell=tell)
+            self._spawn(renewing, name=f"secret of {name}")
+        return link
 
 
 async def gather_all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -89,13 +89,12 @@ class Consumers:
         self._begun: list[Subscription | Responder] = []
 
     @property
-    def untroubled(self) -> bool:
-        """Whether nothing keeps any of them from its work."""
-        return all(
-            each.trouble is None
-            for each in self._begun
-            if each.state not in (State.STOPPING, State.STOPPED)
-        )
+    def trouble(self) -> str | None:
+        """What keeps the first one that has trouble from its work; None if nothing does."""
+        for each in self._begun:
+            if each.state not in (State.STOPPING, State.STOPPED) and each.trouble is not None:
+                return f"{each.name}: {each.trouble}"
+        return None
 
     def plans(self) -> list[Plan]:
         """What each of them needs at the broker, those included that have not started yet."""

@@ -2,7 +2,8 @@
 
 AmqError (GestaltError)
 ├── ConnectError (ConnectionError)        no broker could be reached, or none let us in
-│   └── AccessRefused (PermissionError)   the broker refused the credentials, or the virtual host
+│   ├── AccessRefused (PermissionError)   the broker refused the credentials, or the virtual host
+│   └── CredentialsError                  there are no credentials: what gives them failed
 ├── LinkLost (ConnectionError)            the connection, or a channel of it, ended
 ├── TopologyError (ValueError)            the broker refused a declaration, a binding or a consumer
 ├── Unsendable (ValueError)               the message cannot be written as AMQP has it
@@ -41,6 +42,10 @@ class ConnectError(AmqError, ConnectionError):
 
 class AccessRefused(ConnectError, PermissionError):
     """A broker was reached, and refused the credentials or the virtual host."""
+
+
+class CredentialsError(ConnectError):
+    """There are no credentials to connect with: the function that gives them failed."""
 
 
 class LinkLost(AmqError, ConnectionError):
@@ -97,11 +102,16 @@ class Refused(Rejected):
     Attributes:
         code: the broker's reply code: 403 for a missing permission, 404 for an exchange that does
             not exist, 406 for a message that is too large or names another user.
+        may_have_arrived: the broker began to refuse it while it was under way, so that it may have
+            taken it just before. Publishing it again is refused all the same.
     """
 
-    def __init__(self, message: str, code: int | None = None) -> None:
+    def __init__(
+        self, message: str, code: int | None = None, *, may_have_arrived: bool = False
+    ) -> None:
         super().__init__(message)
         self.code = code
+        self.may_have_arrived = may_have_arrived
 
 
 class OutcomeUnknown(PublishError, ConnectionError):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .errors import AmqError
+from .errors import AmqError, ConnectError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,49 @@ class Disconnected:
     """
 
     connection: str
+    reason: AmqError
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed:
+    """An attempt to connect failed; it is tried again.
+
+    While a broker is away, one connection of the event loop tries for all.
+
+    Attributes:
+        connection: which one, as `Connected` has it.
+        address: the broker's URL, without the password.
+        reason: why; a `CredentialsError` where there were no credentials to try with.
+    """
+
+    connection: str
+    address: str
+    reason: ConnectError
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRefused(ConnectFailed):
+    """A broker was reached, and refused the credentials or the virtual host.
+
+    It is tried again all the same, more slowly, since both can be mended there or here; but for a
+    start, which fails where every broker refuses.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class SecretUpdateFailed:
+    """Credentials that are about to expire were not renewed; it is tried again until they do.
+
+    The connection lives on meanwhile. Where the broker ends it, it is made again with new ones.
+
+    Attributes:
+        connection: which one, as `Connected` has it.
+        address: the broker's URL, without the password.
+        reason: why.
+    """
+
+    connection: str
+    address: str
     reason: AmqError
 
 
@@ -99,10 +142,12 @@ class StaleBindings:
 
 Event = (
     Connected
+    | ConnectFailed
     | Disconnected
     | PublishingBlocked
     | PublishingUnblocked
     | MovingFailed
     | MovingResumed
     | StaleBindings
+    | SecretUpdateFailed
 )

@@ -1,6 +1,7 @@
 """A message as a subscription's handler gets it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -16,6 +17,31 @@ MAX_ATTEMPTS = 2**31 - 1
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A message as the broker delivered it.
+
+    Attributes:
+        exchange: by which this delivery came, and `routing_key` with it: of one that was retried,
+            those of its way back from the retry queue.
+        redelivered: it was delivered before, and not acknowledged.
+        delivery_tag: its number on its channel.
+        consumer_tag: the consumer that it came to.
+        properties: all that AMQP has, the headers among them.
+        body: as it was sent, encoded.
+        unreadable: why its headers cannot be read, and are left out; None if they can.
+    """
+
+    exchange: str
+    routing_key: str
+    redelivered: bool
+    delivery_tag: int
+    consumer_tag: str | None
+    properties: Properties
+    body: bytes
+    unreadable: str | None
+
+
 class BusMessage(Message[T_co], TransportMessage):
     """A message from a queue: its body, decoded, and what came with it.
 
@@ -27,11 +53,12 @@ class BusMessage(Message[T_co], TransportMessage):
         attempt: how often it is handled by now, this time included; 1 for the first.
     """
 
-    __slots__ = ("attempt", "exchange", "properties", "redelivered")
+    __slots__ = ("_delivery", "attempt", "exchange", "properties", "redelivered")
 
     def __init__(self, body: T_co, type_id: int | None, delivery: Delivery) -> None:
         properties = delivery.properties
         headers = properties.headers
+        self._delivery = delivery
         self.properties: Properties = properties
         self.redelivered = delivery.redelivered
         self.attempt = 1
@@ -51,6 +78,21 @@ class BusMessage(Message[T_co], TransportMessage):
         """The routing key that it was published with."""
         key: str = self.source
         return key
+
+    @property
+    def raw(self) -> RawMessage:
+        """What the broker delivered, before anything of it was read."""
+        delivery = self._delivery
+        return RawMessage(
+            delivery.exchange,
+            delivery.routing_key,
+            delivery.redelivered,
+            delivery.tag,
+            delivery.consumer_tag,
+            delivery.properties,
+            delivery.body,
+            delivery.unreadable,
+        )
 
     @property
     def headers(self) -> Mapping[str, Any]:

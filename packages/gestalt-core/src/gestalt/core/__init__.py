@@ -3,8 +3,10 @@
 from .around import Around, Call
 from .backoff import Backoff, Delays
 from .batch import Batch, MessageBatch
+from .calls import TimerStats
 from .clock import Clock, ManualClock
 from .component import Component
+from .cron import CronTimer, ExtraNotInstalled
 from .errors import GestaltError, ReplyNotPossible, StateError, WrongThread
 from .forks import keep_from_children
 from .group import Group
@@ -15,7 +17,7 @@ from .methods import handles
 from .outcomes import Discard, Outcome, Park, RetryLater
 from .reporting import Reports
 from .threads import check_thread
-from .timer import Timer, TimerStats
+from .timer import Timer
 
 __all__ = [
     "Around",
@@ -24,8 +26,10 @@ __all__ = [
     "Call",
     "Clock",
     "Component",
+    "CronTimer",
     "Delays",
     "Discard",
+    "ExtraNotInstalled",
     "GestaltError",
     "Group",
     "Handler",

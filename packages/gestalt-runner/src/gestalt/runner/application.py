@@ -44,7 +44,7 @@ class Application:
         # A SystemExit or KeyboardInterrupt that the application raised itself.
         self.leaving: BaseException | None = None
         self._loop = loop
-        self._parts = parts
+        self._parts = list(parts)
         self._finalizers = finalizers
         self._on_exception = on_exception
         self._on_reload = on_reload
@@ -58,6 +58,8 @@ class Application:
         self._ending: Part | None = None
         self._running = set(parts)
         self._watchers: set[asyncio.Task[None]] = set()
+        # Starts of what async functions have made.
+        self._made: set[asyncio.Task[None]] = set()
         self._reloading: asyncio.Task[None] | None = None
         self._reload_again = False
         self._reports = Reports(logger)
@@ -118,11 +120,14 @@ class Application:
         # asyncio's own default executor cannot be waited for with a deadline on Python 3.11.
         executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
         self._loop.set_default_executor(executor)
-        for part in self._parts:
+        for part in list(self._parts):
             if self._stopping.is_set():
                 break
             await self._start(part)
         await self._stopping.wait()
+        if self._made:
+            # They are given up by now.
+            await asyncio.wait(self._made)
         for part in reversed([part for part in self._parts if part.started]):
             await self._stop(part)
         await self._end_tasks()
@@ -158,19 +163,34 @@ class Application:
                 self.fail(f"{part.name} did not start", cancelled)
         elif (error := starting.exception()) is not None:
             self.fail(f"{part.name} did not start", error)
+        elif (made := starting.result()) is not None:
+            await self._replace(part, made)
         else:
             part.started = True
             watcher = self._task(self._watch(part), f"{part.name} watch")
             self._watchers.add(watcher)
             watcher.add_done_callback(self._watchers.discard)
 
+    async def _replace(self, part: Part, made: Part) -> None:
+        """Start what a part has made, in its place."""
+        self._parts[self._parts.index(part)] = made
+        self._running.remove(part)
+        self._running.add(made)
+        await self._start(made)
+
     async def _watch(self, part: Part) -> None:
+        made: Part | None = None
         try:
-            await part.wait()
+            made = await part.wait()
         except BaseException as error:
             if is_own_cancellation(error):
                 raise
             self.fail(f"{part.name} failed", error)
+        if made is not None and not self._stopping.is_set():
+            starting = self._task(self._replace(part, made), f"{part.name} made {made.name}")
+            self._made.add(starting)
+            starting.add_done_callback(self._made.discard)
+            await asyncio.wait([starting])
         self._running.discard(part)
         mains = [part for part in self._parts if isinstance(part, MainPart)]
         if self._running.isdisjoint(mains or self._parts):

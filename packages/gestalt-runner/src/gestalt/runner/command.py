@@ -86,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
         "target",
         nargs="+",
         metavar="module:attribute",
-        help="a component or async function; several start in this order and stop in reverse",
+        help="a component, an async function, or a function that makes a component; several "
+        "start in this order and stop in reverse",
     )
     command.add_argument(
         "--loop",

@@ -33,7 +33,8 @@ def run(
 ) -> None:
     """Run an application until it ends, and leave with a status that tells how.
 
-    The parts start in the order given and stop in reverse. The application ends when all its
+    The parts start in the order given and stop in reverse; a `Group` of `gestalt.core` is one part
+    with a deadline of its own. The application ends when all its
     coroutines have returned; one that has components only, when all of them have stopped. It ends
     at once when a part fails, on an unhandled error in any task or callback, and on a signal.
 
@@ -42,7 +43,10 @@ def run(
     handlers that were there before.
 
     Args:
-        mains: components, coroutines and async functions without arguments, in any mixture.
+        mains: components, coroutines and async functions without arguments, in any mixture; and
+            functions without arguments that make a component, such as a `Group`, within the event
+            loop. What a plain function returns starts before the next part does. What an async
+            function returns starts then; those behind it do not wait for that.
         finalize: plain or async functions, called in this order when all parts have stopped. Each
             is called, whatever the others do.
         on_exception: what an unhandled error does: "stop" (reported, status 1), "continue"

@@ -10,9 +10,9 @@ from gestalt.core.calling import is_awaitable
 
 from .report import describe_kind, name_of
 
-WANTED = "run() takes components, coroutines and async functions"
+WANTED = "run() takes components, factories of them, coroutines and async functions"
 
-Main = Component | Coroutine[Any, Any, Any] | Callable[[], Awaitable[Any]]
+Main = Component | Coroutine[Any, Any, Any] | Callable[[], Awaitable[Any] | Component]
 
 
 class ComponentPart:
@@ -27,6 +27,7 @@ class ComponentPart:
         await self.component.start()
 
     async def wait(self) -> None:
+        """Wait for the end."""
         await self.component.wait_stopped()
 
     def request_stop(self, timeout: float) -> None:
@@ -38,25 +39,38 @@ class ComponentPart:
 
 
 class MainPart:
-    """A coroutine: it runs in a task, and is cancelled to stop it."""
+    """A coroutine: it runs in a task, and is cancelled to stop it.
 
-    def __init__(self, main: Coroutine[Any, Any, Any] | Callable[[], Awaitable[Any]]) -> None:
+    Or a function that makes a component: that takes its place.
+    """
+
+    def __init__(
+        self, main: Coroutine[Any, Any, Any] | Callable[[], Awaitable[Any] | Component]
+    ) -> None:
         self._main = main
         self.started = False
         self.name = name_of(main)
         self._task: asyncio.Task[Any] | None = None
 
-    async def start(self) -> None:
+    async def start(self) -> ComponentPart | None:
+        """Begin; the component that a plain function has made, if it has, is to start now."""
         main = self._main
-        coro = main if inspect.iscoroutine(main) else self._call(main)
-        self._task = asyncio.get_running_loop().create_task(coro, name=self.name)
+        result = main if inspect.iscoroutine(main) else self._call(main)
+        if isinstance(result, Component):
+            return ComponentPart(result)
+        self._task = asyncio.get_running_loop().create_task(_await(result), name=self.name)
+        return None
 
-    async def wait(self) -> None:
-        """Wait for the end; the cancellation that `request_stop` asked for is a good one."""
+    async def wait(self) -> ComponentPart | None:
+        """Wait for the end; the cancellation that `request_stop` asked for is a good one.
+
+        A component that an async function has returned is to start now.
+        """
         if self._task is not None:
             await asyncio.wait([self._task])
-            if not self._task.cancelled():
-                self._task.result()
+            if not self._task.cancelled() and isinstance(made := self._task.result(), Component):
+                return ComponentPart(made)
+        return None
 
     def request_stop(self, _timeout: float) -> None:
         if self._task is not None:
@@ -66,13 +80,18 @@ class MainPart:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    async def _call(self, main: Any) -> Any:
+    def _call(self, main: Any) -> Any:
         result = main()
-        if not is_awaitable(result):
+        if not (is_awaitable(result) or isinstance(result, Component)):
             raise TypeError(
-                f"{self.name} must be an async function, it returned {describe_kind(result)}"
+                f"{self.name} must be an async function, or return a component; it returned "
+                f"{describe_kind(result)}"
             )
-        return await result
+        return result
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
 
 
 Part = ComponentPart | MainPart
@@ -82,7 +101,7 @@ def as_part(main: Main) -> Part:
     """The part that `main` stands for.
 
     Raises:
-        TypeError: it is neither a component, nor a coroutine, nor an async function.
+        TypeError: it is neither a component, nor a coroutine, nor a function that makes one.
     """
     if isinstance(main, Component):
         return ComponentPart(main)

@@ -105,9 +105,9 @@ class BrokerAddress:
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        user = quote(self.user, safe="")
+        user = f"{quote(self.user, safe='')}@" if self.user else ""
         path = quote(self.virtual_host, safe="") if self.virtual_host != "/" else ""
-        return f"{self.scheme}://{user}@{host}:{self.port}/{path}"
+        return f"{self.scheme}://{user}{host}:{self.port}/{path}"
 
     @property
     def place(self) -> str:

@@ -38,6 +38,7 @@ from gestalt.amq.wire import (
 from .aio_pika_calls import Calls
 from .interface import CHANNEL_CLOSED, Channel, Confirm
 from .output import Output
+from .suspects import Case, Suspected
 from .unsendable import check_routing_keys, unsendable
 
 
@@ -219,9 +220,21 @@ class AioPikaChannel(Channel):
 
     def _blame(self, code: int, text: str) -> None:
         """Settle the publish that was refused, where it is certain which one that was."""
-        open_ones = [each for each in self._unconfirmed.values() if not _answered(each)]
-        if len(open_ones) == 1 and not open_ones[0].done():
-            open_ones[0].set_exception(Refused(f"the broker refused it: {text} ({code})", code))
+        suspects: list[tuple[int, Confirm]] = []
+        for number, confirm in self._unconfirmed.items():
+            if _answered(confirm):
+                # Those before it were dealt with, whatever became of them.
+                suspects.clear()
+            else:
+                suspects.append((number, confirm))
+        if len(suspects) == 1 and not suspects[0][1].done():
+            refused = Refused(f"the broker refused it: {text} ({code})", code)
+            suspects[0][1].set_exception(refused)
+            return
+        case = Case(code, len(suspects))
+        for number, confirm in suspects:
+            if not confirm.done():
+                confirm.set_exception(Suspected(CHANNEL_CLOSED + text, case, number))
 
     def end(self, reason: AmqError, leaving: asyncio.Task[Any] | None = None) -> None:
         """The channel is over: what was not confirmed will never be.

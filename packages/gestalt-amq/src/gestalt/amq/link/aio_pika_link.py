@@ -33,6 +33,7 @@ from .aiormq_streams import Reader, StreamProtocol, Streams
 from .dial import Dialer, FailedAddresses
 from .interface import Channel, Link
 from .output import Output
+from .secret_updates import SecretUpdates
 from .stalls import StallDetector
 
 # How long aiormq's tasks take to end after the connection is cut: turns of the loop.
@@ -116,6 +117,7 @@ class AioPikaLink(Link):
         self._amqp = self._connection.protocol
         self._output = Output(repr(self), self.end)
         self._calls = Calls(self.lost, self._output.flush, self._cut)
+        self._secrets = SecretUpdates(self.lost, self._output.write, self._cut)
         self._channels: set[AioPikaChannel] = set()
         self._stalls: StallDetector | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
@@ -199,6 +201,9 @@ class AioPikaLink(Link):
     def note_closed(self, code: int, text: str) -> None:
         cls = AccessRefused if code in (403, 530) else LinkLost
         self._cause = cls(f"the broker closed the connection: {text} ({code})")
+
+    def note_secret_updated(self) -> None:
+        self._secrets.note_updated()
 
     # What the streams tell
 
@@ -350,6 +355,9 @@ class AioPikaLink(Link):
         self._channels.discard(channel)
         if self.demultiplexer.sinks.get(number) is channel:
             del self.demultiplexer.sinks[number]
+
+    async def update_secret(self, secret: str) -> None:
+        await self._secrets.update(secret, self._frame_max)
 
     async def take_leave(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
         return await self._calls.take_leave(call)

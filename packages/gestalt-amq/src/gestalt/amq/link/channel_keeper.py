@@ -5,18 +5,19 @@ import contextlib
 import logging
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
-from gestalt.amq.errors import AmqError, ChannelsExhausted, Refused, TopologyError
+from gestalt.amq.errors import AmqError, ChannelsExhausted, LinkLost, Refused, TopologyError
 from gestalt.amq.wire import FieldError, encode_short_string
 from gestalt.core import Backoff, StateError
 
 from .in_flight import InFlight
-from .interface import Channel, Link
+from .interface import Channel, Link, wait_unless_lost
 from .permissions import Permissions, Ticket
 from .preflight import Preflight, Question
 from .supervisor import Supervisor
+from .suspects import Suspected
 from .unsendable import unsendable
 
 logger = logging.getLogger("gestalt.amq")
@@ -80,6 +81,7 @@ class ChannelKeeper(ABC):
         self.pending: Mapping[asyncio.Future[Any], float] = self._in_flight.deadlines
         self._spawn = spawn
         self._make_room = make_room
+        self._backoff = backoff
         self._delays = backoff.delays()
         self._channel: Channel | None = None
         self._link: Link | None = None
@@ -87,10 +89,13 @@ class ChannelKeeper(ABC):
         self._stopped = False
         self._tickets: set[Ticket] = set()
         self._asking: asyncio.Task[None] | None = None
+        self._preflight = preflight
         self._permissions = Permissions(preflight, self._route, self._restore)
         # What is under way is the first after a pause.
         self._first = False
         self.start()
+        # Until the bus starts it.
+        self._stopped = True
 
     # What a subclass fills in
 
@@ -169,7 +174,9 @@ class ChannelKeeper(ABC):
 
         Raises:
             Unsendable: the routing key or the user is none that AMQP can carry.
+            StateError: the bus is not running.
         """
+        self._check_running()
         try:
             encode_short_string(question.routing_key, "routing_key")
             if question.user_id is not None:
@@ -212,13 +219,16 @@ class ChannelKeeper(ABC):
 
     def usable(self) -> Channel | None:
         """The channel, when the broker takes messages on it; raises as `ready` does."""
-        if self._stopped:
-            raise StateError("the bus is not running: nothing can be sent")
+        self._check_running()
         if self._broken is not None:
             raise _copied(self._broken)
         if self._channel is None or self._channel.closed.done() or self.blocked:
             return None
         return self._channel
+
+    def _check_running(self) -> None:
+        if self._stopped:
+            raise StateError("the bus is not running: start it before anything is sent")
 
     def hold(self, pending: asyncio.Future[Any], deadline: float) -> None:
         """Count it as pending until `settle`; it is ended when its deadline passes."""
@@ -233,6 +243,30 @@ class ChannelKeeper(ABC):
         return True
 
     # What the broker takes
+
+    async def judge(self, suspected: Suspected, question: Question) -> bool:
+        """Whether the broker has certainly not taken a message, and takes it now.
+
+        Raises:
+            Refused: it would refuse it now; how far it did then, the error says.
+        """
+        case = suspected.case
+        if case.code != 406:  # which is for a message that is too large
+            question = question._replace(size=0)
+        try:
+            return await case.judge(suspected.number, question, self._would_refuse, self._spawn)
+        except StateError:
+            # The bus was stopped meanwhile.
+            return False
+
+    async def _would_refuse(self, questions: Collection[Question]) -> Mapping[Question, Refused]:
+        link = self._link
+        if link is None:
+            raise LinkLost("there is no connection")
+        refused = await self._preflight.ask(link, questions)
+        if any(error.code == 404 for error in refused.values()) and await self._restore(link):
+            refused = await self._preflight.ask(link, questions)
+        return refused
 
     def _takes(self, question: Question) -> bool:
         now = asyncio.get_running_loop().time()
@@ -280,8 +314,11 @@ class ChannelKeeper(ABC):
 
     async def run(self) -> None:
         """Keep a channel open, on every link in turn."""
+        tried: Link | None = None
         while not self._over.is_set():
             link = await self.supervisor.wait_link(answering=True)
+            if link is not tried:
+                tried, self._delays = link, self._backoff.delays()
             try:
                 channel = await self._open_channel(link)
             except TopologyError as error:
@@ -313,9 +350,8 @@ class ChannelKeeper(ABC):
                 if isinstance(reason, TopologyError):
                     logger.warning("%s: %s: %s", self.supervisor.name, self.name, reason)
                     self._permissions.forget(restricted=reason.code == 403)
-            if not link.lost.done():
-                # The supervisor sees to the waits between links.
-                await asyncio.sleep(self._delays.next())
+            # The supervisor sees to the waits between links.
+            await wait_unless_lost(link, self._delays.next())
 
     def note_change(self) -> None:
         """The broker has begun or ceased to block: let those that wait look again."""

@@ -11,7 +11,7 @@ from gestalt.amq.wire import Delivery
 from gestalt.core import Backoff, Component, State
 
 from .acks import Acks
-from .interface import Channel, Link
+from .interface import Channel, Link, wait_unless_lost
 from .supervisor import Supervisor
 
 # Before a task is made again that somebody has cancelled, in seconds.
@@ -74,14 +74,19 @@ class Session:
         await self.link.take_leave(self._leave)
 
     async def _leave(self) -> None:
+        with contextlib.suppress(AmqError):
+            await self._withdraw()
         for receiver in self._receivers:
             with contextlib.suppress(AmqError):
                 await receiver.channel.close()
         with contextlib.suppress(AmqError):
             await self._release()
 
+    async def _withdraw(self) -> None:
+        """Have the broker route nothing more here, before the channels are closed."""
+
     async def _release(self) -> None:
-        """Take back at the broker what is this session's alone."""
+        """Take back at the broker what is this session's alone, when they are."""
 
     def end(self, reason: AmqError) -> None:
         """What consumes cannot go on."""
@@ -191,22 +196,26 @@ class Consumer(Component, Generic[S]):
         """Consume again whenever the session ends."""
         delays = self._backoff.delays()
         delays.connected()
+        tried: Link | None = None
         while True:
             session = self._session
             if session is not None:
+                tried = session.link
                 reason = await asyncio.shield(session.ended)
                 self._session = None
-                if not session.link.lost.done():
+                if not tried.lost.done():
                     self._report_error(reason, f"{self!r}: the broker ended the consumer")
                     await session.close()
-                    await asyncio.sleep(delays.next())
+                    await wait_unless_lost(tried, delays.next())
             link = await self._supervisor.wait_link(answering=True)
+            if link is not tried:
+                # The supervisor sees to the waits between links.
+                tried, delays = link, self._backoff.delays()
             try:
                 self._session = await self._begin(link)
                 delays.connected()
             except LinkLost:
-                if not link.lost.done():
-                    await asyncio.sleep(delays.next())
+                await wait_unless_lost(link, delays.next())
             except Exception as error:
                 self._report_error(error, f"{self!r} cannot consume, and tries again")
-                await asyncio.sleep(delays.next())
+                await wait_unless_lost(link, delays.next())

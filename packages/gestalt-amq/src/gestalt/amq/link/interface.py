@@ -252,6 +252,15 @@ class Link(ABC):
         """
 
     @abstractmethod
+    async def update_secret(self, secret: str) -> None:
+        """Have the broker take a new password, or token, for the one of the handshake.
+
+        Raises:
+            LinkLost: the connection has ended, or the broker does not answer.
+            CredentialsError: it is too long to be sent.
+        """
+
+    @abstractmethod
     async def lend_channel(
         self, *, publisher_confirms: bool, on_return_raises: bool
     ) -> AbstractChannel:
@@ -276,3 +285,8 @@ class Link(ABC):
         Args:
             timeout: how long the broker may take to answer, in seconds.
         """
+
+
+async def wait_unless_lost(link: Link, seconds: float) -> None:
+    """Wait before something is tried again on a link, which ends with the link."""
+    await asyncio.wait({link.lost}, timeout=seconds)

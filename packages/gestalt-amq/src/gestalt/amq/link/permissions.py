@@ -1,5 +1,6 @@
 """What the broker is known to take on one link, and how that comes to be known."""
 
+import secrets
 from collections.abc import Awaitable, Callable
 
 from gestalt.amq.errors import ChannelsExhausted, Refused, TopologyError
@@ -7,7 +8,8 @@ from gestalt.amq.errors import ChannelsExhausted, Refused, TopologyError
 from .interface import Link
 from .preflight import ROUND_SIZE, Preflight, Question
 
-# So many routes without a refusal, and the user is taken for one who may use all of them.
+# So many routes without a refusal, and the user is taken for one who may use all of them, if he may
+# use one that nobody does.
 MANY_ROUTES = 1000
 # So many users are kept in mind.
 MANY_USERS = 100
@@ -130,7 +132,14 @@ class Permissions:
         admitted = {route for route, question in routes.items() if question not in refused}
         self.routes |= admitted
         if len(self.routes) > self.many_routes and not self._restricted:
-            self.all_routes = True
+            exchange = next(iter(routes.values())).exchange
+            # A user who may use some routes only has so far used his own.
+            strange = Question(exchange, f"{secrets.token_hex(8)}.{secrets.token_hex(8)}")
+            error = await self._ask_one(link, strange) if self.many_routes else None
+            if epoch != self._epoch:
+                return False
+            self._restricted = error is not None
+            self.all_routes = error is None
         return bool(admitted)
 
     async def _ask_user(self, link: Link, waiting: list[Ticket]) -> bool:

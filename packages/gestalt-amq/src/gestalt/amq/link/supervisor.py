@@ -3,12 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from gestalt.amq.errors import AccessRefused, AmqError, ConnectError
 from gestalt.amq.events import (
     Connected,
+    ConnectFailed,
     Disconnected,
     Event,
+    LoginRefused,
     PublishingBlocked,
     PublishingUnblocked,
 )
@@ -16,11 +19,18 @@ from gestalt.core import Backoff, Component, Reports, State, StateError
 
 from .address import BrokerAddress
 from .interface import Link
+from .reach import Reach, reach_of
 
 logger = logging.getLogger("gestalt.amq")
 
 # While it is in one of these, there will be a link.
 _ALIVE = (State.STARTING, State.RUNNING)
+
+# The waits after a refusal of the credentials: guessing them is not to look like this, and a broker
+# may ask others for each.
+REFUSED = Backoff(initial=2.0, maximum=30.0)
+# For this part of the longest wait a failure to reach a broker counts for others, too.
+SHARED = 0.1
 
 Connector = Callable[[BrokerAddress], Awaitable[Link]]
 
@@ -28,13 +38,16 @@ Connector = Callable[[BrokerAddress], Awaitable[Link]]
 class Supervisor(Component):
     """Holds a link to one of several brokers, and replaces it when it is lost.
 
+    Supervisors of one event loop that go to the same broker find out together when it is back.
+
     Args:
         addresses: the brokers, in the order in which they are tried. After a loss the same one
             is tried first, then the others.
         connector: makes a link to a broker.
         name: how it is called in messages.
         purpose: what the connection is for, as events have it.
-        backoff: the waits between rounds through all brokers.
+        backoff: the waits between rounds through all brokers, which end early when one of them is
+            found to be back.
         start_timeout: how long to try for the first link, in seconds.
         on_event: is told of every change.
 
@@ -65,14 +78,25 @@ class Supervisor(Component):
         self._start_timeout = start_timeout
         self._on_event = on_event
         self._attempts = Reports(logger)
+        self._reaches: list[tuple[Reach, Callable[[], None]]] = []
         self._reset()
 
     def _reset(self) -> None:
         # An event belongs to one loop, and a start may be in another one.
         self._changed = asyncio.Event()
+        self._back = asyncio.Event()
         self._delays = self._backoff.delays()
+        self._refused_delays = REFUSED.delays()
+        self._up_since = 0.0
         self._at = 0
+        # Which broker was found to be back.
+        self._found: int | None = None
         self.failure: AmqError | None = None
+
+    @property
+    def working(self) -> bool:
+        """Whether there is a link, and the broker does not block it."""
+        return self.link is not None and not self.link.blocked
 
     @property
     def trouble(self) -> str:
@@ -103,8 +127,17 @@ class Supervisor(Component):
             await self._changed.wait()
         return link
 
+    def retry(self) -> None:
+        """Try again now, if the credentials were refused: others were let in."""
+        if isinstance(self.failure, AccessRefused):
+            self._back.set()
+
     async def _open(self) -> None:
         self._reset()
+        for index, address in enumerate(self._addresses):
+            reach, listener = reach_of(address.place), partial(self._came_back, index)
+            self._reaches.append((reach, listener))
+            reach.listeners.add(listener)
         errors: list[AmqError] = []
         try:
             async with asyncio.timeout(self._start_timeout):
@@ -122,6 +155,9 @@ class Supervisor(Component):
         # Whoever waits for a link is told that there will be none.
         self._changed.set()
         self._attempts.flush()
+        for reach, listener in self._reaches:
+            reach.listeners.discard(listener)
+        self._reaches.clear()
         if link is not None:
             await link.close(self.close_timeout)
 
@@ -135,7 +171,10 @@ class Supervisor(Component):
                     "%s: the connection to %s is lost: %s", self.name, link.place, reason
                 )
                 self._on_event(Disconnected(self._purpose, reason))
-                await asyncio.sleep(self._delays.next())
+                self._note_loss(reason)
+                self._back.clear()
+                self._found = None
+                await self._pause(self._delays.next())
                 link = await self._connect([], give_up_refused=False)
                 self._adopt(link)
         except asyncio.CancelledError:
@@ -144,8 +183,15 @@ class Supervisor(Component):
                 raise StateError(f"{self!r}: its task was cancelled from outside") from None
             raise
 
+    def _note_loss(self, reason: AmqError) -> None:
+        lasted = asyncio.get_running_loop().time() - self._up_since
+        reach, _ = self._reaches[self._at]
+        reach.note_loss(reason, self, lasted=lasted >= self._backoff.stable_after)
+
     def _adopt(self, link: Link) -> None:
         self._delays.connected()
+        self._refused_delays.connected()
+        self._up_since = asyncio.get_running_loop().time()
         link.on_blocked = self._blocked
         self.link = link
         self.failure = None
@@ -166,25 +212,61 @@ class Supervisor(Component):
         """Try the brokers in turn until one lets us in."""
         attempt = 0
         count = len(self._addresses)
+        gap = SHARED * self._backoff.maximum
         while True:
             refused = 0
+            self._back.clear()
+            self._found = None
             for _ in range(count):
-                attempt += 1
                 address = self._addresses[self._at]
+                reach, _ = self._reaches[self._at]
+
+                async def connect(address: BrokerAddress = address) -> Link:
+                    nonlocal attempt
+                    attempt += 1
+                    try:
+                        return await self._connector(address)
+                    except ConnectError as error:
+                        self._note_failed(attempt, address, error)
+                        raise
+
                 try:
-                    return await self._connector(address)
+                    return await reach.attempt(connect, who=self, gap=gap)
                 except ConnectError as error:
-                    # Its text names the host and the port.
-                    self._attempts.log(
-                        f"{self.name}: attempt {attempt}: {error}",
-                        level=logging.WARNING,
-                        cause=(address.place, str(error)),
-                    )
                     self.failure = error
                     errors.append(error)
                     del errors[:-count]
                     refused += isinstance(error, AccessRefused)
                     self._at = (self._at + 1) % count
-            if give_up_refused and refused == count:
+            if refused < count:
+                await self._pause(self._delays.next())
+            elif give_up_refused:
                 raise errors[-1]
-            await asyncio.sleep(self._delays.next())
+            else:
+                await self._pause(self._refused_delays.next())
+
+    def _note_failed(self, attempt: int, address: BrokerAddress, error: ConnectError) -> None:
+        # Its text names the host and the port.
+        self._attempts.log(
+            f"{self.name}: attempt {attempt}: {error}",
+            level=logging.WARNING,
+            cause=(address.place, str(error)),
+        )
+        cls = LoginRefused if isinstance(error, AccessRefused) else ConnectFailed
+        self._on_event(cls(self._purpose, str(address), error))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next round, until there is reason to hope for more of it."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._back.wait()
+        except TimeoutError:
+            return
+        if self._found is not None:
+            self._at = self._found
+
+    def _came_back(self, index: int) -> None:
+        """A broker that was away was reached by another supervisor."""
+        if self.link is None and not isinstance(self.failure, AccessRefused):
+            self._found = index
+            self._back.set()

@@ -33,6 +33,7 @@ class LocalRetry(Delivery):
             delivery.body,
         )
         self.header = delivery.header
+        self.method = delivery.method
         self.until = until
 
 

@@ -1,10 +1,10 @@
-"""Messages that could not be handled: looking at them, and sending them back."""
+"""Messages that could not be handled: looking at them, sending them back, and deleting them."""
 
 import asyncio
+import builtins
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import replace
 
 from gestalt.amq.errors import (
     AmqError,
@@ -19,68 +19,25 @@ from gestalt.amq.errors import (
 from gestalt.amq.headers import (
     ATTEMPTS_HEADER,
     ERROR_HEADER,
-    EXCHANGE_HEADER,
     LEFT_OUT_HEADER,
     PARKED_AT_HEADER,
     QUEUE_HEADER,
     REASON_HEADER,
-    ROUTING_KEY_HEADER,
-    as_integer,
-    as_text,
     error_text,
 )
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.message import attempts_before, describe_message
+from gestalt.amq.message import describe_message
 from gestalt.amq.wire import Delivery
+from gestalt.codecs import Codec
 
-from .copies import copy_properties, readable_headers
+from .copies import copy_properties
+from .parked_message import ParkedMessage, parked_message
 
 # For the confirmation of what is sent back, in seconds.
 CONFIRM_TIMEOUT = 30.0
-# What the broker means by the reasons that it gives.
-_BY_BROKER = "parked by the broker: "
-_REASONS = {
-    "delivery_limit": "it was delivered as often as the queue's delivery_limit allows, and never "
-    "settled: each time its consumer ended, or kept it for longer than the broker's consumer "
-    "timeout",
-    "expired": "its time to live was over",
-    "maxlen": "the queue was full",
-    "rejected": "a consumer rejected it",
-}
 
-
-@dataclass(frozen=True, slots=True)
-class ParkedMessage:
-    """A message that could not be handled, and why.
-
-    Attributes:
-        exchange, routing_key: where it was published to.
-        attempts: how often it was handled.
-        error: the class of the last exception, None when the broker parked it, as after too many
-            deliveries.
-        reason: what the exception said, or the broker's word.
-        parked_at: when, in seconds since the epoch; None when the broker parked it.
-        headers: without those that cannot be read.
-        body: as it was sent, encoded.
-    """
-
-    exchange: str
-    routing_key: str
-    attempts: int
-    error: str | None
-    reason: str
-    parked_at: int | None
-    content_type: str | None
-    content_encoding: str | None
-    headers: dict[str, Any]
-    body: bytes
-
-    @property
-    def explanation(self) -> str:
-        """The reason, in more words where the broker has only one."""
-        meant = _REASONS.get(self.reason.removeprefix(_BY_BROKER))
-        return f"{self.reason} ({meant})" if meant and self.error is None else self.reason
+Where = Callable[[ParkedMessage], bool]
 
 
 class Parking:
@@ -91,17 +48,27 @@ class Parking:
 
     Args:
         connection: makes a connection.
+        codec: decodes bodies, to look at them; they are sent back as they came.
         queue: where messages are sent back to.
         parking: the queue of those that are parked.
     """
 
-    def __init__(self, connection: Callable[[], Supervisor], queue: str, parking: str) -> None:
+    def __init__(
+        self, connection: Callable[[], Supervisor], codec: Codec, queue: str, parking: str
+    ) -> None:
         self._connection = connection
+        self._codec = codec
         self._queue = queue
         self._parking = parking
 
-    async def list(self, limit: int = 100) -> list[ParkedMessage]:
+    async def list(
+        self, limit: int = 100, *, where: Where | None = None
+    ) -> builtins.list[ParkedMessage]:
         """Look at the first `limit` messages, which stay where they are.
+
+        Args:
+            limit: how many at most.
+            where: chooses; all by default.
 
         Raises:
             TopologyError: the queue has no parking.
@@ -109,17 +76,19 @@ class Parking:
             LinkLost: the connection was lost.
         """
         async with self._link() as link, _channel(link) as channel:
-            found: list[ParkedMessage] = []
+            found: builtins.list[ParkedMessage] = []
             # What is taken and not acknowledged goes back.
             while len(found) < limit and (delivery := await channel.get(self._parking)):
-                found.append(_parked(delivery))
+                message = parked_message(delivery, self._codec)
+                if where is None or where(message):
+                    found.append(message)
             return found
 
     async def replay(
         self,
         limit: int | None = None,
         *,
-        where: Callable[[ParkedMessage], bool] | None = None,
+        where: Where | None = None,
     ) -> int:
         """Send messages back to their queue, as if they had never been handled.
 
@@ -140,17 +109,11 @@ class Parking:
             LinkLost: the connection was lost; what was sent back by then is counted nowhere.
         """
         count = 0
-        stayed: list[PublishError] = []
-        left: int | None = None
+        stayed: builtins.list[PublishError] = []
         async with self._link() as link, _channel(link) as channel:
-            # Those that are parked again meanwhile are not sent back again and again.
-            while left != 0 and (limit is None or count + len(stayed) < limit):
-                delivery = await channel.get(self._parking)
-                if delivery is None:
+            async for delivery in self._chosen(channel, where):
+                if limit is not None and count + len(stayed) >= limit:
                     break
-                left = delivery.left if left is None else left - 1
-                if where is not None and not where(_parked(delivery)):
-                    continue
                 try:
                     await self._send_back(link, delivery)
                 except (Unroutable, LinkLost):
@@ -169,6 +132,39 @@ class Parking:
                 stayed,
             )
         return count
+
+    async def purge(self, limit: int | None = None, *, where: Where | None = None) -> int:
+        """Delete messages for good.
+
+        Args:
+            limit: how many at most; None for all that are there now.
+            where: chooses; all by default. The others stay.
+
+        Returns:
+            how many were deleted.
+
+        Raises:
+            TopologyError: the queue has no parking.
+            ConnectError: there was no connection within the start's time.
+            LinkLost: the connection was lost; what was deleted by then is counted nowhere.
+        """
+        count = 0
+        async with self._link() as link, _channel(link) as channel:
+            async for delivery in self._chosen(channel, where):
+                if limit is not None and count >= limit:
+                    break
+                channel.ack(delivery.tag)
+                count += 1
+        return count
+
+    async def _chosen(self, channel: Channel, where: Where | None) -> AsyncGenerator[Delivery]:
+        """Take those that are there now; what is not acknowledged goes back with the channel."""
+        left: int | None = None
+        # Those that are parked again meanwhile are not taken again and again.
+        while left != 0 and (delivery := await channel.get(self._parking)) is not None:
+            left = delivery.left if left is None else left - 1
+            if where is None or where(parked_message(delivery, self._codec)):
+                yield delivery
 
     async def _send_back(self, link: Link, delivery: Delivery) -> None:
         # By a channel for it alone: a refusal that ends it is this message's own.
@@ -218,36 +214,3 @@ async def _channel(link: Link) -> AsyncIterator[Channel]:
         # It has ended by itself, which gives everything back just as well.
         with contextlib.suppress(AmqError):
             await channel.close()
-
-
-def _parked(delivery: Delivery) -> ParkedMessage:
-    properties = delivery.properties
-    headers = readable_headers(delivery)
-    death = _death(headers)
-    reason = as_text(headers.get(REASON_HEADER))
-    if reason is None:
-        reason = f"{_BY_BROKER}{as_text(death.get('reason')) or 'unknown'}"
-    keys = death.get("routing-keys")
-    key = as_text(keys[0]) if isinstance(keys, list) and keys else None
-    return ParkedMessage(
-        exchange=as_text(headers.get(EXCHANGE_HEADER))
-        or as_text(death.get("exchange"))
-        or delivery.exchange,
-        routing_key=as_text(headers.get(ROUTING_KEY_HEADER)) or key or delivery.routing_key,
-        attempts=attempts_before(headers),
-        error=as_text(headers.get(ERROR_HEADER)),
-        reason=reason,
-        parked_at=as_integer(headers.get(PARKED_AT_HEADER)),
-        content_type=properties.content_type,
-        content_encoding=properties.content_encoding,
-        headers=headers,
-        body=delivery.body,
-    )
-
-
-def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the broker says of how it moved the message last, if anything."""
-    deaths = headers.get("x-death")
-    if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
-        return deaths[0]
-    return {}

@@ -1,12 +1,23 @@
 """Many publishes whose confirmations are awaited together."""
 
+import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Protocol, Self, Unpack
+from typing import Any, Protocol, Self, TypeAlias, Unpack
 
 from gestalt.amq.encoding import MessageOptions
 from gestalt.amq.errors import BatchError, LinkLost, OutcomeUnknown, PublishError, Refused
 from gestalt.amq.link.interface import Confirm
+from gestalt.amq.wire import Properties
+
+Sent: TypeAlias = tuple[Confirm, bytes, Properties, str, bool | None, float, bool]
+"""What was sent: the answer to it, and its body, properties, routing key, mandatory, deadline, and
+whether it is idempotent."""
+
+Resubmit: TypeAlias = Callable[[Sent, LinkLost], Awaitable[Sent]]
+"""Sends a message again whose confirmation was lost, if that can do no harm; else it raises
+OutcomeUnknown, or Refused if the broker refuses it."""
 
 
 def lost_after_sending(error: LinkLost) -> OutcomeUnknown:
@@ -26,8 +37,9 @@ class Submit(Protocol):
         routing_key: str,
         mandatory: bool | None,
         timeout: float | None,
+        idempotent: bool | None,
         options: MessageOptions,
-    ) -> Confirm: ...
+    ) -> Sent: ...
 
 
 class PublishBatch:
@@ -35,11 +47,14 @@ class PublishBatch:
 
     Args:
         submit: sends by the publisher.
+        resubmit: sends again.
     """
 
-    def __init__(self, submit: Submit) -> None:
+    def __init__(self, submit: Submit, resubmit: Resubmit) -> None:
         self._submit = submit
-        self._confirms: deque[Confirm] = deque()
+        self._resubmit = resubmit
+        self._sent: deque[Sent] = deque()
+        self._lost: list[tuple[Sent, LinkLost]] = []
         self._errors: list[PublishError] = []
 
     async def publish(
@@ -49,33 +64,54 @@ class PublishBatch:
         *,
         mandatory: bool | None = None,
         timeout: float | None = None,
+        idempotent: bool | None = None,
         **options: Unpack[MessageOptions],
     ) -> None:
         """Send, and leave the confirmation to the end of the batch.
 
-        Parameters as in `Publisher.publish`. Waits only when too many messages are unconfirmed.
+        Parameters as in `Publisher.publish`. Waits only when too many messages are unconfirmed, or
+        some have to be sent again.
 
         Raises:
             NotSent: there was no connection until the deadline; this message was not sent.
+            StateError: the bus is not running.
         """
         try:
-            confirm = await self._submit(body, routing_key, mandatory, timeout, options)
+            sent = await self._submit(body, routing_key, mandatory, timeout, idempotent, options)
         except Refused as error:
             # As those that the broker does not confirm: the others of the batch go on.
             self._errors.append(error)
             return
-        confirms = self._confirms
-        confirms.append(confirm)
-        while confirms and confirms[0].done():
-            await self._settle(confirms.popleft())
+        waiting = self._sent
+        waiting.append(sent)
+        while waiting and waiting[0][0].done():
+            await self._settle(waiting.popleft())
+        if self._lost:
+            await self._send_again()
 
-    async def _settle(self, confirm: Confirm) -> None:
+    async def _settle(self, sent: Sent) -> None:
         try:
-            await confirm
+            await sent[0]
         except LinkLost as error:
-            self._errors.append(lost_after_sending(error))
+            self._lost.append((sent, error))
         except PublishError as error:
             self._errors.append(error)
+
+    async def _send_again(self) -> None:
+        """Send those again whose confirmation was lost, where that can do no harm."""
+        lost, self._lost = self._lost, []
+        # Side by side, since it is found out for all of a channel at once whom the broker meant.
+        for outcome in await asyncio.gather(*(self._again(sent, error) for sent, error in lost)):
+            if isinstance(outcome, PublishError):
+                self._errors.append(outcome)
+            else:
+                self._sent.append(outcome)
+
+    async def _again(self, sent: Sent, lost: LinkLost) -> Sent | PublishError:
+        try:
+            return await self._resubmit(sent, lost)
+        except PublishError as error:
+            return error
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,10 +124,13 @@ class PublishBatch:
     ) -> None:
         if exc is not None:
             # The block failed: what it sent is out of its hands, and its own error goes on.
-            for confirm in self._confirms:
+            for confirm, *_ in self._sent:
                 confirm.cancel()
             return
-        while self._confirms:
-            await self._settle(self._confirms.popleft())
+        while self._sent or self._lost:
+            while self._sent:
+                await self._settle(self._sent.popleft())
+            if self._lost:
+                await self._send_again()
         if self._errors:
             raise BatchError("publishes of a batch failed", self._errors)

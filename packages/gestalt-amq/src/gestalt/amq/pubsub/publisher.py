@@ -1,19 +1,30 @@
 """Publishing with confirmation: returns when the broker has taken charge of the message."""
 
 import asyncio
+import uuid
+from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
 from gestalt.amq.encoding import MessageOptions, make_properties
-from gestalt.amq.errors import LinkLost, Rejected, UnsendableType
+from gestalt.amq.errors import (
+    AmqError,
+    LinkLost,
+    NotSent,
+    OutcomeUnknown,
+    Rejected,
+    UnsendableType,
+)
 from gestalt.amq.link.interface import Channel, Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
+from gestalt.amq.link.suspects import Suspected
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
+from gestalt.core import StateError
 
 from .exchange_keeper import ExchangeKeeper
-from .publish_batch import PublishBatch, lost_after_sending
+from .publish_batch import PublishBatch, Sent, lost_after_sending
 
 
 class PublisherOptions(TypedDict, total=False):
@@ -24,8 +35,11 @@ class PublisherOptions(TypedDict, total=False):
         persistent: messages outlive a restart of the broker; they do, by default.
         timeout: for a publish with its confirmation, in seconds (30).
         max_unconfirmed: how many may be unconfirmed at once (1000); further ones wait.
+        idempotent: consumers bear duplicates, which they know by the message_id: what was sent when
+            the connection was lost is sent again, until the deadline; it is not, by default.
     """
 
+    idempotent: bool
     mandatory: bool
     persistent: bool
     timeout: float
@@ -50,6 +64,7 @@ class Publisher(Sender):
         persistent: bool = True,
         timeout: float = 30.0,
         max_unconfirmed: int = 1000,
+        idempotent: bool = False,
     ) -> None:
         if max_unconfirmed < 1:
             raise ValueError(f"max_unconfirmed must be at least 1, got {max_unconfirmed}")
@@ -58,6 +73,7 @@ class Publisher(Sender):
         self.codec = codec
         self._tracing = tracing
         self._mandatory = mandatory
+        self._idempotent = idempotent
         self._delivery_mode = PERSISTENT if persistent else TRANSIENT
         self._exchanges = keeper
         self._common: dict[tuple[str, str | None, str | None, int | None], Properties] = {}
@@ -69,6 +85,7 @@ class Publisher(Sender):
         *,
         mandatory: bool | None = None,
         timeout: float | None = None,
+        idempotent: bool | None = None,
         **options: Unpack[MessageOptions],
     ) -> None:
         """Publish, and return when the broker has confirmed it.
@@ -78,6 +95,9 @@ class Publisher(Sender):
             routing_key: what the bindings of queues are compared with.
             mandatory: insist that some queue takes it; the publisher's own by default.
             timeout: for all of it, in seconds; the publisher's own by default.
+            idempotent: consumers bear duplicates: send it again where the connection was lost after
+                it was sent, with the same message_id, which is made where none is given; the
+                publisher's own by default.
             options: headers, expiration (seconds), priority and so on: see MessageOptions.
 
         Raises:
@@ -87,18 +107,23 @@ class Publisher(Sender):
                 exchange does not exist, for its size, or for another user's `user_id`.
             NotSent: there was no connection until the deadline; nothing was sent.
             Blocked: as NotSent, because the broker blocks publishers.
-            OutcomeUnknown: it was sent, and the connection or the time ran out.
+            OutcomeUnknown: it was sent, and the connection or the time ran out; with `idempotent`
+                not before the deadline, unless the bus was stopped.
+            StateError: the bus is not running.
             TopologyError: the broker refuses the exchange's declaration.
             Unsendable: an option or a header cannot be sent; it is named. A ValueError, and a
                 TypeError (UnsendableType) where the type is wrong.
             CodecError: the body cannot be encoded.
         """
         encoded, properties = self._encode(body, options)
+        again = self._idempotent if idempotent is None else idempotent
+        if again:
+            properties = identified(properties)
         if self._tracing is None or self._tracing.idle():
-            await self._publish(encoded, properties, routing_key, mandatory, timeout)
+            await self._publish(encoded, properties, routing_key, mandatory, timeout, again)
             return
         with self._tracing.publishing(self.exchange.name, routing_key, properties) as traced:
-            await self._publish(encoded, traced, routing_key, mandatory, timeout)
+            await self._publish(encoded, traced, routing_key, mandatory, timeout, again)
 
     def batch(self) -> PublishBatch:
         """Publish many messages and await their confirmations together.
@@ -109,7 +134,7 @@ class Publisher(Sender):
 
         Leaving the block waits for all confirmations, and raises BatchError when some failed.
         """
-        return PublishBatch(self._submit)
+        return PublishBatch(self._submit, self._resubmit)
 
     def _encode(self, body: Any, options: MessageOptions) -> tuple[bytes, Properties]:
         """Encode a body, with the properties that go with it."""
@@ -131,18 +156,27 @@ class Publisher(Sender):
         routing_key: str,
         mandatory: bool | None,
         timeout: float | None,
+        idempotent: bool,
     ) -> None:
         """Publish what is encoded, as `publish` does."""
-        confirm = await self._send(body, properties, routing_key, mandatory, timeout)
-        try:
-            await confirm
-        except LinkLost as error:
-            raise lost_after_sending(error) from error
-        except Rejected as error:
-            self._exchanges.note_rejection(error)
-            raise
-        finally:
-            self._done(confirm)
+        now = asyncio.get_running_loop().time()
+        deadline = self._deadline(now, timeout)
+        confirm = await self._send(body, properties, routing_key, mandatory, now, deadline)
+        while True:
+            try:
+                await confirm
+            except LinkLost as error:
+                lost = error
+            except Rejected as error:
+                self._exchanges.note_rejection(error)
+                raise
+            else:
+                return
+            finally:
+                self._done(confirm)
+            confirm = await self._send_again(
+                lost, body, properties, routing_key, mandatory, deadline, idempotent
+            )
 
     async def _submit(
         self,
@@ -150,20 +184,71 @@ class Publisher(Sender):
         routing_key: str,
         mandatory: bool | None,
         timeout: float | None,
+        idempotent: bool | None,
         options: MessageOptions,
-    ) -> Confirm:
+    ) -> Sent:
         """Publish as a batch does, which awaits the confirmation later."""
         encoded, properties = self._encode(body, options)
+        again = self._idempotent if idempotent is None else idempotent
+        if again:
+            properties = identified(properties)
         if self._tracing is not None:
             properties = self._tracing.inject(properties)
-        confirm = await self._send(encoded, properties, routing_key, mandatory, timeout)
+        now = asyncio.get_running_loop().time()
+        deadline = self._deadline(now, timeout)
+        confirm = await self._send(encoded, properties, routing_key, mandatory, now, deadline)
         confirm.add_done_callback(self._submitted)
-        return confirm
+        return confirm, encoded, properties, routing_key, mandatory, deadline, again
+
+    async def _resubmit(self, sent: Sent, lost: LinkLost) -> Sent:
+        """Publish again what a batch has published, if it may be."""
+        confirm = await self._send_again(lost, *sent[1:])
+        confirm.add_done_callback(self._submitted)
+        return confirm, *sent[1:]
 
     def _submitted(self, confirm: Confirm) -> None:
         self._done(confirm)
         if not confirm.cancelled() and isinstance(error := confirm.exception(), Rejected):
             self._exchanges.note_rejection(error)
+
+    async def _send_again(
+        self,
+        lost: LinkLost,
+        body: bytes,
+        properties: Properties,
+        routing_key: str,
+        mandatory: bool | None,
+        deadline: float,
+        idempotent: bool,
+    ) -> Confirm:
+        """Send a message again after the connection was lost, if that can do no harm.
+
+        Raises:
+            OutcomeUnknown: it may have arrived, and is not sent again, or could not be.
+            NotSent: it has not arrived, and could not be sent again.
+            Rejected: the broker refuses it.
+        """
+        untaken = False
+        if isinstance(lost, Suspected):
+            question = self._question(body, properties, routing_key)
+            untaken = await self._exchanges.judge(lost, question)
+        if not (untaken or idempotent):
+            raise lost_after_sending(lost) from lost
+        now = asyncio.get_running_loop().time()
+        try:
+            return await self._send(body, properties, routing_key, mandatory, now, deadline)
+        except Rejected:
+            raise
+        except (AmqError, StateError) as error:
+            if untaken:
+                raise NotSent(f"{lost}, for another message; nothing was sent: {error}") from error
+            raise OutcomeUnknown(
+                f"the message was sent, then the connection was lost: {lost}; it could not be sent "
+                f"again: {error}"
+            ) from error
+
+    def _question(self, body: bytes, properties: Properties, routing_key: str) -> Question:
+        return Question(self.exchange.name, routing_key, len(body), properties.user_id)
 
     async def _send(
         self,
@@ -171,18 +256,17 @@ class Publisher(Sender):
         properties: Properties,
         routing_key: str,
         mandatory: bool | None,
-        timeout: float | None,
+        now: float,
+        deadline: float,
     ) -> Confirm:
         """Send as soon as it may be sent, and return the answer, after which comes `_done`."""
-        now = asyncio.get_running_loop().time()
-        deadline = self._deadline(now, timeout)
         if not isinstance(routing_key, str):
             raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
         channel: Channel | None = None
         if properties.user_id is None:
             channel = self._ready_now(routing_key, len(body), now)
         if channel is None:
-            question = Question(self.exchange.name, routing_key, len(body), properties.user_id)
+            question = self._question(body, properties, routing_key)
             channel = await self._ready(deadline, question)
         try:
             confirm = channel.publish(
@@ -198,3 +282,10 @@ class Publisher(Sender):
             raise
         self._keeper.hold(confirm, deadline)
         return confirm
+
+
+def identified(properties: Properties) -> Properties:
+    """The properties of a message that may be sent twice, with a message_id to know it by."""
+    if properties.message_id is not None:
+        return properties
+    return replace(properties, message_id=uuid.uuid4().hex)

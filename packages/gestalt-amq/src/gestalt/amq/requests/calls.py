@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from gestalt.amq.encoding import checked_headers, make_properties
-from gestalt.amq.errors import DeadlineExceeded, OutcomeUnknown, RequestError
+from gestalt.amq.errors import DeadlineExceeded, NoResponder, OutcomeUnknown, RequestError
 from gestalt.amq.headers import DEADLINE_HEADER, ITEM_HEADER, STATUS_HEADER
 from gestalt.amq.wire import TRANSIENT, Delivery, Properties
 from gestalt.codecs import Encoded
@@ -73,6 +73,10 @@ class Call(asyncio.Future[T]):
     def take(self, delivery: Delivery) -> None:
         """Take a reply."""
         raise NotImplementedError
+
+    def take_returned(self, _: Delivery) -> None:
+        """Take the request itself, which no queue took."""
+        self.set_exception(NoResponder(f"{self.service}: nobody serves it"))
 
     def expire(self) -> None:
         """Give up: the deadline has passed."""

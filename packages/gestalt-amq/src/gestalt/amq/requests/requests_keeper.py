@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from gestalt.amq.declaring import declare_plan
-from gestalt.amq.errors import AmqError, LinkLost, NoResponder
+from gestalt.amq.errors import AmqError, LinkLost, TopologyError
 from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight, Question
@@ -15,6 +15,7 @@ from gestalt.core import Backoff
 
 from . import protocol
 from .calls import Call
+from .echo import Echo
 from .plans import plan_requests
 
 
@@ -39,6 +40,8 @@ class RequestsKeeper(ChannelKeeper):
         self._declared = self.plan if declare else self.plan.checked()
         super().__init__("requests", supervisor, preflight, spawn, make_room, backoff)
         self._calls: dict[str, Call[Any]] = {}
+        # Where this user may not send to itself.
+        self._mute: Link | None = None
 
     @property
     def channel(self) -> Channel | None:
@@ -56,10 +59,33 @@ class RequestsKeeper(ChannelKeeper):
 
     async def _open_channel(self, link: Link) -> Channel:
         await declare_plan(link, self._declared)
+        channel = await self._consume_replies(link)
+        if self._mute is not link:
+            try:
+                await self._hear_echo(channel, link)
+            except LinkLost:
+                ended = channel.closed.done() and channel.closed.result()
+                if not isinstance(ended, TopologyError) or ended.code != 403:
+                    raise
+                # A user who may send requests alone: nothing can be seen.
+                self._mute = link
+                channel = await self._consume_replies(link)
+        return channel
+
+    async def _consume_replies(self, link: Link) -> Channel:
         channel = await link.open_channel(on_delivery=self._take, on_returned=self._returned)
         await channel.consume(protocol.REPLY_TO, no_ack=True)
         channel.closed.add_done_callback(self._lost)
         return channel
+
+    async def _hear_echo(self, channel: Channel, link: Link) -> None:
+        """Wait until replies come through to the channel; raises LinkLost when it ends."""
+        echo = Echo(channel)
+        self._calls[echo.correlation_id] = echo
+        try:
+            await echo.come(link)
+        finally:
+            del self._calls[echo.correlation_id]
 
     async def _restore(self, link: Link) -> bool:
         await declare_plan(link, self._declared)
@@ -80,7 +106,7 @@ class RequestsKeeper(ChannelKeeper):
     def _returned(self, delivery: Delivery) -> None:
         call = self._calls.get(delivery.properties.correlation_id or "")
         if call is not None and not call.done():
-            call.set_exception(NoResponder(f"{call.service}: nobody serves it"))
+            call.take_returned(delivery)
 
     def _lost(self, closed: asyncio.Future[AmqError]) -> None:
         for call in list(self._calls.values()):

@@ -45,6 +45,24 @@ class ResponderSession(Session):
     requests: Receiver
     instance: Receiver
 
+    def __init__(self, link: Link, service: str) -> None:
+        super().__init__(link)
+        self._service = service
+        self._routed: Receiver | None = None
+
+    def note_routed(self) -> None:
+        """What is for this instance is routed here by now."""
+        self._routed = self.instance
+
+    async def _withdraw(self) -> None:
+        if (receiver := self._routed) is None:
+            return
+        # RabbitMQ 4.3 still routes to a queue that goes with its consumer, when that has gone; what
+        # it routes there it loses, and so a caller would wait for who is no more.
+        await receiver.channel.unbind(receiver.queue, protocol.INSTANCES.name, self._service)
+        # What was routed before is delivered before this is answered.
+        await receiver.channel.cancel(receiver.consumer_tag)
+
 
 class Responder(Consumer[ResponderSession]):
     """A handler for the requests of a service; made, started and stopped by `Bus.respond`.
@@ -151,7 +169,7 @@ class Responder(Consumer[ResponderSession]):
         await super()._open()
 
     async def _consume(self, link: Link) -> ResponderSession:
-        session = ResponderSession(link)
+        session = ResponderSession(link, self.service)
         try:
             # Requests may come, and be replied to, before all of this is done.
             session.requests = await session.open(
@@ -196,6 +214,7 @@ class Responder(Consumer[ResponderSession]):
         # What is said about requests must get past the requests that are worked on.
         await channel.qos(self._options.concurrency + 100)
         receiver.consumer_tag = await channel.consume(receiver.queue)
+        session.note_routed()
 
     async def _own_queue(self, link: Link) -> str:
         """Declare this instance's queue, by a channel aside; "" where the user may not."""

@@ -29,6 +29,7 @@ from .frames import (
     get_frame,
     nack_frame,
     publish_frame,
+    update_secret_frame,
 )
 from .properties import (
     CONTENT_HEADER,
@@ -100,4 +101,5 @@ __all__ = [
     "split_array",
     "split_headers",
     "split_table",
+    "update_secret_frame",
 ]

@@ -1,6 +1,7 @@
 """A message as a broker delivers it."""
 
 from .properties import Properties
+from .strings import decode_short_string
 
 
 class Delivery:
@@ -15,12 +16,14 @@ class Delivery:
         body: its body.
         header: its properties as they came, encoded.
         unreadable: why its headers cannot be read, None if they can.
+        method: of one that a consumer got, the basic.deliver that announced it.
     """
 
     __slots__ = (
         "body",
         "exchange",
         "header",
+        "method",
         "properties",
         "redelivered",
         "routing_key",
@@ -45,6 +48,12 @@ class Delivery:
         self.body = body
         self.header = b""
         self.unreadable: str | None = None
+        self.method = b""
+
+    @property
+    def consumer_tag(self) -> str | None:
+        """The consumer that it came to; None for one that came otherwise."""
+        return decode_short_string(self.method, 4)[0] if self.method else None
 
 
 class Got(Delivery):

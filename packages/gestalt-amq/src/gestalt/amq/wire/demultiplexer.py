@@ -43,6 +43,7 @@ _CHANNEL_CLOSE = 20 << 16 | 40
 _CONNECTION_CLOSE = 10 << 16 | 50
 _BLOCKED = 10 << 16 | 60
 _UNBLOCKED = 10 << 16 | 61
+_UPDATE_SECRET_OK = 10 << 16 | 71
 
 # A broker adds headers of its own to a message, also to one whose headers just fit into a frame.
 _HEADERS_OF_BROKER = 65_536
@@ -66,6 +67,7 @@ class ConnectionSink(Protocol):
 
     def note_blocked(self, reason: str | None) -> None: ...
     def note_closed(self, code: int, text: str) -> None: ...
+    def note_secret_updated(self) -> None: ...
 
 
 class PartialContent(PartialBody):
@@ -128,13 +130,16 @@ class Demultiplexer:
                 raise WireError("FRAME_ERROR", "a frame does not end where it says")
             sink = sinks.get(channel)
             try:
-                if sink is not None:
-                    if self._take(sink, kind, data, position + 7, stop - 1):
-                        if position > rest_from:
-                            rest.append(data[rest_from:position])
-                        rest_from = stop
-                elif channel == 0 and kind == METHOD:
-                    self._note_connection(data[position + 7 : stop - 1])
+                if (
+                    self._take(sink, kind, data, position + 7, stop - 1)
+                    if sink is not None
+                    else channel == 0
+                    and kind == METHOD
+                    and self._take_of_connection(data[position + 7 : stop - 1])
+                ):
+                    if position > rest_from:
+                        rest.append(data[rest_from:position])
+                    rest_from = stop
             except (IndexError, struct.error) as error:
                 raise WireError("SYNTAX_ERROR", "a frame ends within a value") from error
             position = stop
@@ -174,6 +179,7 @@ class Demultiplexer:
             exchange, routing_key = _address(data[position + 9 :])
             redelivered = data[position + 8] & 1 == 1
             delivery = Delivery(tag, redelivered, exchange, routing_key, _BLANK, b"")
+            delivery.method = data
             sink.content = PartialContent(delivery, sink.on_delivery)
             return True
         if method in (_ACK, _NACK):
@@ -209,7 +215,8 @@ class Demultiplexer:
             sink.on_closed(code, text, by_publish=culprit == _PUBLISH)
         return False
 
-    def _note_connection(self, data: bytes) -> None:
+    def _take_of_connection(self, data: bytes) -> bool:
+        """Take a method of the connection itself; False where it is for whoever reads the rest."""
         (method,) = _U32.unpack_from(data)
         if method == _CONNECTION_CLOSE:
             (code,) = _U16.unpack_from(data, 4)
@@ -218,6 +225,10 @@ class Demultiplexer:
             self._connection.note_blocked(_string(data, 4)[0] or "no reason given")
         elif method == _UNBLOCKED:
             self._connection.note_blocked(None)
+        elif method == _UPDATE_SECRET_OK:
+            self._connection.note_secret_updated()
+            return True
+        return False
 
 
 _BLANK = Properties()

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from .properties import BASIC_CLASS
-from .strings import encode_short_string
+from .strings import encode_long_string, encode_short_string
 
 PROTOCOL_HEADER: Final = b"AMQP\x00\x00\x09\x01"
 FRAME_MIN_SIZE: Final = 4096
@@ -28,6 +28,7 @@ _SETTLE = struct.Struct(">BHIHHQBB")
 _METHOD_NUMBER = struct.Struct(">I")
 _GET = _METHOD_NUMBER.pack(BASIC_CLASS << 16 | 70) + b"\x00\x00"
 _PUBLISH = _METHOD_NUMBER.pack(BASIC_CLASS << 16 | 40) + b"\x00\x00"
+_UPDATE_SECRET = _METHOD_NUMBER.pack(10 << 16 | 70)
 _ACK, _NACK = 80, 120
 
 # Pieces of a body below this, in bytes, are joined, as many at a time.
@@ -125,6 +126,16 @@ def get_frame(channel: int, queue: str) -> bytes:
         FieldError: The name has more than 255 bytes, or cannot be encoded.
     """
     return frame(METHOD, channel, _GET + encode_short_string(queue, "queue") + b"\x00")
+
+
+def update_secret_frame(secret: bytes, reason: str) -> bytes:
+    """Returns the frame of a connection.update-secret.
+
+    Raises:
+        FieldError: The reason has more than 255 bytes, or cannot be encoded.
+    """
+    fields = encode_long_string(secret) + encode_short_string(reason, "reason")
+    return frame(METHOD, 0, _UPDATE_SECRET + fields)
 
 
 class FrameBuffer:
