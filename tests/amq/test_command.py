@@ -111,7 +111,7 @@ async def test_parked_messages_are_chosen_shown_and_deleted(
     assert json.loads(await command("show", "id-2", "--json"))["body"] == {"n": 2, "é": None}
     assert "has 'id-9'" in await command("show", "id-9", status=1)
     assert "has '5'" in await command("show", "5", status=1)
-    assert """\n\nb'{"n":0,""" in await command("show", "1", "--codec", "msgpack")
+    assert """\n\nb'{"n":0,""" in await command("show", "1", "--codec", "text")
     assert await command("replay", "--where", "id=id-0") == f"1 sent back to {unique}\n"
     assert "2 would be deleted for good" in await command(
         "purge", "--where", "reason=*vehicle*", "--limit", "2", status=1
