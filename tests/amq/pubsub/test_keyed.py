@@ -226,17 +226,17 @@ async def test_a_handler_that_outlives_its_connection_still_holds_back_its_key(
     broker_url: str, broker_port: int, unique: str
 ) -> None:
     go_on = asyncio.Event()
-    running = 0
+    running: Counter[Any] = Counter()
     done: list[tuple[int, bool]] = []
 
     async def handle(message: BusMessage[Any]) -> None:
-        nonlocal running
-        running += 1
-        assert running == 1
+        key = vehicle(message)
+        running[key] += 1
+        assert running[key] == 1
         if not done:
             await go_on.wait()
         done.append((message.body["n"], message.redelivered))
-        running -= 1
+        running[key] -= 1
 
     async with Proxy(broker_port) as proxy:
         url = broker_url.replace(f":{broker_port}", f":{proxy.port}")
