@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -314,9 +314,19 @@ class RabbitMQNode:
     def raise_memory_alarm(self) -> None:
         """Make the broker block every connection that publishes."""
         self.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.00001)")
+        self._await_alarms(lambda alarms: alarms != "[]")
 
     def clear_memory_alarm(self) -> None:
         self.evaluate("vm_memory_monitor:set_vm_memory_high_watermark({absolute, 1000000000})")
+        self._await_alarms(lambda alarms: alarms == "[]")
+
+    def _await_alarms(self, condition: Callable[[str], bool]) -> None:
+        # What the node has told its connections when it answers.
+        deadline = time.monotonic() + CONTROL_TIMEOUT
+        while not condition(alarms := self.evaluate("rabbit_alarm:get_alarms()")):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the alarms of the node {self.name} are still {alarms}")
+            time.sleep(0.01)
 
     def close(self, *, keep_directory: bool = False) -> None:
         """End the node and its port mapper, and remove the directory."""
