@@ -38,6 +38,14 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
             "Park: position -1 of a",
         ),
         (
+            "service",
+            [
+                "Locate(vehicle='42'): Position(vehicle='42', lat=-34.9, lon=138.6)",
+                "Forget(vehicle='42'): Position(vehicle='42', lat=-34.9, lon=138.6)",
+            ],
+            "",
+        ),
+        (
             "request_reply",
             [
                 "Position(lat=-34.7, lon=138.8)",
@@ -69,7 +77,7 @@ def test_an_example_prints_what_it_promises(
 
 
 @pytest.mark.parametrize(
-    "example", ["delays", "publish_subscribe", "handlers", "idempotent", "request_reply"]
+    "example", ["delays", "publish_subscribe", "handlers", "idempotent", "request_reply", "service"]
 )
 def test_an_example_names_a_wrong_broker(example: str) -> None:
     ran = subprocess.run(

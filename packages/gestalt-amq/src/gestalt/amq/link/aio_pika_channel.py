@@ -12,8 +12,6 @@ import aiormq.abc
 from gestalt.amq.errors import (
     AmqError,
     LinkLost,
-    OutcomeUnknown,
-    Refused,
     Rejected,
     TopologyError,
     Unroutable,
@@ -38,7 +36,7 @@ from gestalt.amq.wire import (
 from .aio_pika_calls import Calls
 from .interface import CHANNEL_CLOSED, Channel, Confirm
 from .output import Output
-from .suspects import Case, Suspected
+from .suspects import blame
 from .unsendable import check_routing_keys, unsendable
 
 
@@ -215,26 +213,8 @@ class AioPikaChannel(Channel):
 
     def on_closed(self, code: int, text: str, *, by_publish: bool) -> None:
         if by_publish:
-            self._blame(code, text)
+            blame(self._unconfirmed, code, text)
         self.end(TopologyError(CHANNEL_CLOSED + text, code))
-
-    def _blame(self, code: int, text: str) -> None:
-        """Settle the publish that was refused, where it is certain which one that was."""
-        suspects: list[tuple[int, Confirm]] = []
-        for number, confirm in self._unconfirmed.items():
-            if _answered(confirm):
-                # Those before it were dealt with, whatever became of them.
-                suspects.clear()
-            else:
-                suspects.append((number, confirm))
-        if len(suspects) == 1 and not suspects[0][1].done():
-            refused = Refused(f"the broker refused it: {text} ({code})", code)
-            suspects[0][1].set_exception(refused)
-            return
-        case = Case(code, len(suspects))
-        for number, confirm in suspects:
-            if not confirm.done():
-                confirm.set_exception(Suspected(CHANNEL_CLOSED + text, case, number))
 
     def end(self, reason: AmqError, leaving: asyncio.Task[Any] | None = None) -> None:
         """The channel is over: what was not confirmed will never be.
@@ -393,15 +373,6 @@ class AioPikaChannel(Channel):
 
     async def _ask(self, call: Callable[[], Any]) -> Any:
         return await self._calls.ask(call, self.closed)
-
-
-def _answered(confirm: Confirm) -> bool:
-    """Whether the broker has dealt with a publish; a caller that gave up has settled it, too."""
-    return (
-        confirm.done()
-        and not confirm.cancelled()
-        and not isinstance(confirm.exception(), OutcomeUnknown)
-    )
 
 
 async def _not_called(message: object) -> None:

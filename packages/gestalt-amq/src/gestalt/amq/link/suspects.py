@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Mapping
 from typing import Any, Protocol, TypeAlias
 
-from gestalt.amq.errors import AmqError, LinkLost, Refused
+from gestalt.amq.errors import AmqError, LinkLost, OutcomeUnknown, Refused
+
+from .interface import CHANNEL_CLOSED, Confirm
 
 
 class Spawn(Protocol):
@@ -102,6 +104,40 @@ class Case:
                 (number for number, question in asked.items() if question in self._refused),
                 default=None,
             )
+
+
+def blame(unconfirmed: Mapping[int, Confirm], code: int, text: str) -> None:
+    """Settle the publish that the broker has ended a channel for, or all that it may have been.
+
+    Args:
+        unconfirmed: those without a confirmation, by their numbers on the channel, in order.
+        code: the broker's reply code.
+        text: its reply text.
+    """
+    suspects: list[tuple[int, Confirm]] = []
+    for number, confirm in unconfirmed.items():
+        if _answered(confirm):
+            # Those before it were dealt with, whatever became of them.
+            suspects.clear()
+        else:
+            suspects.append((number, confirm))
+    case = Case(code, len(suspects))
+    for number, confirm in suspects:
+        if confirm.done():
+            continue
+        if len(suspects) == 1:
+            confirm.set_exception(Refused(f"the broker refused it: {text} ({code})", code))
+        else:
+            confirm.set_exception(Suspected(CHANNEL_CLOSED + text, case, number))
+
+
+def _answered(confirm: Confirm) -> bool:
+    """Whether the broker has dealt with a publish; a caller that gave up has settled it, too."""
+    return (
+        confirm.done()
+        and not confirm.cancelled()
+        and not isinstance(confirm.exception(), OutcomeUnknown)
+    )
 
 
 async def _ask(ask: Ask, questions: Collection[Hashable]) -> Mapping[Any, Refused]:
