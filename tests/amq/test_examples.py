@@ -23,6 +23,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
         ),
         ("delays", ["user.42: ready", "user.42: steady", "user.42: go"], ""),
         (
+            "topology",
+            [
+                "queues: archive.parked, archive, boilers.parked, boilers, boilers.retry.1000, "
+                "boilers.retry.4000, boilers.retry.16000, boilers.retry.64000",
+                "9 things are missing",
+                "drift: []",
+                "boiler.7: 71.5",
+            ],
+            "",
+        ),
+        (
             "idempotent",
             ["order 1 is stored", "order 1 came again", "order 2 is stored"],
             "",
