@@ -224,7 +224,7 @@ async def test_what_delays_need_may_be_declared_by_somebody_else(
 ) -> None:
     bus = connect(broker_url, backoff=QUICK)
     own = bus.publisher(unique, delayed=True)
-    plan = bus.plan()
+    plan = bus.topology.plan()
     assert {"gestalt.delay.00", "gestalt.delay.35", f"gestalt.delay.exchange.{unique}"} <= {
         queue.name for queue in plan.queues
     }
