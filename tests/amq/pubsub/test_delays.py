@@ -15,6 +15,7 @@ from gestalt.amq import (
     BusMessage,
     Exchange,
     PublishError,
+    TopologyError,
     Unsendable,
     UnsendableType,
     connect,
@@ -177,7 +178,9 @@ async def test_a_message_whose_exchange_is_deleted_meanwhile_is_kept(
     broker_url: str, unique: str
 ) -> None:
     async with connect(broker_url, backoff=QUICK) as bus:
-        await bus.publisher(unique).publish(unique, "k", delay=0.5)
+        # The ladder is declared with the first, which takes a while.
+        await bus.publisher(unique).publish("prepares", "k", delay=0.01)
+        await bus.publisher(unique).publish(unique, "k", delay=1.0)
         connection = await aio_pika.connect(broker_url)
         async with connection:
             channel = await connection.channel()
@@ -214,6 +217,27 @@ async def test_what_would_not_outlast_the_wait_is_refused_and_told(bus: Bus, uni
         async with publisher.batch() as batch:
             await batch.publish(1, delay=-1)
     await bus.publisher(unique, mandatory=True).publish(1, delay=1, mandatory=False)
+
+
+async def test_what_delays_need_may_be_declared_by_somebody_else(
+    broker_url: str, unique: str
+) -> None:
+    bus = connect(broker_url, backoff=QUICK)
+    own = bus.publisher(unique, delayed=True)
+    plan = bus.topology.plan()
+    assert {"gestalt.delay.00", "gestalt.delay.35", f"gestalt.delay.exchange.{unique}"} <= {
+        queue.name for queue in plan.queues
+    }
+    async with bus:
+        got = Arrivals()
+        await bus.subscribe(unique, "#", got, queue=unique)
+        await own.publish("declares", delay=0.01)
+        async with connect(broker_url, backoff=QUICK, declare=False) as other:
+            publisher = other.publisher(unique, delayed=True)
+            await publisher.publish("declares nothing", delay=0.05)
+            assert await got.wait(2) == ["declares", "declares nothing"]
+            with pytest.raises(TopologyError, match=f"gestalt.delay.queue.{unique}.missing"):
+                await other.publisher("").publish(1, f"{unique}.missing", delay=1)
 
 
 async def test_publishers_go_on_when_the_bus_starts_again(broker_url: str, unique: str) -> None:

@@ -8,7 +8,7 @@ from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.plan import Plan
+from gestalt.amq.plan import Plan, merge
 from gestalt.amq.topology import Exchange
 from gestalt.core import Backoff
 
@@ -37,6 +37,7 @@ class DelayKeeper(ExchangeKeeper):
     ) -> None:
         self._declares = declare
         self._led: set[Destination] = set()
+        self._expected: set[Destination] = set()
         self._leading = asyncio.Lock()
         super().__init__(
             supervisor,
@@ -54,6 +55,12 @@ class DelayKeeper(ExchangeKeeper):
         super().start()
         self._led.clear()
         self._leading = asyncio.Lock()
+
+    def expect(self, destination: Destination) -> None:
+        """Declare what leads to a destination with the ladder, on each link."""
+        if destination not in self._expected:
+            self._expected.add(destination)
+            self.plan = merge([self.plan, destination.plan])
 
     async def lead_to(self, destination: Destination) -> None:
         """See to it that messages find to a destination, which is looked at once on each link.
@@ -74,12 +81,14 @@ class DelayKeeper(ExchangeKeeper):
 
     async def _open_channel(self, link: Link) -> Channel:
         self._led.clear()
-        await self._declare(link, ladder())
+        expected = set(self._expected)
+        await self._declare(link, self.plan)
+        self._led |= expected
         return await link.open_channel(confirms=True)
 
     async def _restore(self, link: Link) -> bool:
         self._led.clear()
-        await self._declare(link, ladder())
+        await self._declare(link, self.plan)
         return True
 
     async def _declare(self, link: Link, plan: Plan) -> None:

@@ -40,6 +40,11 @@ class DelaySender(Sender):
         self._exchange = exchange
         self._mandatory = mandatory
 
+    def expect(self) -> None:
+        """Have what it needs declared at the start."""
+        if self._exchange.name:
+            self._delays.expect(Destination(self._exchange))
+
     def question(self, body: bytes, properties: Properties) -> Question:
         """What the broker is asked about a message, before it is sent."""
         return Question(self._delays.exchange.name, "", len(body), properties.user_id)

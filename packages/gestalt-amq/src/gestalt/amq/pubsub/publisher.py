@@ -42,8 +42,12 @@ class PublisherOptions(TypedDict, total=False):
         max_unconfirmed: how many may be unconfirmed at once (1000); further ones wait.
         idempotent: consumers bear duplicates, which they know by the message_id: what was sent when
             the connection was lost is sent again, until the deadline; it is not, by default.
+        delayed: it is known beforehand that messages will be delivered later: what that needs is
+            declared at the start, and listed by the topology command; it is otherwise when the
+            first such message is published.
     """
 
+    delayed: bool
     idempotent: bool
     mandatory: bool
     persistent: bool
@@ -71,6 +75,7 @@ class Publisher(Sender):
         timeout: float = 30.0,
         max_unconfirmed: int = 1000,
         idempotent: bool = False,
+        delayed: bool = False,
     ) -> None:
         if max_unconfirmed < 1:
             raise ValueError(f"max_unconfirmed must be at least 1, got {max_unconfirmed}")
@@ -84,6 +89,8 @@ class Publisher(Sender):
         self._exchanges = keeper
         self._delays = delays
         self._delay_sender: DelaySender | None = None
+        if delayed:
+            self._delayed().expect()
         self._common: dict[tuple[str, str | None, str | None, int | None], Properties] = {}
 
     async def publish(
