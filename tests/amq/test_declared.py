@@ -214,7 +214,7 @@ def test_what_makes_no_sense_is_refused_where_it_is_declared() -> None:
 def test_every_option_has_its_default_and_is_explained(options: type, described: set[str]) -> None:
     names = set(options.__annotations__)
     given = {"exchange", "patterns", "service", "handler"}
-    made = {"keeper", "backoff", "tracing", "codec"} if "keeper" in described else set()
+    made = {"keeper", "backoff", "tracing", "codec", "delays"} if "keeper" in described else set()
     assert names == described - given - made
     assert options.__doc__ is not None
     assert all(f"\n        {name}: " in options.__doc__ for name in names)

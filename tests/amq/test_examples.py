@@ -21,6 +21,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
             ],
             "",
         ),
+        ("delays", ["user.42: ready", "user.42: steady", "user.42: go"], ""),
         (
             "idempotent",
             ["order 1 is stored", "order 1 came again", "order 2 is stored"],
@@ -68,7 +69,7 @@ def test_an_example_prints_what_it_promises(
 
 
 @pytest.mark.parametrize(
-    "example", ["publish_subscribe", "handlers", "idempotent", "request_reply"]
+    "example", ["delays", "publish_subscribe", "handlers", "idempotent", "request_reply"]
 )
 def test_an_example_names_a_wrong_broker(example: str) -> None:
     ran = subprocess.run(

@@ -104,6 +104,7 @@ class RabbitMQNode:
         name: the part of the node's name before the @.
         config: lines of rabbitmq.conf, on top of the node's own.
         plugins: the names of plugins to enable.
+        application: settings of the node's application that rabbitmq.conf has no name for.
         mapper: the port mapper of a cluster; without one the node has its own.
         cookie: the shared secret of a cluster.
     """
@@ -114,6 +115,7 @@ class RabbitMQNode:
         *,
         config: Mapping[str, str] | None = None,
         plugins: tuple[str, ...] = (),
+        application: Mapping[str, int] | None = None,
         mapper: PortMapper | None = None,
         cookie: str = "gestalt-tests",
     ) -> None:
@@ -165,7 +167,12 @@ class RabbitMQNode:
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             # With input allowed the start script becomes the node, instead of waiting for it.
             "RABBITMQ_ALLOW_INPUT": "1",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": " ".join(
+                [
+                    "-noinput",
+                    *(f"-rabbit {key} {value}" for key, value in (application or {}).items()),
+                ]
+            ),
         }
 
     @property

@@ -17,6 +17,7 @@ from .errors import (
     LinkLost,
     NoResponder,
     NotSent,
+    OffsetError,
     OutcomeUnknown,
     PublishError,
     Refused,
@@ -45,9 +46,13 @@ from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage, RawMessage
 from .plan import Permissions, Plan, PlannedBinding, PlannedQueue
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
+from .pubsub.offsets import FileOffsets, Offsets, OffsetStore, SqliteOffsets
 from .pubsub.parked_message import ParkedMessage
 from .pubsub.parking import Parking
+from .pubsub.partitioned import PartitionedSubscription
+from .pubsub.partitions import Partitioned
 from .pubsub.publish_batch import PublishBatch
+from .pubsub.publish_options import PublishOptions
 from .pubsub.publisher import Publisher, PublisherOptions
 from .pubsub.retry import Retry
 from .pubsub.stats import SubscriptionStats
@@ -82,6 +87,7 @@ __all__ = [
     "Drift",
     "Event",
     "Exchange",
+    "FileOffsets",
     "GatheredReply",
     "LentChannelOptions",
     "LinkLost",
@@ -91,9 +97,14 @@ __all__ = [
     "MovingResumed",
     "NoResponder",
     "NotSent",
+    "OffsetError",
+    "OffsetStore",
+    "Offsets",
     "OutcomeUnknown",
     "ParkedMessage",
     "Parking",
+    "Partitioned",
+    "PartitionedSubscription",
     "Permissions",
     "Plan",
     "PlannedBinding",
@@ -101,6 +112,7 @@ __all__ = [
     "Properties",
     "PublishBatch",
     "PublishError",
+    "PublishOptions",
     "Publisher",
     "PublisherOptions",
     "PublishingBlocked",
@@ -122,6 +134,7 @@ __all__ = [
     "Retry",
     "SecretUpdateFailed",
     "ServiceInfo",
+    "SqliteOffsets",
     "SubscribeOptions",
     "Subscription",
     "SubscriptionDeclaration",

@@ -26,8 +26,7 @@ from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
 from .pubsub.parking import Parking
 from .pubsub.publisher import Publisher, PublisherOptions
-from .pubsub.subscribing import SubscriptionMaker
-from .pubsub.subscription import Subscription
+from .pubsub.subscribing import AnySubscription, SubscriptionMaker
 from .requests.declaration import ResponderDeclaration, RespondOptions
 from .requests.requester import Requester, RequesterOptions
 from .requests.responder import Responder
@@ -96,6 +95,7 @@ class Bus(Declaring):
             settings.name,
             self._connections.publishing,
             self._connections.consuming,
+            one_more=lambda: self._connections.one_more("declare"),
             codec=codec,
             backoff=settings.backoff,
             start_timeout=settings.start_timeout,
@@ -155,6 +155,7 @@ class Bus(Declaring):
         return Publisher(
             self._channels.exchange(exchange),
             codec or self._codec,
+            delays=self._channels.delays,
             tracing=self._tracing,
             **options,
         )
@@ -186,7 +187,7 @@ class Bus(Declaring):
         patterns: str | Sequence[str],
         handler: Handler,
         **options: Unpack[SubscribeOptions],
-    ) -> Subscription:
+    ) -> AnySubscription:
         """Have a handler called with each message of a queue; returns when that has begun.
 
         Args:

@@ -12,6 +12,7 @@ from .link.interface import Channel, Link
 from .link.preflight import Preflight, Question
 from .link.supervisor import Supervisor
 from .plan import Plan, merge
+from .pubsub.delays_keeper import DelayKeeper
 from .pubsub.exchange_keeper import ExchangeKeeper
 from .requests.requests_keeper import RequestsKeeper
 from .topology import Exchange
@@ -57,6 +58,7 @@ class ChannelPool:
         self._exchanges: dict[Exchange, ExchangeKeeper] = {}
         self._requests: RequestsKeeper | None = None
         self._admits = False
+        self._delays: DelayKeeper | None = None
         self._started = False
         # Those that were given up, and have not ended yet.
         self._ending: list[Channel] = []
@@ -94,10 +96,24 @@ class ChannelPool:
             self._adopt(self._requests)
         return self._requests
 
+    def delays(self) -> DelayKeeper:
+        """The channel for messages that are to be delivered later."""
+        if self._delays is None:
+            self._delays = DelayKeeper(
+                self._publishing,
+                self._preflights[self._publishing],
+                self._spawn,
+                lambda: self._dismiss_idle(0),
+                self._backoff,
+                declare=self._declare,
+            )
+            self._adopt(self._delays)
+        return self._delays
+
     def plan(self) -> Plan:
         """What those who publish and make requests need at the broker."""
-        plans = [keeper.plan for keeper in self._exchanges.values()]
-        return merge(plans if self._requests is None else [*plans, self._requests.plan])
+        single = [each.plan for each in (self._requests, self._delays) if each is not None]
+        return merge([*(keeper.plan for keeper in self._exchanges.values()), *single])
 
     async def refusals(self, link: Link, exchanges: Iterable[str]) -> list[TopologyError]:
         """To which exchanges nothing may be published on the publishing connection, and why.
@@ -145,8 +161,8 @@ class ChannelPool:
 
     @property
     def _all(self) -> list[ChannelKeeper]:
-        requests = [] if self._requests is None else [self._requests]
-        return [*self._exchanges.values(), *requests]
+        single: tuple[ChannelKeeper | None, ...] = (self._requests, self._delays)
+        return [*self._exchanges.values(), *(each for each in single if each is not None)]
 
     def _adopt(self, keeper: ChannelKeeper) -> None:
         if self._admits:

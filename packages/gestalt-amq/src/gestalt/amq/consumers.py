@@ -9,7 +9,7 @@ from .connections import gather_all
 from .link.supervisor import Supervisor
 from .plan import Plan
 from .pubsub.declaration import SubscriptionDeclaration
-from .pubsub.subscription import Subscription
+from .pubsub.subscribing import AnySubscription
 from .requests.declaration import ResponderDeclaration
 from .requests.responder import Responder
 
@@ -17,8 +17,8 @@ Declaration = SubscriptionDeclaration | ResponderDeclaration
 
 D = TypeVar("D", bound=Declaration)
 D_contra = TypeVar("D_contra", bound=Declaration, contravariant=True)
-C = TypeVar("C", bound=Subscription | Responder)
-C_co = TypeVar("C_co", bound=Subscription | Responder, covariant=True)
+C = TypeVar("C", bound=AnySubscription | Responder)
+C_co = TypeVar("C_co", bound=AnySubscription | Responder, covariant=True)
 
 
 class Maker(Protocol[D_contra, C_co]):
@@ -86,7 +86,7 @@ class Consumers:
         self.declared: list[Declared[Any, Any]] = []
         self._run = run
         self._open_connection = open_connection
-        self._begun: list[Subscription | Responder] = []
+        self._begun: list[AnySubscription | Responder] = []
 
     @property
     def trouble(self) -> str | None:
@@ -109,7 +109,7 @@ class Consumers:
         for declared in self.declared:
             await self.begin(declared.make(), declared.connection)
 
-    async def begin(self, consumer: Subscription | Responder, connection: Supervisor) -> None:
+    async def begin(self, consumer: AnySubscription | Responder, connection: Supervisor) -> None:
         """Start a consumer, and return when it consumes.
 
         Raises:

@@ -7,8 +7,7 @@ from gestalt.core import Component, Handler, State, StateError
 
 from .consumers import Consumers, Declaration, Declared
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration
-from .pubsub.subscribing import SubscriptionMaker
-from .pubsub.subscription import Subscription
+from .pubsub.subscribing import AnySubscription, SubscriptionMaker
 from .requests.declaration import ResponderDeclaration, RespondOptions
 from .requests.responder import Responder
 from .requests.serving import ResponderMaker
@@ -30,7 +29,7 @@ class Declaring(Component):
         patterns: str | Sequence[str],
         handler: Handler,
         **options: Unpack[SubscribeOptions],
-    ) -> Declared[SubscriptionDeclaration, Subscription]:
+    ) -> Declared[SubscriptionDeclaration, AnySubscription]:
         """Declare a subscription: it starts with the bus, at every start, and stops with it.
 
         What is declared starts in this order, when the bus is connected; one that cannot start

@@ -6,6 +6,7 @@ AmqError (GestaltError)
 │   └── CredentialsError                  there are no credentials: what gives them failed
 ├── LinkLost (ConnectionError)            the connection, or a channel of it, ended
 ├── TopologyError (ValueError)            the broker refused a declaration, a binding or a consumer
+├── OffsetError                            a store of offsets failed, or gave what is no offset
 ├── Unsendable (ValueError)               the message cannot be written as AMQP has it
 │   └── UnsendableType (TypeError)        ... being of a type that it does not know
 └── PublishError                          a publish did not end with the broker's confirmation
@@ -62,6 +63,10 @@ class TopologyError(AmqError, ValueError):
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+
+
+class OffsetError(AmqError):
+    """A store of offsets failed, does not answer, or gave what is no offset."""
 
 
 class Unsendable(AmqError, ValueError):

@@ -11,6 +11,8 @@ from gestalt.codecs import Codec
 from gestalt.core import Batch, Handler, Handlers
 from gestalt.core.options import check_options
 
+from .offsets import Offsets, OffsetStore
+from .partitions import Partitioned
 from .retry import LONGEST_WAIT_HERE, Retry
 
 Key: TypeAlias = Callable[[BusMessage[Any]], Hashable]
@@ -30,7 +32,8 @@ class SubscribeOptions(TypedDict, total=False):
 
     Attributes:
         queue: None for a private queue, which vanishes with the subscription; a name for a
-            durable quorum queue, whose messages its subscribers share; or a Queue.
+            durable quorum queue, whose messages its subscribers share; a Queue; or Partitioned,
+            for one whose messages of one key are handled in order, whoever of them does it.
         codec: in place of the bus's own.
         prefetch: how many messages the broker sends ahead at most (100); while handlers are slow,
             a subscription asks for about a second of their work.
@@ -46,11 +49,14 @@ class SubscribeOptions(TypedDict, total=False):
         exclusive: be the queue's only consumer, or fail.
         bind_arguments: of the bindings, for an exchange of headers.
         consumer_arguments: of the consumer, such as x-priority or x-stream-offset.
+        offsets: of a stream, where it is kept how far it is handled: a store such as FileOffsets,
+            or Offsets, which says how often as well. What is kept there goes before an
+            x-stream-offset.
         stop_timeout: how long a stop waits for running handlers, in seconds; that of the bus by
             default.
     """
 
-    queue: str | Queue | None
+    queue: str | Queue | Partitioned | None
     codec: Codec | None
     prefetch: int
     concurrency: int
@@ -61,6 +67,7 @@ class SubscribeOptions(TypedDict, total=False):
     exclusive: bool
     bind_arguments: Mapping[str, Any] | None
     consumer_arguments: Mapping[str, Any] | None
+    offsets: OffsetStore | Offsets | None
     stop_timeout: float | None
 
 
@@ -84,7 +91,7 @@ class SubscriptionDeclaration:
     patterns: Sequence[str]
     handler: Handler
     _: KW_ONLY
-    queue: Queue | None = None
+    queue: Queue | Partitioned | None = None
     codec: Codec | None = None
     prefetch: int = 100
     concurrency: int = 1
@@ -95,6 +102,7 @@ class SubscriptionDeclaration:
     exclusive: bool = False
     bind_arguments: Mapping[str, Any] = field(default_factory=dict)
     consumer_arguments: Mapping[str, Any] = field(default_factory=dict)
+    offsets: Offsets | None = None
     stop_timeout: float | None = None
 
     def __post_init__(self) -> None:
@@ -105,6 +113,10 @@ class SubscriptionDeclaration:
                 "prefetch and concurrency must be at least 1, "
                 f"got {self.prefetch} and {self.concurrency}"
             )
+        if isinstance(self.queue, Partitioned):
+            self._check_partitioned()
+        if self.offsets is not None and getattr(self.queue, "type", None) != "stream":
+            raise ValueError('offsets are of streams: give a Queue(..., type="stream")')
         if self.batch is not None:
             self._check_batch(self.batch)
         if self.key is not None:
@@ -120,7 +132,18 @@ class SubscriptionDeclaration:
         """How many messages the broker sends ahead at most."""
         # The broker works while handlers do; and more handlers than messages would only wait.
         needed = 1 if self.batch is None else 2 * self.batch.size
-        return max(self.prefetch, needed * self.concurrency)
+        ahead = max(self.prefetch, needed * self.concurrency)
+        # What is sent ahead may be handled, and not be saved: it would be handled again.
+        return ahead if self.offsets is None else min(ahead, self.offsets.every)
+
+    def _check_partitioned(self) -> None:
+        if self.batch is not None:
+            raise ValueError("a partitioned queue keeps the order of its keys, and batches do not")
+        if self.exclusive or "x-priority" in self.consumer_arguments:
+            raise ValueError(
+                "a partitioned queue has one consumer for each part anyway, which others wait for: "
+                "exclusive and x-priority would be in the way"
+            )
 
     def _check_batch(self, batch: Batch) -> None:
         if not isinstance(batch, Batch):
@@ -170,6 +193,8 @@ class SubscriptionDeclaration:
         given: dict[str, Any] = dict(options)
         if isinstance(given.get("queue"), str):
             given["queue"] = Queue(given["queue"])
+        if (store := given.get("offsets")) is not None and not isinstance(store, Offsets):
+            given["offsets"] = Offsets(store)
         for name in ("bind_arguments", "consumer_arguments"):
             given[name] = dict(given.get(name) or {})
         return cls(

@@ -275,7 +275,7 @@ class Failures:
         while not message.session.ended.done():
             if target.pause is not None:
                 if self._stopping:
-                    message.receiver.acks.nack(message.delivery.tag)
+                    self._let_go(message)
                     return
                 await self._wait(message, target.pause)
                 if message.session.ended.done():
@@ -364,12 +364,19 @@ class Failures:
             f"not be moved to queue {target.name!r} in time",
         )
 
+    def _let_go(self, message: FailedMessage) -> None:
+        if not self._policy.waits_here:
+            message.receiver.acks.nack(message.delivery.tag)
+        elif not self._stopping:
+            # By itself it would come again behind others of its key: all go back together.
+            message.session.end(AmqError("what waited to be handled again was cancelled"))
+
     def _released(self, message: FailedMessage, task: asyncio.Task[None]) -> None:
         del self._held[message]
         self._bytes -= len(message.delivery.body)
         if task.cancelled() and not message.session.ended.done():
             # By the end of the subscription, or by anybody else: nobody would settle it.
-            message.receiver.acks.nack(message.delivery.tag)
+            self._let_go(message)
         if self._gone is not None and message.target is None and not message.resumed:
             self._gone(message.session, message.delivery)
 

@@ -168,7 +168,8 @@ class FlowControl:
         waiting, first = self._held.waiting(session.consumer.begun_at)
         if waiting * 2 < session.consumer.window or now - first < INTERVAL:
             return
-        if self._adapts or not self._backlog.busy:
+        # Another consumer would come in between, and get what comes after what is held here.
+        if self._adapts or not (self._backlog.busy or self._keyed):
             await session.consumer.begin(self.window)
 
     def _give_back(self, session: SubscriptionSession) -> None:

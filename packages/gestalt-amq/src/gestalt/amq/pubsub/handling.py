@@ -44,10 +44,6 @@ class Handling:
         failures: takes what failed.
         held: is told of what failed and waits here to be handled again.
         active: False once the subscription stops.
-        stream: messages come from a stream, and their offsets count.
-
-    Attributes:
-        offset: of the last message of a stream that was handled.
     """
 
     def __init__(
@@ -61,9 +57,7 @@ class Handling:
         failures: TakesFailures,
         held: Callable[[SubscriptionSession, Delivery], None],
         active: Callable[[], bool],
-        stream: bool,
     ) -> None:
-        self.offset: int | None = None
         self._handler = handler
         self._codec = codec
         self._timeout = timeout
@@ -72,7 +66,6 @@ class Handling:
         self._failures = failures
         self._held = held
         self._active = active
-        self._stream = stream
 
     def decode(self, session: SubscriptionSession, delivery: Delivery) -> BusMessage[Any] | None:
         """The message of a delivery; None where it cannot be decoded, and has failed by that."""
@@ -117,8 +110,6 @@ class Handling:
         """A message was handled."""
         self._stats.handled += 1
         session.receiver.acks.ack(delivery.tag)
-        if self._stream:
-            self.offset = (delivery.properties.headers or {}).get("x-stream-offset")
 
     def fail(
         self,

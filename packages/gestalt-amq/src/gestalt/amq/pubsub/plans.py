@@ -7,6 +7,7 @@ from gestalt.amq.plan import Declares, Plan, PlannedQueue, merge, plan_binding
 from gestalt.amq.topology import (
     Binding,
     Exchange,
+    Queue,
     parking_arguments,
     private_retry_arguments,
     retry_arguments,
@@ -21,11 +22,9 @@ def plan_publishing(exchange: Exchange) -> Plan:
     return Plan((exchange,), publishes=(exchange.name,))
 
 
-def binding_of(declaration: SubscriptionDeclaration) -> Binding:
-    """What a subscription's queue takes."""
-    return Binding(
-        declaration.exchange, declaration.patterns, declaration.queue, declaration.bind_arguments
-    )
+def binding_of(declaration: SubscriptionDeclaration, to: Queue | Exchange | None) -> Binding:
+    """What a subscription's queue takes, or the exchange that leads to its parts."""
+    return Binding(declaration.exchange, declaration.patterns, to, declaration.bind_arguments)
 
 
 def plan_subscription(binding: Binding, policy: FailurePolicy) -> Plan:

@@ -6,14 +6,16 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias, Unpack
 
-from gestalt.amq.encoding import MessageOptions
 from gestalt.amq.errors import BatchError, LinkLost, OutcomeUnknown, PublishError, Refused
 from gestalt.amq.link.interface import Confirm
 from gestalt.amq.wire import Properties
 
-Sent: TypeAlias = tuple[Confirm, bytes, Properties, str, bool | None, float, bool]
-"""What was sent: the answer to it, and its body, properties, routing key, mandatory, deadline, and
-whether it is idempotent."""
+from .delays import TimeLeft
+from .publish_options import PublishOptions
+
+Sent: TypeAlias = tuple[Confirm, bytes, Properties, str, bool | None, float, bool, TimeLeft | None]
+"""What was sent: the answer to it, and its body, properties, routing key, mandatory, deadline,
+whether it is idempotent, and when it is due."""
 
 Resubmit: TypeAlias = Callable[[Sent, LinkLost], Awaitable[Sent]]
 """Sends a message again whose confirmation was lost, if that can do no harm; else it raises
@@ -38,7 +40,7 @@ class Submit(Protocol):
         mandatory: bool | None,
         timeout: float | None,
         idempotent: bool | None,
-        options: MessageOptions,
+        options: PublishOptions,
     ) -> Sent: ...
 
 
@@ -65,7 +67,7 @@ class PublishBatch:
         mandatory: bool | None = None,
         timeout: float | None = None,
         idempotent: bool | None = None,
-        **options: Unpack[MessageOptions],
+        **options: Unpack[PublishOptions],
     ) -> None:
         """Send, and leave the confirmation to the end of the batch.
 

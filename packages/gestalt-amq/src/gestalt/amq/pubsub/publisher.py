@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
@@ -23,8 +24,12 @@ from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
 from gestalt.core import StateError
 
+from .delays import TimeLeft
+from .delays_keeper import DelayKeeper
+from .delays_sender import DelaySender
 from .exchange_keeper import ExchangeKeeper
 from .publish_batch import PublishBatch, Sent, lost_after_sending
+from .publish_options import PublishOptions, take_due
 
 
 class PublisherOptions(TypedDict, total=False):
@@ -59,6 +64,7 @@ class Publisher(Sender):
         keeper: ExchangeKeeper,
         codec: Codec,
         *,
+        delays: Callable[[], DelayKeeper],
         tracing: Tracing | None,
         mandatory: bool = False,
         persistent: bool = True,
@@ -76,6 +82,8 @@ class Publisher(Sender):
         self._idempotent = idempotent
         self._delivery_mode = PERSISTENT if persistent else TRANSIENT
         self._exchanges = keeper
+        self._delays = delays
+        self._delay_sender: DelaySender | None = None
         self._common: dict[tuple[str, str | None, str | None, int | None], Properties] = {}
 
     async def publish(
@@ -86,7 +94,7 @@ class Publisher(Sender):
         mandatory: bool | None = None,
         timeout: float | None = None,
         idempotent: bool | None = None,
-        **options: Unpack[MessageOptions],
+        **options: Unpack[PublishOptions],
     ) -> None:
         """Publish, and return when the broker has confirmed it.
 
@@ -98,7 +106,9 @@ class Publisher(Sender):
             idempotent: consumers bear duplicates: send it again where the connection was lost after
                 it was sent, with the same message_id, which is made where none is given; the
                 publisher's own by default.
-            options: headers, expiration (seconds), priority and so on: see MessageOptions.
+            options: headers, expiration (seconds), priority and so on: see MessageOptions; and
+                delay (seconds) or at, for a message that is to be delivered later: see
+                PublishOptions.
 
         Raises:
             Unroutable: it is mandatory, and no queue takes it.
@@ -115,15 +125,16 @@ class Publisher(Sender):
                 TypeError (UnsendableType) where the type is wrong.
             CodecError: the body cannot be encoded.
         """
+        due = take_due(options) if options else None
         encoded, properties = self._encode(body, options)
         again = self._idempotent if idempotent is None else idempotent
         if again:
             properties = identified(properties)
         if self._tracing is None or self._tracing.idle():
-            await self._publish(encoded, properties, routing_key, mandatory, timeout, again)
+            await self._publish(encoded, properties, routing_key, mandatory, timeout, again, due)
             return
         with self._tracing.publishing(self.exchange.name, routing_key, properties) as traced:
-            await self._publish(encoded, traced, routing_key, mandatory, timeout, again)
+            await self._publish(encoded, traced, routing_key, mandatory, timeout, again, due)
 
     def batch(self) -> PublishBatch:
         """Publish many messages and await their confirmations together.
@@ -157,25 +168,30 @@ class Publisher(Sender):
         mandatory: bool | None,
         timeout: float | None,
         idempotent: bool,
+        due: TimeLeft | None,
     ) -> None:
         """Publish what is encoded, as `publish` does."""
         now = asyncio.get_running_loop().time()
         deadline = self._deadline(now, timeout)
-        confirm = await self._send(body, properties, routing_key, mandatory, now, deadline)
+        confirm = await self._send(body, properties, routing_key, mandatory, now, deadline, due)
         while True:
             try:
                 await confirm
             except LinkLost as error:
                 lost = error
             except Rejected as error:
-                self._exchanges.note_rejection(error)
+                keeper = self._exchanges if due is None else self._delays()
+                keeper.note_rejection(error)
                 raise
             else:
                 return
             finally:
-                self._done(confirm)
+                if due is None:
+                    self._done(confirm)
+                else:
+                    self._delayed().done(confirm)
             confirm = await self._send_again(
-                lost, body, properties, routing_key, mandatory, deadline, idempotent
+                lost, body, properties, routing_key, mandatory, deadline, idempotent, due
             )
 
     async def _submit(
@@ -185,9 +201,10 @@ class Publisher(Sender):
         mandatory: bool | None,
         timeout: float | None,
         idempotent: bool | None,
-        options: MessageOptions,
+        options: PublishOptions,
     ) -> Sent:
         """Publish as a batch does, which awaits the confirmation later."""
+        due = take_due(options) if options else None
         encoded, properties = self._encode(body, options)
         again = self._idempotent if idempotent is None else idempotent
         if again:
@@ -196,15 +213,28 @@ class Publisher(Sender):
             properties = self._tracing.inject(properties)
         now = asyncio.get_running_loop().time()
         deadline = self._deadline(now, timeout)
-        confirm = await self._send(encoded, properties, routing_key, mandatory, now, deadline)
-        confirm.add_done_callback(self._submitted)
-        return confirm, encoded, properties, routing_key, mandatory, deadline, again
+        confirm = await self._send(encoded, properties, routing_key, mandatory, now, deadline, due)
+        confirm.add_done_callback(self._submitted if due is None else self._delayed().submitted)
+        return confirm, encoded, properties, routing_key, mandatory, deadline, again, due
 
     async def _resubmit(self, sent: Sent, lost: LinkLost) -> Sent:
         """Publish again what a batch has published, if it may be."""
         confirm = await self._send_again(lost, *sent[1:])
-        confirm.add_done_callback(self._submitted)
+        delayed = sent[-1] is not None
+        confirm.add_done_callback(self._delayed().submitted if delayed else self._submitted)
         return confirm, *sent[1:]
+
+    def _delayed(self) -> DelaySender:
+        """What publishes messages that are to be delivered later."""
+        if self._delay_sender is None:
+            self._delay_sender = DelaySender(
+                self._delays(),
+                self.exchange,
+                mandatory=self._mandatory,
+                timeout=self._timeout,
+                max_pending=self._max_pending,
+            )
+        return self._delay_sender
 
     def _submitted(self, confirm: Confirm) -> None:
         self._done(confirm)
@@ -220,6 +250,7 @@ class Publisher(Sender):
         mandatory: bool | None,
         deadline: float,
         idempotent: bool,
+        due: TimeLeft | None,
     ) -> Confirm:
         """Send a message again after the connection was lost, if that can do no harm.
 
@@ -230,13 +261,17 @@ class Publisher(Sender):
         """
         untaken = False
         if isinstance(lost, Suspected):
-            question = self._question(body, properties, routing_key)
-            untaken = await self._exchanges.judge(lost, question)
+            if due is None:
+                question = self._question(body, properties, routing_key)
+                untaken = await self._exchanges.judge(lost, question)
+            else:
+                question = self._delayed().question(body, properties)
+                untaken = await self._delays().judge(lost, question)
         if not (untaken or idempotent):
             raise lost_after_sending(lost) from lost
         now = asyncio.get_running_loop().time()
         try:
-            return await self._send(body, properties, routing_key, mandatory, now, deadline)
+            return await self._send(body, properties, routing_key, mandatory, now, deadline, due)
         except Rejected:
             raise
         except (AmqError, StateError) as error:
@@ -258,8 +293,12 @@ class Publisher(Sender):
         mandatory: bool | None,
         now: float,
         deadline: float,
+        due: TimeLeft | None,
     ) -> Confirm:
         """Send as soon as it may be sent, and return the answer, after which comes `_done`."""
+        if due is not None:
+            send = self._delayed().send
+            return await send(due, body, properties, routing_key, mandatory, deadline)
         if not isinstance(routing_key, str):
             raise UnsendableType(f"routing_key is a str, got {shown(routing_key)}")
         channel: Channel | None = None

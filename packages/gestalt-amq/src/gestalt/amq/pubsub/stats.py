@@ -1,6 +1,6 @@
 """What a subscription counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(slots=True)
@@ -24,3 +24,8 @@ class SubscriptionStats:
     dropped: int = 0
     unmoved: int = 0
     returned: int = 0
+
+    def add(self, other: "SubscriptionStats") -> None:
+        """Count what another one has counted."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))

@@ -1,19 +1,29 @@
 """Makes subscriptions of what is declared of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
 
 from gestalt.amq.events import Event
+from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
+from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
 
 from .declaration import SubscriptionDeclaration
+from .partition_exchange import declare_partitions, plan_partitions
+from .partitioned import PartitionedSubscription
+from .partitions import WEIGHT, Partitioned
 from .plans import binding_of, plan_subscription
 from .republisher import Republisher
 from .retry import FailurePolicy
 from .subscription import Subscription
+
+AnySubscription: TypeAlias = Subscription | PartitionedSubscription
+"""What `Bus.subscribe` makes: with a Partitioned queue the latter."""
 
 
 class SubscriptionMaker:
@@ -23,6 +33,7 @@ class SubscriptionMaker:
         bus: its name.
         publishing: the connection that failed messages are moved by.
         consuming: the connection that they consume by.
+        one_more: makes a connection for one declaration.
         codec: for those that have none of their own.
         backoff: the waits before one consumes again on the same connection.
         start_timeout: how long a start waits for a connection, in seconds.
@@ -38,6 +49,7 @@ class SubscriptionMaker:
         publishing: Supervisor,
         consuming: Supervisor,
         *,
+        one_more: Callable[[], Supervisor],
         codec: Codec,
         backoff: Backoff,
         start_timeout: float,
@@ -49,6 +61,7 @@ class SubscriptionMaker:
         self.connection = consuming
         self._bus = bus
         self._publishing = publishing
+        self._one_more = one_more
         self._codec = codec
         self._backoff = backoff
         self._start_timeout = start_timeout
@@ -57,29 +70,71 @@ class SubscriptionMaker:
         self._declare = declare
         self._tell = tell
 
-    def make(self, declaration: SubscriptionDeclaration) -> Subscription:
+    def make(self, declaration: SubscriptionDeclaration) -> AnySubscription:
         """A subscription as it was declared."""
-        stop_timeout = declaration.stop_timeout
+        if isinstance(declaration.queue, Partitioned):
+            return self._partitioned(declaration, declaration.queue)
+        return self._single(declaration, declaration.queue)
+
+    def plan(self, declaration: SubscriptionDeclaration) -> Plan:
+        """What a subscription needs at the broker."""
+        queue = declaration.queue
+        if isinstance(queue, Partitioned):
+            return plan_partitions(declaration, queue)
+        binding = binding_of(declaration, queue)
+        return plan_subscription(binding, self._policy(declaration, queue))
+
+    def _partitioned(
+        self, declaration: SubscriptionDeclaration, queue: Partitioned
+    ) -> PartitionedSubscription:
+        plan = plan_partitions(declaration, queue)
+
+        async def declare(link: Link) -> None:
+            await declare_partitions(
+                link, queue, plan if self._declare else plan.checked(), self._one_more
+            )
+
+        part = replace(
+            declaration,
+            exchange=queue.exchange,
+            patterns=(WEIGHT,),
+            bind_arguments={},
+            key=declaration.key or queue.key,
+            queue=None,
+        )
+        return PartitionedSubscription(
+            self.connection,
+            declaration,
+            queue,
+            plan,
+            declare=declare,
+            make=lambda number: self._single(part, queue.queue(number)),
+            backoff=self._backoff,
+            start_timeout=self._start_timeout,
+            stop_timeout=self._stopping(declaration),
+        )
+
+    def _stopping(self, declaration: SubscriptionDeclaration) -> float:
+        given = declaration.stop_timeout
+        return self._stop_timeout if given is None else given
+
+    def _single(self, declaration: SubscriptionDeclaration, queue: Queue | None) -> Subscription:
         return Subscription(
             self._bus,
             self.connection,
             declaration,
+            queue,
             declaration.codec or self._codec,
-            self._policy(declaration),
+            self._policy(declaration, queue),
             Republisher(self._publishing, self.connection),
             backoff=self._backoff,
             start_timeout=self._start_timeout,
-            stop_timeout=self._stop_timeout if stop_timeout is None else stop_timeout,
+            stop_timeout=self._stopping(declaration),
             tracing=self._tracing,
             tell=self._tell,
         )
 
-    def plan(self, declaration: SubscriptionDeclaration) -> Plan:
-        """What a subscription needs at the broker."""
-        return plan_subscription(binding_of(declaration), self._policy(declaration))
-
-    def _policy(self, declaration: SubscriptionDeclaration) -> FailurePolicy:
-        queue = declaration.queue
+    def _policy(self, declaration: SubscriptionDeclaration, queue: Queue | None) -> FailurePolicy:
         # A stream keeps its messages: another copy in it would reach everybody again.
         retry = None if queue is not None and queue.type == "stream" else declaration.retry
         return FailurePolicy(

@@ -2,14 +2,16 @@
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 
 from gestalt.amq.declaring import all_refused, declare_all, declare_private
 from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.events import Event
 from gestalt.amq.link.consumer import Consumer
-from gestalt.amq.link.interface import Link
+from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan, plan_binding, planned_bindings
+from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
@@ -25,12 +27,17 @@ from .handling import Handling
 from .keyed_backlog import KeyedBacklog
 from .keyed_worker import KeyedWorker
 from .message_worker import MessageWorker
+from .offset_keeper import OffsetKeeper
 from .plans import binding_of, plan_subscription
 from .republisher import Republisher
 from .retry import FailurePolicy
 from .session import SubscriptionSession
 from .stalls import StallDetector
 from .stats import SubscriptionStats
+from .stream_acks import StreamAcks
+
+# The header by which a stream tells the number of a message.
+OFFSET = "x-stream-offset"
 
 
 class Subscription(Consumer[SubscriptionSession]):
@@ -47,6 +54,7 @@ class Subscription(Consumer[SubscriptionSession]):
         bus: str,
         supervisor: Supervisor,
         declaration: SubscriptionDeclaration,
+        queue: Queue | None,
         codec: Codec,
         policy: FailurePolicy,
         republisher: Republisher,
@@ -57,7 +65,7 @@ class Subscription(Consumer[SubscriptionSession]):
         tracing: Tracing | None,
         tell: Callable[[Event], None],
     ) -> None:
-        queue, exchange = declaration.queue, declaration.exchange
+        exchange = declaration.exchange
         super().__init__(
             f"subscription {queue.name if queue else exchange.name}",
             supervisor,
@@ -66,7 +74,7 @@ class Subscription(Consumer[SubscriptionSession]):
             stop_timeout=stop_timeout,
         )
         self.stats = SubscriptionStats()
-        self.binding = binding_of(declaration)
+        self.binding = binding_of(declaration, queue)
         self.plan = plan_subscription(self.binding, policy)
         self._declared = plan_binding(self.binding)
         self._checked = not policy.declare
@@ -97,8 +105,18 @@ class Subscription(Consumer[SubscriptionSession]):
             failures=self._failures,
             held=self._backlog.hold,
             active=lambda: self.state is State.RUNNING,
-            stream=self._stream,
         )
+        # How far a stream is handled.
+        self._offset: int | None = None
+        self._offsets: OffsetKeeper | None = None
+        if queue is not None and (offsets := declaration.offsets) is not None:
+            self._offsets = OffsetKeeper(
+                offsets,
+                offsets.name or queue.name,
+                declaration.most_ahead,
+                saved=self._saved,
+                report=self._report_error,
+            )
         # Whether its consumer at the broker can be changed without harm.
         self._adapts = not declaration.exclusive and (
             queue is None or not (self._stream or queue.arguments.get("x-single-active-consumer"))
@@ -133,10 +151,17 @@ class Subscription(Consumer[SubscriptionSession]):
         return self._session.receiver.queue if self._session is not None else None
 
     @property
+    def partitions(self) -> frozenset[int]:
+        """None: its queue is not in parts; see `PartitionedSubscription`."""
+        return frozenset()
+
+    @property
     def trouble(self) -> str | None:
         """What keeps it from its work, though others of the bus may work; None if nothing does."""
         if not self.consuming:
             return "the broker delivers nothing to it"
+        if self._offsets is not None and self._offsets.trouble is not None:
+            return self._offsets.trouble
         return self._failures.trouble
 
     def _present(self) -> SubscriptionSession | None:
@@ -148,7 +173,11 @@ class Subscription(Consumer[SubscriptionSession]):
         self._backlog.restart()
         self._flow.start()
         self._worker = self._make_worker()
+        if self._offsets is not None:
+            self._offset = await self._offsets.load()
         await super()._open()
+        if self._offsets is not None:
+            self._sustain(self._offsets.run, name="offsets")
         for number in range(self._options.concurrency):
             self._sustain(self._worker.run, name=f"worker {number}")
         self._sustain(self._flow.run, name="flow control")
@@ -157,9 +186,12 @@ class Subscription(Consumer[SubscriptionSession]):
             self._sustain(detector.run, name="stall detector")
 
     async def _drain(self) -> None:
-        # Where the connection is gone, everything that is not acknowledged goes back.
-        with contextlib.suppress(AmqError):
-            await self._flow.pause()
+        # A single active consumer that was cancelled would be followed by the next one at once,
+        # before what is handled here is done: it ends with its channel, and what came is not taken.
+        if self._adapts:
+            # Where the connection is gone, everything that is not acknowledged goes back.
+            with contextlib.suppress(AmqError):
+                await self._flow.pause()
         self._worker.end()
         while self._backlog.running:
             self._backlog.idle.clear()
@@ -168,6 +200,8 @@ class Subscription(Consumer[SubscriptionSession]):
 
     async def _close(self) -> None:
         self._backlog.clear()
+        if self._offsets is not None:
+            await self._offsets.finish()
         await super()._close()
         await self._failures.close()
 
@@ -181,10 +215,15 @@ class Subscription(Consumer[SubscriptionSession]):
         return session
 
     async def _consume_in(self, session: SubscriptionSession) -> None:
+        take = self._take if self._adapts else self._take_unless_stopping
+        if self._stream:
+            take = self._take_of_stream
         receiver = session.receiver = await session.open(
-            lambda _, delivery: self._take(session, delivery)
+            lambda _, delivery: take(session, delivery)
         )
         channel = receiver.channel
+        if self._stream:
+            receiver.acks = self._stream_acks(session, channel)
         refused: list[TopologyError] = []
         declared = self._declared.checked() if self._checked else self._declared
         await declare_all(session.link, declared, refused, channel)
@@ -202,9 +241,12 @@ class Subscription(Consumer[SubscriptionSession]):
             )
         if refused:
             raise all_refused(refused, self.plan.checked() if self._checked else self.plan)
+        if self._offsets is not None:
+            # What was handled on former connections, and not saved, must not add up.
+            await self._offsets.flush()
         arguments = dict(self._options.consumer_arguments)
-        if self._handling.offset is not None:
-            arguments["x-stream-offset"] = self._handling.offset + 1
+        if self._offset is not None:
+            arguments["x-stream-offset"] = self._offset + 1
         session.consumer = BrokerConsumer(
             receiver,
             exclusive=self._options.exclusive,
@@ -224,6 +266,42 @@ class Subscription(Consumer[SubscriptionSession]):
         self._backlog.put(session, delivery)
         if not self._flow.scheduled:
             self._flow.schedule()
+
+    def _take_unless_stopping(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        if self.state is not State.STOPPING:
+            self._take(session, delivery)
+
+    def _take_of_stream(self, session: SubscriptionSession, delivery: Delivery) -> None:
+        acks, offset = session.receiver.acks, (delivery.properties.headers or {}).get(OFFSET)
+        if isinstance(acks, StreamAcks) and isinstance(offset, int):
+            acks.take(delivery, offset)
+        else:
+            self._take_unless_stopping(session, delivery)
+
+    def _stream_acks(self, session: SubscriptionSession, channel: Channel) -> StreamAcks:
+        def missed(_: int) -> None:
+            if self.state is State.RUNNING:
+                session.end(AmqError("a message of a stream was not settled, and is read again"))
+
+        return StreamAcks(
+            channel,
+            advanced=self._advanced,
+            missed=missed,
+            admit=partial(self._take_unless_stopping, session),
+            window=None if self._offsets is None else self._options.most_ahead,
+        )
+
+    def _advanced(self, offset: int, count: int) -> None:
+        # A handler of a connection that was lost may be done later than those of the present one.
+        if self._offset is None or offset > self._offset:
+            self._offset = offset
+            if self._offsets is not None:
+                self._offsets.advance(offset, count)
+
+    def _saved(self, offset: int) -> None:
+        acks = None if self._session is None else self._session.receiver.acks
+        if isinstance(acks, StreamAcks):
+            acks.release(offset)
 
     def _resume(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """Handle again what waited here."""

@@ -370,11 +370,12 @@ class Channel:
             self.end_transaction(commit=False)
         self.unacked = {}
         self.limiter.paused = True
+        # First: the consumer that follows a single active one gets them before all others.
+        for queue, entries in by_queue([deliveries[tag] for tag in sorted(deliveries)]).items():
+            queue.put_back(entries)
         for consumer in list(self.consumers.values()):
             if consumer.timeouts is not None:
                 consumer.timeouts.close()
             if not consumer.queue.deleted:
                 consumer.queue.remove_consumer(consumer)
         self.consumers = {}
-        for queue, entries in by_queue([deliveries[tag] for tag in sorted(deliveries)]).items():
-            queue.put_back(entries)

@@ -1,0 +1,86 @@
+"""The channel by which delayed messages are published, to whatever exchange they are to go."""
+
+import asyncio
+from collections.abc import Callable
+
+from gestalt.amq.declaring import declare_plan
+from gestalt.amq.link.channel_keeper import Spawn
+from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.preflight import Preflight
+from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.plan import Plan
+from gestalt.amq.topology import Exchange
+from gestalt.core import Backoff
+
+from .delays import DUE, Destination, ladder
+from .exchange_keeper import ExchangeKeeper
+
+
+class DelayKeeper(ExchangeKeeper):
+    """Declares the ladder of delays on every link, and keeps a channel with confirmations.
+
+    It is made with the first delayed message, so that others declare nothing for that.
+
+    Args:
+        declare: declare the ladder; otherwise it must exist.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        preflight: Preflight,
+        spawn: Spawn,
+        make_room: Callable[[], bool],
+        backoff: Backoff,
+        *,
+        declare: bool,
+    ) -> None:
+        self._declares = declare
+        self._led: set[Destination] = set()
+        self._leading = asyncio.Lock()
+        super().__init__(
+            supervisor,
+            Exchange(DUE, "headers"),
+            preflight,
+            spawn,
+            make_room,
+            backoff,
+            declare=declare,
+        )
+        self.plan = ladder()
+
+    def start(self) -> None:
+        """Take messages; what the bus calls when it starts, in whatever event loop that is."""
+        super().start()
+        self._led.clear()
+        self._leading = asyncio.Lock()
+
+    async def lead_to(self, destination: Destination) -> None:
+        """See to it that messages find to a destination, which is looked at once on each link.
+
+        Raises:
+            TopologyError: the broker refuses what is declared.
+            LinkLost: the connection ended. ChannelsExhausted: it has no channel left.
+        """
+        if destination in self._led:
+            return
+        async with self._leading:
+            if destination in self._led:
+                return
+            link = await self.supervisor.wait_link()
+            await self._declare(link, destination.plan)
+            if self.supervisor.link is link:
+                self._led.add(destination)
+
+    async def _open_channel(self, link: Link) -> Channel:
+        self._led.clear()
+        await self._declare(link, ladder())
+        return await link.open_channel(confirms=True)
+
+    async def _restore(self, link: Link) -> bool:
+        self._led.clear()
+        await self._declare(link, ladder())
+        return True
+
+    async def _declare(self, link: Link, plan: Plan) -> None:
+        await declare_plan(link, plan if self._declares else plan.checked())

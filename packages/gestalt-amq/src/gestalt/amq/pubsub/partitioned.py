@@ -1,0 +1,273 @@
+"""Consuming from a queue in partitions, which its subscribers share fairly, each part in order."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Awaitable, Callable
+
+from gestalt.amq.declaring import declare_private
+from gestalt.amq.errors import AmqError, LinkLost
+from gestalt.amq.headers import CONTROL_HEADER, INSTANCE_HEADER, QUEUE_HEADER, as_text
+from gestalt.amq.link.consumer import Consumer, Receiver, Session
+from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.plan import Plan
+from gestalt.amq.wire import Delivery, Properties
+from gestalt.core import Backoff, State
+
+from .declaration import SubscriptionDeclaration
+from .partition_members import BEAT, Members
+from .partitions import Partitioned, shares
+from .plans import binding_of
+from .stats import SubscriptionStats
+from .subscription import Subscription
+
+HERE, JOIN, LEAVE = "here", "join", "leave"
+# Those who are there answer a newcomer at once; so long it waits for that, in seconds.
+SETTLE = 0.3
+
+
+class MemberSession(Session):
+    """How one who takes part tells the others of itself, and hears of them, on one link.
+
+    Attributes:
+        receiver: the channel and the private queue.
+    """
+
+    receiver: Receiver
+
+
+class PartitionedSubscription(Consumer[MemberSession]):
+    """A handler on the parts of a queue; made by `Bus.subscribe` with a `Partitioned`.
+
+    Each part is a queue with a single active consumer. Those who take part tell one another of
+    themselves; from who is there each computes the same fair shares, gives up the parts that are
+    not its own, and consumes from those that are. Whoever consumes from a part is the only one who
+    gets its messages until it has handled, or has given back, all that it got.
+
+    Attributes:
+        binding: what the queue takes.
+        plan: what it needs at the broker.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        declaration: SubscriptionDeclaration,
+        queue: Partitioned,
+        plan: Plan,
+        *,
+        declare: Callable[[Link], Awaitable[None]],
+        make: Callable[[int], Subscription],
+        backoff: Backoff,
+        start_timeout: float,
+        stop_timeout: float,
+    ) -> None:
+        super().__init__(
+            f"subscription {queue.name}",
+            supervisor,
+            backoff=backoff,
+            start_timeout=start_timeout,
+            stop_timeout=stop_timeout,
+        )
+        self.binding = binding_of(declaration, queue.exchange)
+        self.plan = plan
+        self._queue = queue
+        self._declare = declare
+        self._make = make
+        self._instance = uuid.uuid4().hex
+        self._members = Members(self._instance)
+        self._held: dict[int, Subscription] = {}
+        # Of the parts that it had, and has no more.
+        self._past = SubscriptionStats()
+        self._changed = asyncio.Event()
+        self._failure: Exception | None = None
+
+    @property
+    def queue_name(self) -> str:
+        """The name of the whole queue."""
+        return self._queue.name
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The numbers of the parts that it consumes from now, or will as soon as they are free."""
+        return frozenset(self._held)
+
+    @property
+    def members(self) -> int:
+        """How many take part, as far as it knows, itself included."""
+        return len(self._members.names)
+
+    @property
+    def stats(self) -> SubscriptionStats:
+        """What became of its messages, of all parts that it has, and has had."""
+        total = SubscriptionStats()
+        for stats in (self._past, *(each.stats for each in self._held.values())):
+            total.add(stats)
+        return total
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from its work, though others of the bus may work; None if nothing does."""
+        if not self.consuming:
+            return "it is not connected to those who share the queue with it"
+        if self._failure is not None:
+            return str(self._failure)
+        for number, each in self._held.items():
+            if each.trouble is not None and each.state is State.RUNNING:
+                return f"partition {number}: {each.trouble}"
+        return None
+
+    # Its life
+
+    async def _open(self) -> None:
+        self._members.forget()
+        self._changed = asyncio.Event()
+        await super()._open()
+        # What the others answer is there by then, and the first shares are nearly right.
+        await asyncio.sleep(SETTLE)
+        await self._share()
+        self._sustain(self._beat, name="beat")
+        self._sustain(self._keep_share, name="share")
+
+    async def _drain(self) -> None:
+        if self._session is not None:
+            # First: so others wait for the parts already when these become free.
+            with contextlib.suppress(AmqError):
+                self._say(self._session, LEAVE)
+        await self._release(list(self._held))
+
+    async def _close(self) -> None:
+        held, self._held = self._held, {}
+        for part in held.values():
+            self._past.add(part.stats)
+        await asyncio.gather(*(each.stop(timeout=0) for each in held.values()))
+        await super()._close()
+
+    async def _consume(self, link: Link) -> MemberSession:
+        session = MemberSession(link)
+        try:
+            await self._declare(link)
+            receiver = session.receiver = await session.open(
+                lambda _, delivery: self._hear(session, delivery),
+                on_returned=lambda delivery: self._note(self._members.gone(delivery.routing_key)),
+            )
+            channel = receiver.channel
+            receiver.queue = await declare_private(channel)
+            await channel.bind(receiver.queue, self._queue.members.name, "", {})
+            receiver.consumer_tag = await channel.consume(receiver.queue, no_ack=True)
+            self._members.refresh(asyncio.get_running_loop().time())
+            self._say(session, JOIN)
+        except BaseException:
+            await session.close()
+            raise
+        return session
+
+    # The others
+
+    def _say(self, session: MemberSession, word: str) -> None:
+        self._send(session.receiver.channel, self._queue.members.name, "", word, session)
+
+    def _send(
+        self,
+        channel: Channel,
+        exchange: str,
+        key: str,
+        word: str,
+        session: MemberSession,
+    ) -> None:
+        headers = {
+            CONTROL_HEADER: word,
+            INSTANCE_HEADER: self._instance,
+            QUEUE_HEADER: session.receiver.queue,
+        }
+        channel.send(exchange, key, Properties(headers=headers), b"", mandatory=bool(key))
+
+    def _hear(self, session: MemberSession, delivery: Delivery) -> None:
+        headers = delivery.properties.headers or {}
+        word = as_text(headers.get(CONTROL_HEADER))
+        name, queue = as_text(headers.get(INSTANCE_HEADER)), as_text(headers.get(QUEUE_HEADER))
+        if name is None or queue is None or name == self._instance:
+            return
+        if word == LEAVE:
+            self._note(self._members.leave(name))
+            return
+        self._note(self._members.hear(name, queue, asyncio.get_running_loop().time()))
+        if word == JOIN and self.state is not State.STOPPING:
+            with contextlib.suppress(AmqError):
+                self._send(session.receiver.channel, "", queue, HERE, session)
+
+    def _note(self, changed: bool) -> None:
+        if changed:
+            self._changed.set()
+
+    async def _beat(self) -> None:
+        """Say now and then that it is there, and look after those who do not."""
+        now = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(BEAT)
+            session = self._session
+            if session is None or session.ended.done() or self.state is not State.RUNNING:
+                continue
+            with contextlib.suppress(AmqError):
+                self._say(session, HERE)
+                for queue in self._members.silent(now()):
+                    # One that is gone has no queue any more, and this comes back.
+                    self._send(session.receiver.channel, "", queue, HERE, session)
+            self._note(self._members.expire(now()))
+
+    # The parts
+
+    async def _keep_share(self) -> None:
+        """Have those parts, and no others, that are its share."""
+        delays = self._backoff.delays()
+        while True:
+            await self._changed.wait()
+            # Where many come at once, their shares are computed once.
+            await asyncio.sleep(SETTLE)
+            self._changed.clear()
+            try:
+                await self._share()
+            except LinkLost:
+                self._changed.set()
+            except Exception as error:
+                if self._failure is None or str(self._failure) != str(error):
+                    self._report_error(error, f"{self!r} cannot consume, and tries again")
+                self._failure = error
+                self._changed.set()
+                await asyncio.sleep(delays.next())
+            else:
+                self._failure = None
+                delays.connected()
+
+    async def _share(self) -> None:
+        if self.state not in (State.STARTING, State.RUNNING):
+            return
+        mine = shares(self._queue.partitions, self._members.names)[self._instance]
+        await self._release([number for number in self._held if number not in mine])
+        wanted = [number for number in sorted(mine) if number not in self._held]
+        outcomes = await asyncio.gather(*map(self._take, wanted), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _take(self, number: int) -> None:
+        part = self._make(number)
+        await part.start()
+        self._held[number] = part
+
+    async def _release(self, numbers: list[int]) -> None:
+        """Give up parts: each when its running handlers are done, and no part waits for another."""
+
+        async def release(number: int) -> None:
+            part = self._held[number]
+            try:
+                await part.stop()
+            finally:
+                if self._held.pop(number, None) is not None:
+                    self._past.add(part.stats)
+
+        outcomes = await asyncio.gather(*map(release, numbers), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
