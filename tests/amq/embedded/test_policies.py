@@ -1,13 +1,19 @@
 """Policies, on the embedded broker and, where a node can be told of them, on RabbitMQ alike."""
 
 import json
-import subprocess
-import sys
 import time
 
 import pytest
 
-from gestalt.amq.embedded import EmbeddedBroker, Policy, Settings, ThreadedBroker, read_policies
+from gestalt.amq.embedded import (
+    EmbeddedBroker,
+    Policy,
+    Settings,
+    ThreadedBroker,
+    command,
+    read_policies,
+)
+from gestalt.amq.embedded.command import main
 from gestalt.amq.embedded.model.arguments import read_options
 from gestalt.amq.embedded.model.policies import effective
 from gestalt.amq.embedded.model.versions import semantics_of
@@ -291,11 +297,22 @@ async def test_a_policy_for_a_virtual_host_that_is_not_there_is_refused():
         ),
     ],
 )
-def test_the_command_refuses_a_file_that_is_not_good(tmp_path, content, text):
+def test_the_command_refuses_a_file_that_is_not_good(tmp_path, caplog, content, text):
     path = tmp_path / "policies.json"
     path.write_text(content)
-    command = [sys.executable, "-m", "gestalt.amq.embedded", "--port", "0", "--policies", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 1
-    assert text in done.stderr
-    assert "Traceback" not in done.stderr
+    assert main(["--port", "0", "--policies", str(path)]) == 1
+    assert text in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_the_command_sets_the_policies_of_a_file(tmp_path, monkeypatch):
+    path = tmp_path / "definitions.json"
+    path.write_text(json.dumps(FILE))
+    brokers = []
+
+    async def serve(broker):
+        brokers.append(broker)
+
+    monkeypatch.setattr(command, "_serve", serve)
+    assert main(["--policies", str(path), "--policies", str(path), "--compatible", "4.0"]) == 0
+    assert [policy.name for policy in brokers[0].settings.policies] == ["short", "short"]

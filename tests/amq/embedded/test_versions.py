@@ -220,7 +220,7 @@ def test_a_limit_for_the_channel_goes_with_quorum_queues_in_4_3(client, quorum):
 
 
 def test_the_mechanism_anonymous_is_offered_since_4(client):
-    if "Gestalt" not in client.server_properties["product"]:
+    if "Gestalt" not in client.server_properties["platform"]:
         pytest.skip("the run's node offers what it is told to")
     offered = client.mechanisms.split()
     assert (b"ANONYMOUS" in offered) == by_version(client, old=False, middle=True, new=True)
@@ -412,7 +412,7 @@ def test_a_delivery_that_is_not_acknowledged_in_time(client, quorum):
             client.receive(m.BasicCancel, timeout=0.6)
         return
     if client.version < (4, 3):
-        if "Gestalt" not in client.server_properties["product"]:
+        if "Gestalt" not in client.server_properties["platform"]:
             pytest.skip("RabbitMQ 4.0 looks once a minute")
         error = client.closed()
         assert (error.scope, error.text) == ("channel", LATE.format(300))
@@ -455,6 +455,30 @@ def test_who_cannot_be_told_of_the_end_of_a_delivery_loses_the_channel(url, clie
         error = other.closed()
     assert (error.scope, error.text) == ("channel", LATE.format(-1))
     assert get(client, name).content.body == b"first"
+
+
+# What clients look at
+
+
+def test_clients_find_the_product_and_its_version_among_the_server_properties(client):
+    properties = client.server_properties
+    assert properties["product"] == "RabbitMQ"
+    assert properties["version"].startswith(by_version(client, old="3.", middle="4.0", new="4."))
+    assert {"platform", "information", "cluster_name", "copyright"} <= set(properties)
+    assert properties["capabilities"] == dict.fromkeys(
+        (
+            "authentication_failure_close",
+            "basic.nack",
+            "connection.blocked",
+            "consumer_cancel_notify",
+            "consumer_priorities",
+            "direct_reply_to",
+            "exchange_exchange_bindings",
+            "per_consumer_qos",
+            "publisher_confirms",
+        ),
+        True,
+    )
 
 
 # How a version is chosen

@@ -39,8 +39,11 @@ _CAPABILITIES: Mapping[str, FieldValue] = {
 }
 _SERVER_PROPERTIES: Mapping[str, FieldValue] = {
     "capabilities": dict(_CAPABILITIES),
-    "product": "Gestalt embedded broker",
-    "platform": "Python",
+    # Clients look here for what they may expect; kombu, for one, of basic.qos.
+    "product": "RabbitMQ",
+    "platform": "Gestalt embedded broker",
+    "cluster_name": "gestalt@localhost",
+    "copyright": "",
     "information": "For development, tests and demos. In production, use RabbitMQ.",
 }
 
