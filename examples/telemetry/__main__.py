@@ -153,7 +153,7 @@ def alerter(arguments: argparse.Namespace) -> int:
     from .alerter import Alerter
 
     part = Alerter(arguments.amqp)
-    return serve(arguments, "alerter", part, report=part.summary)
+    return serve(arguments, "alerter", part.bus, report=part.summary)
 
 
 def broker(arguments: argparse.Namespace) -> int:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gestalt.amq import AmqError, connect
-from gestalt.core import Component, Handlers, Message
+from gestalt.amq import AmqError, BusBatch, connect
+from gestalt.core import Batch
 
 from .count import Count
 from .messages import (
@@ -19,6 +19,7 @@ from .messages import (
 )
 
 QUEUE = "telemetry.alerter"
+GATHERED = Batch(size=100, within=0.2)
 HOLD = 1.0
 """How long a value must stay above its limit, in seconds, before that is an alert."""
 
@@ -51,47 +52,39 @@ class Limit:
         return f"{host}: {self._what} above {self._limit:.0f} % for {sample.time - since:.1f} s"
 
 
-class Alerter(Component):
-    """Subscribes at the broker `amqp`, and asks the collector what led up to an alert."""
+class Alerter:
+    """Subscribes at the broker `amqp`, and asks the collector what led up to an alert.
+
+    Attributes:
+        bus: what is to be started and stopped.
+        count: what has come of the samples.
+        alerts: what there was to tell.
+    """
 
     def __init__(self, amqp: str) -> None:
-        super().__init__()
+        self.bus = connect(amqp, codec=codec, start_timeout=BROKER_TIMEOUT)
         self.count = Count()
         self.alerts: list[str] = []
         self._cpu = Limit("CPU", 90.0)
         self._memory = Limit("memory", 90.0)
-        self._bus = connect(amqp, codec=codec, start_timeout=BROKER_TIMEOUT)
-        self._collector = self._bus.requester(SERVICE, timeout=2.0)
-        self._handlers = Handlers()
-        self._handlers.on(Cpu)(self._check_cpu)
-        self._handlers.on(Memory)(self._check_memory)
-        self._handlers.default(self._check_nothing)
+        self._collector = self.bus.requester(SERVICE, timeout=2.0)
+        # A sample costs next to nothing: they are handled, and acknowledged, by the hundred.
+        self.bus.subscription(EXCHANGE, "#", self._check_all, queue=QUEUE, batch=GATHERED)
 
     def summary(self) -> dict[str, Any]:
         return {**self.count.summary(), "alerts": self.alerts}
 
-    async def _open(self) -> None:
-        await self._bus.start()
-        await self._bus.subscribe(EXCHANGE, "#", self._handlers, queue=QUEUE)
-
-    async def _drain(self) -> None:
-        await self._bus.stop()
-
-    async def _close(self) -> None:
-        await self._bus.stop()
-
-    async def _check_cpu(self, message: Message[Cpu]) -> None:
-        await self._check(message.body, self._cpu, message.body.percent, "cpu")
-
-    async def _check_memory(self, message: Message[Memory]) -> None:
-        used = 100 * message.body.used / message.body.total
-        await self._check(message.body, self._memory, used, "memory")
-
-    def _check_nothing(self, message: Message[Sample]) -> None:
-        self.count.add(message.body)
+    async def _check_all(self, batch: BusBatch[Sample]) -> None:
+        for sample in batch.bodies:
+            if not self.count.add(sample):
+                continue
+            if isinstance(sample, Cpu):
+                await self._check(sample, self._cpu, sample.percent, "cpu")
+            elif isinstance(sample, Memory):
+                await self._check(sample, self._memory, 100 * sample.used / sample.total, "memory")
 
     async def _check(self, sample: Sample, limit: Limit, percent: float, what: str) -> None:
-        if self.count.add(sample) and (alert := limit.check(sample, percent)):
+        if alert := limit.check(sample, percent):
             self.alerts.append(f"{alert}{await self._context(sample.host, what)}")
 
     async def _context(self, host: str, what: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Protocol
 
-from gestalt.core import Component, GestaltError, Timer
+from gestalt.core import Component, GestaltError, Group, Timer
 
 from .screen import Screen
 from .table import Row
@@ -30,8 +30,8 @@ class Listener(Protocol):
     async def close(self) -> None: ...
 
 
-class Supervised(Component):
-    """Starts and stops `parts`, tells the listener so, and ends when it is gone.
+class Supervised(Group):
+    """A group of parts that tells a listener how it fares, and ends when that is gone.
 
     Args:
         name: how the whole of them is called.
@@ -51,34 +51,29 @@ class Supervised(Component):
         report: Callable[[], dict[str, Any]] = dict,
         rows: Callable[[], list[Row]] | None = None,
     ) -> None:
-        super().__init__(name=name, stop_timeout=1 + sum(p.stop_timeout for p in parts))
-        self._parts = list(parts)
+        if rows is not None:
+            show = Timer.every(ROWS_INTERVAL, lambda: listener.tell("rows", rows()), delay=0)
+            parts = (*parts, show)
+        super().__init__(*parts, name=name)
         self._listener = listener
         self._ready = ready
         self._summary = report
-        if rows is not None:
-            show = Timer.every(ROWS_INTERVAL, lambda: listener.tell("rows", rows()), delay=0)
-            self._parts.append(show)
 
     async def _open(self) -> None:
         await self._listener.open()
-        for part in self._parts:
-            try:
-                await part.start()
-            except (GestaltError, OSError) as error:
-                raise SystemExit(f"The {self.name} did not start: {error}") from None
+        try:
+            await super()._open()
+        except (GestaltError, OSError) as error:
+            raise SystemExit(f"The {self.name} did not start: {error}") from None
         self._listener.tell("ready", self._ready())
         self._spawn(self._end_with_the_listener())
 
-    async def _drain(self) -> None:
-        for part in reversed(self._parts):
-            await part.stop()
-
     async def _close(self) -> None:
-        for part in reversed(self._parts):
-            await part.stop()
-        self._listener.tell("report", self._summary())
-        await self._listener.close()
+        try:
+            await super()._close()
+        finally:
+            self._listener.tell("report", self._summary())
+            await self._listener.close()
 
     async def _end_with_the_listener(self) -> None:
         await self._listener.gone()

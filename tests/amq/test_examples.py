@@ -23,6 +23,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
         ),
         ("delays", ["user.42: ready", "user.42: steady", "user.42: go"], ""),
         (
+            "topology",
+            [
+                "queues: archive.parked, archive, boilers.parked, boilers, boilers.retry.1000, "
+                "boilers.retry.4000, boilers.retry.16000, boilers.retry.64000",
+                "9 things are missing",
+                "drift: []",
+                "boiler.7: 71.5",
+            ],
+            "",
+        ),
+        (
             "idempotent",
             ["order 1 is stored", "order 1 came again", "order 2 is stored"],
             "",
@@ -36,6 +47,14 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
                 "parked: position -1 of a",
             ],
             "Park: position -1 of a",
+        ),
+        (
+            "service",
+            [
+                "Locate(vehicle='42'): Position(vehicle='42', lat=-34.9, lon=138.6)",
+                "Forget(vehicle='42'): Position(vehicle='42', lat=-34.9, lon=138.6)",
+            ],
+            "",
         ),
         (
             "request_reply",
@@ -69,7 +88,7 @@ def test_an_example_prints_what_it_promises(
 
 
 @pytest.mark.parametrize(
-    "example", ["delays", "publish_subscribe", "handlers", "idempotent", "request_reply"]
+    "example", ["delays", "publish_subscribe", "handlers", "idempotent", "request_reply", "service"]
 )
 def test_an_example_names_a_wrong_broker(example: str) -> None:
     ran = subprocess.run(

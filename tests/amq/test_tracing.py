@@ -10,6 +10,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusC
 
 from gestalt.amq import (
     Bus,
+    BusBatch,
     BusMessage,
     RemoteError,
     Request,
@@ -17,7 +18,7 @@ from gestalt.amq import (
     connect,
     tracing,
 )
-from gestalt.core import Handlers
+from gestalt.core import Batch, Handlers
 
 
 @pytest.fixture
@@ -189,3 +190,26 @@ async def test_a_traced_handler_is_cancelled_and_refuses_as_others_do(
             call.cancel()
             await cancelled.wait()
         assert responder.stats.refused == 1
+
+
+async def test_a_batch_has_a_span_that_is_linked_to_those_of_its_messages(
+    spans: InMemorySpanExporter, broker_url: str, unique: str
+) -> None:
+    handled = asyncio.Event()
+
+    async def store(_: BusBatch[int]) -> None:
+        handled.set()
+
+    async with connect(broker_url) as bus:
+        await bus.subscribe(unique, "#", store, queue=unique, batch=Batch(size=2, within=10))
+        for number in range(2):
+            await bus.publisher(unique).publish(number)
+        async with asyncio.timeout(15):
+            await handled.wait()
+    finished = spans.get_finished_spans()
+    published = {span.context.span_id for span in finished if span.kind is SpanKind.PRODUCER}
+    (span,) = [span for span in finished if span.kind is SpanKind.CONSUMER]
+    assert span.name == f"process {unique}"
+    assert span.attributes is not None
+    assert span.attributes["messaging.batch.message_count"] == 2
+    assert {link.context.span_id for link in span.links} == published

@@ -21,6 +21,7 @@ from gestalt.amq import (
 )
 from gestalt.amq.pubsub.delays import UNROUTABLE
 from tests.support.missing import without
+from tests.support.proxy import Proxy
 from tests.support.rabbitmq import NoRabbitMQError, RabbitMQNode
 from tests.support.waiting import QUICK, until
 
@@ -224,6 +225,34 @@ async def test_publishers_go_on_when_the_bus_starts_again(broker_url: str, uniqu
             await bus.subscribe(unique, "#", got, queue=unique)
             await publisher.publish(number, delay=0.05)
             assert await got.wait(1) == [number]
+
+
+async def test_what_is_idempotent_is_sent_again_where_its_confirmation_was_lost(
+    broker_url: str, broker_port: int, unique: str
+) -> None:
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(broker_url.replace(str(broker_port), str(proxy.port)), backoff=QUICK) as bus,
+        connect(broker_url, backoff=QUICK) as other,
+    ):
+        got = Arrivals()
+        await other.subscribe(unique, "#", got, queue=unique)
+        publisher = bus.publisher(unique, idempotent=True)
+        await publisher.publish("prepares", delay=0.01)
+        # Nothing comes back, so that it is sent, and not known to be.
+        proxy.lose("down")
+        publishing = asyncio.create_task(publisher.publish("again", delay=0.2, timeout=20))
+        batch = publisher.batch()
+        await batch.publish("batch", delay=0.2, timeout=20)
+        await asyncio.sleep(0.1)
+        proxy.lose()
+        await proxy.cut()
+        await publishing
+        async with batch:
+            pass
+        await until(lambda: {"again", "batch"} <= {message.body for message in got.messages})
+        ids = {message.properties.message_id for message in got.messages}
+        assert len(ids) == 3
 
 
 async def test_the_ladder_is_made_again_when_somebody_has_deleted_it(

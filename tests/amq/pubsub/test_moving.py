@@ -225,8 +225,8 @@ async def test_a_message_that_the_broker_refuses_whatever_is_done_is_parked_bare
 ) -> None:
     made = failures.copy_properties
 
-    def careless(delivery: Delivery, *args: Any, bare: bool = False) -> Properties:
-        properties = made(delivery, *args, bare=bare)
+    def careless(delivery: Delivery, *args: Any, bare: bool, **others: Any) -> Properties:
+        properties = made(delivery, *args, bare=bare, **others)
         culprit = "culprit" in (delivery.properties.headers or {}) and not bare
         return replace(properties, user_id="nobody") if culprit else properties
 

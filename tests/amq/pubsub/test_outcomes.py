@@ -95,7 +95,8 @@ async def test_a_handler_has_its_message_again_after_its_own_delay_and_attempts_
     await bus.publisher(unique).publish("a")
     await until(lambda: subscription.stats.handled == 1)
     assert attempts == [1, 2]
-    assert 1.24 <= times[1] - times[0] < 2.5
+    # The first such message of all waits until its ladder of queues is made.
+    assert 1.24 <= times[1] - times[0] < 5
     assert subscription.stats.retried == 1
 
 
@@ -114,6 +115,33 @@ async def test_waits_of_different_lengths_do_not_hold_up_one_another(bus: Bus, u
     await until(lambda: len(done) == 2)
     assert done == ["short", "middle"]
     assert subscription.stats.retried == 3
+
+
+async def test_a_message_comes_back_as_it_was_and_its_next_delay_is_its_own(
+    bus: Bus, unique: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+    got = Collector()
+
+    def handle(message: BusMessage[str]) -> None:
+        times.append(loop.time())
+        got(message)
+        if message.attempt < 4:
+            raise RetryLater({1: 0.3, 2: 0.7, 3: 0.1}[message.attempt])
+
+    subscription = await bus.subscribe(unique, "#", handle, queue=unique)
+    await bus.publisher(unique).publish("a", "some.key", headers={"mine": 1}, message_id="id")
+    await until(lambda: subscription.stats.handled == 1)
+    last = got.messages[-1]
+    assert (last.attempt, last.routing_key, last.exchange) == (4, "some.key", unique)
+    assert (last.headers["mine"], last.properties.message_id) == (1, "id")
+    # Each on time, but for the first, whose ladder of queues has to be made.
+    assert times[1] - times[0] >= 0.29
+    assert 0.69 <= times[2] - times[1] < 1.7
+    assert 0.09 <= times[3] - times[2] < 1.1
+    (levels,) = [{name for name in last.headers if name.startswith("gestalt-delay-0")}]
+    assert len(levels) < 4
 
 
 async def test_a_handler_that_wants_its_message_later_for_ever_is_bound_by_the_policy(

@@ -256,7 +256,7 @@ async def test_verify_names_other_properties_and_changes_none(
     planned = connect("amqp://elsewhere")
     planned.declare(Binding(unique, "#", to=unique), Binding("amq.topic", "#", to=unique))
     for _ in range(2):
-        drift = await bus.verify(planned.plan())
+        drift = await bus.topology.verify(planned.topology.plan())
         problems = {(each.kind, each.name): each.problem for each in drift}
         assert problems == {
             ("exchange", unique): "different",
@@ -265,9 +265,9 @@ async def test_verify_names_other_properties_and_changes_none(
         }
         assert any("x-dead-letter-exchange" in each.reason for each in drift)
     with pytest.raises(TopologyError, match="refuses 2 things"):
-        await bus.apply(planned.plan())
+        await bus.topology.apply(planned.topology.plan())
     # What was not refused is there now.
-    assert {each.name for each in await bus.verify(planned.plan())} == {unique}
+    assert {each.name for each in await bus.topology.verify(planned.topology.plan())} == {unique}
     assert all(isinstance(each, Drift) for each in drift)
 
 

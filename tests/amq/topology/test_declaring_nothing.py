@@ -85,7 +85,7 @@ class Service:
         assert subscription is not None
         await until(lambda: subscription.stats.parked == 1)
         assert self.attempts == [1, 2]
-        assert [each.body for each in await self.bus.parked(self.name).list()] == [b'"poison"']
+        assert [each.body for each in await self.bus.parked(self.name).list()] == ["poison"]
         assert await self.requester.request("ab") == "abab"
         assert self.bus.ready
 
@@ -101,10 +101,10 @@ async def test_a_bus_that_declares_nothing_works_once_everything_was_applied(
         assert f"{name!r}" in str(caught.value)
     assert "topology apply" in str(caught.value)
     # It has declared nothing, and applying twice is applying once.
-    assert {each.problem for each in await bus.verify()} == {"missing"}
+    assert {each.problem for each in await bus.topology.verify()} == {"missing"}
     for _ in range(2):
-        await bus.apply()
-    assert await bus.verify() == []
+        await bus.topology.apply()
+    assert await bus.topology.verify() == []
     async with bus:
         await service.prove()
 
@@ -114,8 +114,8 @@ async def test_a_user_who_may_configure_nothing_can_do_everything(
 ) -> None:
     bus = connect(user.url, declare=False, backoff=QUICK)
     service = Service(bus, unique)
-    plan = bus.plan()
-    await connect(rabbitmq_url).apply(plan)
+    plan = bus.topology.plan()
+    await connect(rabbitmq_url).topology.apply(plan)
     needed = plan.checked().permissions()
     assert needed.configure == "^$"
 
@@ -135,7 +135,7 @@ async def test_a_user_who_may_configure_nothing_can_do_everything(
         await stream.aclose()
     # It may declare nothing, whatever it is told.
     with pytest.raises(TopologyError) as refused:
-        await connect(user.url).apply(plan)
+        await connect(user.url).topology.apply(plan)
     assert refused.value.code == 403
     assert plan.lasting().permissions().configure in str(refused.value)
 
@@ -180,7 +180,7 @@ async def test_where_the_queue_of_a_service_stays_its_last_instance_leaves_no_re
 ) -> None:
     planned = connect(broker_url, declare=False)
     planned.service(unique, locate)
-    await planned.apply()
+    await planned.topology.apply()
     async with connect(broker_url, declare=True) as caller:
         requester = caller.requester(unique, timeout=10.0)
         for _ in range(2):
@@ -209,8 +209,8 @@ async def test_streams_get_their_credit_and_end_without_a_queue_of_the_instance(
     bus = connect(user.url, declare=False, backoff=QUICK)
     bus.service(unique, count)
     requester = bus.requester(unique)
-    await connect(rabbitmq_url).apply(bus.plan())
-    await user.permit(bus.plan().checked().permissions())
+    await connect(rabbitmq_url).topology.apply(bus.topology.plan())
+    await user.permit(bus.topology.plan().checked().permissions())
     async with bus:
         assert [item async for item in requester.stream(50, buffer=4)] == list(range(50))
         ended.clear()

@@ -23,7 +23,7 @@ def test_a_plan_has_all_that_was_told_to_a_bus_before_its_start() -> None:
     requester = bus.requester("tracker")
     bus.subscription("telemetry", "vehicle.*", nobody, queue="tracker", retry=Retry(attempts=3))
     bus.service("tracker", nobody)
-    plan = bus.plan()
+    plan = bus.topology.plan()
     assert {"alarms", "telemetry", "orders", "gestalt.requests"} <= {*names(plan.exchanges)}
     assert names(plan.queues) == [
         "audit.parked",
@@ -50,14 +50,14 @@ def test_what_is_named_differently_is_told() -> None:
     bus.declare(Exchange("telemetry", type="fanout"), Queue("audit", type="classic"))
     bus.declare(Binding("telemetry", "a.*", to=Queue("audit", arguments={"x-max-length": 5})))
     bus.declare(Exchange("telemetry", declare=False), Queue("audit", declare=False))
-    assert bus.plan().contradictions() == ["exchange 'telemetry'", "queue 'audit'"]
+    assert bus.topology.plan().contradictions() == ["exchange 'telemetry'", "queue 'audit'"]
 
 
 def test_permissions_are_for_these_names_and_for_no_others() -> None:
     bus = connect("amqp://localhost", declare=False)
     bus.subscription("telemetry", "a.*", nobody, queue="tracker", retry=Retry(attempts=2))
     publisher = bus.publisher("orders")
-    plan = bus.plan()
+    plan = bus.topology.plan()
     needed = plan.checked().permissions()
     assert needed.configure == "^$"
     assert re.match(needed.write, "orders")
@@ -76,7 +76,7 @@ def test_permissions_are_for_these_names_and_for_no_others() -> None:
 def test_a_private_queue_needs_a_pattern_for_the_names_that_the_broker_makes_up() -> None:
     bus = connect("amqp://localhost", declare=False)
     bus.subscription("telemetry", "a.*", nobody)
-    needed = bus.plan().checked().permissions()
+    needed = bus.topology.plan().checked().permissions()
     for pattern in (needed.configure, needed.write, needed.read):
         assert re.match(pattern, "amq.gen-JzTY20BRgKO-HjmUJj0wLg")
         assert re.match(pattern, "gen-JzTY20BRgKO-HjmUJj0wLg.retry.1000")

@@ -1,5 +1,6 @@
 """Topic publish and subscribe, and request and reply, over RabbitMQ."""
 
+from .applying import Topology
 from .bus import Bus
 from .connect import connect
 from .consumers import Declared
@@ -41,6 +42,7 @@ from .events import (
     PublishingBlocked,
     PublishingUnblocked,
     SecretUpdateFailed,
+    StaleBindings,
 )
 from .link.lent_channel import LentChannelOptions
 from .message import BusBatch, BusMessage, RawMessage
@@ -135,10 +137,12 @@ __all__ = [
     "SecretUpdateFailed",
     "ServiceInfo",
     "SqliteOffsets",
+    "StaleBindings",
     "SubscribeOptions",
     "Subscription",
     "SubscriptionDeclaration",
     "SubscriptionStats",
+    "Topology",
     "TopologyError",
     "Unroutable",
     "Unsendable",

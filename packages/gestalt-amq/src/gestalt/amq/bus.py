@@ -12,12 +12,12 @@ from gestalt.core import Handler, State, StateError
 from gestalt.core.calling import RAISED, call_plain
 
 from . import tracing
+from .applying import Topology
 from .channel_pool import ChannelPool
 from .connections import Connections, Settings
 from .consumers import Consumers
 from .declarations import Declarations
 from .declared import Declaring
-from .declaring import declare_plan
 from .events import Event, PublishingUnblocked
 from .link.lent_channel import LentChannel, LentChannelOptions
 from .link.library import AbstractChannel
@@ -33,7 +33,6 @@ from .requests.responder import Responder
 from .requests.serving import ResponderMaker
 from .running import run_within
 from .topology import Binding, Exchange, Queue
-from .verifying import Drift, find_drift
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -88,6 +87,8 @@ class Bus(Declaring):
             declare=declare,
             backoff=settings.backoff,
             refusals=self._channels.refusals,
+            named=self._plan,
+            tell=self._event,
             report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
         self._consumers = Consumers(self._inside, self._connections.open)
@@ -208,6 +209,7 @@ class Bus(Declaring):
         subscription = self._subscriptions.make(declaration)
         await self._declarations.check(subscription.plan)
         await self._consumers.begin(subscription, self._subscriptions.connection)
+        await self._declarations.record(self._plan(), subscription.plan.recorded())
         return subscription
 
     async def respond(
@@ -250,7 +252,7 @@ class Bus(Declaring):
         lending = self._connections.lending
         return LentChannel(lending, partial(self._connections.open, lending), **options)
 
-    def declare(self, *items: Exchange | Queue | Binding) -> Awaitable[None]:
+    def declare(self, *items: Exchange | Queue | Binding, exact: bool = False) -> Awaitable[None]:
         """Have exchanges, queues and bindings declared, without using them.
 
             await bus.declare(Binding("telemetry", "vehicle.#", to="audit"))
@@ -258,37 +260,21 @@ class Bus(Declaring):
         What a binding names is declared with it, and a queue with its parking: now, if the bus
         runs and this is awaited, at each start, and on each new connection.
 
+        Args:
+            items: what is declared.
+            exact: unbind the queues among them from what nothing on this bus names any more.
+
         Raises:
             TopologyError: the broker refuses; everything that it refuses is named.
             TypeError, ValueError: at once, where something cannot be declared.
         """
-        return self._declarations.add(items, running=self.state is State.RUNNING)
+        running = self.state is State.RUNNING
+        return self._declarations.add(items, exact=exact, running=running)
 
-    def plan(self) -> Plan:
-        """What the application needs at the broker, as far as it has told the bus by now."""
-        return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
-
-    async def verify(self, plan: Plan | None = None) -> list[Drift]:
-        """Compare what is at the broker with a plan, by default the bus's own; declare nothing.
-
-        It has a connection of its own, whether the bus runs or not, and so has `apply`.
-
-        Raises:
-            ConnectError, LinkLost: there was no connection, or it was lost.
-        """
-        async with self._connections.one_more("topology") as supervisor:
-            return await find_drift(await supervisor.wait_link(), plan or self.plan())
-
-    async def apply(self, plan: Plan | None = None) -> None:
-        """Declare all that lasts of a plan, for an application that declares nothing.
-
-        Raises:
-            TopologyError: the broker refuses something; everything that it refuses is named.
-            ConnectError, LinkLost: as `verify`.
-        """
-        async with self._connections.one_more("topology") as supervisor:
-            link = await supervisor.wait_link()
-            await declare_plan(link, (plan or self.plan()).lasting())
+    @property
+    def topology(self) -> Topology:
+        """What the application needs at the broker: to show, to compare, and to declare."""
+        return Topology(self._plan, lambda: self._connections.one_more("topology"))
 
     def parked(self, queue: str | Queue, *, codec: Codec | None = None) -> Parking:
         """The parked messages of a queue: to list, to replay and to delete, while the bus runs.
@@ -309,9 +295,10 @@ class Bus(Declaring):
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)
         self._channels.start()
-        await self._declarations.start(self.plan())
+        await self._declarations.start(self._plan())
         self._spawn(self._declarations.run(), name="declarations")
         await self._consumers.start()
+        await self._declarations.record(self._plan())
 
     async def _drain(self) -> None:
         until = asyncio.get_running_loop().time() + self.stop_timeout
@@ -326,6 +313,9 @@ class Bus(Declaring):
             await self._consumers.stop()
         finally:
             await self._connections.close(self._patience)
+
+    def _plan(self) -> Plan:
+        return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])
 
     async def _inside(self, call: Callable[[], Awaitable[None]]) -> None:
         await run_within(self, self._spawn, call)

@@ -85,6 +85,10 @@ class Connections:
 
     def start(self) -> None:
         """Begin anew, in the event loop that runs now."""
+        # Here: the client library takes 0.2 s to import, longer than all of gestalt.amq, and that
+        # is not to be taken for a broker's silence.
+        from .link import aio_pika_link  # noqa: F401
+
         self._opening = asyncio.Lock()
 
     async def open(self, supervisor: Supervisor) -> None:
@@ -132,7 +136,6 @@ class Connections:
     async def _connect(
         self, address: BrokerAddress, purpose: str, tell: Callable[[Event], None]
     ) -> Link:
-        # Here: the client library takes 0.15 s to import, nearly as long as all of gestalt.amq.
         from .link.aio_pika_link import connect
 
         settings = self._settings

@@ -2,19 +2,27 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Generator, Iterable
+from dataclasses import replace
 
 from gestalt.core import Backoff, StateError
 
+from .bindings_record import reconcile
 from .declaring import all_refused, declare_all, declare_plan
 from .errors import AmqError, LinkLost, TopologyError
+from .events import Event, StaleBindings
 from .link.interface import Link
 from .link.supervisor import Supervisor
 from .plan import Plan, merge, plan_binding, plan_queue
 from .topology import Binding, Exchange, Queue
 
+logger = logging.getLogger("gestalt.amq")
+
 # How long a start asks whether it may publish, in seconds.
 CHECK_TIMEOUT = 5.0
+# How long keeping one record of bindings may take, in seconds.
+RECORD_TIMEOUT = 2.0
 
 Declarable = Exchange | Queue | Binding
 
@@ -37,7 +45,7 @@ def plan_items(items: tuple[Declarable, ...]) -> Plan:
         elif item.to is None:
             raise ValueError(f"a binding that is declared says what is bound, by to=: {item!r}")
         else:
-            plans.append(plan_binding(item))
+            plans.append(plan_binding(item, recorded=True))
     return merge(plans)
 
 
@@ -49,6 +57,8 @@ class Declarations:
         declare: declare; otherwise everything must exist.
         backoff: the waits before a refused declaration is tried again.
         refusals: asks to which exchanges nothing may be published, and why.
+        named: gives all that the application names by now.
+        tell: is told of bindings that are named no more.
         report: tells of a refusal on a later connection.
 
     Attributes:
@@ -63,6 +73,8 @@ class Declarations:
         declare: bool,
         backoff: Backoff,
         refusals: Callable[[Link, Iterable[str]], Awaitable[list[TopologyError]]],
+        named: Callable[[], Plan],
+        tell: Callable[[Event], None],
         report: Callable[[BaseException, str], None],
     ) -> None:
         self.plan = Plan()
@@ -72,17 +84,22 @@ class Declarations:
         self._backoff = backoff
         self._refusals = refusals
         self._report = report
+        self._named = named
+        self._tell = tell
 
-    def add(self, items: tuple[Declarable, ...], *, running: bool) -> Awaitable[None]:
+    def add(self, items: tuple[Declarable, ...], *, exact: bool, running: bool) -> Awaitable[None]:
         """Have more declared, on each connection; what is returned declares it now.
 
         Args:
             items: what is declared; errors as those of `plan_items`.
+            exact: take away other bindings of the queues that are bound, as far as is known.
             running: there is a connection; otherwise there is nothing to wait for.
         """
         plan = plan_items(items)
+        if exact:
+            plan = replace(plan, exact=tuple(plan.recorded()))
         self.plan = merge([self.plan, plan])
-        return self._provide(plan) if running else _Nothing()
+        return self._add(plan) if running else _Nothing()
 
     async def start(self, needed: Plan) -> None:
         """Declare what was added; where nothing is declared, see that all that is needed is there.
@@ -136,6 +153,38 @@ class Declarations:
             else:
                 self.trouble = None
                 return
+
+    async def record(self, named: Plan, queues: Iterable[str] | None = None) -> None:
+        """Record what queues are bound by, and tell, or take away, what is named no more.
+
+        Args:
+            named: all that the application names.
+            queues: those that have been bound; by default all of them.
+        """
+        if not self._declare:
+            return
+        recorded = named.recorded()
+        for queue in recorded if queues is None else queues:
+            if queue not in recorded:
+                continue
+            exact = queue in named.exact
+            try:
+                # A broker that is short of memory takes nothing.
+                async with asyncio.timeout(RECORD_TIMEOUT):
+                    link = await self._supervisor.wait_link(answering=True)
+                    stale = await reconcile(link, queue, recorded[queue], exact=exact)
+            except (AmqError, TimeoutError) as error:
+                why = str(error) or "no answer"
+                logger.warning("the bindings of queue %r are not recorded: %s", queue, why)
+                continue
+            if stale:
+                self._tell(StaleBindings(queue, tuple(map(str, stale)), exact))
+                told = "unbound" if exact else "still bound, and not named any more"
+                logger.warning("%s: %s", told, "; ".join(map(str, stale)))
+
+    async def _add(self, plan: Plan) -> None:
+        await self._provide(plan)
+        await self.record(self._named(), plan.recorded())
 
     async def _provide(self, plan: Plan) -> None:
         plan = plan if self._declare else plan.checked()

@@ -125,6 +125,21 @@ class MovingResumed:
     target: str
 
 
+@dataclass(frozen=True, slots=True)
+class StaleBindings:
+    """A queue is bound by more than the application names, as by an earlier version of it.
+
+    Attributes:
+        queue: the queue.
+        bindings: each in words.
+        unbound: they have been taken away, by `exact=True`.
+    """
+
+    queue: str
+    bindings: tuple[str, ...]
+    unbound: bool
+
+
 Event = (
     Connected
     | ConnectFailed
@@ -133,5 +148,6 @@ Event = (
     | PublishingUnblocked
     | MovingFailed
     | MovingResumed
+    | StaleBindings
     | SecretUpdateFailed
 )

@@ -55,6 +55,7 @@ class PlannedBinding:
         to_exchange: the destination is an exchange.
         declare: bind it; otherwise somebody else does, and AMQP has no way of looking.
         passing: it comes and goes with those who use it, who bind by themselves.
+        recorded: the application has chosen it, and may choose another one by its next version.
     """
 
     source: str
@@ -64,6 +65,7 @@ class PlannedBinding:
     to_exchange: bool = False
     declare: bool = True
     passing: bool = False
+    recorded: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         kind = "exchange" if self.to_exchange else "queue"
@@ -99,6 +101,7 @@ class Plan:
         consumes: the queues that are consumed from.
         private: there are queues of a connection's own, whose names the broker makes up.
         privately: the exchanges that those are bound to.
+        exact: the queues whose other bindings, as far as they are recorded, are taken away.
     """
 
     exchanges: tuple[Exchange, ...] = ()
@@ -108,6 +111,15 @@ class Plan:
     consumes: tuple[str, ...] = ()
     private: bool = False
     privately: tuple[str, ...] = ()
+    exact: tuple[str, ...] = ()
+
+    def recorded(self) -> dict[str, list[PlannedBinding]]:
+        """By its name, what each queue is bound by here, of which a record is kept."""
+        found: dict[str, list[PlannedBinding]] = {}
+        for each in self.bindings:
+            if each.recorded and each.declare:
+                found.setdefault(each.destination, []).append(each)
+        return found
 
     def contradictions(self) -> list[str]:
         """What is named more than once, and with different properties."""
@@ -134,6 +146,7 @@ class Plan:
             self.exchanges,
             tuple(each for each in self.queues if not (each.passing or each.exclusive)),
             tuple(each for each in self.bindings if not each.passing),
+            exact=self.exact,
         )
 
     def permissions(self) -> Permissions:
@@ -167,6 +180,10 @@ class Plan:
             if binding.declare:
                 write.add(binding.destination)
                 read.add(binding.source)
+        for record in map(plan_record, self.recorded()):
+            configure.add(record.name)
+            read.add(record.name)
+            write.add(DEFAULT_EXCHANGE)
         patterns = [PRIVATE] if self.private else []
         return Permissions(*(_matching(names, patterns) for names in (configure, write, read)))
 
@@ -182,6 +199,7 @@ def merge(plans: Iterable[Plan]) -> Plan:
         tuple(dict.fromkeys(each for plan in every for each in plan.consumes)),
         any(plan.private for plan in every),
         tuple(dict.fromkeys(each for plan in every for each in plan.privately)),
+        tuple(dict.fromkeys(each for plan in every for each in plan.exact)),
     )
 
 
@@ -195,28 +213,37 @@ def plan_queue(queue: Queue) -> Plan:
     return Plan(queues=(PlannedQueue(queue.parking_name, parking_arguments()), own))
 
 
-def plan_binding(binding: Binding) -> Plan:
-    """An exchange, what is bound to it, and the bindings."""
+def plan_record(queue: str) -> PlannedQueue:
+    """The queue that keeps the record of a queue's bindings."""
+    return PlannedQueue(f"{queue}.bindings", {"x-queue-type": "classic"}, declares="missing")
+
+
+def plan_binding(binding: Binding, *, recorded: bool = False) -> Plan:
+    """An exchange, what is bound to it, and the bindings.
+
+    Args:
+        binding: what the application has chosen, or a part of a bus for itself.
+        recorded: it is the application's choice; those of queues are recorded.
+    """
     to = binding.to
     own = Plan() if to is None else Plan((to,)) if isinstance(to, Exchange) else plan_queue(to)
     source = Plan((binding.exchange,))
     if to is None:
         return source
-    bindings = planned_bindings(binding, to.name, to_exchange=isinstance(to, Exchange))
+    bindings = planned_bindings(binding, to.name)
+    if isinstance(to, Exchange):
+        bindings = tuple(replace(each, to_exchange=True) for each in bindings)
+    elif recorded:
+        bindings = tuple(replace(each, recorded=True) for each in bindings)
     return merge([source, own, Plan(bindings=bindings)])
 
 
-def planned_bindings(
-    binding: Binding, destination: str, *, to_exchange: bool = False
-) -> tuple[PlannedBinding, ...]:
-    """The bindings of a queue, or of an exchange; the default exchange has none."""
+def planned_bindings(binding: Binding, queue: str) -> tuple[PlannedBinding, ...]:
+    """The bindings of a queue; the default exchange has none."""
     source = binding.exchange.name
     if not source:
         return ()
-    return tuple(
-        PlannedBinding(source, destination, key, binding.arguments, to_exchange=to_exchange)
-        for key in binding.patterns
-    )
+    return tuple(PlannedBinding(source, queue, key, binding.arguments) for key in binding.patterns)
 
 
 T = TypeVar("T", Exchange, PlannedQueue)

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, NoReturn
 
+from gestalt.amq.applying import Topology
 from gestalt.amq.bus import Bus
 from gestalt.amq.connect import connect
-from gestalt.amq.plan import Permissions, Plan, PlannedQueue
+from gestalt.amq.plan import Permissions, Plan, PlannedQueue, plan_record
 from gestalt.amq.topology import Exchange
 
 from . import arguments
@@ -36,6 +37,12 @@ def add(subjects: Any) -> None:
             "application", metavar="MODULE:BUS", help="its bus, or a function that returns it"
         )
         action.add_argument("--json", action="store_true", help="one JSON object")
+        if name == "apply":
+            action.add_argument(
+                "--exact",
+                action="store_true",
+                help="unbind queues from what earlier versions named, and this one does not",
+            )
         if name != "plan":
             action.add_argument(
                 "--url", type=arguments.url, help="the broker (that of the application)"
@@ -44,7 +51,7 @@ def add(subjects: Any) -> None:
 
 async def _plan(options: argparse.Namespace) -> list[str]:
     bus = _load(options.application, options.refuse)
-    plan = bus.plan()
+    plan = bus.topology.plan()
     contradictions = plan.contradictions()
     options.status = 1 if contradictions else 0
     if options.json:
@@ -55,7 +62,7 @@ async def _plan(options: argparse.Namespace) -> list[str]:
 
 async def _verify(options: argparse.Namespace) -> list[str]:
     bus = _load(options.application, options.refuse)
-    plan = bus.plan()
+    plan = bus.topology.plan()
     drift = await _at(options, bus).verify(plan)
     options.status = 1 if drift else 0
     if options.json:
@@ -71,8 +78,8 @@ async def _verify(options: argparse.Namespace) -> list[str]:
 
 async def _apply(options: argparse.Namespace) -> list[str]:
     bus = _load(options.application, options.refuse)
-    plan = bus.plan()
-    await _at(options, bus).apply(plan)
+    plan = bus.topology.plan()
+    stale = [str(each) for each in await _at(options, bus).apply(plan, exact=options.exact)]
     done = plan.lasting()
     counts = {
         "exchanges": sum(each.declare and not each.predeclared for each in done.exchanges),
@@ -80,15 +87,17 @@ async def _apply(options: argparse.Namespace) -> list[str]:
         "bindings": sum(each.declare for each in done.bindings),
     }
     if options.json:
-        return [json.dumps({"declared": counts})]
-    return [f"declared {', '.join(f'{count} {what}' for what, count in counts.items())}"]
+        return [json.dumps({"declared": counts, "stale": stale, "unbound": options.exact})]
+    lines = [f"declared {', '.join(f'{count} {what}' for what, count in counts.items())}"]
+    told = "unbound" if options.exact else "bound, and not named any more"
+    return [plain(line) for line in [*lines, *(f"{told}: {each}" for each in stale)]]
 
 
-def _at(options: argparse.Namespace, bus: Bus) -> Bus:
-    """A bus on the broker in question; it is not started."""
+def _at(options: argparse.Namespace, bus: Bus) -> Topology:
+    """The topology at the broker in question."""
     if options.url is None:
-        return bus
-    return connect(options.url, name="gestalt.amq topology", start_timeout=5.0)
+        return bus.topology
+    return connect(options.url, name="gestalt.amq topology", start_timeout=5.0).topology
 
 
 def _load(target: str, refuse: Callable[[str], NoReturn]) -> Bus:
@@ -140,6 +149,7 @@ def _as_text(bus: Bus, plan: Plan) -> list[str]:
         lines.append("    amq.gen-...: private ones, which the broker names")
     lines.append("bindings")
     lines += [f"    {each}{_when(each.passing)}" for each in plan.bindings]
+    lines += [f"    recorded in queue {plan_record(each).name!r}" for each in plan.recorded()]
     for title, permissions in _permissions(bus, plan).items():
         lines.append(title)
         lines += [f"    {what}: {pattern}" for what, pattern in asdict(permissions).items()]

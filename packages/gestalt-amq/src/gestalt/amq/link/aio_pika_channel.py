@@ -311,9 +311,15 @@ class AioPikaChannel(Channel):
         bound = await self._channel.get_exchange(destination, ensure=False)
         await self._ask(partial(bound.bind, source, routing_key, arguments=dict(arguments)))
 
-    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
+    async def unbind(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
         bound = await self._channel.get_queue(queue, ensure=False)
-        await self._ask(partial(bound.unbind, exchange, routing_key))
+        await self._ask(partial(bound.unbind, exchange, routing_key, dict(arguments or {})))
 
     async def qos(self, prefetch: int) -> None:
         await self._ask(partial(self._channel.set_qos, prefetch_count=prefetch))

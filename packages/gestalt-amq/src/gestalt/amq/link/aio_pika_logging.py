@@ -40,6 +40,10 @@ class _Demote(logging.Filter):
         if not logging.getLogger(record.name).isEnabledFor(logging.DEBUG):
             return False
         record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        if record.exc_info:
+            # Where the library was when a connection ended tells nobody anything.
+            record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]!r}", ()
+            record.exc_info = record.exc_text = None
         return True
 
 

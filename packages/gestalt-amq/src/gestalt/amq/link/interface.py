@@ -158,8 +158,14 @@ class Channel(ABC):
         """Bind an exchange to another one, from which it takes."""
 
     @abstractmethod
-    async def unbind(self, queue: str, exchange: str, routing_key: str) -> None:
-        """Take back a binding without arguments; one that is not there does no harm."""
+    async def unbind(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take back the binding with these arguments; one that is not there does no harm."""
 
     @abstractmethod
     async def qos(self, prefetch: int) -> None:

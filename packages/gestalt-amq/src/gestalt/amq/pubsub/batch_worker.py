@@ -1,6 +1,7 @@
 """Has messages gathered, handled together, and acknowledged together."""
 
 import asyncio
+import random
 from collections import deque
 from typing import Any, Protocol, TypeAlias
 
@@ -125,7 +126,7 @@ class BatchWorker:
             entries.clear()
         if self._alone and not (entries and self._was_alone):
             self._was_alone = True
-            return [self._alone.popleft()]
+            return [self._next_alone()]
         # They take turns, so that many that have failed do not hold up all others.
         hurry, self._was_alone = bool(self._alone), False
         try:
@@ -145,7 +146,13 @@ class BatchWorker:
                 timer.cancel()
         if self._ending:
             entries.clear()
-        return gathered or [self._alone.popleft()]
+        return gathered or [self._next_alone()]
+
+    def _next_alone(self) -> Entry:
+        # In any order: one that ends its consumer would otherwise come before the same others each
+        # time, until the broker has delivered all of them too often.
+        self._alone.rotate(random.randrange(len(self._alone)))
+        return self._alone.popleft()
 
     def _take(self, gathered: list[Entry]) -> bool:
         """Take what is there; True when the batch is complete."""

@@ -48,6 +48,8 @@ class SubscribeOptions(TypedDict, total=False):
         timeout: for an async handler, in seconds (1500). RabbitMQ itself gives up after 1800.
         exclusive: be the queue's only consumer, or fail.
         bind_arguments: of the bindings, for an exchange of headers.
+        exact: unbind a named queue from what nothing on the bus names any more, such as patterns of
+            an earlier version; by default that is told, and stays.
         consumer_arguments: of the consumer, such as x-priority or x-stream-offset.
         offsets: of a stream, where it is kept how far it is handled: a store such as FileOffsets,
             or Offsets, which says how often as well. What is kept there goes before an
@@ -66,6 +68,7 @@ class SubscribeOptions(TypedDict, total=False):
     timeout: float | None
     exclusive: bool
     bind_arguments: Mapping[str, Any] | None
+    exact: bool
     consumer_arguments: Mapping[str, Any] | None
     offsets: OffsetStore | Offsets | None
     stop_timeout: float | None
@@ -101,6 +104,7 @@ class SubscriptionDeclaration:
     timeout: float | None = 1500.0
     exclusive: bool = False
     bind_arguments: Mapping[str, Any] = field(default_factory=dict)
+    exact: bool = False
     consumer_arguments: Mapping[str, Any] = field(default_factory=dict)
     offsets: Offsets | None = None
     stop_timeout: float | None = None

@@ -205,6 +205,11 @@ def travel_headers(
     return own
 
 
+def former_journey(headers: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """The headers that have led a message down the ladder before."""
+    return tuple(name for name in headers or () if name.startswith(HEADER_PREFIX))
+
+
 def time_left(delay: object, at: object) -> TimeLeft:
     """Check when a message is to be delivered, and return what tells how long that is from now.
 

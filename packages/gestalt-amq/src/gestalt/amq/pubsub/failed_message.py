@@ -33,7 +33,7 @@ class LocalRetry(Delivery):
             delivery.body,
         )
         self.header = delivery.header
-        self.method = delivery.method
+        self.method = getattr(delivery, "method", b"")
         self.until = until
 
 

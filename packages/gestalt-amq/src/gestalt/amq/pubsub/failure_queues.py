@@ -11,6 +11,7 @@ from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.interface import Link
 from gestalt.amq.plan import PlannedQueue
 
+from .delay_target import DelayTarget
 from .plans import plan_failures, plan_parking, plan_retry
 from .retry import FailurePolicy
 from .target_queue import FIRST_PAUSE, TargetQueue
@@ -55,6 +56,7 @@ class FailureQueues:
         self._tell = tell
         self._origin = ""
         self._queues: dict[str, TargetQueue] = {}
+        self._ladder: DelayTarget | None = None
         # Those in trouble that are looked after.
         self._probing: set[TargetQueue] = set()
 
@@ -91,6 +93,7 @@ class FailureQueues:
         if origin != self._origin:
             self.forget()
             self._queues.clear()
+            self._ladder = None
             self._origin = origin
         ahead = islice(plan_failures(origin, self._policy), DECLARED_AHEAD)
         queues = [self._queue(planned) for planned in ahead]
@@ -116,7 +119,13 @@ class FailureQueues:
         Args:
             exact: the delay is none of the policy's.
         """
+        if exact and not self._policy.private:
+            if self._ladder is None:
+                self._ladder = DelayTarget(self._origin, declare=self._policy.declare)
+                self._queues[self._ladder.name] = self._ladder
+            return self._ladder
         if exact:
+            # A queue that vanishes with its subscriber has no part of what others share.
             delay = _rounded(delay)
         return self._queue(plan_retry(self._origin, self._policy, delay))
 

@@ -7,43 +7,35 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.events import Event
-from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_name, error_text
+from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_text
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
-from gestalt.amq.message import attempts_before, describe_message
+from gestalt.amq.message import attempts_before
 from gestalt.amq.wire import Delivery, Properties
-from gestalt.core import Outcome
 
+from . import failed_message
 from .copies import copy_properties, failure_headers
+from .delays import former_journey
 from .failed_message import FailedMessage, LocalRetry
+from .failure_log import FailureLog, Report
 from .failure_queues import FailureQueues
 from .fate import Fate, decide
 from .republisher import CopyRefused, Republisher
-from .retry import FailurePolicy
+from .retry import LONGEST_WAIT_HERE, FailurePolicy
 from .stats import SubscriptionStats
-from .target_queue import TargetQueue
+from .target_queue import Route, TargetQueue
 from .unmoved import Unmoved, counted
-
-logger = logging.getLogger("gestalt.amq")
 
 # How much may wait to be moved, in messages and in bytes, before no more is taken.
 MOST_HELD = 10_000
 MOST_HELD_BYTES = 64 * 1024 * 1024
 # A queue that does not answer for so long is in trouble, in seconds.
 PATIENCE = 5.0
-# How much of a reason a line of the log has, in characters.
-LOGGED_REASON = 500
-
-
-class Report(Protocol):
-    """Tells of an error that the subscription survives."""
-
-    def __call__(self, error: BaseException, message: str, *, level: int = ...) -> None: ...
 
 
 class Failures:
@@ -83,12 +75,11 @@ class Failures:
         tell: Callable[[Event], None],
         gone: Callable[[Any, Delivery], None] | None = None,
     ) -> None:
-        self._name = name
         self._policy = policy
         self._republisher = republisher
         self._stats = stats
         self._spawn = spawn
-        self._report = report
+        self._log = FailureLog(name, report)
         self._resume = resume
         self._gone = gone
         self._queues = FailureQueues(
@@ -156,12 +147,7 @@ class Failures:
 
     def tell_together(self, count: int, error: BaseException) -> None:
         """Tell that so many messages failed together, and are handled one at a time."""
-        self._report(
-            error,
-            f"{self._name}: a batch of {count} messages failed, and they are handled one at a "
-            f"time: {error_name(error)}: {error_text(error)[:LOGGED_REASON]}",
-            level=logging.WARNING,
-        )
+        self._log.failed_together(count, error)
 
     def take(
         self,
@@ -188,9 +174,7 @@ class Failures:
         if fate.kind == "discarded":
             self._stats.discarded += 1
             receiver.acks.ack(delivery.tag)
-            if logger.isEnabledFor(logging.DEBUG):
-                about = describe_message(delivery)
-                logger.debug("%s: %s discarded: %s", self._name, about, error_text(error))
+            self._log.discarded(delivery, error)
             return False
         headers = failure_headers(delivery, self._queues.origin, error, attempt)
         message = FailedMessage(session, receiver, delivery, headers)
@@ -213,9 +197,9 @@ class Failures:
         else:
             self._stats.dropped += 1
             receiver.acks.ack(delivery.tag)
-            self._tell(delivery, error, "dropped, there is no parking for it", logging.ERROR)
+            self._log.failed(delivery, error, "dropped, there is no parking for it", logging.ERROR)
             return False
-        self._tell(delivery, error, told, level)
+        self._log.failed(delivery, error, told, level)
         self._keep(message)
         return message.target is None
 
@@ -231,7 +215,8 @@ class Failures:
         parking = self._queues.parking() if failure.final else None
         # Without an id it may be another message that looks the same.
         if parking is None or delivery.properties.message_id is None:
-            return counted(delivery, failure)
+            hold = LONGEST_WAIT_HERE if self._policy.waits_here else failed_message.LONGEST_HOLD
+            return counted(delivery, failure, hold)
         message = FailedMessage(session, receiver, delivery, failure.headers)
         message.target = parking
         self._keep(message)
@@ -305,13 +290,15 @@ class Failures:
 
     async def _move(self, message: FailedMessage, target: TargetQueue) -> bool:
         """Try to move it; True when it is settled."""
-        message.moving = asyncio.get_running_loop().time()
+        now = message.moving = asyncio.get_running_loop().time()
+        route = target.route(message.since + (message.delay or 0.0) - now)
         try:
             async with asyncio.timeout_at(message.until) as limit:
                 await self._republisher.move(
                     target,
+                    route,
                     message.delivery.body,
-                    partial(self._copy, message),
+                    partial(self._copy, message, route),
                     alone=message.effort > 0,
                 )
         except Exception as error:
@@ -338,11 +325,19 @@ class Failures:
             self._stats.retried += 1
         return True
 
-    def _copy(self, message: FailedMessage, frame_limit: int) -> Properties:
-        headers = message.headers
+    def _copy(self, message: FailedMessage, route: Route, frame_limit: int) -> Properties:
+        headers = {**route.headers, **message.headers}
         if message.delay is None:
             headers = headers | {PARKED_AT_HEADER: int(time.time())}
-        return copy_properties(message.delivery, headers, frame_limit, bare=message.effort > 1)
+        copy = copy_properties(
+            message.delivery,
+            headers,
+            frame_limit,
+            without=former_journey(message.delivery.properties.headers),
+            bare=message.effort > 1,
+        )
+        # By it messages would pass one another, and those behind would wait for too long.
+        return replace(copy, priority=None) if route.headers else copy
 
     def _handle_again(self, message: FailedMessage) -> None:
         """Its time has come before it could be moved away and back: as if it had been."""
@@ -358,11 +353,8 @@ class Failures:
         self._stats.returned += 1
         self._unmoved.note(message)
         message.receiver.acks.nack(message.delivery.tag)
-        self._report(
-            target.trouble or AmqError("it does not answer"),
-            f"{self._name}: {describe_message(message.delivery)} given back to its queue: it could "
-            f"not be moved to queue {target.name!r} in time",
-        )
+        trouble = target.trouble or AmqError("it does not answer")
+        self._log.given_back(message.delivery, target.name, trouble)
 
     def _let_go(self, message: FailedMessage) -> None:
         if not self._policy.waits_here:
@@ -377,20 +369,7 @@ class Failures:
         if task.cancelled() and not message.session.ended.done():
             # By the end of the subscription, or by anybody else: nobody would settle it.
             self._let_go(message)
-        if self._gone is not None and message.target is None and not message.resumed:
-            self._gone(message.session, message.delivery)
-
-    def _tell(self, delivery: Delivery, error: BaseException, fate: str, level: int) -> None:
-        name, reason = error_name(error), error_text(error)
-        if len(reason) > LOGGED_REASON:
-            # A traceback has the whole text, which may be megabytes; or none can be had.
-            reason = reason[:LOGGED_REASON]
-            error = RuntimeError(f"{name}: {reason}...").with_traceback(error.__traceback__)
-        elif isinstance(error, Outcome):
-            # Where the handler has decided says nothing about a fault.
-            error = error.with_traceback(None)
-        self._report(
-            error,
-            f"{self._name}: {describe_message(delivery)} {fate}: {name}: {reason}",
-            level=level,
-        )
+        if message.target is None and not message.resumed:
+            self._unmoved.note(message)
+            if self._gone is not None:
+                self._gone(message.session, message.delivery)

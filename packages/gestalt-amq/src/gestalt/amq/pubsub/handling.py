@@ -44,6 +44,9 @@ class Handling:
         failures: takes what failed.
         held: is told of what failed and waits here to be handled again.
         active: False once the subscription stops.
+
+    Attributes:
+        codec: the same.
     """
 
     def __init__(
@@ -58,8 +61,8 @@ class Handling:
         held: Callable[[SubscriptionSession, Delivery], None],
         active: Callable[[], bool],
     ) -> None:
+        self.codec = codec
         self._handler = handler
-        self._codec = codec
         self._timeout = timeout
         self._tracing = tracing
         self._stats = stats
@@ -70,7 +73,7 @@ class Handling:
     def decode(self, session: SubscriptionSession, delivery: Delivery) -> BusMessage[Any] | None:
         """The message of a delivery; None where it cannot be decoded, and has failed by that."""
         try:
-            return decode(self._codec, delivery)
+            return decode(self.codec, delivery)
         except Exception as error:
             # Whatever is wrong with it, it will be wrong the next time.
             self.fail(session, delivery, error, permanent=True)
@@ -104,7 +107,9 @@ class Handling:
             if is_own_cancellation(error):
                 raise
         else:
-            self.succeed(session, delivery)
+            # In place of `succeed`, a call that costs a hundredth of what a message does.
+            self._stats.handled += 1
+            session.receiver.acks.ack(delivery.tag)
 
     def succeed(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """A message was handled."""

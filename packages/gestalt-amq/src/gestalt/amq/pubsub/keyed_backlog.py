@@ -2,24 +2,15 @@
 
 import asyncio
 from collections.abc import Hashable
-from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
-from gestalt.amq.headers import ATTEMPTS_HEADER
-from gestalt.amq.message import BusMessage, attempts_before
+from gestalt.amq.message import BusMessage
 from gestalt.amq.wire import Delivery
 
 from .backlog import Backlog
 from .failed_message import LocalRetry
 from .keyed_queue import KeyedQueue, Lane
-from .retry import LONGEST_WAIT_HERE
 from .session import SubscriptionSession
-
-Identity: TypeAlias = tuple[str, str, str | None, int]
-"""What tells a message that is delivered again from others, as far as that can be told."""
-
-# Of so many messages it is remembered how often they were handled before a connection was lost.
-MOST_REMEMBERED = 1000
 
 
 class Sorted:
@@ -59,7 +50,6 @@ class KeyedBacklog(Backlog):
         self._taken: dict[tuple[SubscriptionSession, int], Lane[Sorted]] = {}
         self._held: set[tuple[SubscriptionSession, int]] = set()
         self._session: SubscriptionSession | None = None
-        self._attempts: dict[Identity, int] = {}
 
     @property
     def waiting(self) -> int:
@@ -121,21 +111,6 @@ class KeyedBacklog(Backlog):
         where = session, delivery.tag
         self._held.discard(where)
         self._release(where)
-        if len(self._attempts) >= MOST_REMEMBERED:
-            del self._attempts[next(iter(self._attempts))]
-        attempts = attempts_before(delivery.properties.headers) + 1
-        self._attempts[_identity(delivery)] = attempts
-
-    def recall(self, delivery: Delivery) -> Delivery:
-        """What is delivered again after its connection was lost, with its attempts counted on."""
-        if not self._attempts or not delivery.redelivered:
-            return delivery
-        attempts = self._attempts.pop(_identity(delivery), 0)
-        if attempts <= attempts_before(delivery.properties.headers):
-            return delivery
-        headers = {**(delivery.properties.headers or {}), ATTEMPTS_HEADER: attempts}
-        until = asyncio.get_running_loop().time() + LONGEST_WAIT_HERE
-        return LocalRetry(delivery, replace(delivery.properties, headers=headers), until)
 
     async def wait(self) -> None:
         """Wait until there is something that may be handled, or be sorted."""
@@ -153,7 +128,6 @@ class KeyedBacklog(Backlog):
         self._queue = KeyedQueue()
         self._taken.clear()
         self._held.clear()
-        self._attempts.clear()
 
     def waited(self, now: float) -> float:
         """For how long the first of those that wait has waited at least, in seconds."""
@@ -180,8 +154,3 @@ class KeyedBacklog(Backlog):
         if lane is not None:
             self._queue.done(lane)
             self.wake()
-
-
-def _identity(delivery: Delivery) -> Identity:
-    message_id = delivery.properties.message_id
-    return delivery.exchange, delivery.routing_key, message_id, hash(bytes(delivery.body))

@@ -75,7 +75,6 @@ class KeyedWorker:
         """Find out the key of a message, and put it behind those of the same."""
         if session.ended.done():
             return  # it will be delivered again
-        delivery = self._backlog.recall(delivery)
         message = self._handling.decode(session, delivery)
         if message is None:
             return

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from gestalt.amq.encoding import decode
+
 from .backlog import Backlog
 from .flow_control import FlowControl
 from .handling import Handling
@@ -32,7 +34,7 @@ class MessageWorker:
         """Handle messages, one after the other; as many of these run as may at once."""
         time = asyncio.get_running_loop().time
         backlog, entries = self._backlog, self._backlog.entries
-        decode, handle = self._handling.decode, self._handling.handle
+        codec, handle, fail = self._handling.codec, self._handling.handle, self._handling.fail
         turn, count = time(), 0
         while True:
             if not entries:
@@ -46,8 +48,12 @@ class MessageWorker:
                 continue  # it will be delivered again
             backlog.running += 1
             try:
-                message = decode(session, delivery)
-                if message is not None:
+                # Not by `Handling.decode`: one call less.
+                try:
+                    message = decode(codec, delivery)
+                except Exception as error:
+                    fail(session, delivery, error, permanent=True)
+                else:
                     await handle(session, delivery, message)
             finally:
                 backlog.running -= 1

@@ -27,7 +27,7 @@ def binding_of(declaration: SubscriptionDeclaration, to: Queue | Exchange | None
     return Binding(declaration.exchange, declaration.patterns, to, declaration.bind_arguments)
 
 
-def plan_subscription(binding: Binding, policy: FailurePolicy) -> Plan:
+def plan_subscription(binding: Binding, policy: FailurePolicy, *, exact: bool = False) -> Plan:
     """What a subscription needs: its queue, its bindings, and where failures are moved to."""
     exchange = binding.exchange
     if binding.to is None:
@@ -39,7 +39,8 @@ def plan_subscription(binding: Binding, policy: FailurePolicy) -> Plan:
         )
     name = binding.to.name
     failures = tuple(plan_failures(name, replace(policy, declare=True)))
-    return merge([plan_binding(binding), Plan(queues=failures, publishes=("",), consumes=(name,))])
+    own = Plan(queues=failures, publishes=("",), consumes=(name,), exact=(name,) if exact else ())
+    return merge([plan_binding(binding, recorded=True), own])
 
 
 def plan_failures(origin: str, policy: FailurePolicy) -> Iterator[PlannedQueue]:

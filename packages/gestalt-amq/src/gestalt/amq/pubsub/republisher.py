@@ -17,7 +17,7 @@ from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.wire import Properties
 
-from .target_queue import TargetQueue
+from .target_queue import Route, TargetQueue
 
 # How long a channel lives before a rejection makes it be replaced, in seconds.
 MIN_CHANNEL_AGE = 1.0
@@ -48,6 +48,7 @@ class Republisher:
     async def move(
         self,
         queue: TargetQueue,
+        route: Route,
         body: bytes,
         properties: Callable[[int], Properties],
         *,
@@ -56,6 +57,8 @@ class Republisher:
         """Publish a copy, and return when the broker has confirmed it; wait as long as it takes.
 
         Args:
+            queue: where it goes.
+            route: how it gets there.
             properties: makes those of the copy, given what a frame of the channel carries.
             alone: by a channel of its own, so that a refusal cannot be another's fault.
 
@@ -67,11 +70,11 @@ class Republisher:
         began = asyncio.get_running_loop().time()
         async with queue.in_flight:
             try:
-                await self._move(queue, body, properties, alone, began)
+                await self._move(queue, route, body, properties, alone, began)
             except Unroutable:
                 # It was deleted meanwhile, and is declared again.
                 queue.miss(began)
-                await self._move(queue, body, properties, alone, began)
+                await self._move(queue, route, body, properties, alone, began)
 
     async def probe(self, queue: TargetQueue) -> None:
         """Declare a queue, or see that it exists, and that something may be published to it.
@@ -84,7 +87,9 @@ class Republisher:
         channel = await link.open_channel(transactions=True)
         try:
             # The broker examines it as any message, and forgets it.
-            channel.send("", queue.name, Properties(), b"")
+            route = queue.route(0.0)
+            properties = Properties(headers=dict(route.headers))
+            channel.send(route.exchange, route.routing_key, properties, b"")
             await channel.rollback()
         finally:
             with contextlib.suppress(AmqError):
@@ -102,6 +107,7 @@ class Republisher:
     async def _move(
         self,
         queue: TargetQueue,
+        route: Route,
         body: bytes,
         properties: Callable[[int], Properties],
         alone: bool,
@@ -117,19 +123,23 @@ class Republisher:
             if queue.declared is not declaring:
                 await queue.declare(declaring)
         channel = await (link.open_channel(confirms=True) if alone else self._shared(link))
-        await self._publish(channel, queue, body, properties)
+        await self._publish(channel, route, body, properties)
 
     async def _publish(
         self,
         channel: Channel,
-        queue: TargetQueue,
+        route: Route,
         body: bytes,
         properties: Callable[[int], Properties],
     ) -> None:
         self._using[channel] = self._using.get(channel, 0) + 1
         try:
             await channel.publish(
-                "", queue.name, properties(channel.frame_limit), body, mandatory=True
+                route.exchange,
+                route.routing_key,
+                properties(channel.frame_limit),
+                body,
+                mandatory=True,
             )
         except (LinkLost, Refused) as error:
             if channel.closed.done() and isinstance(channel.closed.result(), TopologyError):

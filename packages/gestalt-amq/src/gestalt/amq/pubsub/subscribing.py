@@ -82,7 +82,8 @@ class SubscriptionMaker:
         if isinstance(queue, Partitioned):
             return plan_partitions(declaration, queue)
         binding = binding_of(declaration, queue)
-        return plan_subscription(binding, self._policy(declaration, queue))
+        policy = self._policy(declaration, queue)
+        return plan_subscription(binding, policy, exact=declaration.exact)
 
     def _partitioned(
         self, declaration: SubscriptionDeclaration, queue: Partitioned
@@ -101,6 +102,8 @@ class SubscriptionMaker:
             bind_arguments={},
             key=declaration.key or queue.key,
             queue=None,
+            # The patterns are those of the exchange between.
+            exact=False,
         )
         return PartitionedSubscription(
             self.connection,

@@ -75,7 +75,7 @@ class Subscription(Consumer[SubscriptionSession]):
         )
         self.stats = SubscriptionStats()
         self.binding = binding_of(declaration, queue)
-        self.plan = plan_subscription(self.binding, policy)
+        self.plan = plan_subscription(self.binding, policy, exact=declaration.exact)
         self._declared = plan_binding(self.binding)
         self._checked = not policy.declare
         self._queue = queue

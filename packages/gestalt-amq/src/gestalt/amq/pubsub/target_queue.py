@@ -1,6 +1,9 @@
 """A queue that failed messages are moved to, which may be in trouble for a while."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from gestalt.amq.declaring import declare_aside
 from gestalt.amq.errors import AmqError
@@ -14,6 +17,21 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 # A queue that was out of trouble for so long begins with the first pause again, in seconds.
 FORGIVEN = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a copy gets where it is to go.
+
+    Args:
+        exchange: it is published to.
+        routing_key: by which key.
+        headers: what leads it on from there.
+    """
+
+    exchange: str
+    routing_key: str
+    headers: Mapping[str, Any] = field(default_factory=dict)
 
 
 class TargetQueue:
@@ -46,9 +64,17 @@ class TargetQueue:
 
     async def declare(self, link: Link) -> None:
         """Declare it, or see that it exists; errors as those of `declare_aside`."""
-        await declare_aside(link, self.planned)
+        await self._declare(link)
         self.declared = link
         self._declared_at = asyncio.get_running_loop().time()
+
+    def route(self, delay: float) -> Route:  # noqa: ARG002 - for those that can
+        """How a copy gets there.
+
+        Args:
+            delay: how long it is to wait, where that is not the queue's own; in seconds.
+        """
+        return Route("", self.name)
 
     def miss(self, since: float) -> None:
         """It was not there when something was to be moved, since when nobody has declared it."""
@@ -93,6 +119,9 @@ class TargetQueue:
         """Nothing is to be moved there any more: let nobody wait, or look after it."""
         self.trouble = None
         self._end_pause()
+
+    async def _declare(self, link: Link) -> None:
+        await declare_aside(link, self.planned)
 
     def _end_pause(self) -> None:
         if self._timer is not None:

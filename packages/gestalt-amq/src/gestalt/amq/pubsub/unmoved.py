@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from gestalt.amq.headers import ATTEMPTS_HEADER
 from gestalt.amq.wire import Delivery
 
-from . import failed_message
 from .failed_message import FailedMessage, LocalRetry
 
 # So many are remembered; of more, those that were remembered first count as new.
@@ -71,11 +70,15 @@ class Unmoved:
         return None if failure is None or now - failure.since > REMEMBERED else failure
 
 
-def counted(delivery: Delivery, failure: Failure) -> LocalRetry:
-    """A message that is delivered again, with the attempts that its failure counted."""
+def counted(delivery: Delivery, failure: Failure, hold: float) -> LocalRetry:
+    """A message that is delivered again, with the attempts that its failure counted.
+
+    Args:
+        hold: for how long it may be held here from now on, in seconds.
+    """
     attempts = failure.headers[ATTEMPTS_HEADER]
     own = {**(delivery.properties.headers or {}), ATTEMPTS_HEADER: attempts}
-    until = asyncio.get_running_loop().time() + failed_message.LONGEST_HOLD
+    until = asyncio.get_running_loop().time() + hold
     return LocalRetry(delivery, replace(delivery.properties, headers=own), until)
 
 
