@@ -178,9 +178,12 @@ async def test_a_message_whose_exchange_is_deleted_meanwhile_is_kept(
     broker_url: str, unique: str
 ) -> None:
     async with connect(broker_url, backoff=QUICK) as bus:
+        publisher = bus.publisher(unique)
+        # Its own channel declares the exchange when it opens, which is not to be after the end of it.
+        await publisher.publish("opens", "k")
         # The ladder is declared with the first, which takes a while.
-        await bus.publisher(unique).publish("prepares", "k", delay=0.01)
-        await bus.publisher(unique).publish(unique, "k", delay=1.0)
+        await publisher.publish("prepares", "k", delay=0.01)
+        await publisher.publish(unique, "k", delay=1.0)
         connection = await aio_pika.connect(broker_url)
         async with connection:
             channel = await connection.channel()
