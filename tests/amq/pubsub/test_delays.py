@@ -302,6 +302,7 @@ async def test_the_ladder_is_made_again_when_somebody_has_deleted_it(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)  # the sum of its waits, each of which the broker may need
 async def test_nothing_confirmed_is_lost_when_the_broker_is_killed(
     request: pytest.FixtureRequest,
 ) -> None:
