@@ -179,7 +179,7 @@ async def test_a_message_whose_exchange_is_deleted_meanwhile_is_kept(
 ) -> None:
     async with connect(broker_url, backoff=QUICK) as bus:
         publisher = bus.publisher(unique)
-        # Its own channel declares the exchange when it opens, which is not to be after the end of it.
+        # Its own channel declares the exchange when it opens, and is not to do so after its end.
         await publisher.publish("opens", "k")
         # The ladder is declared with the first, which takes a while.
         await publisher.publish("prepares", "k", delay=0.01)
