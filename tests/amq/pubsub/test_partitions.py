@@ -106,6 +106,8 @@ def test_what_breaks_the_order_is_refused() -> None:
         bus.subscription("t", "#", print, queue=queue, consumer_arguments={"x-priority": 1})
     with pytest.raises(ValueError, match="exclusive"):
         bus.subscription("t", "#", print, queue=queue, exclusive=True)
+    with pytest.raises(ValueError, match="exact=True"):
+        bus.subscription("t", "#", print, queue=queue, exact=True)
 
 
 class Handled:

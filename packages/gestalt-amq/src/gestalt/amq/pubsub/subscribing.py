@@ -102,8 +102,6 @@ class SubscriptionMaker:
             bind_arguments={},
             key=declaration.key or queue.key,
             queue=None,
-            # The patterns are those of the exchange between.
-            exact=False,
         )
         return PartitionedSubscription(
             self.connection,
