@@ -25,6 +25,7 @@ from gestalt.amq import (
     Queue,
     SqliteOffsets,
     Subscription,
+    TopologyError,
     connect,
 )
 from gestalt.amq.pubsub.offset_position import OffsetPosition
@@ -107,6 +108,19 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     for queue in (None, "tracker", Queue("tracker")):
         with pytest.raises(ValueError, match='type="stream"'):
             bus.subscription("t", "#", print, queue=queue, offsets=store)
+
+
+async def test_a_broker_without_streams_says_so_and_nothing_else_is_hurt(
+    amqp_url: str, unique: str
+) -> None:
+    async with connect(amqp_url, backoff=QUICK) as bus:
+        got = Collector()
+        await bus.subscribe(unique, "#", got)
+        with pytest.raises(TopologyError, match=r"has no streams: queue '.*' in vhost '/'$"):
+            await bus.subscribe(unique, "#", print, queue=Queue(unique, type="stream"))
+        assert bus.ready
+        await bus.publisher(unique).publish("lives", "k")
+        assert await got.wait(1) == ["lives"]
 
 
 class Stream:
