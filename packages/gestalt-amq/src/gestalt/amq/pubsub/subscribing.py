@@ -105,6 +105,7 @@ class SubscriptionMaker:
         )
         return PartitionedSubscription(
             self.connection,
+            self._publishing,
             declaration,
             queue,
             plan,
