@@ -352,7 +352,7 @@ async def test_a_connection_that_is_lost_before_a_delayed_message_was_sent_is_wa
         connect(broker_url.replace(str(broker_port), str(proxy.port)), backoff=QUICK) as bus,
     ):
         got = Arrivals()
-        await bus.subscribe(unique, "#", got)
+        await bus.subscribe(unique, "#", got, queue=unique)
         # The ladder is there; what leads to the other exchange is not.
         await bus.publisher(f"{unique}.first").publish(0, "k", delay=0.01)
         proxy.freeze()
