@@ -49,6 +49,16 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
             "Park: position -1 of a",
         ),
         (
+            "partitions",
+            [
+                "alone: 4 parts",
+                "two of them: 2 and 2 parts",
+                "alone again: 4 parts",
+                *(f"vehicle.{vehicle}: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]" for vehicle in "abc"),
+            ],
+            "",
+        ),
+        (
             "service",
             [
                 "Locate(vehicle='42'): Position(vehicle='42', lat=-34.9, lon=138.6)",
@@ -74,30 +84,61 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "amq"
 def test_an_example_prints_what_it_promises(
     broker_url: str, example: str, output: list[str], said: str
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", EXAMPLES / f"{example}.py"],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=30,
-        env={**os.environ, "GESTALT_AMQP_URL": broker_url},
-    )
+    done = run(example, broker_url)
     assert sorted(done.stdout.splitlines()) == sorted(output), done.stderr
     assert done.stderr.rstrip().endswith(said)
     assert said or not done.stderr
 
 
+def test_the_example_of_offsets_reads_on_where_it_has_stopped(rabbitmq_url: str) -> None:
+    done = run("offsets", rabbitmq_url)
+    assert done.stdout.splitlines() == [
+        "first run: [0, 1, 2]",
+        "second run: [3, 4, 5]",
+        "saved: 5",
+    ], done.stderr
+    assert not done.stderr
+
+
+def test_the_example_of_offsets_asks_for_a_broker_with_streams(amqp_url: str) -> None:
+    for url in (None, amqp_url):
+        done = run("offsets", url)
+        assert done.returncode == 1
+        assert not done.stdout
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("GESTALT_AMQP_URL: ")
+        assert "the embedded broker has no streams" in line
+
+
 @pytest.mark.parametrize(
-    "example", ["delays", "publish_subscribe", "handlers", "idempotent", "request_reply", "service"]
+    "example",
+    [
+        "delays",
+        "handlers",
+        "idempotent",
+        "offsets",
+        "partitions",
+        "publish_subscribe",
+        "request_reply",
+        "service",
+    ],
 )
 def test_an_example_names_a_wrong_broker(example: str) -> None:
-    ran = subprocess.run(
-        [sys.executable, EXAMPLES / f"{example}.py"],
-        env={**os.environ, "GESTALT_AMQP_URL": "http://localhost"},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    ran = run(example, "http://localhost")
     assert ran.returncode == 1
     assert ran.stderr.startswith("GESTALT_AMQP_URL: the broker's URL cannot be used: ")
     assert len(ran.stderr.splitlines()) == 1
+
+
+def run(example: str, url: str | None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "GESTALT_AMQP_URL": url or ""}
+    if url is None:
+        del environment["GESTALT_AMQP_URL"]
+    return subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / f"{example}.py"],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=30,
+        env=environment,
+    )

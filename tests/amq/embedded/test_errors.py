@@ -128,6 +128,11 @@ CASES = [
         406,
         "PRECONDITION_FAILED - invalid arg 'x-queue-type' for queue 'errors.odd' in vhost '/':",
     ),
+    (
+        m.QueueDeclare(0, "errors.stream", durable=True, arguments={"x-queue-type": "stream"}),
+        406,
+        "PRECONDITION_FAILED - the embedded broker has no streams: queue 'errors.stream'",
+    ),
     (with_arguments(single_active_consumer=1), 406, "PRECONDITION_FAILED - invalid arg 'x-single"),
     (with_arguments(dead_letter_exchange=1), 406, "PRECONDITION_FAILED - invalid type 'signedint'"),
     (with_arguments(dead_letter_routing_key="k"), 406, "PRECONDITION_FAILED - invalid arg 'x-dead"),

@@ -342,3 +342,23 @@ async def test_nothing_confirmed_is_lost_when_the_broker_is_killed(
             await until(lambda: confirmed <= got, 60)
     finally:
         node.close()
+
+
+async def test_a_connection_that_is_lost_before_a_delayed_message_was_sent_is_waited_for(
+    broker_url: str, broker_port: int, unique: str
+) -> None:
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(broker_url.replace(str(broker_port), str(proxy.port)), backoff=QUICK) as bus,
+    ):
+        got = Arrivals()
+        await bus.subscribe(unique, "#", got, queue=unique)
+        # The ladder is there; what leads to the other exchange is not.
+        await bus.publisher(f"{unique}.first").publish(0, "k", delay=0.01)
+        proxy.freeze()
+        publishing = asyncio.create_task(bus.publisher(unique).publish(1, "k", delay=0.01))
+        await asyncio.sleep(0.1)
+        await proxy.cut()
+        proxy.thaw()
+        await publishing
+        assert await got.wait(1) == [1]

@@ -25,6 +25,7 @@ from gestalt.amq import (
     Queue,
     SqliteOffsets,
     Subscription,
+    TopologyError,
     connect,
 )
 from gestalt.amq.pubsub.offset_position import OffsetPosition
@@ -107,6 +108,19 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     for queue in (None, "tracker", Queue("tracker")):
         with pytest.raises(ValueError, match='type="stream"'):
             bus.subscription("t", "#", print, queue=queue, offsets=store)
+
+
+async def test_a_broker_without_streams_says_so_and_nothing_else_is_hurt(
+    amqp_url: str, unique: str
+) -> None:
+    async with connect(amqp_url, backoff=QUICK) as bus:
+        got = Collector()
+        await bus.subscribe(unique, "#", got)
+        with pytest.raises(TopologyError, match=r"has no streams: queue '.*' in vhost '/'$"):
+            await bus.subscribe(unique, "#", print, queue=Queue(unique, type="stream"))
+        assert bus.ready
+        await bus.publisher(unique).publish("lives", "k")
+        assert await got.wait(1) == ["lives"]
 
 
 class Stream:
@@ -276,6 +290,56 @@ async def test_a_lost_connection_skips_and_repeats_as_little(
         # What ran when the connection was lost, and what was behind it.
         assert len(handled) - 2000 <= 2 * 100
     assert store.load(stream.name) == 1999
+
+
+async def test_what_came_before_anything_was_handled_is_read_again_after_a_lost_connection(
+    rabbitmq_url: str, stream: Stream
+) -> None:
+    port = int(rabbitmq_url.rsplit(":", 1)[1].strip("/"))
+    begun: list[int] = []
+    go_on = asyncio.Event()
+
+    async def handle(message: BusMessage[int]) -> None:
+        begun.append(message.body)
+        await go_on.wait()
+
+    async with (
+        Proxy(port) as proxy,
+        connect(rabbitmq_url.replace(str(port), str(proxy.port)), backoff=QUICK) as bus,
+        connect(rabbitmq_url, backoff=QUICK) as other,
+    ):
+        subscription = await bus.subscribe(
+            stream.name, "#", handle, queue=Queue(stream.name, type="stream")
+        )
+        await stream.publish(other, 5)
+        await until(lambda: begun == [0])
+        await proxy.cut()
+        await until(lambda: not subscription.consuming)
+        await until(lambda: subscription.consuming)
+        go_on.set()
+        await until(lambda: set(begun) == set(range(5)))
+
+
+async def test_a_store_that_hangs_does_not_live_on_after_the_stop(
+    rabbitmq_url: str, stream: Stream
+) -> None:
+    store = Memory()
+    given_up = asyncio.Event()
+
+    async def hang(*_: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    store.save = hang  # type: ignore[method-assign]  # it never answers
+    async with connect(rabbitmq_url, backoff=QUICK) as bus:
+        got = Collector()
+        await stream.read(bus, got, offsets=store)
+        await stream.publish(bus, 1)
+        await got.wait(1)
+    async with asyncio.timeout(1):
+        await given_up.wait()
 
 
 async def test_a_killed_process_skips_nothing_and_repeats_no_more_than_was_said(

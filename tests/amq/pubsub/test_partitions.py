@@ -28,12 +28,15 @@ from gestalt.amq import (
     TopologyError,
     connect,
 )
-from gestalt.amq.pubsub.partition_members import LOST, SILENT, Members
+from gestalt.amq.embedded import ThreadedBroker
+from gestalt.amq.pubsub.partition_members import BEAT, LOST, SILENT, Members
+from gestalt.amq.pubsub.partitioned import SETTLE
 from gestalt.amq.pubsub.partitions import shares
-from gestalt.core import Batch
+from gestalt.core import Batch, State
+from tests.support.alarms import Alarm
 from tests.support.collector import Collector
 from tests.support.proxy import Proxy
-from tests.support.waiting import QUICK, until
+from tests.support.waiting import QUICK, Reported, until
 
 names = st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=12)
 counts = st.integers(1, 64)
@@ -106,6 +109,8 @@ def test_what_breaks_the_order_is_refused() -> None:
         bus.subscription("t", "#", print, queue=queue, consumer_arguments={"x-priority": 1})
     with pytest.raises(ValueError, match="exclusive"):
         bus.subscription("t", "#", print, queue=queue, exclusive=True)
+    with pytest.raises(ValueError, match="exact=True"):
+        bus.subscription("t", "#", print, queue=queue, exact=True)
 
 
 class Handled:
@@ -319,6 +324,95 @@ async def test_it_goes_on_after_a_lost_connection(
         await until(lambda: a.ready and b.ready)
         await until(lambda: first.partitions | second.partitions == {0, 1, 2, 3})
         await until(lambda: len(first.partitions) == len(second.partitions) == 2)
+
+
+async def test_a_memory_alarm_does_not_hold_up_what_is_in_the_parts(
+    alarm: Alarm, unique: str
+) -> None:
+    handled: list[int] = []
+    go_on = asyncio.Event()
+
+    async def handle(message: BusMessage[int]) -> None:
+        await go_on.wait()
+        handled.append(message.body)
+
+    async with (
+        connect(alarm.url, backoff=QUICK) as bus,
+        connect(alarm.url, backoff=QUICK) as other,
+    ):
+        await subscribe(bus, unique, handle, partitions=1, prefetch=5)
+        await publish(other, unique, 1, 50)
+        await asyncio.to_thread(alarm.begin)
+        try:
+            # By then it has told the others of itself.
+            await asyncio.sleep(2 * BEAT)
+            go_on.set()
+            await until(lambda: len(handled) == 50)
+        finally:
+            await asyncio.to_thread(alarm.end)
+        await until(lambda: bus.ready)
+
+
+async def test_nothing_of_one_who_has_left_is_there_any_more(
+    amqp_broker: ThreadedBroker, unique: str
+) -> None:
+    async with connect(amqp_broker.url, backoff=QUICK) as bus:
+        for _ in range(2):
+            subscription = await subscribe(bus, unique, print, partitions=1)
+            await subscription.stop()
+        await until(lambda: {*queues(amqp_broker)} == {f"{unique}.0", f"{unique}.parked"})
+
+
+def queues(broker: ThreadedBroker) -> list[str]:
+    return [queue.name for queue in broker.queues()]
+
+
+async def test_a_part_that_has_failed_is_trouble(bus: Bus, unique: str, reported: Reported) -> None:
+    subscription = await subscribe(bus, unique, print, partitions=1)
+    (part,) = subscription._held.values()
+    part._fail(LookupError("broken"))
+    await until(lambda: part.state is State.FAILED)
+    assert "partition 0: the broker delivers nothing" in str(subscription.trouble)
+    assert not bus.ready
+    assert [str(context["exception"]) for context in reported] == ["broken"]
+
+
+async def test_it_takes_no_part_anew_when_it_is_stopped_while_parts_move(
+    broker_url: str, unique: str
+) -> None:
+    begun: list[str] = []
+    may_end = {f"{unique}.{number}": asyncio.Event() for number in range(4)}
+    got = Collector()
+
+    async def handle(message: BusMessage[int]) -> None:
+        begun.append(message.routing_key)
+        await may_end[message.routing_key].wait()
+
+    async with connect(broker_url, backoff=QUICK) as a, connect(broker_url, backoff=QUICK) as b:
+        first = await subscribe(a, unique, handle)
+        publisher = b.publisher(Exchange(""))
+        for _ in range(2):
+            for part in may_end:
+                await publisher.publish(0, part)
+        await until(lambda: len(begun) == 4)
+        second = await subscribe(b, unique, got)
+        moving = second.partitions
+        stays, goes = sorted({*range(4)} - moving)
+        # By then it has begun to give up its parts.
+        await asyncio.sleep(2 * SETTLE)
+        stopping = asyncio.create_task(first.stop())
+        await until(lambda: second.members == 1)
+        may_end[f"{unique}.{goes}"].set()
+        await until(lambda: goes not in first.partitions)
+        for number in moving:
+            may_end[f"{unique}.{number}"].set()
+        await got.wait(3)
+        assert first.partitions == {stays}
+        may_end[f"{unique}.{stays}"].set()
+        await stopping
+        assert first.partitions == frozenset()
+        assert len(begun) == 4
+        await got.wait(4)
 
 
 class Process:

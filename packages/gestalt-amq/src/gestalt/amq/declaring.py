@@ -185,7 +185,7 @@ async def _aside(link: Link, declare: Callable[[Channel], Awaitable[None]]) -> N
 
 def _named(what: str, error: TopologyError) -> TopologyError:
     hint = ""
-    if error.code == 406:
+    if error.code == 406 and "inequivalent arg" in str(error):
         hint = "; it exists with other properties: use those, or delete it, or declare=False"
     elif error.code == 403:
         hint = "; the user may not do that: permit it, or let somebody else declare it"

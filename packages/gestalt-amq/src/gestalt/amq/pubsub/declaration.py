@@ -118,7 +118,7 @@ class SubscriptionDeclaration:
                 f"got {self.prefetch} and {self.concurrency}"
             )
         if isinstance(self.queue, Partitioned):
-            self._check_partitioned()
+            self._check_partitioned(self.queue)
         if self.offsets is not None and getattr(self.queue, "type", None) != "stream":
             raise ValueError('offsets are of streams: give a Queue(..., type="stream")')
         if self.batch is not None:
@@ -140,13 +140,18 @@ class SubscriptionDeclaration:
         # What is sent ahead may be handled, and not be saved: it would be handled again.
         return ahead if self.offsets is None else min(ahead, self.offsets.every)
 
-    def _check_partitioned(self) -> None:
+    def _check_partitioned(self, queue: Partitioned) -> None:
         if self.batch is not None:
             raise ValueError("a partitioned queue keeps the order of its keys, and batches do not")
         if self.exclusive or "x-priority" in self.consumer_arguments:
             raise ValueError(
                 "a partitioned queue has one consumer for each part anyway, which others wait for: "
                 "exclusive and x-priority would be in the way"
+            )
+        if self.exact:
+            raise ValueError(
+                "exact=True goes by a record of a queue's bindings, and a partitioned queue has "
+                f"none: it is bound by the exchange {queue.exchange.name!r}"
             )
 
     def _check_batch(self, batch: Batch) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from gestalt.amq.errors import Rejected, Unsendable, UnsendableType
+from gestalt.amq.errors import LinkLost, Rejected, Unsendable, UnsendableType
 from gestalt.amq.link.interface import Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
@@ -12,6 +12,9 @@ from gestalt.amq.wire import Properties, shown
 
 from .delays import Destination, TimeLeft, entry, path, travel_headers
 from .delays_keeper import DelayKeeper
+
+# Before a message is tried again that was not sent, since the connection ended, in seconds.
+AGAIN = 0.01
 
 
 class DelaySender(Sender):
@@ -97,6 +100,25 @@ class DelaySender(Sender):
         destination = Destination(self._exchange, None if self._exchange.name else routing_key)
         headers = properties.headers or {}
         travel_headers(headers, (), destination)
+        while True:
+            try:
+                return await self._send_to(
+                    destination, due, body, properties, routing_key, deadline
+                )
+            except LinkLost:
+                # Nothing was sent, and there is time.
+                await asyncio.sleep(AGAIN)
+
+    async def _send_to(
+        self,
+        destination: Destination,
+        due: TimeLeft,
+        body: bytes,
+        properties: Properties,
+        routing_key: str,
+        deadline: float,
+    ) -> Confirm:
+        headers = properties.headers or {}
         channel = await self._ready(deadline, self.question(body, properties))
         try:
             async with asyncio.timeout_at(deadline):

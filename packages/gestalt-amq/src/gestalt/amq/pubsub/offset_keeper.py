@@ -137,6 +137,9 @@ class OffsetKeeper:
                 await self._save()
         except Exception as error:
             self._fail(error)
+        if self._call is not None:
+            # A thread goes on by itself, an async method does not.
+            self._call.cancel()
 
     async def _save(self) -> None:
         async with self._turn:
@@ -146,6 +149,9 @@ class OffsetKeeper:
         if self._call is not None:
             # One that was cut short may still write, and would write after this one.
             await asyncio.wait({self._call})
+            if not self._call.cancelled():
+                # If it failed, so does this one, or it does not matter.
+                self._call.exception()
             self._call = None
         offset = self._latest
         if offset is None or offset == self._saved:

@@ -1,22 +1,23 @@
 """Consuming from a queue in partitions, which its subscribers share fairly, each part in order."""
 
 import asyncio
-import contextlib
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
 
 from gestalt.amq.declaring import declare_private
 from gestalt.amq.errors import AmqError, LinkLost
 from gestalt.amq.headers import CONTROL_HEADER, INSTANCE_HEADER, QUEUE_HEADER, as_text
 from gestalt.amq.link.consumer import Consumer, Receiver, Session
-from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
-from gestalt.amq.wire import Delivery, Properties
+from gestalt.amq.wire import Delivery
 from gestalt.core import Backoff, State
 
 from .declaration import SubscriptionDeclaration
 from .partition_members import BEAT, Members
+from .partition_voice import Voice
 from .partitions import Partitioned, shares
 from .plans import binding_of
 from .stats import SubscriptionStats
@@ -28,7 +29,7 @@ SETTLE = 0.3
 
 
 class MemberSession(Session):
-    """How one who takes part tells the others of itself, and hears of them, on one link.
+    """How one who takes part hears of the others, on one link.
 
     Attributes:
         receiver: the channel and the private queue.
@@ -53,6 +54,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
     def __init__(
         self,
         supervisor: Supervisor,
+        publishing: Supervisor,
         declaration: SubscriptionDeclaration,
         queue: Partitioned,
         plan: Plan,
@@ -77,6 +79,12 @@ class PartitionedSubscription(Consumer[MemberSession]):
         self._make = make
         self._instance = uuid.uuid4().hex
         self._members = Members(self._instance)
+        self._voice = Voice(
+            publishing,
+            queue.members.name,
+            self._instance,
+            gone=lambda reached: self._note(self._members.gone(reached)),
+        )
         self._held: dict[int, Subscription] = {}
         # Of the parts that it had, and has no more.
         self._past = SubscriptionStats()
@@ -114,7 +122,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
         if self._failure is not None:
             return str(self._failure)
         for number, each in self._held.items():
-            if each.trouble is not None and each.state is State.RUNNING:
+            if each.trouble is not None and each.state not in (State.STOPPING, State.STOPPED):
                 return f"partition {number}: {each.trouble}"
         return None
 
@@ -123,6 +131,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
     async def _open(self) -> None:
         self._members.forget()
         self._changed = asyncio.Event()
+        await self._open_voice()
         await super()._open()
         # What the others answer is there by then, and the first shares are nearly right.
         await asyncio.sleep(SETTLE)
@@ -133,55 +142,39 @@ class PartitionedSubscription(Consumer[MemberSession]):
     async def _drain(self) -> None:
         if self._session is not None:
             # First: so others wait for the parts already when these become free.
-            with contextlib.suppress(AmqError):
-                self._say(self._session, LEAVE)
+            self._voice.say(LEAVE, self._session.receiver.queue)
         await self._release(list(self._held))
 
     async def _close(self) -> None:
         held, self._held = self._held, {}
         for part in held.values():
             self._past.add(part.stats)
-        await asyncio.gather(*(each.stop(timeout=0) for each in held.values()))
-        await super()._close()
+        try:
+            await _all(each.stop(timeout=0) for each in held.values())
+        finally:
+            await self._voice.close()
+            await super()._close()
 
     async def _consume(self, link: Link) -> MemberSession:
         session = MemberSession(link)
         try:
             await self._declare(link)
             receiver = session.receiver = await session.open(
-                lambda _, delivery: self._hear(session, delivery),
-                on_returned=lambda delivery: self._note(self._members.gone(delivery.routing_key)),
+                lambda _, delivery: self._hear(session, delivery)
             )
             channel = receiver.channel
-            receiver.queue = await declare_private(channel)
+            # One that was left behind would take what is said, and nobody would read it.
+            receiver.queue = await declare_private(channel, auto_delete=True)
             await channel.bind(receiver.queue, self._queue.members.name, "", {})
             receiver.consumer_tag = await channel.consume(receiver.queue, no_ack=True)
             self._members.refresh(asyncio.get_running_loop().time())
-            self._say(session, JOIN)
+            self._voice.say(JOIN, receiver.queue)
         except BaseException:
             await session.close()
             raise
         return session
 
     # The others
-
-    def _say(self, session: MemberSession, word: str) -> None:
-        self._send(session.receiver.channel, self._queue.members.name, "", word, session)
-
-    def _send(
-        self,
-        channel: Channel,
-        exchange: str,
-        key: str,
-        word: str,
-        session: MemberSession,
-    ) -> None:
-        headers = {
-            CONTROL_HEADER: word,
-            INSTANCE_HEADER: self._instance,
-            QUEUE_HEADER: session.receiver.queue,
-        }
-        channel.send(exchange, key, Properties(headers=headers), b"", mandatory=bool(key))
 
     def _hear(self, session: MemberSession, delivery: Delivery) -> None:
         headers = delivery.properties.headers or {}
@@ -193,13 +186,23 @@ class PartitionedSubscription(Consumer[MemberSession]):
             self._note(self._members.leave(name))
             return
         self._note(self._members.hear(name, queue, asyncio.get_running_loop().time()))
-        if word == JOIN and self.state is not State.STOPPING:
-            with contextlib.suppress(AmqError):
-                self._send(session.receiver.channel, "", queue, HERE, session)
+        if word == JOIN and self._alive:
+            self._voice.say(HERE, session.receiver.queue, to=queue)
 
     def _note(self, changed: bool) -> None:
         if changed:
             self._changed.set()
+
+    async def _open_voice(self) -> bool:
+        """Be able to say something, if that is possible now; whether it is only since now."""
+        try:
+            return await self._voice.open()
+        except LinkLost:
+            # That is told by the connection.
+            return False
+        except AmqError as error:
+            self._report_error(error, f"{self!r} cannot tell others of itself, and tries again")
+            return False
 
     async def _beat(self) -> None:
         """Say now and then that it is there, and look after those who do not."""
@@ -209,11 +212,11 @@ class PartitionedSubscription(Consumer[MemberSession]):
             session = self._session
             if session is None or session.ended.done() or self.state is not State.RUNNING:
                 continue
-            with contextlib.suppress(AmqError):
-                self._say(session, HERE)
-                for queue in self._members.silent(now()):
-                    # One that is gone has no queue any more, and this comes back.
-                    self._send(session.receiver.channel, "", queue, HERE, session)
+            reached = session.receiver.queue
+            self._voice.say(JOIN if await self._open_voice() else HERE, reached)
+            for queue in self._members.silent(now()):
+                # One that is gone has no queue any more, and this comes back.
+                self._voice.say(HERE, reached, to=queue)
             self._note(self._members.expire(now()))
 
     # The parts
@@ -241,33 +244,41 @@ class PartitionedSubscription(Consumer[MemberSession]):
                 delays.connected()
 
     async def _share(self) -> None:
-        if self.state not in (State.STARTING, State.RUNNING):
+        if not self._alive:
             return
         mine = shares(self._queue.partitions, self._members.names)[self._instance]
         await self._release([number for number in self._held if number not in mine])
-        wanted = [number for number in sorted(mine) if number not in self._held]
-        outcomes = await asyncio.gather(*map(self._take, wanted), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await _all(self._take(number) for number in sorted(mine) if number not in self._held)
 
     async def _take(self, number: int) -> None:
+        # It may have been stopped while others were given up.
+        if not self._alive:
+            return
         part = self._make(number)
         await part.start()
         self._held[number] = part
+        if not self._alive:
+            await self._release([number])
 
-    async def _release(self, numbers: list[int]) -> None:
+    async def _release(self, numbers: Iterable[int]) -> None:
         """Give up parts: each when its running handlers are done, and no part waits for another."""
 
-        async def release(number: int) -> None:
-            part = self._held[number]
+        async def release(number: int, part: Subscription) -> None:
             try:
                 await part.stop()
             finally:
                 if self._held.pop(number, None) is not None:
                     self._past.add(part.stats)
 
-        outcomes = await asyncio.gather(*map(release, numbers), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await _all(release(number, self._held[number]) for number in numbers)
+
+    @property
+    def _alive(self) -> bool:
+        return self.state in (State.STARTING, State.RUNNING)
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await them all, whatever some of them raise; then raise the first of that."""
+    for outcome in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome

@@ -102,11 +102,10 @@ class SubscriptionMaker:
             bind_arguments={},
             key=declaration.key or queue.key,
             queue=None,
-            # The patterns are those of the exchange between.
-            exact=False,
         )
         return PartitionedSubscription(
             self.connection,
+            self._publishing,
             declaration,
             queue,
             plan,

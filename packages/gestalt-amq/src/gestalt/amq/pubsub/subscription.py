@@ -274,6 +274,9 @@ class Subscription(Consumer[SubscriptionSession]):
     def _take_of_stream(self, session: SubscriptionSession, delivery: Delivery) -> None:
         acks, offset = session.receiver.acks, (delivery.properties.headers or {}).get(OFFSET)
         if isinstance(acks, StreamAcks) and isinstance(offset, int):
+            if self._offset is None:
+                # "next" would be behind it, if the connection is lost before it is handled.
+                self._offset = offset - 1
             acks.take(delivery, offset)
         else:
             self._take_unless_stopping(session, delivery)

@@ -106,7 +106,7 @@ def read_options(
     checks = _Checks(arguments, resource)
     kind = checks.string("x-queue-type", _check_queue_type) or "classic"
     if kind == "stream":
-        raise AmqpError("NOT_IMPLEMENTED", f"the embedded broker has no streams: {resource}")
+        raise AmqpError("PRECONDITION_FAILED", f"the embedded broker has no streams: {resource}")
     known = frozenset(semantics.arguments(kind))
     foreign = _STREAM_ONLY.union(semantics.classic_arguments, semantics.quorum_arguments) - known
     checks.known = known
