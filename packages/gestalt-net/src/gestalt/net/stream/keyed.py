@@ -24,8 +24,8 @@ Key: TypeAlias = Callable[[StreamMessage[Any]], Hashable]
 KEPT = 2 * READ_SIZE
 """How many bytes of a peer's messages may wait for their keys."""
 
-OVERHEAD = 128
-"""How many bytes each of them counts for beside its payload."""
+OVERHEAD = 256
+"""How many bytes each of them counts for beside its payload: what the objects take."""
 
 
 class KeyedDispatcher:
