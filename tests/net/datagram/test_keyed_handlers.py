@@ -286,6 +286,28 @@ async def test_a_task_that_is_cancelled_costs_its_message_and_frees_its_key(
     await until(lambda: len(gate.ended) == 2)
 
 
+async def test_a_task_that_is_cancelled_while_the_endpoint_stops_is_replaced(
+    endpoint: StartEndpoint, until: Until, within: Within
+) -> None:
+    gate = Gate()
+    errors: list[Any] = []
+    server = await endpoint(
+        on_message=gate, concurrency=1, key=first, on_error=errors.append, name="keyed"
+    )
+    client = await endpoint(None, peer=server.address)
+    await send_all(client, b"a1", b"a2", b"b1")
+    await until(lambda: server.stats.received == 3 and gate.running == 1)
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+    (task,) = (task for task in asyncio.all_tasks() if task.get_name() == "keyed handler")
+    task.cancel()
+    await until(lambda: len(gate.begun) == 2)
+    gate.end_all()
+    await within(stopping)
+    assert gate.ended == [b"a2", b"b1"]
+    assert [error.message.body for error in errors] == [b"a1"]
+
+
 def test_what_cannot_be_a_key_is_refused() -> None:
     async def later(message: Any) -> str:
         return ""

@@ -156,6 +156,8 @@ class KeyedTasks(Generic[T, M]):
             elif source and (taken := source.take()) is not None:
                 await self._sort(taken)
             else:
+                # From now on, what comes needs another one.
+                self._tasks -= {asyncio.current_task()}
                 return
             if time_slice.over():
                 await time_slice.give_way()

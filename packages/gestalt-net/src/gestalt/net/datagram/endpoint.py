@@ -7,7 +7,7 @@ from struct import error as StructError
 from threading import get_ident
 from typing import Any
 
-from gestalt.core import Component, Handler, State, StateError, WrongThread
+from gestalt.core import Component, Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
 from gestalt.net.keyed import check_handling
@@ -355,7 +355,6 @@ class DatagramEndpoint(Component):
                 concurrency=self._concurrency,
                 pace=self._pace,
                 spawn=self._spawn,
-                serving=lambda: self.state is State.RUNNING,
             )
         sock.watch_readable(self._reader.read, self)
         self._sender.open(loop, sock, target, max_size)

@@ -37,20 +37,18 @@ class KeyedWorker:
         concurrency: how many tasks there may be.
         pace: lets others have their turn.
         spawn: makes a task that ends with the endpoint.
-        serving: whether the endpoint is running.
     """
 
     __slots__ = (
         "_decode",
+        "_ending",
         "_failures",
-        "_finishing",
         "_items",
         "_kept",
         "_limit",
         "_number",
         "_overflow",
         "_queue",
-        "_serving",
         "_stats",
         "_tasks",
     )
@@ -68,7 +66,6 @@ class KeyedWorker:
         concurrency: int,
         pace: Pace,
         spawn: Callable[..., asyncio.Task[None]],
-        serving: Callable[[], bool],
     ) -> None:
         self._limit = limit
         self._overflow = overflow
@@ -80,8 +77,8 @@ class KeyedWorker:
         self._kept: OrderedDict[int, Lane[Numbered]] = OrderedDict()
         self._queue: KeyedQueue[Numbered] = KeyedQueue()
         self._number = 0
-        self._finishing = False
-        self._serving = serving
+        # The handling has ended, or was cut: who is cancelled from now on is so by the endpoint.
+        self._ending = False
         self._tasks: KeyedTasks[Numbered, DatagramMessage[Any]] = KeyedTasks(
             key,
             handler,
@@ -111,18 +108,16 @@ class KeyedWorker:
 
     async def finish(self) -> None:
         """Wait until everything that was received is handled."""
-        self._finishing = True
         try:
             await self._tasks.finish()
         finally:
-            self._finishing = False
+            self._ending = True
 
     def abandon(self) -> None:
         """Drop everything: nobody handles it any more."""
-        self._stats.abandoned += len(self._items) + len(self._kept)
+        self._stats.abandoned += len(self._items) + len(self._queue.remove(lambda _: True))
         self._items.clear()
         self._kept.clear()
-        self._queue.remove(lambda _: True)
 
     # Called by the tasks
 
@@ -148,7 +143,7 @@ class KeyedWorker:
         self._failures.handler_failed(error, message)
 
     def handles(self) -> bool:
-        return self._finishing or self._serving()
+        return not self._ending
 
     def done(self) -> None:
         """Nobody waits for that here but `finish`."""

@@ -14,14 +14,14 @@ from gestalt.net.pace import Pace
 from gestalt.net.reporting import is_sender_at_fault
 from gestalt.net.wire import Wire
 
-from .connection import READ_SIZE, Connection
+from .connection import Connection
 from .handling import Failed
 from .message import StreamMessage
 
 Key: TypeAlias = Callable[[StreamMessage[Any]], Hashable]
 """Tells which messages are to be handled in order: those for which it gives the same."""
 
-KEPT = 2 * READ_SIZE
+KEPT = 128 * 1024
 """How many bytes of a peer's messages may wait for their keys."""
 
 OVERHEAD = 256
@@ -109,7 +109,8 @@ class KeyedWorker:
     @property
     def idle(self) -> bool:
         """Whether everything that was received is handled."""
-        return not (self._tasks or self._batches or self._queue)
+        # What waits for its key waits for a task.
+        return not (self._tasks or self._batches)
 
     def put(self, frames: Iterator[Frame]) -> None:
         """Take another batch."""
