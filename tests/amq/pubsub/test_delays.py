@@ -179,7 +179,7 @@ async def test_a_message_whose_exchange_is_deleted_meanwhile_is_kept(
 ) -> None:
     async with connect(broker_url, backoff=QUICK) as bus:
         publisher = bus.publisher(unique)
-        # Its own channel declares the exchange when it opens, which is not to be after the end of it.
+        # Its own channel declares the exchange when it opens, and is not to do so after its end.
         await publisher.publish("opens", "k")
         # The ladder is declared with the first, which takes a while.
         await publisher.publish("prepares", "k", delay=0.01)
@@ -302,6 +302,7 @@ async def test_the_ladder_is_made_again_when_somebody_has_deleted_it(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)  # the sum of its waits, each of which the broker may need
 async def test_nothing_confirmed_is_lost_when_the_broker_is_killed(
     request: pytest.FixtureRequest,
 ) -> None:

@@ -19,8 +19,8 @@ from .consumers import Consumers
 from .declarations import Declarations
 from .declared import Declaring
 from .events import Event, PublishingUnblocked
+from .link.client_library import AbstractChannel
 from .link.lent_channel import LentChannel, LentChannelOptions
-from .link.library import AbstractChannel
 from .link.supervisor import Supervisor
 from .plan import Plan, merge
 from .pubsub.declaration import SubscribeOptions, SubscriptionDeclaration

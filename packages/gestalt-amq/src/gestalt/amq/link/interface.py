@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from gestalt.amq.errors import AmqError
 from gestalt.amq.wire import Delivery, Got, Properties
 
-from .library import AbstractChannel
+from .client_library import AbstractChannel
 
 Confirm: TypeAlias = asyncio.Future[None]
 """The broker's answer to one publish: None, or Unroutable, Rejected, Refused or LinkLost."""

@@ -10,8 +10,8 @@ from gestalt.amq.errors import AmqError, ConnectError, LinkLost
 from gestalt.core import State
 from gestalt.core.numbers import check_seconds
 
+from .client_library import AbstractChannel
 from .interface import Link
-from .library import AbstractChannel
 from .supervisor import Supervisor
 
 # How long after a channel's end it is known that the connection has ended, in seconds.
