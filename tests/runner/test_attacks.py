@@ -223,3 +223,16 @@ def test_an_eager_task_factory_changes_nothing(script):
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM, process.errors
     assert process.lines[-1] == "close Draining"
+
+
+def test_a_signal_that_another_thread_takes_is_heard_at_once(script):
+    # The main thread waits for input meanwhile, and takes no step by itself.
+    process = script("""
+        def send():
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        async def main():
+            threading.Timer(0.1, send).start()
+            await asyncio.Event().wait()
+        run(main, loop=LOOP)
+    """)
+    assert process.end() == -signal.SIGTERM, process.errors

@@ -1,8 +1,10 @@
 """Signals of the operating system, for as long as the application runs."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -42,6 +44,9 @@ class Signals:
         self._steps = iter([stop, cut])
         self._reload = reload
         self._previous: dict[signal.Signals, Any] = {}
+        # By these a signal wakes the event loop; which descriptor did so before.
+        self._wakers: tuple[socket.socket, ...] = ()
+        self._previous_waker = -1
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
@@ -51,6 +56,7 @@ class Signals:
             self._previous[number] = signal.signal(number, self._on_stop_signal)
         if self._reload is not None and hasattr(signal, "SIGHUP"):
             self._previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_reload_signal)
+        self._wake_loop()
         return self
 
     def __exit__(
@@ -63,6 +69,9 @@ class Signals:
             # None is a handler that was not installed from Python, and cannot be put back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous.clear()
+        if self._wakers:
+            signal.set_wakeup_fd(self._previous_waker)
+            self._close_wakers()
         if self in _installed:
             _installed.remove(self)
 
@@ -72,6 +81,35 @@ class Signals:
             if signal.getsignal(number) in (self._on_stop_signal, self._on_reload_signal):
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous.clear()
+        self._close_wakers()
+
+    def _wake_loop(self) -> None:
+        """Have every signal wake the event loop.
+
+        Python runs a handler before the next step of the main thread. That takes no step while it
+        waits for input: a signal that comes in the instant before, or to another thread, would be
+        heard of when something else comes, which may be never.
+        """
+        reader, writer = self._wakers = socket.socketpair()
+        for each in self._wakers:
+            each.setblocking(False)
+        try:
+            self._loop.add_reader(reader, self._woken, reader)
+        except NotImplementedError:
+            # The event loop of Windows sees to that by itself.
+            self._close_wakers()
+            return
+        self._previous_waker = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+
+    @staticmethod
+    def _woken(reader: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError, InterruptedError):
+            reader.recv(4096)
+
+    def _close_wakers(self) -> None:
+        wakers, self._wakers = self._wakers, ()
+        for each in wakers:
+            each.close()
 
     def _on_stop_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.received is None:
