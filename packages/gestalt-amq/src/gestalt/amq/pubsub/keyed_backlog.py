@@ -6,10 +6,10 @@ from typing import Any
 
 from gestalt.amq.message import BusMessage
 from gestalt.amq.wire import Delivery
+from gestalt.core.keyed import KeyedQueue, Lane
 
 from .backlog import Backlog
 from .failed_message import LocalRetry
-from .keyed_queue import KeyedQueue, Lane
 from .session import SubscriptionSession
 
 

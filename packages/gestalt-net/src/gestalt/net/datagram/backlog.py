@@ -15,6 +15,18 @@ Received: TypeAlias = tuple[bytes, int | None, Address]
 """The payload and type identifier of a datagram, not decoded yet, and who sent it."""
 
 
+def check_backlog(limit: int, overflow: str) -> None:
+    """Refuse what a backlog cannot be.
+
+    Raises:
+        ValueError: there is no room for one datagram, or `overflow` is none of its two words.
+    """
+    if limit < 1:
+        raise ValueError(f"backlog must be at least 1, got {limit}")
+    if overflow not in ("drop-oldest", "drop-newest"):
+        raise ValueError(f'overflow must be "drop-oldest" or "drop-newest", got {overflow!r}')
+
+
 class Backlog:
     """A bounded queue that drops when it is full.
 

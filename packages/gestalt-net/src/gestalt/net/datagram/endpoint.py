@@ -10,16 +10,17 @@ from typing import Any
 from gestalt.core import Component, Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
-from gestalt.net.errors import LoopNotSuitable
+from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace, TimeSlice
 from gestalt.net.reporting import OnError, Reporting
 from gestalt.net.wire import Wire
 
-from .backlog import Backlog, Overflow
+from .backlog import Backlog, Overflow, check_backlog
 from .batch import DatagramBatch
 from .decoding import decoder
 from .failures import DatagramFailures
 from .iteration import DatagramIteration
+from .keyed import Key, KeyedWorker
 from .message import DatagramMessage
 from .multicast import change_membership, interface_index
 from .reader import DatagramReader
@@ -34,7 +35,6 @@ from .socket import (
     open_socket,
 )
 from .stats import DatagramStats
-from .worker import DatagramWorker
 
 
 class DatagramEndpoint(Component):
@@ -77,6 +77,8 @@ class DatagramEndpoint(Component):
             and logged.
         concurrency: how many messages an asynchronous handler may work on at a time; with more than
             one, they are not in order.
+        key: for `on_message`, a plain function that gives what messages have in common that are to
+            be handled one after the other, in order, and others meanwhile.
         backlog: how many datagrams may wait to be handled.
         overflow: which datagram to drop when the backlog is full.
         max_size: how many bytes a datagram may have, sent or received; by default, and at most,
@@ -89,7 +91,8 @@ class DatagramEndpoint(Component):
 
     Raises:
         AddressError: an address is none for datagrams.
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of its range, or there is a `key` and no `on_message`.
+        TypeError: `key` is no plain function.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class DatagramEndpoint(Component):
         peer: str | Address | None = None,
         on_error: OnError | None = None,
         concurrency: int = 1,
+        key: Key | None = None,
         backlog: int = 1024,
         overflow: Overflow = "drop-oldest",
         max_size: int | None = None,
@@ -110,11 +114,8 @@ class DatagramEndpoint(Component):
         stop_timeout: float = 10.0,
     ) -> None:
         super().__init__(name=name, stop_timeout=stop_timeout)
-        for what, value in (("concurrency", concurrency), ("backlog", backlog)):
-            if value < 1:
-                raise ValueError(f"{what} must be at least 1, got {value}")
-        if overflow not in ("drop-oldest", "drop-newest"):
-            raise ValueError(f'overflow must be "drop-oldest" or "drop-newest", got {overflow!r}')
+        check_handling(on_message, concurrency, key)
+        check_backlog(backlog, overflow)
         if max_size is not None and max_size < 1:
             raise ValueError(f"max_size must be at least 1 byte, got {max_size}")
         self.wire = wire
@@ -128,6 +129,7 @@ class DatagramEndpoint(Component):
         self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
         self._failures = DatagramFailures(self.stats, self._reporting.tell)
         self._concurrency = concurrency
+        self._key = key
         self._backlog_limit = backlog
         self._overflow: Overflow = overflow
         self._max_size = max_size
@@ -335,26 +337,26 @@ class DatagramEndpoint(Component):
             decode=self._decode,
             backlog=self._backlog,
             handler=self._on_message,
-            make_worker=partial(
-                DatagramWorker,
-                backlog=self._backlog,
-                decode=self._decode,
-                failures=self._failures,
-                concurrency=self._concurrency,
-                time_slice=TimeSlice(self._pace),
-                spawn=self._spawn,
-            ),
+            concurrency=self._concurrency,
+            time_slice=TimeSlice(self._pace),
+            spawn=self._spawn,
             stats=self.stats,
             failures=self._failures,
         )
-        try:
-            sock.watch_readable(self._reader.read)
-        except NotImplementedError:
-            raise LoopNotSuitable(
-                f"{self!r} cannot receive: the event loop, a {type(loop).__name__}, cannot watch "
-                "sockets (add_reader). Run it on asyncio.SelectorEventLoop, which Windows has as "
-                "well: asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)"
-            ) from None
+        if self._key is not None and self._on_message is not None:
+            self._reader.worker = KeyedWorker(
+                self._on_message,
+                self._key,
+                self._backlog_limit,
+                self._overflow,
+                stats=self.stats,
+                decode=self._decode,
+                failures=self._failures,
+                concurrency=self._concurrency,
+                pace=self._pace,
+                spawn=self._spawn,
+            )
+        sock.watch_readable(self._reader.read, self)
         self._sender.open(loop, sock, target, max_size)
         self._address = address
         for group in self._groups:
@@ -368,8 +370,8 @@ class DatagramEndpoint(Component):
     async def _close(self) -> None:
         self._stop_receiving()
         self._sender.close()
-        if self._backlog is not None and self._on_message is not None:
-            self._backlog.abandon()
+        if self._reader is not None and self._reader.worker is not None:
+            self._reader.worker.abandon()
         sock, self._sock = self._sock, None
         if sock is not None:
             sock.close()

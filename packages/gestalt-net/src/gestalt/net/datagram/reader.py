@@ -1,16 +1,19 @@
 """From the socket to handlers: datagrams are taken until there are no more."""
 
+import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
+from typing import Protocol
 
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_awaitable
 from gestalt.net.address import Address
 from gestalt.net.errors import FrameTooLarge, FramingError
-from gestalt.net.pace import BUDGET, SHORT, several_of
+from gestalt.net.pace import BUDGET, SHORT, TimeSlice, several_of
 from gestalt.net.wire import Wire
 
-from .backlog import Backlog
+from .backlog import Backlog, Received
 from .decoding import Decode
 from .failures import DatagramFailures
 from .sockaddr import SocketAddress, address_of
@@ -24,6 +27,19 @@ take more than the budget of time."""
 
 SOURCES = 4096
 """How many senders' addresses are remembered; anybody can make up more."""
+
+
+class Worker(Protocol):
+    """What is asked of whoever runs a handler beside the reading."""
+
+    def put(self, received: Received, /) -> None:
+        """Take another datagram."""
+
+    async def finish(self) -> None:
+        """Wait until everything that was received is handled."""
+
+    def abandon(self) -> None:
+        """Drop everything: nobody handles it any more."""
 
 
 class DatagramReader:
@@ -40,12 +56,15 @@ class DatagramReader:
         decode: gives the message of one, or None where it is none.
         backlog: where they wait for `async for`.
         handler: takes each message; None where they are taken by `async for`.
-        make_worker: gives what runs this handler, once it has turned out to be asynchronous.
+        concurrency: how many messages an asynchronous handler may work on at a time.
+        time_slice: how long such a handler has been at it.
+        spawn: makes a task that ends with the endpoint.
         stats: where they are counted.
         failures: is told what is no message, and what a handler raises.
 
     Attributes:
-        worker: what runs the handler from its first awaitable on.
+        worker: what runs the handler: from its first awaitable on, or from the beginning where it
+            is set before.
     """
 
     __slots__ = (
@@ -73,7 +92,9 @@ class DatagramReader:
         decode: Decode,
         backlog: Backlog,
         handler: Handler | None,
-        make_worker: Callable[[Handler], DatagramWorker],
+        concurrency: int,
+        time_slice: TimeSlice,
+        spawn: Callable[..., asyncio.Task[None]],
         stats: DatagramStats,
         failures: DatagramFailures,
     ) -> None:
@@ -85,11 +106,19 @@ class DatagramReader:
         self._decode = decode
         self._backlog = backlog
         self._handler = handler
-        self._make_worker = make_worker
+        self._make_worker = partial(
+            DatagramWorker,
+            backlog=backlog,
+            decode=decode,
+            failures=failures,
+            concurrency=concurrency,
+            time_slice=time_slice,
+            spawn=spawn,
+        )
         self._stats = stats
         self._failures = failures
         self._sources: dict[SocketAddress, Address] = {}
-        self.worker: DatagramWorker | None = None
+        self.worker: Worker | None = None
 
     def read(self) -> None:
         """Take what there is. The event loop calls this while there is something."""
@@ -145,8 +174,8 @@ class DatagramReader:
                 failures.handler_failed(error, message)
             else:
                 if result is not None and is_awaitable(result):
-                    self.worker = self._make_worker(handler)
-                    self.worker.start(result, message)
+                    worker = self.worker = self._make_worker(handler)
+                    worker.start(result, message)
 
     def _new_source(self, name: SocketAddress) -> Address:
         if len(self._sources) >= SOURCES:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from gestalt.core import keep_from_children
 from gestalt.net.address import Address
+from gestalt.net.errors import LoopNotSuitable
 
 from .multicast import change_membership, interface_index, packed_group, set_multicast
 from .sockaddr import SocketAddress, address_of, resolve
@@ -141,13 +142,20 @@ class DatagramSocket:
         self._on_writable: Callable[[], None] | None = None
         self._renewing = False
 
-    def watch_readable(self, call: Callable[[], None]) -> None:
-        """Have the event loop call this while there is something to receive.
+    def watch_readable(self, call: Callable[[], None], who: object) -> None:
+        """Have the event loop call this, of `who`, while there is something to receive.
 
         Raises:
-            NotImplementedError: the event loop cannot watch sockets.
+            LoopNotSuitable: the event loop cannot watch sockets.
         """
-        self._loop.add_reader(self.raw, call)
+        try:
+            self._loop.add_reader(self.raw, call)
+        except NotImplementedError:
+            raise LoopNotSuitable(
+                f"{who!r} cannot receive: the event loop, a {type(self._loop).__name__}, cannot "
+                "watch sockets (add_reader). Run it on asyncio.SelectorEventLoop, which Windows "
+                "has as well: asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)"
+            ) from None
         self._on_readable = call
 
     def unwatch_readable(self) -> None:

@@ -85,6 +85,10 @@ class DatagramWorker:
         finally:
             self._ending = True
 
+    def abandon(self) -> None:
+        """Drop what is in the backlog: nobody handles it any more."""
+        self._backlog.abandon()
+
     def _add_task(self) -> None:
         task = self._spawn(self._run(), name="handler")
         self._tasks.add(task)

@@ -21,6 +21,7 @@ from .endpoint import StreamEndpoint, check_tls
 from .inbox import Inbox
 from .iteration import StreamIteration
 from .keepalive import keep_alive
+from .keyed import Key
 from .limits import Limits
 from .message import StreamMessage
 from .peer import Peer
@@ -60,6 +61,9 @@ class StreamClient(MessageSender, StreamEndpoint):
             ConnectionLost for each connection that ended by a fault of the server. Without it, they
             go to the log, a few lines a second of each kind.
         concurrency: how many messages an asynchronous handler may work on at a time.
+        key: for `on_message`, a plain function that gives what messages of one connection have in
+            common that are to be handled one after the other, in order, and others meanwhile; None,
+            the default, where with more `concurrency` they have no order among them.
         backoff: how long to wait before connecting again.
         connect_timeout: how long one attempt may take, and how long `send` waits for a connection,
             in seconds.
@@ -71,7 +75,9 @@ class StreamClient(MessageSender, StreamEndpoint):
 
     Raises:
         AddressError: the address is none for a stream.
-        ValueError: an argument is out of its range, or TLS settings are superfluous.
+        ValueError: an argument is out of its range, TLS settings are superfluous, or there is a
+            `key` and no `on_message`.
+        TypeError: `key` is no plain function.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class StreamClient(MessageSender, StreamEndpoint):
         on_disconnected: OnDisconnected | None = None,
         on_error: OnError | None = None,
         concurrency: int = 1,
+        key: Key | None = None,
         backoff: Backoff | None = None,
         connect_timeout: float = 10.0,
         limits: Limits | None = None,
@@ -98,6 +105,7 @@ class StreamClient(MessageSender, StreamEndpoint):
             on_disconnected=on_disconnected,
             on_error=on_error,
             concurrency=concurrency,
+            key=key,
             limits=limits or Limits(),
             name=name,
             stop_timeout=stop_timeout,

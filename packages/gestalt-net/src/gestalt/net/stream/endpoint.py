@@ -2,10 +2,12 @@
 
 import asyncio
 import ssl
+from functools import partial
 
 from gestalt.core import Component, Discard, Handler, State
 from gestalt.net.address import Address
 from gestalt.net.errors import HandlerError
+from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace
 from gestalt.net.reporting import OnError, Reporting
 from gestalt.net.tls import Tls
@@ -15,6 +17,7 @@ from .connection import Connection
 from .connections import Connections, OnConnected, OnDisconnected
 from .errors import ConnectionLost
 from .handling import HandlerDispatcher
+from .keyed import Key, KeyedDispatcher
 from .limits import Limits
 from .message import StreamMessage
 from .peer import Peer
@@ -42,19 +45,20 @@ class StreamEndpoint(Component):
         on_disconnected: OnDisconnected | None,
         on_error: OnError | None,
         concurrency: int,
+        key: Key | None,
         limits: Limits,
         name: str | None,
         stop_timeout: float,
     ) -> None:
         super().__init__(name=name, stop_timeout=stop_timeout)
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, got {concurrency}")
+        check_handling(on_message, concurrency, key)
         self.wire = wire
         self.limits = limits
         self.stats = StreamStats()
         self.room = Room(limits.receive_buffer, getattr(wire.framing, "max_size", None))
         self._on_message = on_message
         self._concurrency = concurrency
+        self._key = key
         self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
         self._connections = Connections(
             wire,
@@ -91,7 +95,8 @@ class StreamEndpoint(Component):
         loop = self._loop = connections.loop = asyncio.get_running_loop()
         self._pace = Pace(loop)
         if self._on_message is not None:
-            connections.dispatch = HandlerDispatcher(
+            keyed = None if self._key is None else partial(KeyedDispatcher, key=self._key)
+            connections.dispatch = (keyed or HandlerDispatcher)(
                 self._on_message,
                 self.wire,
                 self._concurrency,

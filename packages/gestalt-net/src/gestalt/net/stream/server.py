@@ -20,6 +20,7 @@ from .endpoint import StreamEndpoint, check_tls
 from .errors import ConnectionLost, HandshakeFailed
 from .handshakes import Handshakes
 from .keepalive import keep_alive
+from .keyed import Key
 from .limits import Limits
 from .listening import BACKLOG, Listener, bind
 from .peer import Peer
@@ -63,6 +64,9 @@ class StreamServer(StreamEndpoint):
             it is an async function, 100 calls may be under way; errors beyond that are counted as
             `unreported`, and logged.
         concurrency: how many messages of one peer an asynchronous handler may work on at a time.
+        key: a plain function that gives what messages of one peer have in common that are to be
+            handled one after the other, in order, and others meanwhile; None, the default, where
+            with more `concurrency` they have no order among them.
         limits: what a peer may cost.
         tls: for `tls://`; a unix socket may have it, too.
         reuse_port: whether several processes may listen on the port and share its connections.
@@ -72,6 +76,7 @@ class StreamServer(StreamEndpoint):
     Raises:
         AddressError: the address is none for a stream.
         ValueError: an argument is out of its range, or TLS settings are missing or superfluous.
+        TypeError: `key` is no plain function.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class StreamServer(StreamEndpoint):
         on_disconnected: OnDisconnected | None = None,
         on_error: OnError | None = None,
         concurrency: int = 1,
+        key: Key | None = None,
         limits: Limits | None = None,
         tls: Tls | ssl.SSLContext | None = None,
         reuse_port: bool = False,
@@ -97,6 +103,7 @@ class StreamServer(StreamEndpoint):
             on_disconnected=on_disconnected,
             on_error=on_error,
             concurrency=concurrency,
+            key=key,
             limits=limits or Limits(),
             name=name,
             stop_timeout=stop_timeout,

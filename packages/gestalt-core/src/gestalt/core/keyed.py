@@ -45,8 +45,8 @@ class KeyedQueue(Generic[T]):
         """Whether there is something to take."""
         return bool(self._ready)
 
-    def put(self, key: Hashable, item: T) -> None:
-        """Add an item behind those of its key.
+    def put(self, key: Hashable, item: T) -> Lane[T]:
+        """Add an item behind those of its key; return where that is.
 
         Raises:
             TypeError: the key cannot be hashed.
@@ -58,6 +58,7 @@ class KeyedQueue(Generic[T]):
         self._count += 1
         if not lane.taken and len(lane.items) == 1:
             self._ready.append(lane)
+        return lane
 
     def take(self) -> tuple[Lane[T], T]:
         """Take the next item of the key whose turn it is, which is to be `done`, or put back.
@@ -84,6 +85,15 @@ class KeyedQueue(Generic[T]):
         lane.items.appendleft(item)
         self._count += 1
         self._ready.append(lane)
+
+    def drop_first(self, lane: Lane[T]) -> T:
+        """Take out, and return, the first item that waits of a key, which has one."""
+        item = lane.items.popleft()
+        self._count -= 1
+        if not lane.items and not lane.taken:
+            self._ready.remove(lane)
+            self._lanes.pop(lane.key, None)
+        return item
 
     def firsts(self) -> Iterator[T]:
         """The first that waits of each key."""

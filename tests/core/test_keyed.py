@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gestalt.amq.pubsub.keyed_queue import KeyedQueue, Lane
+from gestalt.core.keyed import KeyedQueue, Lane
 
 Item = tuple[int, int]
 
@@ -19,6 +19,7 @@ class KeyedQueueMachine(RuleBasedStateMachine):
         self.queue: KeyedQueue[Item] = KeyedQueue()
         self.number = 0
         self.waiting: defaultdict[int, deque[Item]] = defaultdict(deque)
+        self.lanes: dict[int, Lane[Item]] = {}
         self.taken: dict[int, tuple[Lane[Item], Item]] = {}
         self.passed: defaultdict[int, int] = defaultdict(int)
 
@@ -26,7 +27,7 @@ class KeyedQueueMachine(RuleBasedStateMachine):
     def put(self, key: int) -> None:
         item = (key, self.number)
         self.number += 1
-        self.queue.put(key, item)
+        self.lanes[key] = self.queue.put(key, item)
         self.waiting[key].append(item)
 
     @precondition(lambda self: self.queue.ready)
@@ -56,6 +57,14 @@ class KeyedQueueMachine(RuleBasedStateMachine):
         lane, item = self.taken.pop(key)
         self.queue.put_back(lane, item)
         self.waiting[key].appendleft(item)
+
+    @precondition(lambda self: any(self.waiting.values()))
+    @rule(data=st.data())
+    def drop_first(self, data: st.DataObject) -> None:
+        key = data.draw(
+            st.sampled_from(sorted(key for key, items in self.waiting.items() if items))
+        )
+        assert self.queue.drop_first(self.lanes[key]) == self.waiting[key].popleft()
 
     @rule(divisor=st.integers(1, 3))
     def remove(self, divisor: int) -> None:
