@@ -216,5 +216,6 @@ def test_every_option_has_its_default_and_is_explained(options: type, described:
     given = {"exchange", "patterns", "service", "handler"}
     made = {"keeper", "backoff", "tracing", "codec", "delays"} if "keeper" in described else set()
     assert names == described - given - made
-    assert options.__doc__ is not None
-    assert all(f"\n        {name}: " in options.__doc__ for name in names)
+    documented = inspect.getdoc(options)
+    assert documented is not None
+    assert all(f"\n    {name}: " in documented for name in names)

@@ -11,6 +11,21 @@ from gestalt.core.keyed import KeyedQueue, Lane
 Item = tuple[int, int]
 
 
+# By functions with names: older versions of Hypothesis look for the source of others, again and again.
+
+
+def something_is_ready(machine: "KeyedQueueMachine") -> bool:
+    return machine.queue.ready
+
+
+def something_is_taken(machine: "KeyedQueueMachine") -> bool:
+    return bool(machine.taken)
+
+
+def something_waits(machine: "KeyedQueueMachine") -> bool:
+    return any(machine.waiting.values())
+
+
 class KeyedQueueMachine(RuleBasedStateMachine):
     """Puts, takes, ends, puts back and removes in every order, beside a plain model."""
 
@@ -30,7 +45,7 @@ class KeyedQueueMachine(RuleBasedStateMachine):
         self.lanes[key] = self.queue.put(key, item)
         self.waiting[key].append(item)
 
-    @precondition(lambda self: self.queue.ready)
+    @precondition(something_is_ready)
     @rule()
     def take(self) -> None:
         lane, item = self.queue.take()
@@ -43,14 +58,14 @@ class KeyedQueueMachine(RuleBasedStateMachine):
             if items and other not in self.taken:
                 self.passed[other] += 1
 
-    @precondition(lambda self: self.taken)
+    @precondition(something_is_taken)
     @rule(data=st.data())
     def done(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.taken)))
         lane, _ = self.taken.pop(key)
         self.queue.done(lane)
 
-    @precondition(lambda self: self.taken)
+    @precondition(something_is_taken)
     @rule(data=st.data())
     def put_back(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.taken)))
@@ -58,7 +73,7 @@ class KeyedQueueMachine(RuleBasedStateMachine):
         self.queue.put_back(lane, item)
         self.waiting[key].appendleft(item)
 
-    @precondition(lambda self: any(self.waiting.values()))
+    @precondition(something_waits)
     @rule(data=st.data())
     def drop_first(self, data: st.DataObject) -> None:
         key = data.draw(
