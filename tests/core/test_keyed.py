@@ -11,7 +11,7 @@ from gestalt.core.keyed import KeyedQueue, Lane
 Item = tuple[int, int]
 
 
-# By functions with names: older versions of Hypothesis look for the source of others, again and again.
+# With names: older versions of Hypothesis look for the source of lambdas, again and again.
 
 
 def something_is_ready(machine: "KeyedQueueMachine") -> bool:
