@@ -423,13 +423,10 @@ class Process:
             [sys.executable, "-m", "tests.support.partition_member", url, name, str(file)],
             stdin=subprocess.DEVNULL,
         )
-        self.killed_at: int | None = None
 
     async def end(self, how: signal.Signals) -> None:
         self.popen.send_signal(how)
         await asyncio.to_thread(self.popen.wait, 30)
-        if how is signal.SIGKILL:
-            self.killed_at = time.monotonic_ns()
 
 
 @contextlib.asynccontextmanager
@@ -455,7 +452,7 @@ def check_order(entries: list[tuple[str, int, str, int, int]], ends: dict[int, i
     numbers of a key only grow; and two processes never have the same key at once.
 
     Args:
-        ends: when each process that was killed had certainly ended.
+        ends: until when each process that was killed was certainly alive.
     """
     handled: dict[str, list[int]] = {}
     open_calls: dict[tuple[str, int], int] = {}
@@ -502,8 +499,9 @@ async def test_ten_thousand_messages_keep_their_order_while_processes_are_killed
 
         async def kill(which: int) -> None:
             process = running.pop(which)
-            await process.end(signal.SIGKILL)
+            # It is not seen to end before others may have begun.
             ends[process.popen.pid] = time.monotonic_ns()
+            await process.end(signal.SIGKILL)
 
         for _ in range(3):
             await begin()
