@@ -1,6 +1,6 @@
 """The codec: a serializer, a compressor, limits and message types, bound together once."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,7 @@ from .errors import (
     short,
 )
 from .registry import essence, find_compressor, find_serializer
-from .serializer import Dumps, Loads, Serializer
+from .serializer import Dumps, Loads, Quick, Serializer
 from .types import MessageType, MessageTypes
 
 MiB: Final = 1024 * 1024
@@ -55,6 +55,7 @@ class _Bound(NamedTuple):
     content_types: tuple[str, ...]
     type_id: int | None
     type_name: str | None
+    quick: Quick | None = None
 
 
 # What NamedTuple's own constructor comes to, without its 0.1 microseconds of argument handling.
@@ -213,6 +214,55 @@ class Codec:
         except Exception as error:
             raise bound.serializer.explain(error, data) from error
 
+    def encode_alike(self, values: Sequence[Any], bodies: list[bytes]) -> int | None:
+        """Encode values of one class in a loop of its own, by a codec that does not compress.
+
+        Args:
+            values: at least one.
+            bodies: where the body of each is appended.
+
+        Returns:
+            The number of their message type, or None without types.
+
+        Raises:
+            EncodeError: as `encode` does, for one of them; those before it are appended.
+        """
+        bound = self._plain or self._bound_to_class(type(values[0]))
+        try:
+            made = list(map(bound.dumps, values))
+        except Exception:
+            made = []
+        if made and max(map(len, made)) <= self._short:
+            bodies += made
+        else:
+            # One by one, which tells what is wrong.
+            for value in values:
+                bodies.append(self.encode(value).body)
+        return bound.type_id
+
+    def decode_alike(self, bodies: Sequence[bytes], type_id: int | None, values: list[Any]) -> None:
+        """Decode bodies of one message type in a loop of its own; they are not compressed.
+
+        Args:
+            bodies: at least one.
+            type_id: the number of their message type, as `decode` takes it.
+            values: where what each one is, is appended.
+
+        Raises:
+            DecodeError: as `decode` does, for one of them; those before it are appended.
+        """
+        bound = self._plain or self._bound_to_name(type_id, None)
+        quick = bound.quick
+        if quick is not None and max(map(len, bodies)) <= min(quick.most, self.max_size):
+            try:
+                values += list(map(quick.loads, bodies))
+            except Exception:  # noqa: S110 - told below, where they are decoded one by one
+                pass
+            else:
+                return
+        for body in bodies:
+            values.append(self.decode(body, type_id=type_id))
+
     def _check_long(self, serializer: Serializer, value: Any, body: bytes) -> None:
         if len(body) > self.max_size:
             raise EncodeError(
@@ -288,16 +338,17 @@ class Codec:
         name = kind.format if kind and kind.format else self.serializer
         self._format(name)
         serializer, content_types = self._formats[name]
+        written = content_types[0]
         if kind is None:
             dumps, loads = serializer.untyped()
-            return _Bound(dumps, loads, serializer, content_types[0], content_types, None, None)
+            quick = serializer.quick(None)
+            return _Bound(dumps, loads, serializer, written, content_types, None, None, quick)
         dumps, loads = serializer.functions(kind)
         if kind.tag is not None:
             loads = tagging.of_one(kind, serializer, loads)
             dumps = tagging.refusing(kind, dumps)
-        bound = _Bound(
-            dumps, loads, serializer, content_types[0], content_types, kind.id, kind.name
-        )
+        quick = serializer.quick(kind)
+        bound = _Bound(dumps, loads, serializer, written, content_types, kind.id, kind.name, quick)
         self._bound[kind.id] = bound
         return bound
 

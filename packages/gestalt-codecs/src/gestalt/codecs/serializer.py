@@ -22,6 +22,18 @@ class Functions(NamedTuple):
     loads: Loads
 
 
+class Quick(NamedTuple):
+    """What reads short bodies, which cannot exceed a limit: mostly a function of the library.
+
+    Attributes:
+        loads: comes to the same as `loads` of the Functions where it succeeds.
+        most: for bodies of up to so many bytes.
+    """
+
+    loads: Loads
+    most: int
+
+
 class Serializer:
     """A format: how values become bytes and back.
 
@@ -63,6 +75,17 @@ class Serializer:
             SchemaError: the format cannot carry such values.
         """
         raise SchemaError(f"{self.name} cannot carry {kind.name}, which is {short(kind.type)}")
+
+    def quick(self, kind: MessageType | None) -> Quick | None:  # noqa: ARG002 - for those that can
+        """Give what reads short bodies without a look at limits.
+
+        Args:
+            kind: the message type; None for plain values.
+
+        Returns:
+            None where that needs as many looks as a long body.
+        """
+        return None
 
     def functions(self, kind: MessageType) -> Functions:
         """Give what `typed` gives, for the codec to call.

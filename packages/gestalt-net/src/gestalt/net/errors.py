@@ -14,6 +14,7 @@ NetError (GestaltError)
 ├── HandshakeFailed (ConnectionError)        the ends did not agree on TLS; its cause says why
 ├── ConnectionLost (ConnectionError)         a connection ended; its cause says why
 ├── SendBufferFull (BlockingIOError)         a peer reads more slowly than it is sent to
+├── SendIncomplete (RuntimeError)            a `send_many` ended before its last message
 ├── SendFailed (ConnectionError)             the system refused a datagram; its cause says why
 ├── PeerUnreachable (ConnectionError)        nobody receives there; earlier datagrams are lost
 ├── DatagramDropped (ValueError)             a received datagram is no message; its cause says why
@@ -95,6 +96,18 @@ class AcceptFailed(NetError, ConnectionError):
 
 class SendBufferFull(NetError, BlockingIOError):
     """A peer reads more slowly than it is sent to; the message was not sent."""
+
+
+class SendIncomplete(NetError, RuntimeError):
+    """Not all messages of a `send_many` were accepted; the cause is what `send` would have raised.
+
+    Attributes:
+        accepted: how many were, from the first one on.
+    """
+
+    def __init__(self, text: str, accepted: int) -> None:
+        super().__init__(text)
+        self.accepted = accepted
 
 
 class SendFailed(NetError, ConnectionError):

@@ -1,10 +1,12 @@
 """How messages cross a socket: a framing and a codec."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from .errors import PayloadError
-from .framings import Framing, Mti
+from .framings import Framing, Mti, TypeIds
 
 # Imported where it is used: an endpoint whose messages are bytes needs no codec.
 if TYPE_CHECKING:
@@ -73,30 +75,90 @@ class Wire:
         mti = self._plain_mti
         return mti.pack_header if mti is not None and size <= mti.max_size else None
 
+    def payloads_of(
+        self, values: list[Any], type_id: int | None
+    ) -> tuple[list[bytes], TypeIds, Exception | None]:
+        """What is framed for values that are sent together.
+
+        Args:
+            values: at least one.
+            type_id: as `encode` takes it.
+
+        Returns:
+            The payloads and their type identifiers, as far as the values can be encoded, and what
+            is wrong with the next one.
+        """
+        codec = self.codec
+        if codec is None or self.decode is None:
+            return values, type_id, None
+        payloads: list[bytes] = []
+        type_ids: list[int | None] = []
+        carries_type_id = self.framing.carries_type_id and codec.types is not None
+        if codec.types is not None and type_id is not None:
+            return payloads, None, _superfluous(type_id)
+        try:
+            if not self.tagged and len(set(map(type, values))) == 1:
+                known = codec.encode_alike(values, payloads)
+                return payloads, known if carries_type_id else type_id, None
+            for value in values:
+                encoded = codec.encode(value)
+                body = encoded.body
+                payloads.append(_tag(encoded.content_encoding) + body if self.tagged else body)
+                type_ids.append(encoded.type_id if carries_type_id else type_id)
+        except Exception as error:
+            return payloads, type_ids, error
+        return payloads, type_ids, None
+
+    def decode_many(
+        self, payloads: list[bytes], type_ids: Sequence[int | None] | None, values: list[Any]
+    ) -> None:
+        """Decode payloads that came together, and append what they are to `values`.
+
+        Raises:
+            Exception: what `decode` raises for one of them; those before it are appended.
+        """
+        decode = self.decode
+        codec = self.codec
+        if codec is None or decode is None:
+            values += payloads
+            return
+        if not self.tagged and (type_ids is None or len(set(type_ids)) == 1):
+            codec.decode_alike(payloads, None if type_ids is None else type_ids[0], values)
+            return
+        for payload, type_id in zip(payloads, type_ids or repeat(None), strict=False):
+            values.append(decode(payload, type_id))
+
     def __repr__(self) -> str:
         return f"Wire({self.framing!r}, {self.codec!r})"
 
 
-def _encoder(framing: Framing, codec: "Codec", *, tagged: bool) -> Callable[..., bytes]:
+def _superfluous(type_id: int) -> PayloadError:
+    return PayloadError(f"type_id={type_id} was given, but the codec's types tell it")
+
+
+@cache
+def _tag(coding: str | None) -> bytes:
     from gestalt.codecs import CODING_TAGS
 
+    return bytes([IDENTITY if coding is None else CODING_TAGS[coding]])
+
+
+def _encoder(framing: Framing, codec: "Codec", *, tagged: bool) -> Callable[..., bytes]:
     encode_value = codec.encode
     encode_frame = framing.encode
     typed = codec.types is not None
     carries_type_id = framing.carries_type_id
-    tags: dict[str | None, bytes] = {coding: bytes([tag]) for coding, tag in CODING_TAGS.items()}
-    tags[None] = bytes([IDENTITY])
 
     def encode(value: Any, type_id: int | None = None) -> bytes:
         encoded = encode_value(value)
         if typed:
             if type_id is not None:
-                raise PayloadError(f"type_id={type_id} was given, but the codec's types tell it")
+                raise _superfluous(type_id)
             # Without type identifiers both ends know the single type, or the body tells it.
             type_id = encoded.type_id if carries_type_id else None
         body = encoded.body
         if tagged:
-            body = tags[encoded.content_encoding] + body
+            body = _tag(encoded.content_encoding) + body
         return encode_frame(body, type_id)
 
     return encode

@@ -1,5 +1,6 @@
 """MessagePack, by the msgpack package."""
 
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -7,7 +8,7 @@ import msgspec
 from msgpack import packb, unpackb
 
 from gestalt.codecs.errors import DecodeError, TooDeep, TrailingData, Truncated, short
-from gestalt.codecs.serializer import Functions, Loads, LoadsOf, Serializer
+from gestalt.codecs.serializer import Functions, Loads, LoadsOf, Quick, Serializer
 from gestalt.codecs.types import MessageType
 
 from .convert import plain_of, read_tagged, to_plain, typed_loads, validation_error
@@ -29,6 +30,12 @@ class Msgpack(Serializer):
             return packb(plain(value))  # type: ignore[no-any-return]
 
         return Functions(typed_dumps, typed_loads(self.name, kind, self._loads()))
+
+    def quick(self, kind: MessageType | None) -> Quick | None:
+        if kind is not None:
+            return None
+        loads = partial(unpackb, strict_map_key=False, timestamp=3)
+        return Quick(loads, min(self.max_depth, self.max_values))
 
     def tagged(self, tag: str, loads_of: LoadsOf) -> Loads:
         return read_tagged(self._loads(), tag, loads_of)

@@ -1,6 +1,6 @@
 """How messages are told apart in a stream of bytes: pure values and functions, without I/O."""
 
-from .base import Decoder, Frame, Framing
+from .base import Decoder, Frame, Frames, Framing, TypeIds
 from .delimited import Delimited
 from .length_prefix import LengthPrefix
 from .mti import Mti
@@ -11,9 +11,11 @@ __all__ = [
     "Decoder",
     "Delimited",
     "Frame",
+    "Frames",
     "Framing",
     "LengthPrefix",
     "Mti",
     "Netstring",
     "Raw",
+    "TypeIds",
 ]

@@ -125,6 +125,7 @@ class StreamClient(MessageSender, StreamEndpoint):
         self._socket: socket.socket | None = None
         self._buffer = NO_ROOM
         self._writer = self._current
+        self._wire = wire
         self._encode, self._header = wire.encode, wire.header_for(self.limits.send_buffer)
 
     # What an application uses

@@ -325,7 +325,7 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
 
     def _lost_error(self, exc: Exception | None) -> ConnectionLost | None:
         """What the end of the connection means: None if nothing was wrong and nothing is lost."""
-        unsent = len(self.frames)
+        unsent = self.unsent
         in_doubt = self._in_flight if self._blocked else 0
         cause = self.fault or exc
         if cause is None and not unsent and not in_doubt:
