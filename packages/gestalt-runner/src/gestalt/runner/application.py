@@ -155,7 +155,7 @@ class Application:
             await self._start(part)
         self._started = True
         # An attendant that fails then begins the stop, after which nobody is told of a start.
-        self._tell("started", lambda each: self._stopping.is_set() or each.started())
+        self._tell("started", self._tell_started)
         await self._stopping.wait()
         if self._made:
             # They are given up by now.
@@ -330,6 +330,10 @@ class Application:
 
         threading.Thread(target=join, name="join executor", daemon=True).start()
         await joined.wait()
+
+    def _tell_started(self, attendant: Attendant) -> None:
+        if not self._stopping.is_set():
+            attendant.started()
 
     def _tell(self, step: str, tell: Callable[[Attendant], object]) -> None:
         for attendant in list(self._begun):
