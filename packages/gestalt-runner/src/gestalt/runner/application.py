@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -169,7 +170,7 @@ class Application:
             await self._finalize(finalizer, share=0.9 if last else 0.5)
         self._begin_grace()
         for attendant in reversed(self._begun):
-            await self._within(attendant.end(), f"{_kind(attendant)} end", share=0.3)
+            await self._within(attendant.end(), f"{_kind(attendant)} end", share=0.3, most=GRACE)
         self._attending.clear()
         await self._end_tasks()
         await self._within(self.loop.shutdown_asyncgens(), "asynchronous generators")
@@ -297,20 +298,22 @@ class Application:
         if is_awaitable(result):
             await self._within(result, f"finalizer {name}", share=share)
 
-    async def _within(self, awaitable: Any, name: str, *, share: float = 0.5) -> None:
+    async def _within(
+        self, awaitable: Any, name: str, *, share: float = 0.5, most: float = math.inf
+    ) -> None:
         """Wait for `awaitable`, as long as there is time, in a task that cannot hurt this one."""
 
         async def wait() -> None:
             await awaitable
 
         task = self._task(wait(), name)
-        await asyncio.wait([task], timeout=self._patience(share))
+        await asyncio.wait([task], timeout=min(most, self._patience(share)))
         late = not task.done()
         if late:
             # What it was to do remains undone, which nobody else can know.
             self._fail_late(name, {task})
             task.cancel()
-            await asyncio.wait([task], timeout=self._patience(share))
+            await asyncio.wait([task], timeout=min(most, self._patience(share)))
         if not task.done():
             self.abandoned.add(task)
         elif not task.cancelled():

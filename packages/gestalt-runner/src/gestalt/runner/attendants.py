@@ -75,7 +75,7 @@ class Attendant(Protocol):
     async def end(self) -> None:
         """Called last, after the parts and the finalizers; also when `begin` has failed.
 
-        It has a fraction of a second, and is cancelled then.
+        It has a second, or what is left for the stop, and is cancelled then.
         """
 
 
