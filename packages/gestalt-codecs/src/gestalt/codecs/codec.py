@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, NamedTuple
 
 from . import content, tagging
+from .bound import Bound
 from .errors import (
     CodecError,
     ContentNotAllowed,
@@ -15,7 +16,7 @@ from .errors import (
     short,
 )
 from .registry import essence, find_compressor, find_serializer
-from .serializer import Dumps, Loads, Quick, Serializer
+from .serializer import Serializer
 from .types import MessageType, MessageTypes
 
 MiB: Final = 1024 * 1024
@@ -43,19 +44,6 @@ class Encoded(NamedTuple):
     content_encoding: str | None
     type_id: int | None
     type_name: str | None
-
-
-class _Bound(NamedTuple):
-    """All that encoding and decoding values of one type takes, looked up once."""
-
-    dumps: Dumps
-    loads: Loads
-    serializer: Serializer
-    content_type: str
-    content_types: tuple[str, ...]
-    type_id: int | None
-    type_name: str | None
-    quick: Quick | None = None
 
 
 # What NamedTuple's own constructor comes to, without its 0.1 microseconds of argument handling.
@@ -116,12 +104,12 @@ class Codec:
 
     _short: int = field(init=False, repr=False)
     _types: MessageTypes = field(init=False, repr=False)
-    _plain: _Bound | None = field(init=False, repr=False)
-    _tagged: _Bound | None = field(init=False, repr=False)
+    _plain: Bound | None = field(init=False, repr=False)
+    _tagged: Bound | None = field(init=False, repr=False)
     _pack: Callable[[bytes], bytes] | None = field(init=False, repr=False)
     _unpackers: dict[str, Callable[[bytes, int], bytes]] = field(init=False, repr=False)
     _formats: dict[str, tuple[Serializer, tuple[str, ...]]] = field(init=False, repr=False)
-    _bound: dict[int, _Bound] = field(init=False, repr=False)
+    _bound: dict[int, Bound] = field(init=False, repr=False)
     _codings: dict[str, content.Coding] = field(init=False, repr=False)
     _declared: dict[str, content.Declared] = field(init=False, repr=False)
 
@@ -214,6 +202,16 @@ class Codec:
         except Exception as error:
             raise bound.serializer.explain(error, data) from error
 
+    def decompress(self, data: bytes, content_encoding: str) -> bytes:
+        """Undo the compression of a body, which `decode` then takes without `content_encoding`.
+
+        Raises:
+            DecodeError: it is not allowed, or fails, or makes more than `max_size` bytes.
+        """
+        coding = self._codings.get(content_encoding) or self._parse_coding(content_encoding)
+        unpack = self._unpackers[coding.name] if coding.name else None
+        return data if unpack is None else unpack(data, self.max_size)
+
     def encode_alike(self, values: Sequence[Any], bodies: list[bytes]) -> int | None:
         """Encode values of one class in a loop of its own, by a codec that does not compress.
 
@@ -228,16 +226,10 @@ class Codec:
             EncodeError: as `encode` does, for one of them; those before it are appended.
         """
         bound = self._plain or self._bound_to_class(type(values[0]))
-        try:
-            made = list(map(bound.dumps, values))
-        except Exception:
-            made = []
-        if made and max(map(len, made)) <= self._short:
-            bodies += made
-        else:
+        if not bound.encode_all(values, bodies, self._short):
             # One by one, which tells what is wrong.
             for value in values:
-                bodies.append(self.encode(value).body)
+                bodies.append(self.encode(value).body)  # noqa: PERF401
         return bound.type_id
 
     def decode_alike(self, bodies: Sequence[bytes], type_id: int | None, values: list[Any]) -> None:
@@ -252,16 +244,9 @@ class Codec:
             DecodeError: as `decode` does, for one of them; those before it are appended.
         """
         bound = self._plain or self._bound_to_name(type_id, None)
-        quick = bound.quick
-        if quick is not None and max(map(len, bodies)) <= min(quick.most, self.max_size):
-            try:
-                values += list(map(quick.loads, bodies))
-            except Exception:  # noqa: S110 - told below, where they are decoded one by one
-                pass
-            else:
-                return
-        for body in bodies:
-            values.append(self.decode(body, type_id=type_id))
+        if not bound.decode_all(bodies, values, self.max_size):
+            for body in bodies:
+                values.append(self.decode(body, type_id=type_id))  # noqa: PERF401
 
     def _check_long(self, serializer: Serializer, value: Any, body: bytes) -> None:
         if len(body) > self.max_size:
@@ -313,11 +298,11 @@ class Codec:
                 unpackers[entry.name] = entry.make(None).decompress
         self._remember(_pack=pack, _unpackers=unpackers, accept=tuple(unpackers))
 
-    def _bound_to_class(self, cls: type) -> _Bound:
+    def _bound_to_class(self, cls: type) -> Bound:
         kind = self._types.by_class(cls)
         return self._bound.get(kind.id) or self._bind(kind)
 
-    def _bound_to_name(self, type_id: int | None, type_name: str | None) -> _Bound:
+    def _bound_to_name(self, type_id: int | None, type_name: str | None) -> Bound:
         if type_id is not None:
             try:
                 bound = self._bound.get(type_id)
@@ -334,7 +319,7 @@ class Codec:
             kind = self._types.only()
         return self._bound.get(kind.id) or self._bind(kind)
 
-    def _bind(self, kind: MessageType | None) -> _Bound:
+    def _bind(self, kind: MessageType | None) -> Bound:
         name = kind.format if kind and kind.format else self.serializer
         self._format(name)
         serializer, content_types = self._formats[name]
@@ -342,25 +327,25 @@ class Codec:
         if kind is None:
             dumps, loads = serializer.untyped()
             quick = serializer.quick(None)
-            return _Bound(dumps, loads, serializer, written, content_types, None, None, quick)
+            return Bound(dumps, loads, serializer, written, content_types, None, None, quick)
         dumps, loads = serializer.functions(kind)
         if kind.tag is not None:
             loads = tagging.of_one(kind, serializer, loads)
             dumps = tagging.refusing(kind, dumps)
         quick = serializer.quick(kind)
-        bound = _Bound(dumps, loads, serializer, written, content_types, kind.id, kind.name, quick)
+        bound = Bound(dumps, loads, serializer, written, content_types, kind.id, kind.name, quick)
         self._bound[kind.id] = bound
         return bound
 
-    def _bind_tag(self, types: MessageTypes) -> _Bound:
+    def _bind_tag(self, types: MessageTypes) -> Bound:
         """Bind what decodes a body that nothing but its tag tells the type of."""
         serializer, content_types = self._formats[self.serializer]
         loads = tagging.of_any(types, serializer)
         written = content_types[0]
-        return _Bound(_told_by_class, loads, serializer, written, content_types, None, None)
+        return Bound(_told_by_class, loads, serializer, written, content_types, None, None)
 
     def _undo_content(
-        self, bound: _Bound, data: bytes, content_type: str | None, content_encoding: str | None
+        self, bound: Bound, data: bytes, content_type: str | None, content_encoding: str | None
     ) -> bytes:
         charset = None
         if content_encoding:

@@ -31,7 +31,7 @@ HandshakeFailed in `stream.errors`, DatagramDropped and PeerUnreachable in `data
 
 from typing import Any
 
-from gestalt.core import GestaltError, Message
+from gestalt.core import GestaltError, Message, MessageBatch
 
 
 class NetError(GestaltError):
@@ -127,10 +127,27 @@ class HandlerError(NetError, RuntimeError):
 
     Attributes:
         peer: the Peer whose message, or whose coming or going, it was; for a datagram, the Address.
-        message: the message that was handled; None for a callback.
+        message: the message that was handled; None for a callback, and for a batch.
+        batch: the batch that was handled; None where it was a single message.
     """
 
-    def __init__(self, text: str, peer: Any, message: Message[Any] | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        peer: Any,
+        message: Message[Any] | None = None,
+        batch: MessageBatch[Any] | None = None,
+    ) -> None:
         super().__init__(text)
         self.peer = peer
         self.message = message
+        self.batch = batch
+
+
+def handler_error(
+    text: str, peer: Any, handled: Message[Any] | MessageBatch[Any] | None
+) -> HandlerError:
+    """The HandlerError about a message, a batch, or a callback."""
+    if isinstance(handled, MessageBatch):
+        return HandlerError(text, peer, batch=handled)
+    return HandlerError(text, peer, handled)

@@ -16,6 +16,10 @@ IDENTITY = 0
 """The coding tag of a payload that is not compressed."""
 
 
+EXPANDED = 256 * 1024
+"""How many bytes compressed messages that came together may become before others wait."""
+
+
 class Wire:
     """How messages cross a socket: immutable, shared by all endpoints that speak alike.
 
@@ -114,6 +118,8 @@ class Wire:
     ) -> None:
         """Decode payloads that came together, and append what they are to `values`.
 
+        All of them, unless compressed ones become many bytes: then those before, at least one.
+
         Raises:
             Exception: what `decode` raises for one of them; those before it are appended.
         """
@@ -125,8 +131,18 @@ class Wire:
         if not self.tagged and (type_ids is None or len(set(type_ids)) == 1):
             codec.decode_alike(payloads, None if type_ids is None else type_ids[0], values)
             return
+        expanded = 0
         for payload, type_id in zip(payloads, type_ids or repeat(None), strict=False):
-            values.append(decode(payload, type_id))
+            if not self.tagged:
+                values.append(decode(payload, type_id))
+                continue
+            body, coding = _untag(payload)
+            if coding is not None:
+                body = codec.decompress(body, coding)
+                expanded += len(body)
+            values.append(codec.decode(body, type_id=type_id))
+            if expanded >= EXPANDED:
+                return
 
     def __repr__(self) -> str:
         return f"Wire({self.framing!r}, {self.codec!r})"
@@ -141,6 +157,30 @@ def _tag(coding: str | None) -> bytes:
     from gestalt.codecs import CODING_TAGS
 
     return bytes([IDENTITY if coding is None else CODING_TAGS[coding]])
+
+
+@cache
+def _codings() -> dict[int, str | None]:
+    from gestalt.codecs import CODING_TAGS
+
+    return {IDENTITY: None, **{tag: coding for coding, tag in CODING_TAGS.items()}}
+
+
+def _untag(payload: bytes) -> tuple[bytes, str | None]:
+    """A body, and how it is compressed.
+
+    Raises:
+        DecodeError: it does not start with a coding tag.
+    """
+    from gestalt.codecs import DecodeError
+
+    if not payload:
+        raise DecodeError("the payload is empty: it must start with a coding tag")
+    tag = payload[0]
+    codings = _codings()
+    if tag not in codings:
+        raise DecodeError(f"{tag} is no coding tag")
+    return payload[1:], codings[tag]
 
 
 def _encoder(framing: Framing, codec: "Codec", *, tagged: bool) -> Callable[..., bytes]:
@@ -174,18 +214,10 @@ def _decoder(codec: "Codec") -> Callable[[bytes, int | None], Any]:
 
 
 def _tagged_decoder(codec: "Codec") -> Callable[[bytes, int | None], Any]:
-    from gestalt.codecs import CODING_TAGS, DecodeError
-
     decode_value = codec.decode
-    codings: dict[int, str | None] = {tag: coding for coding, tag in CODING_TAGS.items()}
-    codings[IDENTITY] = None
 
     def decode(payload: bytes, type_id: int | None) -> Any:
-        if not payload:
-            raise DecodeError("the payload is empty: it must start with a coding tag")
-        tag = payload[0]
-        if tag not in codings:
-            raise DecodeError(f"{tag} is no coding tag")
-        return decode_value(payload[1:], type_id=type_id, content_encoding=codings[tag])
+        body, coding = _untag(payload)
+        return decode_value(body, type_id=type_id, content_encoding=coding)
 
     return decode

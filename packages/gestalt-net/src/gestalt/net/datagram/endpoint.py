@@ -1,7 +1,7 @@
 """An endpoint for datagrams."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from functools import partial
 from struct import error as StructError
 from threading import get_ident
@@ -10,6 +10,7 @@ from typing import Any
 from gestalt.core import Component, Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
+from gestalt.net.batch import check_batch_handler
 from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace, TimeSlice
 from gestalt.net.reporting import OnError, Reporting
@@ -17,6 +18,7 @@ from gestalt.net.wire import Wire
 
 from .backlog import Backlog, Overflow, check_backlog
 from .batch import DatagramBatch
+from .batching import BatchMaker, BatchReader, BatchWorker
 from .decoding import decoder
 from .failures import DatagramFailures
 from .iteration import DatagramIteration
@@ -25,6 +27,7 @@ from .message import DatagramMessage
 from .multicast import change_membership, interface_index
 from .reader import DatagramReader
 from .sender import DatagramSender
+from .sending_many import ManySender
 from .sockaddr import address_of
 from .socket import (
     LARGEST_IPV6,
@@ -37,7 +40,7 @@ from .socket import (
 from .stats import DatagramStats
 
 
-class DatagramEndpoint(Component):
+class DatagramEndpoint(ManySender, Component):
     """Sends and receives messages, one a datagram.
 
         async with DatagramEndpoint("udp://0.0.0.0:9000", wire, on_message=handlers) as endpoint:
@@ -70,6 +73,7 @@ class DatagramEndpoint(Component):
             IPv6; a multicast group is joined. None is any free port.
         wire: how messages are put into datagrams.
         on_message: takes each `DatagramMessage`.
+        on_messages: in its place, takes a `DatagramMessageBatch` of what the system had, up to 64.
         peer: where `send` sends to by default. Datagrams from elsewhere are then not received,
             unless it is a multicast group, or `broadcast` is among the options.
         on_error: takes a DatagramDropped, a PeerUnreachable or a HandlerError. When it is an async
@@ -101,6 +105,7 @@ class DatagramEndpoint(Component):
         wire: Wire,
         *,
         on_message: Handler | None = None,
+        on_messages: Handler | None = None,
         peer: str | Address | None = None,
         on_error: OnError | None = None,
         concurrency: int = 1,
@@ -114,6 +119,7 @@ class DatagramEndpoint(Component):
         stop_timeout: float = 10.0,
     ) -> None:
         super().__init__(name=name, stop_timeout=stop_timeout)
+        check_batch_handler(on_messages, on_message, key)
         check_handling(on_message, concurrency, key)
         check_backlog(backlog, overflow)
         if max_size is not None and max_size < 1:
@@ -126,6 +132,7 @@ class DatagramEndpoint(Component):
         self._bind_to = None if address is None else Address.parse(address, ("udp",))
         self._peer = None if peer is None else Address.parse(peer, ("udp",))
         self._on_message = on_message
+        self._on_messages = on_messages
         self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
         self._failures = DatagramFailures(self.stats, self._reporting.tell)
         self._concurrency = concurrency
@@ -311,8 +318,8 @@ class DatagramEndpoint(Component):
         Raises:
             StateError: the endpoint has `on_message`, or was never started.
         """
-        if self._on_message is not None:
-            raise StateError(f"{self!r} gives its messages to on_message")
+        if self._on_message is not None or self._on_messages is not None:
+            raise StateError(f"{self!r} gives its messages to its handler")
         if self._backlog is None:
             raise StateError(f"{self!r} has no messages before it is started")
         return DatagramIteration(self._backlog, self._decode, TimeSlice(self._pace))
@@ -330,13 +337,17 @@ class DatagramEndpoint(Component):
         self._pace = Pace(loop)
         self._backlog = Backlog(loop, self._backlog_limit, self._overflow, self.stats)
         self._decode = decoder(self.wire, self, self._failures.drop)
-        self._reader = DatagramReader(
+        reader: Callable[..., DatagramReader] = DatagramReader
+        if self._on_messages is not None:
+            maker = BatchMaker(self.wire, self, self._failures.drop)
+            reader = partial(BatchReader, maker=maker, worker=partial(BatchWorker, maker=maker))
+        self._reader = reader(
             sock,
             self.wire,
             max_size,
             decode=self._decode,
             backlog=self._backlog,
-            handler=self._on_message,
+            handler=self._on_message or self._on_messages,
             concurrency=self._concurrency,
             time_slice=TimeSlice(self._pace),
             spawn=self._spawn,

@@ -14,7 +14,7 @@ Frame: TypeAlias = tuple[bytes, int | None]
 TypeIds: TypeAlias = int | Sequence[int | None] | None
 """The type identifier of all payloads, or that of each."""
 
-TypeIdsLater: TypeAlias = Callable[[], list[int]]
+TypeIdsLater: TypeAlias = Callable[[], Sequence[int | None]]
 """Gives the type identifiers of frames that came together, when somebody asks for them."""
 
 LARGE = 16 * 1024
@@ -133,7 +133,7 @@ class Frames(Iterable[Frame]):
         self._type_ids = type_ids
 
     @property
-    def type_ids(self) -> list[int] | None:
+    def type_ids(self) -> Sequence[int | None] | None:
         """Their type identifiers; None where the framing carries none."""
         return None if self._type_ids is None else self._type_ids()
 

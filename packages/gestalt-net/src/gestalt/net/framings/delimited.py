@@ -55,9 +55,9 @@ class Delimited(Framing):
     ) -> tuple[bytes, int]:
         # A delimiter of several bytes may also arise where a payload meets it.
         if type_ids is None and len(self.delimiter) == 1:
-            sizes, total = fitting(payloads, 1, room)
-            count = len(sizes)
             with suppress(TypeError):
+                sizes, total = fitting(payloads, 1, room)
+                count = len(sizes)
                 data = self.delimiter.join([*payloads[:count], b""])
                 if (
                     len(data) == total

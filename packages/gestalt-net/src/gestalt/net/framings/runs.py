@@ -72,9 +72,11 @@ def fitting(payloads: Sequence[BytesLike], added: int, room: int) -> tuple[list[
         room: in bytes.
 
     Returns:
-        The size of each, and that of all frames together.
+        The size of each of these, and that of their frames together.
     """
-    sizes = list(map(len, payloads))
+    # Not a look at thousands where there is room for a few.
+    guess = 8 + 2 * room // (added + len(payloads[0]))
+    sizes = list(map(len, payloads if guess >= len(payloads) else payloads[:guess]))
     total = sum(sizes) + added * len(sizes)
     if total > room:
         ends = list(accumulate(map(added.__add__, sizes)))
@@ -108,17 +110,17 @@ def join_frames(
     sizes, total = fitting(payloads, header_size, room)
     count = len(sizes)
     payloads = payloads[:count]
-    if max(sizes) > max_size:
+    distinct = set(sizes)
+    if max(distinct) > max_size:
         return None
-    size = sizes[0]
-    alike = sizes.count(size) == count
+    alike = len(distinct) == 1
     if alike and (type_ids is None or isinstance(type_ids, int)):
-        header = header_of(size, type_ids or 0)
+        header = header_of(sizes[0], type_ids or 0)
         data = header.join([b"", *payloads])
     else:
         if type_ids is None or isinstance(type_ids, int):
             # Of many payloads, several mostly have one size.
-            known = {size: header_of(size, type_ids or 0) for size in set(sizes)}
+            known = {size: header_of(size, type_ids or 0) for size in distinct}
             headers = map(known.__getitem__, sizes)
         else:
             headers = map(header_of, sizes, [each or 0 for each in type_ids[:count]])

@@ -48,6 +48,10 @@ class Owner(Protocol):
         """Numbers for peers, each once."""
 
     @property
+    def together(self) -> bool:
+        """Whether the frames of a read are to be taken together."""
+
+    @property
     def dispatch(self) -> "Callable[[Connection, Iterable[Frame]], None]":
         """Takes the frames that it has received, in order."""
 
@@ -68,8 +72,8 @@ class Worker(Protocol):
     def idle(self) -> bool:
         """Whether everything that was received is handled."""
 
-    def put(self, frames: Iterator[Frame]) -> None:
-        """Take what another read has brought."""
+    def put(self, frames: Iterator[Any]) -> None:
+        """Take what another read has brought, as the dispatcher has made it."""
 
     def end(self) -> None:
         """Hear that the connection is lost."""
@@ -319,8 +323,8 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
     # The mechanism
 
     def _first_feed(self, data: bytes) -> Iterable[Frame]:
-        self._decoder = self._owner.wire.framing.decoder()
-        self._feed = self._decoder.feed
+        decoder = self._decoder = self._owner.wire.framing.decoder()
+        self._feed = decoder.feed_together if self._owner.together else decoder.feed
         return self._feed(data)
 
     def _lost_error(self, exc: Exception | None) -> ConnectionLost | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from gestalt.net.batch import listed
 from gestalt.net.errors import SendIncomplete
 from gestalt.net.framings import TypeIds
 from gestalt.net.wire import Wire
@@ -11,7 +12,7 @@ AT_ONCE = 1024
 """How many messages are encoded together, at most."""
 
 FIRST = 64
-"""How many, before it is known how large they are."""
+"""How many, before it is known how large their payloads are."""
 
 
 class Sink(Protocol):
@@ -68,17 +69,6 @@ async def send_many(
         raise
 
 
-def listed(messages: Iterable[Any]) -> list[Any]:
-    """The messages as they are now: nobody's list is looked at again while somebody waits.
-
-    Raises:
-        TypeError: it is a single one, whose items are none.
-    """
-    if isinstance(messages, bytes | bytearray | memoryview | str):
-        raise TypeError(f"send_many takes several messages, got one: {type(messages).__name__}")
-    return list(messages)
-
-
 def incomplete(error: Exception, accepted: int, number: int) -> SendIncomplete:
     """The error for messages of which not all were accepted."""
     return SendIncomplete(f"{accepted} of {number} messages were accepted: {error}", accepted)
@@ -107,7 +97,7 @@ class Encoding:
         self._type_id = type_id
         # The next one to encode, and how many to encode at once.
         self._begin = 0
-        self._several = FIRST
+        self._several = FIRST if wire.decode else AT_ONCE
         self._payloads: list[bytes] = []
         self._type_ids: TypeIds = None
         self._failure: Exception | None = None
@@ -132,7 +122,8 @@ class Encoding:
                 self._type_ids = self._type_ids[count:]
         else:
             self._payloads = []
-        self._several = min(AT_ONCE, 2 * count)
+        if self._wire.decode:
+            self._several = min(AT_ONCE, 2 * count)
         return data, count
 
     def _encode(self) -> None:
