@@ -96,7 +96,13 @@ class Framing(ABC):
         """
         type_ids: list[int] = []
         used, needed = self.cut(data, payloads, type_ids)
-        return used, needed, (lambda: type_ids) if self.carries_type_id else None
+        if not self.carries_type_id:
+            return used, needed, None
+        if len(type_ids) != len(payloads):
+            raise ValueError(
+                f"{self!r} has cut {len(payloads)} payloads, and {len(type_ids)} type identifiers"
+            )
+        return used, needed, lambda: type_ids
 
     def whole(self, data: bytes) -> Frame:
         """The frame that `data`, a datagram, is.
