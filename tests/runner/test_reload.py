@@ -74,20 +74,12 @@ def test_a_change_restarts_gracefully_and_sigterm_ends_both(gestalt, write):
     process.wait_for_part("version 2")
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM
-    assert printed(process) == [
+    assert [line for line in printed(process) if line.startswith(("version", "closed"))] == [
         "version 1",
-        "drained 1",
-        "draining 1",
         "closed 1",
         "version 2",
-        "drained 2",
-        "draining 2",
         "closed 2",
-    ] or sorted(printed(process)) == sorted(
-        f"{word} {version}"
-        for word in ("version", "draining", "drained", "closed")
-        for version in (1, 2)
-    )
+    ]
     assert any("reload: app.py changed, the application restarts" in line for line in process.lines)
 
 
@@ -141,11 +133,21 @@ def test_a_stop_that_fails_is_the_status_of_the_watcher(gestalt, write):
     assert sum("OSError: cannot close" in line for line in process.lines) == 1
 
 
-def test_sighup_is_handed_on_and_restarts_nothing(gestalt, tmp_path):
-    process = gestalt("--log-level", "info")
+def test_sighup_is_handed_on_and_restarts_nothing(gestalt, write):
+    write(
+        1,
+        more="""
+from gestalt.core.reloading import reloads
+class Reloadable(Part):
+    @reloads
+    def _read(self): print("read again", flush=True)
+part = Reloadable()
+""",
+    )
+    process = gestalt()
     process.wait_for_part("version 1")
-    (tmp_path / "settings").write_text("")
     process.send(signal.SIGHUP)
+    process.wait_for("read again")
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM
     assert printed(process).count("version 1") == 1
