@@ -10,18 +10,6 @@ class CompletionLoop(asyncio.SelectorEventLoop):
     asyncio itself watches sockets by methods that are not for applications.
     """
 
-    def add_reader(self, *_: Any) -> NoReturn:
-        raise NotImplementedError
-
-    def remove_reader(self, *_: Any) -> NoReturn:
-        raise NotImplementedError
-
-    def add_writer(self, *_: Any) -> NoReturn:
-        raise NotImplementedError
-
-    def remove_writer(self, *_: Any) -> NoReturn:
-        raise NotImplementedError
-
     def _sock_read_done(self, fd: int, _: Any, handle: Any = None) -> None:
         if handle is None or not handle.cancelled():
             self._remove_reader(fd)  # type: ignore[attr-defined]
@@ -29,3 +17,11 @@ class CompletionLoop(asyncio.SelectorEventLoop):
     def _sock_write_done(self, fd: int, _: Any, handle: Any = None) -> None:
         if handle is None or not handle.cancelled():
             self._remove_writer(fd)  # type: ignore[attr-defined]
+
+
+def _not_implemented(*_: Any) -> NoReturn:
+    raise NotImplementedError
+
+
+for _name in ("add_reader", "remove_reader", "add_writer", "remove_writer"):
+    setattr(CompletionLoop, _name, _not_implemented)
