@@ -3,7 +3,8 @@
 GestaltError
 ├── UnhandledError (RuntimeError)        a problem that has no exception of its own
 ├── ShutdownTimeout (TimeoutError)       something did not end in the time that shutdown has
-└── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
+├── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
+└── InspectionError (RuntimeError)       an application cannot be inspected, or gives no answer
 """
 
 from gestalt.core import GestaltError
@@ -19,3 +20,7 @@ class ShutdownTimeout(GestaltError, TimeoutError):
 
 class LoopNotAvailable(GestaltError, ImportError):
     """The event loop that was insisted on is not installed."""
+
+
+class InspectionError(GestaltError, RuntimeError):
+    """An application cannot be inspected, or does not answer."""
