@@ -149,7 +149,9 @@ class Inspection(Attendant):
 
     def in_child(self) -> None:
         """Forget the socket, which is the parent's."""
-        self._server = self.path = None
+        server, self._server, self.path = self._server, None, None
+        if server is not None:
+            server.forget()
 
     # What the server asks, in its thread
 

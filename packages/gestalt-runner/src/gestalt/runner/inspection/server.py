@@ -103,6 +103,13 @@ class Server:
         for each in (self._woken, self._waker, self._listener):
             each.close()
 
+    def forget(self) -> None:
+        """Close what a forked child has of it, which the parent goes on to use."""
+        self._selector.close()
+        connections = [client.connection for client in self._clients]
+        for each in (self._woken, self._waker, self._listener, *connections):
+            each.close()
+
     def wake(self) -> None:
         """Have the thread look what there is to do; from any thread."""
         with contextlib.suppress(OSError):
@@ -127,7 +134,9 @@ class Server:
         timeout = self._answering.overdue()
         if self._clients:
             timeout = min(timeout or 1.0, 1.0)
-        for key, _ in self._selector.select(timeout):
+        ready = self._selector.select(timeout)
+        # One that has left makes room for another: those that come are last.
+        for key, _ in sorted(ready, key=lambda each: each[0].fileobj is self._listener):
             if key.fileobj is self._listener:
                 self._accept()
             elif key.fileobj is self._woken:

@@ -10,7 +10,7 @@ from gestalt.core import Component, census
 from gestalt.core.details import PeerRow, QueueRow, Row, TimerRow, read
 from gestalt.core.metrics import Histogram, Metric, measure
 
-from .stacks import state_of, top_of, waits_for
+from .stacks import state_of, place_of, waits_for
 
 MOST_COMPONENTS = 500
 """How many components a snapshot tells of."""
@@ -70,7 +70,7 @@ class Snapshots:
                     "state": state_of(task, current),
                     "seen": now - self._seen[task],
                     "waits_for": waits_for(task),
-                    "at": top_of(task),
+                    "at": place_of(task),
                 }
                 for task in listed[:MOST_TASKS]
             ],

@@ -7,6 +7,7 @@ import asyncio
 import sys
 import threading
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -15,6 +16,8 @@ MOST_TASKS = 1000
 
 MOST_FRAMES = 60
 """How many frames of a stack are told: of a deeper one, those at its end."""
+
+_LIBRARY = str(Path(asyncio.__file__).parents[1] / "asyncio")
 
 
 def stack_of(task: "asyncio.Task[Any]") -> list[dict[str, Any]]:
@@ -37,10 +40,11 @@ def stack_of(task: "asyncio.Task[Any]") -> list[dict[str, Any]]:
     return frames[-MOST_FRAMES:]
 
 
-def top_of(task: "asyncio.Task[Any]") -> dict[str, Any] | None:
-    """Where a task waits, or runs: the last frame of its stack."""
+def place_of(task: "asyncio.Task[Any]") -> dict[str, Any] | None:
+    """Where a task waits, or runs: the last frame that is not of Python's own library."""
     frames = stack_of(task)
-    return frames[-1] if frames else None
+    own = [each for each in frames if not each["file"].startswith(_LIBRARY)]
+    return (own or frames or [None])[-1]
 
 
 def waits_for(task: "asyncio.Task[Any]") -> str:
