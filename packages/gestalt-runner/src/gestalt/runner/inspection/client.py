@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import InspectionError
+from gestalt.runner.errors import InspectionError
+
 from . import places
 
 TIMEOUT = 12.0

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gestalt.core.calling import RAISED, is_awaitable
+from gestalt.runner.attendants import Attendant, View
+from gestalt.runner.errors import InspectionError
 
-from ..attendants import Attendant, View
-from ..errors import InspectionError
 from . import places
 from .logs import LogTail
 from .process import WORKER, command, process
@@ -159,9 +159,10 @@ class Inspection(Attendant):
         """Begin to answer a request."""
         future: Future[object] = Future()
         name = request.get("ask")
-        if isinstance(name, str) and (function := self._anywhere.get(name)) is not None:
-            _settle(future, lambda: function(request))
-        elif isinstance(name, str) and (function := self._in_loop.get(name)) is not None:
+        name = name if isinstance(name, str) else ""
+        if (function := self._anywhere.get(name)) is not None:
+            _settle(future, partial(function, request))
+        elif (function := self._in_loop.get(name)) is not None:
             now = time.monotonic()
             if name == "snapshot":
                 self._asked = now
@@ -186,7 +187,7 @@ class Inspection(Attendant):
                 self._waiting.pop(future, None)
             elif now - waiting.since > (ASYNC_PATIENCE if waiting.begun else PATIENCE):
                 del self._waiting[future]
-                _settle(future, lambda waiting=waiting: self._late(waiting))
+                _settle(future, partial(self._late, waiting))
         if self._log_tail.attached:
             self._log_tail.detach_if_unread(now)
         if self._waiting or now - self._asked < WATCHED:

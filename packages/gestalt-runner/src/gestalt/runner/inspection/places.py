@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import InspectionError
+from gestalt.runner.errors import InspectionError
 
 # What sun_path holds on the systems that there are, with the zero at its end.
 LONGEST = 104
@@ -159,10 +159,10 @@ def clean(folder: Path) -> None:
 
 def _sockets(folder: Path) -> list[tuple[Path, int]]:
     try:
-        names = sorted(os.listdir(folder))
+        paths = sorted(folder.iterdir())
     except OSError:
         return []
-    return [(folder / name, int(match[1])) for name in names if (match := _NAME.fullmatch(name))]
+    return [(path, int(match[1])) for path in paths if (match := _NAME.fullmatch(path.name))]
 
 
 def lives(pid: int) -> bool:

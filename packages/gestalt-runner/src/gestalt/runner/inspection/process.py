@@ -8,23 +8,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 WORKER = "GESTALT_WORKER"
 """The variable that tells a worker its number."""
 
 
 def process() -> dict[str, Any]:
     """Facts of this process; what the system does not tell is None."""
+    # Windows has none, and no inspection.
+    import resource
+
     return {
         "python": platform.python_version(),
         "cpu": time.process_time(),
         "memory": _memory(),
         "descriptors": _descriptors(),
-        "descriptors_limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else None,
+        "descriptors_limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         "threads": threading.active_count(),
     }
 
@@ -51,7 +49,7 @@ def _descriptors() -> int | None:
     for folder in ("/proc/self/fd", "/dev/fd"):
         try:
             # One of them is that of the folder itself.
-            return len(os.listdir(folder)) - 1
+            return sum(1 for _ in Path(folder).iterdir()) - 1
         except OSError:
             continue
     return None

@@ -10,7 +10,7 @@ from gestalt.core import Component, census
 from gestalt.core.details import PeerRow, QueueRow, Row, TimerRow, read
 from gestalt.core.metrics import Histogram, Metric, measure
 
-from .stacks import state_of, place_of, waits_for
+from .stacks import place_of, state_of, waits_for
 
 MOST_COMPONENTS = 500
 """How many components a snapshot tells of."""

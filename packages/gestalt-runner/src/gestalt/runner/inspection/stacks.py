@@ -43,8 +43,8 @@ def stack_of(task: "asyncio.Task[Any]") -> list[dict[str, Any]]:
 def place_of(task: "asyncio.Task[Any]") -> dict[str, Any] | None:
     """Where a task waits, or runs: the last frame that is not of Python's own library."""
     frames = stack_of(task)
-    own = [each for each in frames if not each["file"].startswith(_LIBRARY)]
-    return (own or frames or [None])[-1]
+    own = [each for each in frames if not each["file"].startswith(_LIBRARY)] or frames
+    return own[-1] if own else None
 
 
 def waits_for(task: "asyncio.Task[Any]") -> str:
