@@ -12,7 +12,7 @@ Stage = Literal["starting", "running", "stopping"]
 
 
 class View(Protocol):
-    """What an attendant sees of the application; it changes nothing by it."""
+    """What an attendant sees of the application, and what it may ask of it."""
 
     @property
     def state(self) -> Stage:
@@ -30,6 +30,12 @@ class View(Protocol):
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that it runs in."""
 
+    def request_stop(self) -> None:
+        """Begin the graceful stop, as the first signal does; once it has begun, do nothing."""
+
+    def cut(self) -> None:
+        """Cut what drains, as the second signal does."""
+
     def attend(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `coro` in a task of the attendant's own.
 
@@ -38,7 +44,7 @@ class View(Protocol):
         """
 
 
-class Attendant(Protocol):
+class Attendant:
     """Something that accompanies an application, told of each step in its life.
 
     All methods do nothing until a subclass fills them in. They are called within the event loop, in
@@ -88,11 +94,6 @@ def check_attendants(attendants: object) -> list[Attendant]:
     if not isinstance(attendants, Sequence):
         raise TypeError(f"attendants must be several of them, got {describe_kind(attendants)}")
     for each in attendants:
-        if isinstance(each, type) or not all(
-            callable(getattr(each, name, None)) for name in _STEPS
-        ):
+        if not isinstance(each, Attendant):
             raise TypeError(f"attendants takes attendants, got {describe_kind(each)}")
     return list(attendants)
-
-
-_STEPS = ("begin", "started", "stopping", "reloading", "reloaded", "end")

@@ -135,6 +135,21 @@ def connect(target: str) -> Client:
     raise InspectionError(_missing(target, int(match[1])))
 
 
+def only() -> Client:
+    """Connect with the application that runs, where there is one alone.
+
+    Raises:
+        InspectionError: there is none, or there are several, which the error names.
+    """
+    found = running() if places.supported() else []
+    if len(found) == 1:
+        return Client(Path(found[0]["path"]))
+    if not found:
+        raise InspectionError("no application runs here; 'gestalt run' starts one")
+    lines = "\n".join(f"  {Path(each['path']).stem:>8}  {each['command']}" for each in found)
+    raise InspectionError(f"several applications run: name one of them\n{lines}")
+
+
 def _missing(target: str, pid: int) -> str:
     if not places.lives(pid):
         why = f"there is no process {target}"

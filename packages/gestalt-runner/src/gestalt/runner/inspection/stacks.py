@@ -6,7 +6,6 @@ Everything here may be called in any thread, also while the event loop is blocke
 import asyncio
 import sys
 import threading
-import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -119,9 +118,3 @@ def _frame(frame: FrameType) -> dict[str, Any]:
         "line": frame.f_lineno or code.co_firstlineno,
         "function": code.co_qualname,
     }
-
-
-def describe(frames: list[dict[str, Any]]) -> str:
-    """A stack as Python prints it, with the lines of the files where they are at hand."""
-    entries = [(each["file"], each["line"], each["function"], None) for each in frames]
-    return "".join(traceback.StackSummary.from_list(entries).format())
