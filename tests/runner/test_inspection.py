@@ -65,7 +65,7 @@ def client(start: Callable[..., Process]) -> Iterator[Client]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -74,8 +74,8 @@ def until(condition: Callable[[], object]) -> None:
 def raw(client: Client) -> socket.socket:
     """Another connection to the same application, without manners."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(10)
     connection.connect(str(client.path))
+    connection.settimeout(10)
     return connection
 
 

@@ -39,7 +39,7 @@ class Client:
         try:
             self._socket.settimeout(timeout)
             with places.reachable(path.parent, path.name) as short:
-                self._socket.connect(short)
+                self._connect(short)
         except OSError as error:
             self._socket.close()
             raise InspectionError(f"{path} does not answer: {error.strerror or error}") from error
@@ -84,6 +84,19 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _connect(self, path: str) -> None:
+        until = time.monotonic() + self._timeout
+        while True:
+            try:
+                self._socket.connect(path)
+            except BlockingIOError:
+                # Too many connect at once; there is nothing to wait for but time.
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def _line(self, until: float) -> bytes:
         parts = [self._rest]

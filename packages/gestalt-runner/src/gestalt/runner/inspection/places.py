@@ -76,7 +76,7 @@ def listen(folder: Path) -> tuple[socket.socket, Path]:
             Path(path).unlink(missing_ok=True)
             listener.bind(path)
             Path(path).chmod(0o600)
-        listener.listen(8)
+        listener.listen(32)
         listener.setblocking(False)
         # It has its name only now, when it answers: who finds it refusing knows that it is dead.
         return listener, _name(folder, making)

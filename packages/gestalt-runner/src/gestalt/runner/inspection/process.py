@@ -30,10 +30,10 @@ def process() -> dict[str, Any]:
 def command() -> str:
     """How the process was started, without the interpreter."""
     path = Path(sys.argv[0] if sys.argv and sys.argv[0] else "python")
-    if path.name != "gestalt":
-        # The arguments of a program that is not ours may hold secrets.
-        return f"python -m {path.parent.name}" if path.name == "__main__.py" else path.name
-    return " ".join([path.name, *sys.argv[1:]])[:200]
+    if path.name == "gestalt" or path.parts[-3:-1] == ("gestalt", "runner"):
+        return " ".join(["gestalt", *sys.argv[1:]])[:200]
+    # The arguments of a program that is not ours may hold secrets.
+    return f"python -m {path.parent.name}" if path.name == "__main__.py" else path.name
 
 
 def _memory() -> int | None:
