@@ -7,10 +7,11 @@ from .attendants import Attendant
 from .configuration import Configuration
 from .errors import OptionError
 from .launch import run
+from .lifeline import take_lifeline
 from .logs import Logs
 from .options.option import Settings
 from .options.sources import misspelt
-from .options.table import APP_DIR, DEBUG, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
+from .options.table import APP_DIR, DEBUG, INSPECT, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
 from .report import logger
 from .targets import load
 
@@ -28,6 +29,13 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
     attendants: list[Attendant] = [_Reread(configuration, logs)]
+    if settings[INSPECT]:
+        from .inspection import Inspection
+
+        # The first to begin is the last to end.
+        attendants.insert(0, Inspection())
+    if (lifeline := take_lifeline()) is not None:
+        attendants.append(lifeline)
     run(
         *_targets(settings),
         loop=settings[LOOP],

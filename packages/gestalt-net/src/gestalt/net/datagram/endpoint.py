@@ -17,6 +17,7 @@ from gestalt.net.wire import Wire
 
 from .backlog import Backlog, Overflow, check_backlog
 from .batch import DatagramBatch
+from .completion_socket import watched
 from .decoding import decoder
 from .failures import DatagramFailures
 from .iteration import DatagramIteration
@@ -326,7 +327,7 @@ class DatagramEndpoint(MeasuredEndpoint):
         raw, target = await open_socket(self._bind_to, self._peer, self.options)
         address = address_of(raw.getsockname())
         unreachable = partial(self._failures.unreachable, self._peer or address)
-        self._sock = sock = DatagramSocket(loop, raw, unreachable)
+        self._sock = sock = watched(loop, raw, unreachable, self._spawn)
         largest = largest_datagram(raw.family)
         max_size = largest if self._max_size is None else min(self._max_size, largest)
         self._pace = Pace(loop)
@@ -358,7 +359,7 @@ class DatagramEndpoint(MeasuredEndpoint):
                 pace=self._pace,
                 spawn=self._spawn,
             )
-        sock.watch_readable(self._reader.read, self)
+        sock.watch_readable(self._reader.read)
         self._sender.open(loop, sock, target, max_size)
         self._address = address
         for group in self._groups:

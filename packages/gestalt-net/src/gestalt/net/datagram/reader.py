@@ -106,7 +106,7 @@ class DatagramReader:
         stats: DatagramStats,
         failures: DatagramFailures,
     ) -> None:
-        self._recvfrom = sock.raw.recvfrom
+        self._recvfrom = sock.recvfrom
         self._unreachable = sock.unreachable
         self._whole = wire.framing.whole
         self._several = several_of(compressed=wire.tagged)
