@@ -1,0 +1,71 @@
+"""Whether the application can do its work: its parts, their connections, and its own checks."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Protocol
+
+from gestalt.core import Component, Group, Readiness, State
+
+from .checks import Checks, Spawn
+from .verdict import Finding, Verdict
+
+
+class Application(Protocol):
+    """What is asked of the application."""
+
+    @property
+    def components(self) -> Sequence[Component]:
+        """Its parts, as far as they are components."""
+
+
+class ReadinessChecks:
+    """Looks at all that has to work.
+
+    That are the parts of the application, what is in groups among them, and the checks of its own.
+    A part has to run, or to have ended by itself as a timer does after its last call. One that
+    inherits `gestalt.core.Readiness` has to be without trouble.
+
+    Args:
+        application: whose parts are looked at.
+        checks: of its own.
+        spawn: makes the tasks in which checks run.
+        ignore: the names of components that are not asked about their trouble.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        checks: Checks,
+        spawn: Spawn,
+        *,
+        ignore: Collection[str] = (),
+    ) -> None:
+        self._application = application
+        self._checks = checks
+        self._spawn = spawn
+        self._ignore = frozenset(ignore)
+
+    async def look(self) -> Verdict:
+        """Whether everything works now; in the event loop."""
+        findings = [
+            Finding(each.name, _trouble_of(each))
+            for each in _all(self._application.components)
+            if each.name not in self._ignore
+        ]
+        return Verdict("ready", (*findings, *await self._checks.look(self._spawn)))
+
+
+def _all(components: Iterable[Component]) -> Iterator[Component]:
+    for component in components:
+        yield component
+        if isinstance(component, Group):
+            yield from _all(component.parts)
+
+
+def _trouble_of(component: Component) -> str | None:
+    state = component.state
+    if state is State.RUNNING:
+        try:
+            return component.trouble if isinstance(component, Readiness) else None
+        except Exception as error:
+            return f"its trouble cannot be told, by {type(error).__name__}"
+    return None if state is State.STOPPED else f"it is {state.value}"
