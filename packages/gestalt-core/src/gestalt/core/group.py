@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
+from . import vocabulary as words
 from .calling import is_own_cancellation
 from .component import Component
 from .errors import StateError
 from .life import State
+from .metrics import Metric, measures
 from .numbers import kind_of
 
 logger = logging.getLogger("gestalt.core")
@@ -109,6 +112,10 @@ class Group(Component):
         await self._stop_parts()
         if self._errors:
             raise self._take_error()
+
+    @measures
+    def _group_metrics(self) -> Iterable[Metric]:
+        yield words.PARTS("group", len(self._running))
 
     async def _live(self, part: Component) -> None:
         """Start a part, and hear of its end."""
