@@ -15,6 +15,7 @@ from .life import State
 from .message import Message, TransportMessage
 from .methods import handles
 from .outcomes import Discard, Outcome, Park, RetryLater
+from .readiness import Readiness
 from .reporting import Reports
 from .threads import check_thread
 from .timer import Timer
@@ -40,6 +41,7 @@ __all__ = [
     "MessageBatch",
     "Outcome",
     "Park",
+    "Readiness",
     "ReplyNotPossible",
     "Reports",
     "RetryLater",

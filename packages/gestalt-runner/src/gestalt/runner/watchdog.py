@@ -99,8 +99,8 @@ class Watchdog(Attendant):
         while not self._ended.wait(pause):
             now, working = time.monotonic(), time.process_time()
             late = now - looked_at - pause
-            # Stopped or suspended, or kept out by what holds the interpreter's lock.
-            suspended = late > pause and working - worked < late / 2
+            # Stopped or suspended; else kept out by what holds the interpreter's lock, and works.
+            suspended = late > pause and working - worked < late / 10
             looked_at, worked = now, working
             if late >= self.blocked_after and not suspended and self._tell:
                 self._report_held(late, stack)

@@ -67,7 +67,9 @@ def listen(address: HealthAddress) -> list[socket.socket]:
         return _listen_all(address)
     except OSError as error:
         why = error.strerror or str(error)
-        raise OSError(error.errno, f"the health endpoint cannot listen on {address}: {why}") from error
+        raise OSError(
+            error.errno, f"the health endpoint cannot listen on {address}: {why}"
+        ) from error
 
 
 def _listen_all(address: HealthAddress) -> list[socket.socket]:

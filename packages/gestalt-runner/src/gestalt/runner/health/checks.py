@@ -78,9 +78,11 @@ class _Check:
         self._began = 0.0
         self._found: Finding | None = None
         self._found_at = 0.0
+        # What was logged of it last.
+        self._told: str | None = None
 
     def begin(self, spawn: Spawn) -> asyncio.Task[None] | None:
-        """Call it, unless there is an outcome that is good; gives the call that is to be awaited."""
+        """Call it, unless there is an outcome that is good; gives the call to be awaited."""
         if self._task is None:
             if self._found is not None and time.monotonic() - self._found_at < KEPT:
                 return None
@@ -101,6 +103,7 @@ class _Check:
 
     async def _run(self) -> None:
         trouble: str | None
+        raised: BaseException | None = None
         limit = asyncio.timeout(self.timeout)
         try:
             async with limit:
@@ -111,17 +114,27 @@ class _Check:
         except RAISED as error:
             if is_own_cancellation(error):
                 raise
-            late = limit.expired()
-            # What it says may hold an address with a password: that is for the log alone.
-            trouble = f"no answer for {self.timeout:g} s" if late else type(error).__name__
+            if limit.expired():
+                trouble = f"no answer for {self.timeout:g} s"
+            else:
+                # What it says may hold an address with a password: that is for the log alone.
+                trouble, raised = type(error).__name__, error
+        self._found_at = time.monotonic()
+        self._found = Finding(self._name, trouble, self._found_at - self._began)
+        if trouble != self._told:
+            self._tell(trouble, raised)
+
+    def _tell(self, trouble: str | None, error: BaseException | None) -> None:
+        self._told = trouble
+        if trouble is None:
+            logger.info("the health check %r is well again", self._name)
+        else:
             self._reports.log(
                 f"the health check {self._name!r} failed: {trouble}",
-                None if late else error,
+                error,
                 level=logging.WARNING,
                 cause=self._name,
             )
-        self._found_at = time.monotonic()
-        self._found = Finding(self._name, trouble, self._found_at - self._began)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None

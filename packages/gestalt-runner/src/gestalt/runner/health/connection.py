@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -48,9 +49,7 @@ Answer = Callable[[str, str], Awaitable[Response]]
 """Makes the answer to a method and a target, such as "GET" and "/readyz?verbose"."""
 
 
-async def serve(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer
-) -> None:
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
     """Answer the requests of one connection, until either end closes it or takes too long."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_SIZE)
     try:
@@ -90,9 +89,7 @@ async def _serve(
         patience = IDLE_TIME
 
 
-async def _receive(
-    reader: asyncio.StreamReader, connection: h11.Connection
-) -> h11.Request | None:
+async def _receive(reader: asyncio.StreamReader, connection: h11.Connection) -> h11.Request | None:
     while True:
         event: Any = connection.next_event()
         if event is h11.NEED_DATA:
@@ -119,7 +116,9 @@ async def _send(
     ]
     if last:
         headers.append(("Connection", "close"))
-    events: list[Any] = [h11.Response(status_code=response.status, headers=headers)]
+    reason = HTTPStatus(response.status).phrase
+    head = h11.Response(status_code=response.status, headers=headers, reason=reason)
+    events: list[Any] = [head]
     if with_body:
         events.append(h11.Data(data=response.body))
     events.append(h11.EndOfMessage())

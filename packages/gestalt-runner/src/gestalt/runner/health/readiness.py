@@ -1,9 +1,10 @@
 """Whether the application can do its work: its parts, their connections, and its own checks."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
 from gestalt.core import Component, Group, Readiness, State
+from gestalt.core.census import components, parent_of
 
 from .checks import Checks, Spawn
 from .verdict import Finding, Verdict
@@ -13,16 +14,18 @@ class Application(Protocol):
     """What is asked of the application."""
 
     @property
-    def components(self) -> Sequence[Component]:
+    def components(self) -> list[Component]:
         """Its parts, as far as they are components."""
 
 
 class ReadinessChecks:
     """Looks at all that has to work.
 
-    That are the parts of the application, what is in groups among them, and the checks of its own.
-    A part has to run, or to have ended by itself as a timer does after its last call. One that
-    inherits `gestalt.core.Readiness` has to be without trouble.
+    That are the parts of the application, the components that its main functions have started,
+    what is in groups among them, and the checks of its own. What a component starts, such as a
+    client in a handler, is that component's business. Each has to run, or to have ended by itself
+    as a timer does after its last call; one that inherits `gestalt.core.Readiness` has to be
+    without trouble.
 
     Args:
         application: whose parts are looked at.
@@ -48,14 +51,18 @@ class ReadinessChecks:
         """Whether everything works now; in the event loop."""
         findings = [
             Finding(each.name, _trouble_of(each))
-            for each in _all(self._application.components)
+            for each in _all(self._application.components + _roots())
             if each.name not in self._ignore
         ]
         return Verdict("ready", (*findings, *await self._checks.look(self._spawn)))
 
 
-def _all(components: Iterable[Component]) -> Iterator[Component]:
-    for component in components:
+def _roots() -> list[Component]:
+    return [each for each in components() if parent_of(each) is None]
+
+
+def _all(found: Iterable[Component]) -> Iterator[Component]:
+    for component in {id(each): each for each in found}.values():
         yield component
         if isinstance(component, Group):
             yield from _all(component.parts)

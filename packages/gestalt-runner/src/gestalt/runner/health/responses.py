@@ -53,7 +53,6 @@ class Responses:
         verbose = any(each.partition("=")[0] == "verbose" for each in query.split("&"))
         return respond(200 if verdict.good else 503, verdict.as_json(verbose=verbose))
 
-
     async def _judge(self) -> Verdict:
         refused = self._refused()
         if refused is not None:
