@@ -38,7 +38,7 @@ class View(Protocol):
         """
 
 
-class Attendant(Protocol):
+class Attendant:
     """Something that accompanies an application, told of each step in its life.
 
     All methods do nothing until a subclass fills them in. They are called within the event loop, in
@@ -88,11 +88,6 @@ def check_attendants(attendants: object) -> list[Attendant]:
     if not isinstance(attendants, Sequence):
         raise TypeError(f"attendants must be several of them, got {describe_kind(attendants)}")
     for each in attendants:
-        if isinstance(each, type) or not all(
-            callable(getattr(each, name, None)) for name in _STEPS
-        ):
+        if not isinstance(each, Attendant):
             raise TypeError(f"attendants takes attendants, got {describe_kind(each)}")
     return list(attendants)
-
-
-_STEPS = ("begin", "started", "stopping", "reloading", "reloaded", "end")

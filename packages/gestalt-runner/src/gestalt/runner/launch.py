@@ -13,13 +13,11 @@ from gestalt.core.numbers import check_number
 
 from .application import Application, OnException
 from .attendants import Attendant, check_attendants
+from .defaults import SHUTDOWN_TIMEOUT
 from .loops import Loop, fill_standard_descriptors, loop_factory
 from .parts import Main, as_part
 from .report import describe_choice, describe_kind
 from .signals import Signals
-
-# Kubernetes gives 30 s from SIGTERM to SIGKILL: this, and the grace after it, stay below.
-SHUTDOWN_TIMEOUT = 25.0
 
 
 def run(
