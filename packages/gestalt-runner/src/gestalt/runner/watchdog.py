@@ -100,7 +100,7 @@ class Watchdog(Attendant):
             now, working = time.monotonic(), time.process_time()
             late = now - looked_at - pause
             # Stopped or suspended; else kept out by what holds the interpreter's lock, and works.
-            suspended = late > pause and working - worked < late / 10
+            suspended = late > pause and working - worked < late / 50
             looked_at, worked = now, working
             if late >= self.blocked_after and not suspended and self._tell:
                 self._report_held(late, stack)
@@ -130,11 +130,12 @@ class Watchdog(Attendant):
     def _report_held(self, seconds: float, stack: LoopStack) -> None:
         """Tell of what has kept all threads from running, which it may be about to return from."""
         step = None if stack.waits() else stack.look()
-        if step is not None and not step.debugged:
+        if step is None or not step.debugged:
             logger.warning(
-                "The interpreter's lock was held for %.1f s, and the event loop blocked%s",
+                "No thread ran for %.1f s: the interpreter's lock was held, or the machine is "
+                "overloaded; the event loop is now%s",
                 seconds,
-                _describe(step),
+                " waiting" if step is None else f" busy{_describe(step)}",
             )
 
 
