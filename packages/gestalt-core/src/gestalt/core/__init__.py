@@ -17,6 +17,7 @@ from .methods import handles
 from .outcomes import Discard, Outcome, Park, RetryLater
 from .readiness import Readiness
 from .reporting import Reports
+from .supervisor import Supervisor, TooManyRestarts
 from .threads import check_thread
 from .timer import Timer
 
@@ -47,8 +48,10 @@ __all__ = [
     "RetryLater",
     "State",
     "StateError",
+    "Supervisor",
     "Timer",
     "TimerStats",
+    "TooManyRestarts",
     "TransportMessage",
     "WrongThread",
     "check_thread",
