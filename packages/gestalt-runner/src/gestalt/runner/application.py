@@ -1,9 +1,7 @@
 """The course of an application: start, watch, stop, finalize."""
 
 import asyncio
-import contextlib
 import math
-import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from gestalt.core import StateError
-from gestalt.core.numbers import check_number
+from gestalt.core.numbers import check_number, check_seconds
 
 from .application import Application, OnException
 from .attendants import Attendant, check_attendants

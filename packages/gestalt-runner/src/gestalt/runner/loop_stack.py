@@ -1,6 +1,7 @@
 """What an event loop does at this moment, seen from another thread."""
 
 import asyncio
+import contextvars
 import sys
 import traceback
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
+from gestalt.core.census import component_in
+
 # asyncio calls every callback, a step of a task among them, by this one.
-_CALLS = asyncio.Handle._run.__code__  # noqa: SLF001 - known by its code only
+_CALLS: CodeType = vars(asyncio.Handle)["_run"].__code__
 # It waits for input in here.
-_TURN = asyncio.BaseEventLoop._run_once.__code__  # noqa: SLF001 - known by its code only
+_TURN: CodeType = vars(asyncio.BaseEventLoop)["_run_once"].__code__
 # Whoever stands at a breakpoint does not want to be told that the program does.
 _DEBUGGERS = frozenset({"bdb", "pdb", "pydevd", "debugpy"})
 
@@ -22,12 +25,14 @@ class Step:
 
     Attributes:
         task: its name, if it is a task's.
+        component: what it belongs to, if that can be said; from Python 3.12 on.
         place: the innermost line, as `function (file:line)`.
         stack: from what the event loop has called to the innermost line, as tracebacks show it.
         debugged: whether it stands at a breakpoint.
     """
 
     task: str | None
+    component: str | None
     place: str
     stack: str
     debugged: bool
@@ -74,6 +79,7 @@ class LoopStack:
         )
         return Step(
             task=None if task is None else task.get_name(),
+            component=_component(self._context(frame, task)),
             place=_place(frames),
             stack="".join(summary.format()).rstrip("\n"),
             debugged=any(_module(each).split(".")[0] in _DEBUGGERS for each in frames),
@@ -81,6 +87,18 @@ class LoopStack:
 
     def _frame(self) -> FrameType | None:
         return sys._current_frames().get(self._thread)  # noqa: SLF001 - documented, for debuggers
+
+    def _context(
+        self, frame: FrameType, task: asyncio.Task[Any] | None
+    ) -> contextvars.Context | None:
+        """The context of a task or a callback, where Python tells it."""
+        source: Any = task
+        if task is None:
+            calls = next((each for each in _inside_out(frame) if each.f_code is _CALLS), None)
+            source = None if calls is None else calls.f_locals.get("self")
+        get: Any = getattr(source, "get_context", None)
+        found = None if get is None else get()
+        return found if isinstance(found, contextvars.Context) else None
 
     def _task(self) -> asyncio.Task[Any] | None:
         return asyncio.current_task(self._loop)
@@ -90,6 +108,11 @@ def caller_of_callbacks() -> CodeType:
     """The code that has called the callback that calls this: asyncio's handle, or, where the event
     loop is not written in Python, whoever runs that."""
     return sys._getframe(2).f_code  # noqa: SLF001 - documented, for debuggers
+
+
+def _component(context: contextvars.Context | None) -> str | None:
+    found = None if context is None else component_in(context)
+    return None if found is None else repr(found)
 
 
 def _inside_out(frame: FrameType | None) -> Iterator[FrameType]:

@@ -7,11 +7,9 @@ import time
 from types import CodeType
 
 from .attendants import Attendant, View
+from .defaults import BLOCKED_AFTER
 from .loop_stack import LoopStack, Step, caller_of_callbacks
 from .report import logger
-
-BLOCKED_AFTER = 1.0
-"""After how many seconds an event loop that does not come round is told of."""
 
 LOOKS = 2
 """How often it is looked at in that time."""
@@ -141,7 +139,8 @@ class Watchdog(Attendant):
 
 def _describe(step: Step) -> str:
     task = "" if step.task is None else f" by the task {step.task!r}"
-    return f"{task}, at {step.place}\n{step.stack}"
+    within = "" if step.component is None else f" within {step.component}"
+    return f"{task}{within}, at {step.place}\n{step.stack}"
 
 
 class _Question:

@@ -7,11 +7,12 @@ from typing import Any
 from gestalt.core import ExtraNotInstalled
 from gestalt.core.numbers import check_seconds
 from gestalt.runner.attendants import Attendant, View
+from gestalt.runner.defaults import CHECK_TIMEOUT
 from gestalt.runner.watchdog import Watchdog
 
 from .address import HealthAddress
 from .asking import Question
-from .checks import TIMEOUT, Checks
+from .checks import Checks
 from .readiness import ReadinessChecks
 from .verdict import Finding, Verdict
 
@@ -51,7 +52,7 @@ class Health(Attendant):
         address: str | HealthAddress | None = None,
         *,
         checks: Mapping[str, Callable[[], object]] | None = None,
-        check_timeout: float = TIMEOUT,
+        check_timeout: float = CHECK_TIMEOUT,
         ignore: Collection[str] = (),
         watchdog: Watchdog | None = None,
     ) -> None:
@@ -60,8 +61,8 @@ class Health(Attendant):
         self._patience = timeout + PATIENCE
         self._ignore = ignore
         # One that was given is begun and ended by whoever gave it.
-        self._own = Watchdog(tell=False) if watchdog is None else None
-        self._watchdog = watchdog or self._own
+        self._watches = watchdog is None
+        self._watchdog = Watchdog(tell=False) if watchdog is None else watchdog
         self._address = HealthAddress.parse(address) if isinstance(address, str) else address
         self._server: Any = None
         if self._address is not None:
@@ -82,8 +83,8 @@ class Health(Attendant):
         self._readiness = ReadinessChecks(
             view, self._checks, spawn=view.attend, ignore=self._ignore
         )
-        if self._own is not None:
-            await self._own.begin(view)
+        if self._watches:
+            await self._watchdog.begin(view)
         if self._address is not None:
             self._server = self._serve(view, self._address)
 
@@ -91,8 +92,8 @@ class Health(Attendant):
         """Answer no more."""
         if self._server is not None:
             self._server.stop()
-        if self._own is not None:
-            await self._own.end()
+        if self._watches:
+            await self._watchdog.end()
 
     def live(self) -> Verdict:
         """Whether the application is alive; in any thread."""

@@ -15,9 +15,6 @@ from .verdict import Finding
 
 logger = logging.getLogger("gestalt.runner")
 
-TIMEOUT = 1.0
-"""How long a check may take by default, in seconds; as long as Kubernetes waits for a probe."""
-
 KEPT = 1.0
 """For how many seconds its outcome is good, so that no prober makes work."""
 
@@ -43,10 +40,9 @@ class Checks:
         if not isinstance(functions, Mapping):
             raise TypeError(f"checks must be functions by names, got {describe_kind(functions)}")
         for name, function in functions.items():
-            if not isinstance(name, str) or not callable(function):
+            if not callable(function):
                 raise TypeError(
-                    f"checks must be functions by names, got {describe_kind(function)} "
-                    f"for {describe_kind(name) if not isinstance(name, str) else repr(name)}"
+                    f"the check {name!r} must be a function, got {describe_kind(function)}"
                 )
         reports = Reports(logger)
         self._checks = [_Check(*item, timeout, reports) for item in functions.items()]

@@ -1,9 +1,9 @@
 """Whether the application can do its work: its parts, their connections, and its own checks."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Protocol
 
-from gestalt.core import Component, Group, Readiness, State
+from gestalt.core import Component, Group, Readiness, State, Supervisor
 from gestalt.core.census import components, parent_of
 
 from .checks import Checks, Spawn
@@ -22,10 +22,10 @@ class ReadinessChecks:
     """Looks at all that has to work.
 
     That are the parts of the application, the components that its main functions have started,
-    what is in groups among them, and the checks of its own. What a component starts, such as a
-    client in a handler, is that component's business. Each has to run, or to have ended by itself
-    as a timer does after its last call; one that inherits `gestalt.core.Readiness` has to be
-    without trouble.
+    what is in groups and supervisors among them, and the checks of its own. What a component
+    starts, such as a client in a handler, is that component's business. Each has to run, or to have
+    ended by itself as a timer does after its last call; one that inherits `gestalt.core.Readiness`
+    has to be without trouble.
 
     Args:
         application: whose parts are looked at.
@@ -51,21 +51,21 @@ class ReadinessChecks:
         """Whether everything works now; in the event loop."""
         findings = [
             Finding(each.name, _trouble_of(each))
-            for each in _all(self._application.components + _roots())
+            for each in _all(self._application.components)
             if each.name not in self._ignore
         ]
         return Verdict("ready", (*findings, *await self._checks.look(self._spawn)))
 
 
-def _roots() -> list[Component]:
-    return [each for each in components() if parent_of(each) is None]
-
-
-def _all(found: Iterable[Component]) -> Iterator[Component]:
-    for component in {id(each): each for each in found}.values():
-        yield component
-        if isinstance(component, Group):
-            yield from _all(component.parts)
+def _all(parts: list[Component]) -> Iterator[Component]:
+    """The parts, what main functions have started, and what is in groups and supervisors."""
+    found = {id(each): each for each in parts}
+    # A component begins after the one that starts it.
+    for component in components():
+        parent = parent_of(component)
+        if parent is None or (isinstance(parent, (Group, Supervisor)) and id(parent) in found):
+            found.setdefault(id(component), component)
+    return iter(found.values())
 
 
 def _trouble_of(component: Component) -> str | None:

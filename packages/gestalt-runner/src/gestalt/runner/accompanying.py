@@ -1,0 +1,56 @@
+"""What accompanies an application that `gestalt run` runs, by its options."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gestalt.core import ExtraNotInstalled
+
+from .attendants import Attendant
+from .errors import OptionError
+from .health import Health
+from .options.option import Settings
+from .options.table import (
+    APP_DIR,
+    BLOCKED_AFTER,
+    HEALTH_ADDRESS,
+    HEALTH_CHECK_TIMEOUT,
+    HEALTH_CHECKS,
+)
+from .targets import find
+from .watchdog import Watchdog
+
+UNTOLD = 10.0
+"""After how many seconds an event loop is not alive, where nobody wants to be told sooner."""
+
+
+def watchdog_and_health(settings: Settings) -> list[Attendant]:
+    """The watchdog, where one is wanted, and the health of the application.
+
+    Raises:
+        OptionError: the checks cannot be found, the address is none, or h11 is not installed.
+    """
+    after, address = settings[BLOCKED_AFTER], settings[HEALTH_ADDRESS] or None
+    watchdog = Watchdog(after or UNTOLD, tell=after > 0)
+    try:
+        health = Health(
+            address,
+            checks=_checks(settings),
+            check_timeout=settings[HEALTH_CHECK_TIMEOUT],
+            watchdog=watchdog,
+        )
+    except (ExtraNotInstalled, ValueError) as error:
+        raise OptionError(f"{settings.origin(HEALTH_ADDRESS)}: {error}") from error
+    # Without an endpoint, nobody asks it but the inspection socket.
+    return [watchdog, health] if after or address else [health]
+
+
+def _checks(settings: Settings) -> Mapping[str, Any]:
+    if not settings[HEALTH_CHECKS]:
+        return {}
+    found: Any = find(settings[HEALTH_CHECKS], settings[APP_DIR])
+    if not isinstance(found, Mapping):
+        raise OptionError(
+            f"{settings.origin(HEALTH_CHECKS)}: {settings[HEALTH_CHECKS]!r} must be a dict of "
+            f"functions by names, and is an object of type {type(found).__name__}"
+        )
+    return found
