@@ -247,7 +247,7 @@ def test_it_listens_on_a_unix_socket_for_its_user_and_takes_the_place_of_a_dead_
 
 
 def test_an_address_that_is_taken_ends_the_start(healthy, script) -> None:
-    process, address = healthy("healthy(Gate('part'))")
+    _, address = healthy("healthy(Gate('part'))")
     second = script(HEALTHY + f"healthy(Gate('part'), address={address!r})")
     assert second.end() == 1
     assert f"the health endpoint cannot listen on {address}" in second.errors
@@ -275,7 +275,7 @@ def test_a_child_that_is_started_again_makes_the_application_not_ready(healthy) 
 
 
 def test_one_connection_serves_one_request_after_another(healthy) -> None:
-    process, address = healthy("healthy(Gate('part'))")
+    _, address = healthy("healthy(Gate('part'))")
     client = Client(address)
     client.connect()
     first = client.sock

@@ -15,6 +15,7 @@ from .options.table import (
     HEALTH_ADDRESS,
     HEALTH_CHECK_TIMEOUT,
     HEALTH_CHECKS,
+    INSPECT,
 )
 from .targets import find
 from .watchdog import Watchdog
@@ -23,8 +24,8 @@ UNTOLD = 10.0
 """After how many seconds an event loop is not alive, where nobody wants to be told sooner."""
 
 
-def watchdog_and_health(settings: Settings) -> list[Attendant]:
-    """The watchdog, where one is wanted, and the health of the application.
+def accompanying(settings: Settings) -> list[Attendant]:
+    """What tells of the application, in the order in which it begins; it ends in reverse.
 
     Raises:
         OptionError: the checks cannot be found, the address is none, or h11 is not installed.
@@ -40,8 +41,16 @@ def watchdog_and_health(settings: Settings) -> list[Attendant]:
         )
     except (ExtraNotInstalled, ValueError) as error:
         raise OptionError(f"{settings.origin(HEALTH_ADDRESS)}: {error}") from error
-    # Without an endpoint, nobody asks it but the inspection socket.
-    return [watchdog, health] if after or address else [health]
+    found: list[Attendant] = [health]
+    if after or address:
+        found.insert(0, watchdog)
+    if settings[INSPECT]:
+        from .inspection import Inspection
+
+        inspection = Inspection()
+        inspection.answer("health", health.report)
+        found.insert(0, inspection)
+    return found
 
 
 def _checks(settings: Settings) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ GestaltError
 ├── UnhandledError (RuntimeError)        a problem that has no exception of its own
 ├── ShutdownTimeout (TimeoutError)       something did not end in the time that shutdown has
 ├── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
+├── InspectionError (RuntimeError)       an application cannot be inspected, or gives no answer
 └── OptionError (ValueError)             an option of a command is wrong, or said wrongly
 """
 
@@ -20,6 +21,10 @@ class ShutdownTimeout(GestaltError, TimeoutError):
 
 class LoopNotAvailable(GestaltError, ImportError):
     """The event loop that was insisted on is not installed."""
+
+
+class InspectionError(GestaltError, RuntimeError):
+    """An application cannot be inspected, or does not answer."""
 
 
 class OptionError(GestaltError, ValueError):

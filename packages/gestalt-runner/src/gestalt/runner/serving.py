@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from .accompanying import watchdog_and_health
+from .accompanying import accompanying
 from .attendants import Attendant
 from .configuration import Configuration
 from .errors import OptionError
@@ -30,7 +30,7 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
     targets = _targets(settings)
-    attendants: list[Attendant] = [_Reread(configuration, logs), *watchdog_and_health(settings)]
+    attendants: list[Attendant] = [*accompanying(settings), _Reread(configuration, logs)]
     if (lifeline := take_lifeline()) is not None:
         attendants.append(lifeline)
     run(

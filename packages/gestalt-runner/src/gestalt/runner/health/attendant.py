@@ -115,6 +115,14 @@ class Health(Attendant):
         # It may have begun to stop meanwhile.
         return self.refused() or verdict
 
+    async def report(self, _request: object = None) -> dict[str, Any]:
+        """All that there is to say, as plain data; in its event loop."""
+        ready = await self.ready()
+        return {
+            "live": self.live().as_json(verbose=True),
+            "ready": ready.as_json(verbose=True),
+        }
+
     def _serve(self, view: View, address: HealthAddress) -> Any:
         from .responses import Responses
         from .server import HealthServer

@@ -139,6 +139,15 @@ RELOAD_INCLUDE: Option[tuple[str, ...]] = Option(
     several=True,
 )
 
+INSPECT: Option[bool] = Option(
+    name="inspect",
+    help="let 'gestalt top', 'gestalt stacks' and the like look into the process, by a unix socket "
+    "for its user alone",
+    default=True,
+    parse=truth,
+    flag=True,
+)
+
 RUN: tuple[Option[Any], ...] = (
     TARGETS,
     APP_DIR,
@@ -154,6 +163,7 @@ RUN: tuple[Option[Any], ...] = (
     HEALTH_ADDRESS,
     HEALTH_CHECKS,
     HEALTH_CHECK_TIMEOUT,
+    INSPECT,
     RELOAD,
     RELOAD_DIR,
     RELOAD_INCLUDE,
