@@ -126,6 +126,15 @@ class Process:
         self._process.stdin.write(text)
         self._process.stdin.flush()
 
+    def wait_for_part(self, expected: str) -> str:
+        """Wait for a line that has `expected` in it, and give that."""
+        while (line := self._queue.get(timeout=DEADLINE)) is not None:
+            self.lines.append(line)
+            if expected in line:
+                return line
+        self.end()
+        pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
+
     @property
     def pid(self) -> int:
         return self._process.pid
