@@ -286,3 +286,66 @@ def test_one_connection_serves_one_request_after_another(healthy) -> None:
     assert client.ask("/livez?verbose")[1]["checks"][0]["check"] == "event loop"
     assert client.sock is first
     client.close()
+
+
+def test_the_command_asks_a_process_or_an_address_and_tells_by_its_status(
+    launch, tmp_path: Path
+) -> None:
+    (tmp_path / "app.py").write_text(
+        textwrap.dedent("""
+            import asyncio
+            full = True
+            checks = {"disk": lambda: "it is full" if full else None}
+
+            async def main():
+                print("runs", flush=True)
+                await asyncio.to_thread(input)
+                global full
+                full = False
+                await asyncio.Event().wait()
+        """)
+    )
+    address = f"unix:{tmp_path}/health.sock"
+    process = launch(
+        *("-m", "gestalt.runner", "run", "app:main", "--health-address", address),
+        *("--health-checks", "app:checks"),
+        stdin=True,
+    )
+    process.wait_for("runs")
+    for target in (address, str(process.pid)):
+        asked = launch("-m", "gestalt.runner", "health", target)
+        assert asked.end() == 1
+        assert asked.lines == ["not ready", "  disk: it is full"]
+    alive = launch("-m", "gestalt.runner", "health", address, "--live", "--json")
+    assert alive.end() == 0
+    assert alive.lines == ['{"status": "alive"}']
+    process.write("\n")
+    process.wait_until(lambda: ask(address, "/readyz")[0] == 200)
+    asked = launch("-m", "gestalt.runner", "health", str(process.pid))
+    assert asked.end() == 0
+    assert asked.lines == ["ready"]
+    process.send(signal.SIGTERM)
+    assert process.end() == -signal.SIGTERM
+    asked = launch("-m", "gestalt.runner", "health", address)
+    assert asked.end() == 1
+    assert asked.lines[0] == "no answer"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--health-address", "nowhere"], "argument --health-address: an address is host:port, "),
+        (["--health-address", "::1:80"], "an IPv6 address stands in brackets"),
+        (["--health-address", "unix:health"], "a unix socket has an absolute path"),
+        (["--health-checks", "app:main"], "'app:main' must be a dict of functions by names"),
+        (["--health-checks", "app:gone"], "module 'app' has no attribute 'gone'"),
+        (["--drain-delay", "25"], "argument --drain-delay: it is part of --shutdown-timeout"),
+    ],
+)
+def test_what_the_command_line_says_wrongly_is_a_sentence(
+    launch, tmp_path: Path, arguments: list[str], error: str
+) -> None:
+    (tmp_path / "app.py").write_text("async def main(): pass\n")
+    process = launch("-m", "gestalt.runner", "run", "app:main", *arguments)
+    assert process.end() == 2
+    assert error in process.errors

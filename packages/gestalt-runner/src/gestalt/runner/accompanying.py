@@ -32,10 +32,11 @@ def accompanying(settings: Settings) -> list[Attendant]:
     """
     after, address = settings[BLOCKED_AFTER], settings[HEALTH_ADDRESS] or None
     watchdog = Watchdog(after or UNTOLD, tell=after > 0)
+    checks = _checks(settings)
     try:
         health = Health(
             address,
-            checks=_checks(settings),
+            checks=checks,
             check_timeout=settings[HEALTH_CHECK_TIMEOUT],
             watchdog=watchdog,
         )
@@ -56,10 +57,13 @@ def accompanying(settings: Settings) -> list[Attendant]:
 def _checks(settings: Settings) -> Mapping[str, Any]:
     if not settings[HEALTH_CHECKS]:
         return {}
-    found: Any = find(settings[HEALTH_CHECKS], settings[APP_DIR])
-    if not isinstance(found, Mapping):
+    try:
+        found: Any = find(settings[HEALTH_CHECKS], settings[APP_DIR])
+    except OptionError as error:
+        raise OptionError(f"{settings.origin(HEALTH_CHECKS)}: {error}") from error
+    if not isinstance(found, Mapping) or not all(map(callable, found.values())):
         raise OptionError(
             f"{settings.origin(HEALTH_CHECKS)}: {settings[HEALTH_CHECKS]!r} must be a dict of "
-            f"functions by names, and is an object of type {type(found).__name__}"
+            "functions by names"
         )
     return found
