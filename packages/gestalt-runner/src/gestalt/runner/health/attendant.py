@@ -140,9 +140,9 @@ class Health(Attendant):
 
 
 async def _metrics() -> tuple[bytes, str]:
-    from gestalt.runner.exporters import CONTENT_TYPE, render_prometheus
+    from gestalt.runner.exporters import CONTENT_TYPE, prometheus_page
 
-    return render_prometheus(), CONTENT_TYPE
+    return await prometheus_page(), CONTENT_TYPE
 
 
 def _check_installed() -> None:

@@ -34,9 +34,7 @@ def given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Given:
     found = vars(parser.parse_intermixed_args(arguments))
     # A single positional one is no list.
     return {
-        name: [value] if isinstance(value, str) else value
-        for name, value in found.items()
-        if value
+        name: [value] if isinstance(value, str) else value for name, value in found.items() if value
     }
 
 
