@@ -349,3 +349,21 @@ def test_what_the_command_line_says_wrongly_is_a_sentence(
     process = launch("-m", "gestalt.runner", "run", "app:main", *arguments)
     assert process.end() == 2
     assert error in process.errors
+
+
+def test_prometheus_scrapes_the_metrics_of_components(healthy) -> None:
+    parser = pytest.importorskip("prometheus_client.parser")
+    _, address = healthy("healthy(Gate('part'))")
+    client = Client(address)
+    client.request("GET", "/metrics")
+    response = client.getresponse()
+    text = response.read().decode()
+    client.close()
+    assert response.status == 200
+    assert response.getheader("Content-Type", "").startswith("text/plain; version=0.0.4")
+    (running,) = [
+        family
+        for family in parser.text_string_to_metric_families(text)
+        if family.name == "gestalt_component_running"
+    ]
+    assert {sample.labels["component"]: sample.value for sample in running.samples} == {"part": 1.0}
