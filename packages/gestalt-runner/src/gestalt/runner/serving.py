@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from .accompanying import accompanying
 from .attendants import Attendant
 from .configuration import Configuration
 from .errors import OptionError
@@ -11,7 +12,7 @@ from .lifeline import take_lifeline
 from .logs import Logs
 from .options.option import Settings
 from .options.sources import misspelt
-from .options.table import APP_DIR, DEBUG, INSPECT, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
+from .options.table import APP_DIR, DEBUG, DRAIN_DELAY, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
 from .report import logger
 from .targets import load
 
@@ -28,22 +29,29 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     logs.configure(settings)
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
-    attendants: list[Attendant] = [_Reread(configuration, logs)]
-    if settings[INSPECT]:
-        from .inspection import Inspection
-
-        # The first to begin is the last to end.
-        attendants.insert(0, Inspection())
+    targets = _targets(settings)
+    attendants: list[Attendant] = [*accompanying(settings), _Reread(configuration, logs)]
     if (lifeline := take_lifeline()) is not None:
         attendants.append(lifeline)
     run(
-        *_targets(settings),
+        *targets,
         loop=settings[LOOP],
         on_exception=settings[ON_EXCEPTION],
         shutdown_timeout=settings[SHUTDOWN],
+        drain_delay=_drain_delay(settings),
         debug=settings[DEBUG] or None,
         attendants=attendants,
     )
+
+
+def _drain_delay(settings: Settings) -> float:
+    delay = settings[DRAIN_DELAY]
+    if delay and delay >= settings[SHUTDOWN]:
+        raise OptionError(
+            f"{settings.origin(DRAIN_DELAY)}: it is part of --shutdown-timeout, which is "
+            f"{settings[SHUTDOWN]:g} s, got {delay:g}"
+        )
+    return delay
 
 
 def _targets(settings: Settings) -> list[Any]:
