@@ -7,6 +7,7 @@ from .attendants import Attendant
 from .configuration import Configuration
 from .errors import OptionError
 from .launch import run
+from .lifeline import take_lifeline
 from .logs import Logs
 from .options.option import Settings
 from .options.sources import misspelt
@@ -28,6 +29,8 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
     attendants: list[Attendant] = [_Reread(configuration, logs)]
+    if (lifeline := take_lifeline()) is not None:
+        attendants.append(lifeline)
     run(
         *_targets(settings),
         loop=settings[LOOP],

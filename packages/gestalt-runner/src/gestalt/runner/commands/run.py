@@ -7,9 +7,11 @@ from typing import Any
 
 from gestalt.runner.configuration import Configuration
 from gestalt.runner.errors import LoopNotAvailable, OptionError
+from gestalt.runner.lifeline import is_held
 from gestalt.runner.loops import fill_standard_descriptors
 from gestalt.runner.options.arguments import given, parser_of
 from gestalt.runner.options.resolving import Sources
+from gestalt.runner.options.table import RELOAD
 from gestalt.runner.options.table import RUN as OPTIONS
 from gestalt.runner.serving import serve
 
@@ -48,7 +50,13 @@ def main(arguments: Sequence[str]) -> None:
     try:
         configuration = Configuration(Sources(OPTIONS, said, Path.cwd()))
         settings = configuration.read()
-        serve(configuration, settings)
+        if settings[RELOAD] and not is_held():
+            # What it takes is imported only here.
+            from gestalt.runner.restarting.reload import reload
+
+            reload(settings, arguments)
+        else:
+            serve(configuration, settings)
     except (LoopNotAvailable, OptionError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:

@@ -75,6 +75,31 @@ DEBUG: Option[bool] = Option(
     parse=truth,
     flag=True,
 )
+RELOAD: Option[bool] = Option(
+    name="reload",
+    help="run the application in a child process, which is restarted when a file changes",
+    default=False,
+    parse=truth,
+    flag=True,
+)
+RELOAD_DIR: Option[tuple[str, ...]] = Option(
+    name="reload-dir",
+    help="a folder that is watched, with all below; hidden folders and those of installed "
+    "packages are not",
+    default=(),
+    metavar="FOLDER",
+    path=True,
+    several=True,
+    shown="the app-dir",
+)
+RELOAD_INCLUDE: Option[tuple[str, ...]] = Option(
+    name="reload-include",
+    help="names of further files that are watched, with * and ? as a shell has them, besides *.py, "
+    "pyproject.toml and the environment files",
+    default=(),
+    metavar="PATTERN",
+    several=True,
+)
 
 RUN: tuple[Option[Any], ...] = (
     TARGETS,
@@ -86,4 +111,7 @@ RUN: tuple[Option[Any], ...] = (
     LOG_LEVEL,
     LOG_FORMAT,
     DEBUG,
+    RELOAD,
+    RELOAD_DIR,
+    RELOAD_INCLUDE,
 )
