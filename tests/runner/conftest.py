@@ -89,6 +89,15 @@ class Process:
         self.end()
         pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
 
+    def next_line(self) -> str:
+        """The next line; the test fails when the process ends without one."""
+        line = self._queue.get(timeout=DEADLINE)
+        if line is None:
+            self.end()
+            pytest.fail(f"the process ended: {self.lines} {self.errors}")
+        self.lines.append(line)
+        return line
+
     @property
     def pid(self) -> int:
         return self._process.pid

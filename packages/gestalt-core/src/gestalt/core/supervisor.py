@@ -228,11 +228,7 @@ class Supervisor(Composite):
             if error is None or not self._may_restart(child, error):
                 break
             delay = delays.next()
-            self._report_error(
-                error,
-                f"{self!r}: {child} failed, and starts again in {delay:.2f} s",
-                level=logging.WARNING,
-            )
+            self._tell_restart(f"{child} failed", error, delay)
             await asyncio.sleep(delay)
             self.restarts += 1
         child.ended = True
@@ -283,6 +279,11 @@ class Supervisor(Composite):
             return True
         self._give_up(child, error)
         return False
+
+    def _tell_restart(self, what: str, error: BaseException, delay: float) -> None:
+        """Tell that a child starts again in `delay` seconds."""
+        message = f"{self!r}: {what}, and starts again in {delay:.2f} s"
+        self._report_error(error, message, level=logging.WARNING)
 
     def _give_up(self, child: "_Child", error: BaseException) -> None:
         errors = [each for _, each in self._failures]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from gestalt.runner.defaults import SHUTDOWN_TIMEOUT
 
 from .option import Option
-from .parsers import seconds, truth
+from .parsers import seconds, truth, workers
 
 TARGETS: Option[tuple[str, ...]] = Option(
     name="targets",
@@ -101,6 +101,15 @@ RELOAD_INCLUDE: Option[tuple[str, ...]] = Option(
     several=True,
 )
 
+WORKERS: Option[int] = Option(
+    name="workers",
+    help="how many processes to run it in, which are kept running; they share ports, by "
+    "reuse_port=, or compete for queues; auto is one for each processor, 0 none but this one",
+    default=0,
+    parse=workers,
+    metavar="COUNT",
+)
+
 RUN: tuple[Option[Any], ...] = (
     TARGETS,
     APP_DIR,
@@ -111,6 +120,7 @@ RUN: tuple[Option[Any], ...] = (
     LOG_LEVEL,
     LOG_FORMAT,
     DEBUG,
+    WORKERS,
     RELOAD,
     RELOAD_DIR,
     RELOAD_INCLUDE,
