@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "run": "run components and async functions until they end or a signal stops them",
+    "top": "look into a running application",
+    "stacks": "print the stacks of all tasks and threads of a running application",
 }
 """The commands, with what they do: `commands` has a file for each."""
 

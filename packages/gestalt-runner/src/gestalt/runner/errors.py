@@ -5,6 +5,7 @@ GestaltError
 ├── ShutdownTimeout (TimeoutError)       something did not end in the time that shutdown has
 ├── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
 ├── WorkerDied (RuntimeError)            a worker did not start, or ended unasked
+├── InspectionError (RuntimeError)       an application cannot be inspected, or gives no answer
 └── OptionError (ValueError)             an option of a command is wrong, or said wrongly
 """
 
@@ -33,6 +34,10 @@ class WorkerDied(GestaltError, RuntimeError):
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class InspectionError(GestaltError, RuntimeError):
+    """An application cannot be inspected, or does not answer."""
 
 
 class OptionError(GestaltError, ValueError):

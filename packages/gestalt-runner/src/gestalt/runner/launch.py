@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import inspect
 import math
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 
 from gestalt.core import StateError
 from gestalt.core.numbers import check_number
@@ -27,6 +27,7 @@ def run(
     on_reload: Callable[[], object] | None = None,
     shutdown_timeout: float = SHUTDOWN_TIMEOUT,
     attendants: Sequence[Attendant] = (),
+    inspect: bool = False,
     loop: Loop = "auto",
     debug: bool | None = None,
     reraise_signals: bool = True,
@@ -63,6 +64,8 @@ def run(
             for the finalizers, and one for what the event loop itself has to close.
         attendants: what accompanies the application and is told of each step in its life, such as
             a probe or a watchdog: subclasses of `gestalt.runner.attendants.Attendant`.
+        inspect: let `gestalt top`, `gestalt stacks` and the like look into the process, by a unix
+            socket for its user alone.
         loop: "auto" takes uvloop when it is installed; "asyncio" and "uvloop" insist.
         debug: asyncio's debug mode; by default as PYTHONASYNCIODEBUG says.
         reraise_signals: after a stop by signal, raise it again for the handler that was there
@@ -84,6 +87,11 @@ def run(
         finalizers = _functions(finalize)
         _check_functions(on_exception, on_reload)
         company = check_attendants(attendants)
+        if inspect:
+            from .inspection import Inspection
+
+            # The first to begin is the last to end.
+            company.insert(0, Inspection())
         if _loop_runs():
             raise StateError("run() starts an event loop, and one is running in this thread")
         fill_standard_descriptors()
@@ -110,7 +118,7 @@ def run(
     finally:
         for main in mains:
             # One that was never run is given up, so that nothing warns of it.
-            if inspect.iscoroutine(main) and inspect.getcoroutinestate(main) == "CORO_CREATED":
+            if iscoroutine(main) and getcoroutinestate(main) == CORO_CREATED:
                 main.close()
     _leave(application, signals.received if reraise_signals else None)
 

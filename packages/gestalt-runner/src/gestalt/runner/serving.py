@@ -12,7 +12,7 @@ from .lifeline import take_lifeline
 from .logs import Logs
 from .options.option import Settings
 from .options.sources import misspelt
-from .options.table import APP_DIR, DEBUG, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
+from .options.table import APP_DIR, DEBUG, INSPECT, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
 from .report import logger
 from .rereading import Rereading
 from .targets import load
@@ -33,6 +33,11 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
     attendants: list[Attendant] = [Rereading(configuration, logs)]
+    if settings[INSPECT]:
+        from .inspection import Inspection
+
+        # The first to begin is the last to end.
+        attendants.insert(0, Inspection())
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(settings[SHUTDOWN] + BEYOND)
         attendants.append(lifeline)

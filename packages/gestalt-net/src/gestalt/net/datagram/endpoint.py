@@ -7,7 +7,7 @@ from struct import error as StructError
 from threading import get_ident
 from typing import Any
 
-from gestalt.core import Component, Handler, StateError, WrongThread
+from gestalt.core import Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
 from gestalt.net.keyed import check_handling
@@ -22,6 +22,7 @@ from .decoding import decoder
 from .failures import DatagramFailures
 from .iteration import DatagramIteration
 from .keyed import Key, KeyedWorker
+from .measured import MeasuredEndpoint
 from .message import DatagramMessage
 from .multicast import change_membership, interface_index
 from .reader import DatagramReader
@@ -38,7 +39,7 @@ from .socket import (
 from .stats import DatagramStats
 
 
-class DatagramEndpoint(Component):
+class DatagramEndpoint(MeasuredEndpoint):
     """Sends and receives messages, one a datagram.
 
         async with DatagramEndpoint("udp://0.0.0.0:9000", wire, on_message=handlers) as endpoint:
@@ -230,6 +231,7 @@ class DatagramEndpoint(Component):
         except Exception as error:
             return sender.retry(frame, to, error)
         stats.sent = sent + 1
+        stats.sent_bytes += len(frame)
         return ACCEPTED
 
     def batch(self, *, to: Address | str | None = None) -> DatagramBatch:

@@ -110,6 +110,15 @@ WORKERS: Option[int] = Option(
     metavar="COUNT",
 )
 
+INSPECT: Option[bool] = Option(
+    name="inspect",
+    help="let 'gestalt top', 'gestalt stacks' and the like look into the process, by a unix socket "
+    "for its user alone",
+    default=True,
+    parse=truth,
+    flag=True,
+)
+
 RUN: tuple[Option[Any], ...] = (
     TARGETS,
     APP_DIR,
@@ -121,6 +130,7 @@ RUN: tuple[Option[Any], ...] = (
     LOG_FORMAT,
     DEBUG,
     WORKERS,
+    INSPECT,
     RELOAD,
     RELOAD_DIR,
     RELOAD_INCLUDE,
