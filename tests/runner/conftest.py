@@ -79,7 +79,8 @@ class Process:
 
     def _read_errors(self) -> None:
         assert self._process.stderr is not None
-        self.errors = self._process.stderr.read()
+        for line in self._process.stderr:
+            self.errors += line
 
     def wait_for(self, expected: str) -> None:
         while (line := self._queue.get(timeout=DEADLINE)) is not None:
@@ -89,6 +90,14 @@ class Process:
         self.end()
         pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
 
+    def wait_for_error(self, expected: str) -> None:
+        """Wait for a text on standard error."""
+        deadline = time.monotonic() + DEADLINE
+        while expected not in self.errors:
+            assert time.monotonic() < deadline, (expected, self.errors)
+            assert self._process.poll() is None, (expected, self.errors)
+            time.sleep(0.01)
+
     def next_line(self) -> str:
         """The next line; the test fails when the process ends without one."""
         line = self._queue.get(timeout=DEADLINE)
@@ -97,6 +106,15 @@ class Process:
             pytest.fail(f"the process ended: {self.lines} {self.errors}")
         self.lines.append(line)
         return line
+
+    def wait_for_part(self, expected: str) -> str:
+        """Wait for a line that has `expected` in it, and give that."""
+        while (line := self._queue.get(timeout=DEADLINE)) is not None:
+            self.lines.append(line)
+            if expected in line:
+                return line
+        self.end()
+        pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
 
     @property
     def pid(self) -> int:

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -94,8 +95,7 @@ def is_alive(pid):
     except ProcessLookupError:
         return False
     # One that nobody has waited for is no process any more.
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] != "Z"
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def wait_gone(*pids):
@@ -112,11 +112,13 @@ def test_workers_are_restarted_reloaded_replaced_and_stopped(start):
     assert pids.keys() == {"1", "2"}
     # The parent runs no application itself.
     assert process.pid not in pids.values()
+    process.wait_for_error("all workers are ready: 2")
 
     os.kill(pids["2"], signal.SIGKILL)
     [(number, pid)] = lines.take(r"open (\d) (\d+)")
     assert number == "2"
     pids["2"] = int(pid)
+    process.wait_for_error("it starts again")
 
     process.send(signal.SIGHUP)
     assert {int(pid) for _, pid in lines.take(r"hup (\d) (\d+)", 2)} == set(pids.values())
@@ -150,9 +152,7 @@ def test_workers_are_restarted_reloaded_replaced_and_stopped(start):
 
 def test_lines_of_json_carry_the_worker_and_those_of_the_parent_none(start):
     process = start("part", "--workers", "1", "--log-format", "json")
-    [(pid,)] = Lines(process).take(r"open 1 (\d+)")
-    os.kill(int(pid), signal.SIGKILL)
-    Lines(process).take(r"open 1 \d+")
+    process.wait_for_error("all workers are ready")
     process.send(signal.SIGINT)
     assert process.end() == -signal.SIGINT
     told = [json.loads(line) for line in process.errors.splitlines()]
