@@ -90,10 +90,10 @@ class Process:
         self.end()
         pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
 
-    def wait_for_error(self, expected: str) -> None:
-        """Wait for a text on standard error."""
+    def wait_for_error(self, expected: str, count: int = 1) -> None:
+        """Wait for a text on standard error, until it is there so often."""
         deadline = time.monotonic() + DEADLINE
-        while expected not in self.errors:
+        while self.errors.count(expected) < count:
             assert time.monotonic() < deadline, (expected, self.errors)
             assert self._process.poll() is None, (expected, self.errors)
             time.sleep(0.01)

@@ -118,7 +118,7 @@ def test_workers_are_restarted_reloaded_replaced_and_stopped(start):
     [(number, pid)] = lines.take(r"open (\d) (\d+)")
     assert number == "2"
     pids["2"] = int(pid)
-    process.wait_for_error("it starts again")
+    process.wait_for_error("worker 2 is ready", count=2)
 
     process.send(signal.SIGHUP)
     assert {int(pid) for _, pid in lines.take(r"hup (\d) (\d+)", 2)} == set(pids.values())

@@ -108,7 +108,6 @@ class Workers(Supervisor):
                     if self.state is State.RUNNING:
                         logger.error("%s; it and those after it stay as they are", error)
                     return
-                logger.info("%s is replaced", worker.name)
             logger.info("all workers have restarted")
             if not self._roll_again:
                 return

@@ -8,6 +8,7 @@ from typing import Any
 
 from gestalt.core import Component, StateError
 from gestalt.runner.errors import ShutdownTimeout, WorkerDied
+from gestalt.runner.report import logger
 
 from .process import WorkerProcess
 
@@ -130,6 +131,7 @@ class Worker(Component):
         return process
 
     def _become(self, process: WorkerProcess) -> None:
+        logger.info("%s is ready: process %d", self.name, process.pid)
         self._current = process
         self._spawn(self._watch(process), name=f"process {process.pid}")
 
