@@ -67,11 +67,12 @@ def _policies(paths: Sequence[str], virtual_hosts: Sequence[str]) -> list[Policy
 
 async def _serve(broker: EmbeddedBroker, path: Path | None, *, controlled: bool) -> None:
     loop = asyncio.get_running_loop()
-    async with broker, _control(broker, path, wanted=controlled):
+    async with broker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, broker, number)
         logger.info("listening on %s; not for production", broker.url)
-        await broker.wait_stopped()
+        async with _control(broker, path, wanted=controlled):
+            await broker.wait_stopped()
     logger.info("stopped")
 
 
