@@ -16,6 +16,7 @@ from .message import Message, TransportMessage
 from .methods import handles
 from .outcomes import Discard, Outcome, Park, RetryLater
 from .reporting import Reports
+from .supervisor import Supervisor, TooManyRestarts
 from .threads import check_thread
 from .timer import Timer
 
@@ -45,8 +46,10 @@ __all__ = [
     "RetryLater",
     "State",
     "StateError",
+    "Supervisor",
     "Timer",
     "TimerStats",
+    "TooManyRestarts",
     "TransportMessage",
     "WrongThread",
     "check_thread",

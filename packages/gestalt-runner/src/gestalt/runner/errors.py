@@ -3,7 +3,9 @@
 GestaltError
 ├── UnhandledError (RuntimeError)        a problem that has no exception of its own
 ├── ShutdownTimeout (TimeoutError)       something did not end in the time that shutdown has
-└── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
+├── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
+├── InspectionError (RuntimeError)       an application cannot be inspected, or gives no answer
+└── OptionError (ValueError)             an option of a command is wrong, or said wrongly
 """
 
 from gestalt.core import GestaltError
@@ -19,3 +21,11 @@ class ShutdownTimeout(GestaltError, TimeoutError):
 
 class LoopNotAvailable(GestaltError, ImportError):
     """The event loop that was insisted on is not installed."""
+
+
+class InspectionError(GestaltError, RuntimeError):
+    """An application cannot be inspected, or does not answer."""
+
+
+class OptionError(GestaltError, ValueError):
+    """An option of a command is wrong; the message names where it was said."""

@@ -27,7 +27,7 @@ class Signals:
         loop: where the callbacks run.
         stop: called for the first SIGINT or SIGTERM.
         cut: called for the second. The third ends the process at once.
-        reload: called for SIGHUP; None leaves SIGHUP as it is.
+        reload: called for SIGHUP.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Signals:
         *,
         stop: Callable[[], None],
         cut: Callable[[], None],
-        reload: Callable[[], None] | None,
+        reload: Callable[[], None],
     ) -> None:
         self.received: signal.Signals | None = None
         self._loop = loop
@@ -54,7 +54,7 @@ class Signals:
         _installed.append(self)
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._on_stop_signal)
-        if self._reload is not None and hasattr(signal, "SIGHUP"):
+        if hasattr(signal, "SIGHUP"):
             self._previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_reload_signal)
         self._wake_loop()
         return self
@@ -121,7 +121,7 @@ class Signals:
             self._loop.call_soon_threadsafe(step)
 
     def _on_reload_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self._reload is not None and not self._loop.is_closed():
+        if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._reload)
 
 

@@ -1,0 +1,73 @@
+"""One process that runs the targets, with what accompanies them."""
+
+import os
+from typing import Any
+
+from .attendants import Attendant
+from .configuration import Configuration
+from .errors import OptionError
+from .launch import run
+from .lifeline import take_lifeline
+from .logs import Logs
+from .options.option import Settings
+from .options.sources import misspelt
+from .options.table import APP_DIR, DEBUG, INSPECT, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
+from .report import logger
+from .targets import load
+
+
+def serve(configuration: Configuration, settings: Settings) -> None:
+    """Run the targets in this process until they end; as `run` does, which raises the same.
+
+    Raises:
+        OptionError: there is no target, or one cannot be run.
+        LoopNotAvailable: the event loop that was insisted on is not installed.
+    """
+    configuration.export()
+    logs = Logs()
+    logs.configure(settings)
+    for sentence in misspelt(os.environ, RUN):
+        logger.warning("%s", sentence)
+    attendants: list[Attendant] = [_Reread(configuration, logs)]
+    if settings[INSPECT]:
+        from .inspection import Inspection
+
+        # The first to begin is the last to end.
+        attendants.insert(0, Inspection())
+    if (lifeline := take_lifeline()) is not None:
+        attendants.append(lifeline)
+    run(
+        *_targets(settings),
+        loop=settings[LOOP],
+        on_exception=settings[ON_EXCEPTION],
+        shutdown_timeout=settings[SHUTDOWN],
+        debug=settings[DEBUG] or None,
+        attendants=attendants,
+    )
+
+
+def _targets(settings: Settings) -> list[Any]:
+    targets = settings[TARGETS]
+    if not targets:
+        raise OptionError(
+            "there is nothing to run: name a target, as in 'gestalt run app:main', in "
+            f"{TARGETS.variable}, or as targets of [tool.gestalt] in pyproject.toml"
+        )
+    return [load(target, settings[APP_DIR]) for target in targets]
+
+
+class _Reread(Attendant):
+    """Reads the settings anew at a reload: the log level takes effect at once."""
+
+    def __init__(self, configuration: Configuration, logs: Logs) -> None:
+        self._configuration = configuration
+        self._logs = logs
+
+    def reloading(self) -> None:
+        try:
+            settings = self._configuration.read()
+        except OptionError as error:
+            logger.error("the settings stay as they were: %s", error)
+            return
+        self._configuration.export()
+        self._logs.configure(settings)
