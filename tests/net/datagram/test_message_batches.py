@@ -8,6 +8,7 @@ import pytest
 
 from gestalt.codecs import Codec
 from gestalt.core import Discard, HandlerNotFound, Handlers, MessageBatch
+from gestalt.core.metrics import measure
 from gestalt.net import (
     Address,
     DatagramDropped,
@@ -142,7 +143,10 @@ async def test_outcomes_are_those_of_single_messages(
     assert isinstance(raised, HandlerError)
     assert raised.batch is received.batches[-1]
     stats = server.stats
-    assert (stats.handler_errors, stats.discarded, stats.unhandled) == (2, 1, 1)
+    assert (stats.handler_errors, stats.failed, stats.discarded, stats.unhandled) == (2, 2, 1, 1)
+    assert (stats.received, stats.received_bytes) == (6, 1 + 4 + 7 + 7 + 1 + 5)
+    values = {m.name: m.value for m in measure(server) if not m.labels.get("reason")}
+    assert values["handled"] == 2
 
 
 async def test_answers_go_to_whoever_sent_each_message(

@@ -13,6 +13,7 @@ import trustme
 
 from gestalt.codecs import Codec, DecodeError, MessageTypes
 from gestalt.core import Discard, HandlerNotFound, Handlers, MessageBatch
+from gestalt.core.metrics import measure
 from gestalt.net import (
     ConnectionLost,
     Delimited,
@@ -175,7 +176,9 @@ async def test_one_that_does_not_decode_is_named_and_those_before_it_are_handled
     # Where the system has split what was sent, counting began anew.
     assert note.startswith("in message ")
     assert note.endswith(" that arrived together: 8 bytes, type id 7")
-    assert server.stats.faults == 1
+    stats = server.stats
+    assert (stats.faults, stats.received, stats.handled) == (1, 200, at)
+    assert stats.abandoned == 200 - at
 
 
 async def test_what_breaks_the_framing_comes_after_what_was_good(
@@ -238,7 +241,9 @@ async def test_outcomes_of_single_messages_are_told_as_if_they_had_come_alone(
     assert error.message.body == b"3"
     assert error.batch is None
     assert isinstance(error.__cause__, ValueError)
-    assert (server.stats.handler_errors, server.stats.discarded) == (1, 2)
+    stats = server.stats
+    assert (stats.handler_errors, stats.failed, stats.discarded) == (1, 1, 2)
+    assert (stats.received, stats.handled, stats.abandoned) == (10, 7, 0)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -280,7 +285,9 @@ async def test_an_exception_is_about_the_batch_and_the_peer_stays(
     assert "the handler of <StreamBatch of 4>" in str(raised)
     assert isinstance(raised.__cause__, ValueError)
     assert failed.message is received.batches[0][1]
-    assert server.stats.discarded == 3
+    stats = server.stats
+    assert (stats.handler_errors, stats.failed, stats.discarded) == (2, 4, 3)
+    assert (stats.received, stats.handled) == (8, 1)
     assert peers[0].connected
     writer.close()
 
@@ -316,7 +323,10 @@ async def test_what_no_handler_takes_is_the_fault_of_the_peer(
     await within(received.gone.wait())
     assert received.bodies == ([b"0", b"2"] if how == "failed" else [b"0"])
     assert isinstance(received.errors[0].__cause__, HandlerNotFound)
-    assert server.stats.handler_errors == 0
+    stats = server.stats
+    assert stats.handler_errors == 0
+    # Those that a handler took before it raised are not known.
+    assert (stats.received, stats.abandoned) == (4, 2 if how == "failed" else 4)
 
 
 async def test_answers_go_to_the_peer_with_the_read_that_brought_the_questions(
@@ -406,6 +416,8 @@ async def test_concurrency_is_that_of_batches(
     server = await serve(on_messages=handle, concurrency=concurrency, **received.options())
     writing = asyncio.create_task(write(server, MTI.encode(b"") * 4 * MOST))
     await until(lambda: len(under_way) == concurrency)
+    [in_flight] = [m for m in measure(server) if m.name == "in_flight"]
+    assert in_flight.value == sum(under_way)
     release.set()
     await within(writing)
     await within(received.gone.wait())

@@ -3,7 +3,9 @@
 from .instruments import Description
 
 # Of every component
-RUNNING = Description("running", "gauge", "Whether it runs: 1 or 0.")
+RUNNING = Description(
+    "running", "gauge", "Whether it runs, 1 or 0; of several of one name, how many."
+)
 REPORTED = Description("reported", "counter", "Errors that it survived and told of.")
 UNMEASURED = Description("unmeasured", "counter", "Readings of metrics that failed.")
 
@@ -11,7 +13,8 @@ UNMEASURED = Description("unmeasured", "counter", "Readings of metrics that fail
 RECEIVED = Description("received", "counter", "Messages that came, whatever became of them.")
 RECEIVED_BYTES = Description("received_bytes", "counter", "Bytes that came.", "bytes")
 HANDLED = Description("handled", "counter", "Messages whose handler succeeded.")
-FAILED = Description("failed", "counter", "Messages, or calls of a callback, that raised.")
+FAILED = Description("failed", "counter", "Messages whose handler raised.")
+HANDLER_ERRORS = Description("handler_errors", "counter", "What handlers and callbacks raised.")
 RETRIED = Description("retried", "counter", "Messages that failed and will be handled again.")
 PARKED = Description("parked", "counter", "Messages that were put aside as not to be handled.")
 DISCARDED = Description("discarded", "counter", "Messages that their handler dropped by a Discard.")
@@ -23,7 +26,7 @@ IN_FLIGHT = Description("in_flight", "gauge", "What is being handled.")
 LATENCY = Description("latency", "histogram", "From the call to its answer, in seconds.", "seconds")
 
 # Messages that go
-SENT = Description("sent", "counter", "Messages that were accepted for sending.")
+SENT = Description("sent", "counter", "Messages that were given to the system.")
 SENT_BYTES = Description("sent_bytes", "counter", "Bytes that were given to the system.", "bytes")
 PUBLISHED = Description("published", "counter", "Messages that were given to the broker.")
 CONFIRMED = Description("confirmed", "counter", "Messages that the broker confirmed.")
@@ -50,4 +53,5 @@ MISSED = Description("missed", "counter", "Ticks of a timer that were skipped.")
 OVERLAPPED = Description("overlapped", "counter", "Ticks that came while the last call ran.")
 LATENESS = Description("lateness", "histogram", "How late ticks were served.", "seconds")
 MAX_LATENESS = Description("max_lateness", "gauge", "The greatest lateness of a timer.", "seconds")
-PARTS = Description("parts", "gauge", "Parts of a group that run.")
+PARTS = Description("parts", "gauge", "Parts of a group, or children of a supervisor, that run.")
+RESTARTED = Description("restarted", "counter", "Restarts of children that had failed.")

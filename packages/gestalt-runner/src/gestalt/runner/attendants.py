@@ -12,14 +12,14 @@ Stage = Literal["starting", "running", "stopping"]
 
 
 class View(Protocol):
-    """What an attendant sees of the application; it changes nothing by it."""
+    """What an attendant sees of the application, and what it may ask of it."""
 
     @property
     def state(self) -> Stage:
         """Where the application is in its life."""
 
     @property
-    def components(self) -> Sequence[Component]:
+    def components(self) -> list[Component]:
         """The components that are parts of it, in the order of their start."""
 
     @property
@@ -29,6 +29,12 @@ class View(Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that it runs in."""
+
+    def request_stop(self) -> None:
+        """Begin the graceful stop, as the first signal does; once it has begun, do nothing."""
+
+    def cut(self) -> None:
+        """Cut what drains, as the second signal does."""
 
     def attend(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `coro` in a task of the attendant's own.

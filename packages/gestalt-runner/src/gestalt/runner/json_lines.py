@@ -4,18 +4,19 @@ import datetime
 import json
 import logging
 
-# What a record has without anybody's doing; all else came by `extra=`.
+# What a record has without anybody's doing; all else came by `extra=`, or from a filter.
 _OWN = frozenset(
-    {*vars(logging.makeLogRecord({})), "message", "asctime", "color_message", "taskName"}
+    {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName"}
 )
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message; then the extra fields of the record.
 
-    The time is RFC 3339, in UTC. An exception is in the line, as is the stack where one was asked
-    for. An extra field that JSON does not know is its text; one with the name of a field of the
-    formatter's own has an underscore in front.
+    The time is as RFC 3339 has it, in UTC. An exception is within the line, and so is the stack
+    where one was asked for. A value that JSON cannot express is its text. An extra field that has
+    the name of one of the others has an underscore in front. All is ASCII, whatever the encoding
+    of the stream that it goes to.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -36,11 +37,19 @@ class JsonFormatter(logging.Formatter):
         for name, value in vars(record).items():
             if name not in _OWN:
                 line[f"_{name}" if name in line else name] = value
-        return json.dumps(line, default=_text, ensure_ascii=False, skipkeys=True)
+        return "{" + ", ".join(f"{json.dumps(key)}: {_json(line[key])}" for key in line) + "}"
+
+
+def _json(value: object) -> str:
+    try:
+        return json.dumps(value, default=_text, skipkeys=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        # Not a number, infinity, a circle.
+        return json.dumps(_text(value))
 
 
 def _text(value: object) -> str:
     try:
         return str(value)
     except Exception as error:
-        return f"<{type(value).__name__}: {type(error).__name__}>"
+        return f"<{type(value).__name__}, which has no text: {type(error).__name__}>"

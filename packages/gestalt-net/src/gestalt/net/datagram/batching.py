@@ -1,6 +1,6 @@
 """Datagrams for a handler that takes many at a time: taken, decoded and handed over together."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gestalt.core import Handler
@@ -107,6 +107,7 @@ class BatchReader(DatagramReader):
             type_ids.append(type_id)
             senders.append(source)
         self._stats.received += taken
+        self._stats.received_bytes += MOST_BYTES - room
         if self.worker is not None:
             for received in zip(payloads, type_ids, senders, strict=True):
                 self.worker.put(received)
@@ -140,11 +141,21 @@ class BatchReader(DatagramReader):
 class BatchWorker(DatagramWorker[DatagramMessageBatch[Any]]):
     """Runs asynchronous handlers of batches: each takes what has come meanwhile."""
 
-    __slots__ = ("_maker",)
+    __slots__ = ("_maker", "_under_way")
 
     def __init__(self, handler: Handler, *, maker: BatchMaker, **others: Any) -> None:
         super().__init__(handler, **others)
         self._maker = maker
+        # How many messages are being handled.
+        self._under_way = 0
+
+    @property
+    def in_flight(self) -> int:
+        return self._under_way
+
+    def start(self, result: Awaitable[Any], message: DatagramMessageBatch[Any]) -> None:
+        self._under_way += len(message)
+        super().start(result, message)
 
     async def _handle(self, received: Received) -> None:
         together = [received]
@@ -155,20 +166,33 @@ class BatchWorker(DatagramWorker[DatagramMessageBatch[Any]]):
         payloads = [payload for payload, _, _ in together]
         type_ids = [type_id for _, type_id, _ in together]
         sources = [source for _, _, source in together]
-        while payloads:
-            batch = self._maker.make(payloads, type_ids, sources)
-            if batch is None:
-                return
-            try:
-                result = self._handler(batch)
-                if is_awaitable(result):
-                    await result
-            except RAISED as error:
-                self._raised(error, batch)
+        self._under_way += len(together)
+        try:
+            while payloads:
+                batch = self._maker.make(payloads, type_ids, sources)
+                if batch is not None:
+                    await self._call(batch)
+        finally:
+            self._under_way -= len(together)
+            # Where this was cut; else there are none.
+            self._backlog.abandoned(len(payloads))
+
+    async def _call(self, batch: DatagramMessageBatch[Any]) -> None:
+        try:
+            result = self._handler(batch)
+            if is_awaitable(result):
+                await result
+        except RAISED as error:
+            self._raised(error, batch)
+        finally:
             self._failures.settle(batch)
+
+    def _size(self, message: DatagramMessageBatch[Any]) -> int:
+        return len(message) - len(message.failures)
 
     def _tell(self, error: BaseException, message: DatagramMessageBatch[Any]) -> None:
         self._failures.batch_failed(error, message)
 
     def _settled(self, message: DatagramMessageBatch[Any]) -> None:
+        self._under_way -= len(message)
         self._failures.settle(message)

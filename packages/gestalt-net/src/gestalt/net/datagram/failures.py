@@ -55,6 +55,7 @@ class DatagramFailures:
         )
         failure.__cause__ = error
         self._stats.handler_errors += 1
+        self._stats.failed += 1
         self._tell(failure)
 
     def batch_failed(self, error: BaseException, batch: DatagramMessageBatch[Any]) -> None:
@@ -65,12 +66,13 @@ class DatagramFailures:
                     self.drop(message.source, error)
                     return
         if isinstance(error, Discard):
-            self._stats.discarded += len(batch)
+            self._stats.discarded += len(batch) - len(batch.failures)
             return
         failure = HandlerError(
             f"the handler of {batch!r} raised {error!r}", batch.source, batch=batch
         )
         failure.__cause__ = error
+        self._stats.failed += len(batch) - len(batch.failures)
         self._stats.handler_errors += 1
         self._tell(failure)
 

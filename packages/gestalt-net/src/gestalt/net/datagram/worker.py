@@ -67,6 +67,16 @@ class DatagramWorker(Generic[M]):
         # The handling has ended, or was cut: who is cancelled from now on is so by the endpoint.
         self._ending = False
 
+    @property
+    def waiting(self) -> int:
+        """How many datagrams wait that are not in the backlog."""
+        return 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being handled."""
+        return len(self._tasks) - self._backlog.awaited
+
     def start(self, result: Awaitable[Any], message: M) -> None:
         """Await what the handler returned for `message`, then handle what comes."""
         self._first = result, message
@@ -136,10 +146,15 @@ class DatagramWorker(Generic[M]):
             await result
         except RAISED as error:
             self._raised(error, message)
-        self._settled(message)
+        finally:
+            self._settled(message)
 
     def _settled(self, message: M) -> None:
         """Note that the handler of the first message has ended."""
+
+    def _size(self, message: M) -> int:  # noqa: ARG002 - for batches
+        """How many datagrams are lost with one that was to be handled."""
+        return 1
 
     def _tell(self, error: BaseException, message: Any) -> None:
         self._failures.handler_failed(error, message)
@@ -151,7 +166,9 @@ class DatagramWorker(Generic[M]):
             CancelledError: this task was cancelled.
         """
         cancelled = is_own_cancellation(error)
-        if not (cancelled and self._ending):
+        if cancelled and self._ending:
+            self._backlog.abandoned(self._size(message))
+        else:
             self._tell(error, message)
         if cancelled:
             raise error

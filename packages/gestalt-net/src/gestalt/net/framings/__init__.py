@@ -1,6 +1,6 @@
 """How messages are told apart in a stream of bytes: pure values and functions, without I/O."""
 
-from .base import Decoder, Frame, Frames, Framing, TypeIds
+from .base import Decoder, Frame, Frames, Framing, TypeIds, frames_left
 from .delimited import Delimited
 from .length_prefix import LengthPrefix
 from .mti import Mti
@@ -18,4 +18,5 @@ __all__ = [
     "Netstring",
     "Raw",
     "TypeIds",
+    "frames_left",
 ]

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import repeat
+from operator import length_hint
 from typing import ClassVar, TypeAlias
 
 from gestalt.net.errors import FramingError, IncompleteFrame, PayloadError
@@ -151,9 +152,12 @@ class Decoder:
     """Cuts the frames out of the bytes of one connection, in whatever pieces these arrive.
 
     It buffers an incomplete frame only, and joins its pieces once.
+
+    Attributes:
+        count: how many frames it has cut.
     """
 
-    __slots__ = ("_carries_type_id", "_cut", "_error", "_framing", "_needed", "_pending")
+    __slots__ = ("_carries_type_id", "_cut", "_error", "_framing", "_needed", "_pending", "count")
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
@@ -162,6 +166,7 @@ class Decoder:
         self._pending = bytearray()
         self._needed = 0
         self._error: FramingError | None = None
+        self.count = 0
 
     def feed(self, data: BytesLike) -> Iterable[Frame]:
         """Every frame that `data` completes, in order, to be read once; false if there is none.
@@ -187,12 +192,14 @@ class Decoder:
             used, self._needed = self._cut(data, payloads, type_ids)
         except FramingError as error:
             error.frames = list(zip(payloads, type_ids or repeat(None), strict=False))
+            self.count += len(payloads)
             self._fail(error)
             raise
         if used < len(data):
             pending += data[used:] if used else data
         if not payloads:
             return ()
+        self.count += len(payloads)
         if len(payloads) == 1 and used < LARGE and len(type_ids) == self._carries_type_id:
             # The most frequent case by far, and the pairing takes as long as the rest of it.
             return ((payloads[0], type_ids[0] if type_ids else None),)
@@ -225,9 +232,11 @@ class Decoder:
             # Rare, and then cut once more, for the type identifiers of the good ones.
             self._fail(error)
             error.frames = self._good(data)
+            self.count += len(error.frames)
             raise
         if used < len(data):
             pending += data[used:] if used else data
+        self.count += len(payloads)
         return Frames(payloads, type_ids) if payloads else ()
 
     def _good(self, data: bytes) -> list[Frame]:
@@ -266,6 +275,15 @@ class Decoder:
 def each_of(type_ids: TypeIds) -> Iterable[int | None]:
     """The type identifier of each payload, endless where all have the same."""
     return repeat(type_ids) if type_ids is None or isinstance(type_ids, int) else type_ids
+
+
+def frames_left(frames: Iterator[object]) -> int:
+    """How many frames there are, still, in what was made of what a `Decoder` gave."""
+    left: object = frames
+    if isinstance(frames, zip):
+        # It tells what it pairs, for a copy, and not how much there is.
+        left = frames.__reduce__()[1][0]
+    return length_hint(left)
 
 
 def as_bytes(payload: BytesLike) -> bytes:

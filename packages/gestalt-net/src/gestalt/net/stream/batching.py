@@ -1,13 +1,13 @@
 """From the frames of a read to a handler that takes many messages at a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from inspect import isawaitable
 from time import monotonic
 from typing import Any
 
 from gestalt.core.calling import RAISED
 from gestalt.net.batch import MOST, is_sender_of_batch_at_fault
-from gestalt.net.framings import Frame, Frames
+from gestalt.net.framings import Frame, Frames, frames_left
 from gestalt.net.pace import BUDGET
 from gestalt.net.wire import Wire
 
@@ -56,10 +56,8 @@ class Batches(Iterator[StreamBatch[Any]]):
         self._fault = None
 
     def __next__(self) -> StreamBatch[Any]:
-        fault, self._fault = self._fault, None
-        if fault is not None:
-            self._begin = len(self._payloads)
-            raise fault
+        if self._fault is not None:
+            raise self._fault
         begin = self._begin
         if begin >= len(self._payloads):
             raise StopIteration
@@ -94,10 +92,10 @@ class Batches(Iterator[StreamBatch[Any]]):
                 f"{len(payloads[index])} bytes"
                 + (f", type id {type_ids[index]}" if type_ids is not None else "")
             )
-            if not bodies:
-                self._begin = len(payloads)
-                raise
+            # It is not begun with again, and counts as what is left, with those after it.
             self._fault = error
+            if not bodies:
+                raise
         return bodies
 
 
@@ -133,6 +131,7 @@ class BatchDispatcher(HandlerDispatcher):
                 result = self.handler(batch)
             except RAISED as error:
                 if batch is None or is_sender_of_batch_at_fault(error, batch):
+                    connection.abandon(_unhandled(batch) + frames_left(batches))
                     connection.fail(error)
                     return
                 self.failed(error, connection.peer, batch)
@@ -140,7 +139,8 @@ class BatchDispatcher(HandlerDispatcher):
                 if result is not None and isawaitable(result):
                     self._make_worker(connection).start(result, batch, batches)
                     return
-            if (fault := self.settle(batch)) is not None:
+            if (fault := self.settle(connection, batch)) is not None:
+                connection.abandon(frames_left(batches))
                 connection.fail(fault)
                 return
             if monotonic() - begun >= BUDGET:
@@ -148,13 +148,16 @@ class BatchDispatcher(HandlerDispatcher):
                 self._make_worker(connection).take_over(batches)
                 return
 
-    def settle(self, batch: StreamBatch[Any]) -> BaseException | None:
+    def settle(self, connection: Connection, batch: StreamBatch[Any]) -> BaseException | None:
         """Tell of the messages that the handler has failed; return what is the peer's fault."""
+        fault = None
         for index, error in batch.failures.items():
             if is_sender_of_batch_at_fault(error, batch):
-                return error
-            self.failed(error, batch.peer, batch[index])
-        return None
+                fault = fault or error
+                connection.abandon(1)
+            else:
+                self.failed(error, batch.peer, batch[index])
+        return fault
 
     def _make_worker(self, connection: Connection) -> "BatchWorker":
         worker = connection.worker = BatchWorker(self, connection)
@@ -164,9 +167,22 @@ class BatchDispatcher(HandlerDispatcher):
 class BatchWorker(HandlerWorker):
     """Runs the handlers of one peer's batches."""
 
-    __slots__ = ()
+    __slots__ = ("_under_way",)
 
     _dispatcher: BatchDispatcher
+
+    def __init__(self, dispatcher: BatchDispatcher, connection: Connection) -> None:
+        super().__init__(dispatcher, connection)
+        # How many messages are being handled.
+        self._under_way = 0
+
+    @property
+    def in_flight(self) -> int:
+        return self._under_way
+
+    def start(self, result: Awaitable[Any], message: Any, rest: Iterator[Any]) -> None:
+        self._under_way += len(message)
+        super().start(result, message, rest)
 
     async def _handle_batches(self) -> None:
         handler = self._dispatcher.handler
@@ -175,17 +191,18 @@ class BatchWorker(HandlerWorker):
         await self._begin()
         while reads:
             read = reads[0]
-            batch = None
+            batch: StreamBatch[Any] | None = None
             try:
                 batch = next(read, None)
                 if batch is not None:
+                    self._under_way += len(batch)
                     result = handler(batch)
                     if isawaitable(result):
                         self._asynchronous = True
                         await result
-                    self._settle(batch)
             except RAISED as error:
                 self._raised(error, batch)
+            finally:
                 if batch is not None:
                     self._settle(batch)
             if batch is None:
@@ -193,10 +210,15 @@ class BatchWorker(HandlerWorker):
             elif time_slice.over():
                 await time_slice.give_way()
 
-    def _settle(self, batch: Any) -> None:
-        fault = self._dispatcher.settle(batch)
+    def _settle(self, message: Any) -> None:
+        self._under_way -= len(message)
+        fault = self._dispatcher.settle(self._connection, message)
         if fault is not None:
+            self._connection.abandon(self.waiting)
             self._fail(fault)
+
+    def _size(self, message: Any) -> int:
+        return _unhandled(message)
 
     def _is_sender_at_fault(self, error: BaseException, message: Any) -> bool:
         return is_sender_of_batch_at_fault(error, message)
@@ -204,3 +226,8 @@ class BatchWorker(HandlerWorker):
     def _empty(self, batch: Any) -> None:
         # Not by taking what is in it, which would decode it.
         batch.end()
+
+
+def _unhandled(batch: StreamBatch[Any] | None) -> int:
+    """How many messages are lost with a batch, beside those that it has told of itself."""
+    return 0 if batch is None else len(batch) - len(batch.failures)

@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from gestalt.core import Component, Discard, Handler, State
+from gestalt.core import vocabulary as words
+from gestalt.core.metrics import Metric, measures
 from gestalt.net.address import Address
 from gestalt.net.batch import check_batch_handler
 from gestalt.net.errors import SendIncomplete, handler_error
@@ -30,6 +32,9 @@ from .peer import Peer
 from .room import Room
 from .stats import StreamStats
 from .timeouts import Timeouts
+
+_ABANDONED = {"reason": "abandoned"}
+_SLOW_PEER = {"reason": "slow_peer"}
 
 
 class Dispatcher(Protocol):
@@ -136,6 +141,28 @@ class StreamEndpoint(Component):
         await self._connections.abort()
         self._reporting.flush()
 
+    @measures
+    def _stream_metrics(self) -> Iterable[Metric]:
+        stats, traffic = self.stats, self._connections.traffic()
+        yield words.RECEIVED("stream", traffic.received)
+        yield words.RECEIVED_BYTES("stream", traffic.received_bytes)
+        yield words.SENT("stream", traffic.sent)
+        yield words.SENT_BYTES("stream", traffic.sent_bytes)
+        yield words.HANDLED("stream", stats.handled_of(traffic))
+        yield words.FAILED("stream", stats.failed)
+        yield words.DISCARDED("stream", stats.discarded)
+        yield words.DROPPED("stream", stats.abandoned, _ABANDONED)
+        yield words.DROPPED("stream", stats.dropped, _SLOW_PEER)
+        yield words.BACKLOG("stream", traffic.waiting)
+        yield words.IN_FLIGHT("stream", traffic.in_flight)
+        yield words.PEERS("stream", len(self._connections.present))
+        yield words.CONNECTED("stream", stats.connected)
+        yield words.REFUSED("stream", stats.refused)
+        yield words.HANDSHAKES_FAILED("stream", stats.handshakes_failed)
+        yield words.FAULTS("stream", stats.faults)
+        yield words.HANDLER_ERRORS("stream", stats.handler_errors)
+        yield words.UNREPORTED("stream", stats.unreported)
+
     def _serving(self) -> bool:
         return self.state is State.RUNNING or self.state is State.STARTING
 
@@ -151,13 +178,22 @@ class StreamEndpoint(Component):
             # It left before its reply, which is what on_disconnected tells: once, not per message.
             return
         if isinstance(error, Discard) and message is not None:
-            self.stats.discarded += len(message) if isinstance(message, StreamBatch) else 1
+            self.stats.discarded += _count(message)
             return
         what = "a callback" if message is None else f"the handler of {message!r}"
         failure = handler_error(f"{what} from {peer!r} raised {error!r}", peer, message)
         failure.__cause__ = error
         self.stats.handler_errors += 1
+        if message is not None:
+            self.stats.failed += _count(message)
         self._reporting.tell(failure)
+
+
+def _count(handled: StreamMessage[Any] | StreamBatch[Any]) -> int:
+    """How many messages an error is about: of a batch, those that it has not told of itself."""
+    if isinstance(handled, StreamBatch):
+        return len(handled) - len(handled.failures)
+    return 1
 
 
 def check_tls(address: Address, tls: Tls | ssl.SSLContext | None) -> None:

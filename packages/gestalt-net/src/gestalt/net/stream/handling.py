@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_own_cancellation
-from gestalt.net.framings import Frame
+from gestalt.net.framings import Frame, frames_left
 from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, TimeSlice, several_of
 from gestalt.net.reporting import is_sender_at_fault
 from gestalt.net.wire import Wire
@@ -115,6 +115,7 @@ class HandlerDispatcher:
                     result = handler(message)
                 except RAISED as error:
                     if not hasattr(message, "body") or is_sender_at_fault(error, message):
+                        connection.abandon(1 + frames_left(rest))
                         connection.fail(error)
                         return
                     self.failed(error, peer, message)
@@ -177,6 +178,16 @@ class HandlerWorker:
         """Whether everything that was received is handled."""
         return not self._batches and self._tasks == len(self._waiting)
 
+    @property
+    def waiting(self) -> int:
+        """How many messages have come and are not begun."""
+        return sum(map(frames_left, self._batches))
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being handled."""
+        return self._tasks - len(self._waiting)
+
     def start(self, result: Awaitable[Any], message: Any, rest: Iterator[Any]) -> None:
         """Await what the handler returned for `message`, then handle the rest."""
         self._asynchronous = True
@@ -197,7 +208,9 @@ class HandlerWorker:
 
     def end(self) -> None:
         """Note that the connection is lost: the tasks end when everything is handled."""
-        self._add_tasks()
+        # Where a stop was cut, nothing is handled any more, and no task would be cancelled.
+        if self._dispatcher.handles():
+            self._add_tasks()
 
     def _add_tasks(self) -> None:
         while self._waiting:
@@ -284,7 +297,8 @@ class HandlerWorker:
                 await result
             except RAISED as error:
                 self._raised(error, message)
-            self._settle(message)
+            finally:
+                self._settle(message)
             if time_slice.over():
                 await time_slice.give_way()
 
@@ -308,11 +322,18 @@ class HandlerWorker:
         connection = self._connection
         cancelled = is_own_cancellation(error)
         if message is None or self._is_sender_at_fault(error, message):
+            connection.abandon(self._size(message) + self.waiting)
             self._fail(error)
         elif not cancelled or self._dispatcher.handles():
             self._dispatcher.failed(error, connection.peer, message)
+        else:
+            connection.abandon(self._size(message))
         if cancelled:
             raise error
+
+    def _size(self, message: Any) -> int:  # noqa: ARG002 - for batches
+        """How many messages are lost with one that was to be handled."""
+        return 1
 
     def _is_sender_at_fault(self, error: BaseException, message: Any) -> bool:
         return is_sender_at_fault(error, message)

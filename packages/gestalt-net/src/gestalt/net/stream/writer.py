@@ -27,6 +27,8 @@ class FrameWriter:
         "full",
         "high_water",
         "room",
+        "sent",
+        "sent_bytes",
         "transport",
     )
 
@@ -48,6 +50,9 @@ class FrameWriter:
         self._flushes = 0
         # How many messages `frames` holds beyond one each.
         self._more = 0
+        # How many messages, and bytes, were given to the transport.
+        self.sent = 0
+        self.sent_bytes = 0
 
     def write(self, frame: bytes) -> None:
         """Queue a frame; the caller has looked at `full` before.
@@ -171,6 +176,8 @@ class FrameWriter:
             self._more = 0
         self.full = False
         self._flushes += 1
+        self.sent += self._in_flight
+        self.sent_bytes += len(data)
         # Not writelines: it ignores flow control on Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1.
         self.transport.write(data)
         if self.transport.is_closing():

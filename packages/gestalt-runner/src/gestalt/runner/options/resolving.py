@@ -29,7 +29,7 @@ class Sources:
         self._options = options
         self._given = given
         self._folder = folder
-        self._project = find_project(folder) if project else None
+        self._with_project = project
 
     def read(self, environment: Mapping[str, str]) -> Settings:
         """The values as they are said now.
@@ -44,11 +44,14 @@ class Sources:
         return self._read([option], environment)[option]
 
     def _read(self, options: Sequence[Option[Any]], environment: Mapping[str, str]) -> Settings:
-        project = read_project(self._project, self._options) if self._project is not None else {}
+        path = find_project(self._folder) if self._with_project else None
+        project = read_project(path, self._options) if path is not None else {}
         values: dict[str, object] = {}
         origins: dict[str, str] = {}
         for option in options:
-            said = self._said(option, environment, project)
+            said = self._said(option, environment)
+            if said is None and path is not None and option.name in project:
+                said = in_project(path, option), project[option.name], path.parent
             if said is None:
                 values[option.name] = option.default
                 continue
@@ -58,9 +61,9 @@ class Sources:
         return Settings(values, origins)
 
     def _said(
-        self, option: Option[Any], environment: Mapping[str, str], project: Given
+        self, option: Option[Any], environment: Mapping[str, str]
     ) -> tuple[str, Sequence[str], Path] | None:
-        """Where an option is said, the texts, and the folder that paths are relative to."""
+        """Where an option is said outside pyproject.toml, the texts, and whence paths begin."""
         if option.name in self._given:
             origin = "target" if option.positional else f"argument --{option.name}"
             return origin, self._given[option.name], self._folder
@@ -68,9 +71,6 @@ class Sources:
         if text := environment.get(option.variable):
             texts = text.split(",") if option.several else [text]
             return f"environment variable {option.variable}", texts, self._folder
-        if self._project is not None and option.name in project:
-            origin = in_project(self._project, option)
-            return origin, project[option.name], self._project.parent
         return None
 
 
