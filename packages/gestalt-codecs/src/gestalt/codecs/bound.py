@@ -26,8 +26,12 @@ class Bound(NamedTuple):
             bodies: where the body of each is appended; unless all succeed, nothing is.
             most: how many bytes a body may have.
         """
+        quick = self.quick
         try:
-            made = list(map(self.dumps, values))
+            if quick is not None and quick.dumps_all is not None:
+                made = quick.dumps_all(values)
+            else:
+                made = list(map(self.dumps, values))
         except Exception:
             return False
         if max(map(len, made)) > most:
@@ -47,7 +51,7 @@ class Bound(NamedTuple):
         if quick is None or max(map(len, bodies)) > min(quick.most, most):
             return False
         try:
-            values += list(map(quick.loads, bodies))
+            values += quick.loads_all(bodies)
         except Exception:
             return False
         return True

@@ -45,11 +45,13 @@ class Json(Serializer):
 
     def quick(self, kind: MessageType | None) -> Quick | None:
         if kind is None:
-            return Quick(msgspec.json.Decoder().decode, self._free)
-        if kind.tag is not None or is_model(kind.type):
+            decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+        elif kind.format is not None or kind.tag is not None or is_model(kind.type):
             return None
-        decode = msgspec.json.Decoder(kind.type, dec_hook=models.from_plain).decode
-        return Quick(decode, min(self._free, SMALL))
+        else:
+            decoder = msgspec.json.Decoder(kind.type, dec_hook=models.from_plain)
+        decode = decoder.decode
+        return Quick(lambda bodies: list(map(decode, bodies)), min(self._free, SMALL))
 
     def tagged(self, tag: str, loads_of: LoadsOf) -> Loads:
         # The tag comes first where we have written it, and is found without parsing the rest. Where

@@ -322,7 +322,8 @@ class DatagramEndpoint(ManySender, MeasuredEndpoint):
             StateError: the endpoint has `on_message`, or was never started.
         """
         if self._on_message is not None or self._on_messages is not None:
-            raise StateError(f"{self!r} gives its messages to its handler")
+            taker = "on_message" if self._on_messages is None else "on_messages"
+            raise StateError(f"{self!r} gives its messages to {taker}")
         if self._backlog is None:
             raise StateError(f"{self!r} has no messages before it is started")
         return DatagramIteration(self._backlog, self._decode, TimeSlice(self._pace))

@@ -192,7 +192,8 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
             StateError: the client has `on_message`, or was never started.
         """
         if not self._iterated:
-            raise StateError(f"{self!r} gives its messages to its handler")
+            taker = "on_message" if self._on_messages is None else "on_messages"
+            raise StateError(f"{self!r} gives its messages to {taker}")
         if self._inbox is None:
             raise StateError(f"{self!r} has no messages before it is started")
         return StreamIteration(self._inbox, self.wire, self._pace)
