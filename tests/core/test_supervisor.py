@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gestalt.core import Backoff, Component, Group, State, StateError, Supervisor, TooManyRestarts
+from gestalt.core.metrics import measure
 from tests.support.waiting import until
 
 AT_ONCE = Backoff(initial=1e-9, maximum=1e-9)
@@ -423,3 +424,12 @@ async def test_a_factory_that_makes_no_component_is_told_so() -> None:
     supervisor = Supervisor(lambda: "secret")  # type: ignore[arg-type, return-value]
     with pytest.raises(TypeError, match="it returned an object of type str"):
         await supervisor.start()
+
+
+async def test_its_metrics_are_what_runs_and_how_many_restarts_there_were(log: list[str]) -> None:
+    a, b = Child(log, "a"), Child(log, "b")
+    async with Supervisor(a, b, backoff=AT_ONCE) as supervisor:
+        a.fail(ConnectionError("lost"))
+        await until(lambda: supervisor.restarts == 1 and len(supervisor.running) == 2)
+        found = {metric.name: metric.value for metric in measure(supervisor)}
+        assert (found["parts"], found["restarted"], found["reported"]) == (2, 1, 1)

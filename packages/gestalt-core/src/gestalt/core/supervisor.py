@@ -4,15 +4,17 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal, TypeAlias
 
+from . import vocabulary as words
 from .backoff import Backoff, Delays
 from .calling import RAISED, is_awaitable, is_own_cancellation
 from .component import Component
 from .composite import Composite
 from .errors import GestaltError, StateError
 from .life import State
+from .metrics import Metric, measures
 from .numbers import check_seconds, kind_of
 
 logger = logging.getLogger("gestalt.core")
@@ -182,6 +184,11 @@ class Supervisor(Composite):
         for child in reversed(self._children):
             if child.component is not None:
                 await self._stop_part(child.component)
+
+    @measures
+    def _supervisor_metrics(self) -> Iterable[Metric]:
+        yield words.PARTS("supervisor", len(self._running))
+        yield words.RESTARTED("supervisor", self.restarts)
 
     # The life of a child
 

@@ -184,6 +184,7 @@ class StreamClient(MessageSender, StreamEndpoint):
         if self._iterated:
             self._inbox = Inbox(self._loop)
             self._connections.dispatch = self._inbox.dispatch
+            self._connections.unread = self._inbox.__len__
         # Files that cannot be used fail the start, not only each attempt.
         await self._client_context()
         self._begin_connecting()

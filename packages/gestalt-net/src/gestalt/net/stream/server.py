@@ -227,7 +227,7 @@ class StreamServer(StreamEndpoint):
         elif self._tls is not None:
             self._ssl = half_closing(self._tls)
         listener = self._listener = Listener(
-            self._loop, admit=self._accepted, report=self._accept_failed
+            self._loop, admit=self._accepted, report=self._accept_failed, spawn=self._spawn
         )
         if self._address.scheme == "unix":
             sock = await listen(self._address, BACKLOG)
