@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Unpack
@@ -10,6 +10,7 @@ from typing import Unpack
 from gestalt.codecs import Codec
 from gestalt.core import Handler, State, StateError
 from gestalt.core.calling import RAISED, call_plain
+from gestalt.core.details import QueueRow, details
 
 from . import tracing
 from .applying import Topology
@@ -288,6 +289,10 @@ class Bus(Declaring):
         return Parking(connect, codec or self._codec, queue.name, queue.parking_name)
 
     # Its life
+
+    @details
+    def _channel_queues(self) -> Iterable[QueueRow]:
+        return self._channels.queues()
 
     async def _open(self) -> None:
         self._connections.start()

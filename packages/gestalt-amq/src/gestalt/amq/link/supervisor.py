@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from gestalt.amq.errors import AccessRefused, AmqError, ConnectError
@@ -16,6 +16,7 @@ from gestalt.amq.events import (
     PublishingUnblocked,
 )
 from gestalt.core import Backoff, Component, Reports, State, StateError
+from gestalt.core.details import PeerRow, details
 
 from .address import BrokerAddress
 from .interface import Link
@@ -105,6 +106,13 @@ class Supervisor(Component):
             return f"the broker blocks publishers: {self.link.blocked}"
         latest = f": {self.failure}" if self.failure is not None else ""
         return f"there is no connection to a broker{latest}"
+
+    @details
+    def _connection(self) -> Iterable[PeerRow]:
+        if self.link is not None:
+            age = asyncio.get_running_loop().time() - self._up_since
+            note = "" if self.working else self.trouble
+            yield PeerRow(self._addresses[self._at].place, age=age, note=note)
 
     async def wait_link(self, *, answering: bool = False) -> Link:
         """Wait until a link is up, and return it.

@@ -1,7 +1,7 @@
 """Consuming from a queue: decode, handle, acknowledge; retry or park what fails."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from gestalt.amq.declaring import all_refused, declare_all, declare_private
@@ -16,6 +16,7 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, State
+from gestalt.core.details import QueueRow, details
 
 from .backlog import Backlog
 from .batch_worker import BatchWorker
@@ -163,6 +164,16 @@ class Subscription(Consumer[SubscriptionSession]):
         if self._offsets is not None and self._offsets.trouble is not None:
             return self._offsets.trouble
         return self._failures.trouble
+
+    @details
+    def _waiting(self) -> Iterable[QueueRow]:
+        yield QueueRow(
+            self.queue_name or self.name,
+            waiting=self._backlog.waiting,
+            active=self._backlog.running,
+            bound=self._options.most_ahead,
+            note=self.trouble or "",
+        )
 
     def _present(self) -> SubscriptionSession | None:
         return self._session

@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gestalt.amq.declaring import (
@@ -24,6 +24,7 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Backoff, Handlers, State
+from gestalt.core.details import QueueRow, details
 
 from . import protocol
 from .declaration import ResponderDeclaration
@@ -159,6 +160,16 @@ class Responder(Consumer[ResponderSession]):
             started=self._started,
             running=len(self._worker.running),
             stats=replace(self.stats),
+        )
+
+    @details
+    def _requests(self) -> Iterable[QueueRow]:
+        yield QueueRow(
+            self._queue,
+            waiting=len(self._backlog),
+            active=len(self._worker.running),
+            bound=self._options.concurrency,
+            note=self.trouble or "",
         )
 
     @property

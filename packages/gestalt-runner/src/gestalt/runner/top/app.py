@@ -259,8 +259,8 @@ class Top(App[str]):
         self._words = event.value.lower()
         for view in self.query(TableView):
             view.filter_text = event.value
-        if (view := self._view()) is not None:
-            view.refresh_rows()
+        if (shown := self._view()) is not None:
+            shown.refresh_rows()
         self.query_one("#log", RichLog).clear()
         self._new_lines = list(self._lines)
         self._add_lines()

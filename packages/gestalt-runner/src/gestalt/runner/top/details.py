@@ -28,7 +28,7 @@ def of_component(component: ComponentReading, reading: Reading) -> Text:
 
 def _append_metric(text: Text, metric: MetricReading) -> None:
     figure = FIGURES[metric.unit]
-    name, _, help = metric.help.partition(": ")
+    name, _, meaning = metric.help.partition(": ")
     text.append(f"\n{name:26} ")
     if metric.percentiles is not None:
         half, many, most = (figure(each) for each in metric.percentiles)
@@ -38,7 +38,7 @@ def _append_metric(text: Text, metric: MetricReading) -> None:
         text.append(f"{figure(metric.value):>12}", style="bold" if metric.value else "")
         rate = "" if metric.rate is None else f"{figures.rate(metric.rate)}/s"
         text.append(f" {rate:>12}         ")
-    text.append(f" {help}", style="dim")
+    text.append(f" {meaning}", style="dim")
 
 
 def _append_rows(text: Text, table: Table, rows: list[Any]) -> None:

@@ -230,7 +230,7 @@ def _peers(
         for identifier, each in before.items()
         for peer in each["peers"]
     }
-    rows = []
+    rows: list[Row] = []
     for row in _rows(snapshot, "peers", names):
         last = old.get((row["component_id"], row["address"]), {})
         rates = {

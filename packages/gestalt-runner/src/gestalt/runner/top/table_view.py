@@ -59,9 +59,8 @@ class TableView(DataTable[Text]):
     def update(self, reading: Reading) -> None:
         """Show another reading."""
         self._reading = reading
-        columns = [
-            column for column in self.table.columns if self.app.size.width >= WIDE or not column.wide
-        ]
+        wide = self.app.size.width >= WIDE
+        columns = [column for column in self.table.columns if wide or not column.wide]
         if columns != self._columns:
             self._make_columns(columns)
         selected = self.selected
@@ -115,8 +114,7 @@ class TableView(DataTable[Text]):
             title = column.title
             if title == self._sorted_by:
                 title += " ▲" if self._reversed == column.number else " ▼"
-            justify = "right" if column.number else "left"
-            self.add_column(Text(title, justify=justify, no_wrap=True), key=column.title)
+            self.add_column(_cell(title, column), key=column.title)
 
     def _arranged(self, reading: Reading) -> list[Any]:
         """The rows that are shown, in their order."""
@@ -142,8 +140,7 @@ class TableView(DataTable[Text]):
             style = STYLES.get(text, "") if column.title == "state" else ""
             if column.title == "errors" and text != "0":
                 style = "bold red"
-            justify = "right" if column.number else "left"
-            cells.append(Text(text, style=style, justify=justify, no_wrap=True))
+            cells.append(_cell(text, column, style))
         return cells
 
     def _change(self, keys: list[str], cells: list[list[Text]]) -> None:
@@ -162,3 +159,7 @@ class TableView(DataTable[Text]):
         if selected in keys:
             self.move_cursor(row=keys.index(selected), scroll=False)
         self.scroll_y = scrolled
+
+
+def _cell(text: str, column: Column, style: str = "") -> Text:
+    return Text(text, style=style, justify="right" if column.number else "left", no_wrap=True)
