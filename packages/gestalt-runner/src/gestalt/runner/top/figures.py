@@ -35,10 +35,10 @@ def seconds(value: float | None) -> str:
     """A time span, short ones included."""
     if value is None:
         return NONE
-    if value < 0.001:
+    if value < 0.0009995:
         return f"{value * 1e6:.0f} µs"
-    if value < 1:
-        return f"{value * 1e3:.3g} ms" if value < 0.1 else f"{value * 1e3:.0f} ms"
+    if value < 0.9995:
+        return f"{value * 1e3:.1f} ms" if value < 0.01 else f"{value * 1e3:.0f} ms"
     if value < 60:
         return f"{value:.1f} s"
     whole = int(value)

@@ -143,8 +143,12 @@ def _component(
     reading.comes = _first_rate(metrics, COMES)
     reading.goes = _first_rate(metrics, GOES)
     reading.waits = _sum(metrics, WAITS)
+    if reading.waits is None and now["queues"]:
+        reading.waits = sum(each["waiting"] + each["active"] for each in now["queues"])
     reading.wrong = _sum(metrics, GOES_WRONG) or 0
     reading.peers = _sum(metrics, ("peers",))
+    if reading.peers is None and now["peers"]:
+        reading.peers = len(now["peers"])
     for name in TAKES:
         if found := [each for each in metrics if each.name == name and each.percentiles]:
             halves, _, mosts = zip(*(each.percentiles or () for each in found), strict=True)

@@ -7,11 +7,15 @@ from rich.text import Text
 from textual.message import Message
 from textual.widgets import DataTable
 
+from . import figures
 from .reading import Reading
 from .tables import Column, Table
 
 # From how many columns of the terminal on the columns that may be left out are shown.
 WIDE = 110
+
+# How many columns of the terminal the numbers of a row may take.
+NUMBERS = 60
 
 STYLES = {
     "running": "green",
@@ -135,11 +139,17 @@ class TableView(DataTable[Text]):
 
     def _cells(self, row: Any) -> list[Text]:
         cells = []
+        # In a narrow terminal, a long name would leave no room for the numbers.
+        longest = max(16, self.app.size.width - NUMBERS)
         for column in self._columns:
             text = column.text(row)
+            if column is self._columns[0] and len(text) > longest:
+                text = f"{text[: longest - 1]}…"
             style = STYLES.get(text, "") if column.title == "state" else ""
             if column.title == "errors" and text != "0":
                 style = "bold red"
+            elif column.number and text in ("0", figures.NONE):
+                style = "dim"
             cells.append(_cell(text, column, style))
         return cells
 
