@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gestalt.core import Handler, StateError, check_thread, keep_from_children
+from gestalt.core.reloading import reloads
 from gestalt.net.address import Address
 from gestalt.net.errors import AcceptFailed, SendBufferFull, UnknownPeer
 from gestalt.net.reporting import OnError
@@ -217,6 +218,11 @@ class StreamServer(StreamEndpoint):
         if self._ssl is None or not isinstance(self._tls, Tls):
             raise StateError(f"{self!r} has no TLS files in use")
         self._ssl = half_closing(self._tls.server_context())
+
+    @reloads
+    def _reload_files(self) -> None:
+        if self._ssl is not None and isinstance(self._tls, Tls):
+            self.reload_tls()
 
     # The life of the component
 
