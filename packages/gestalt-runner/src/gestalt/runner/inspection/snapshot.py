@@ -63,7 +63,9 @@ class Snapshots:
         listed = sorted(
             tasks,
             key=lambda task: (
-                task.get_name().startswith("Task-"), self._seen[task], task.get_name()
+                task.get_name().startswith("Task-"),
+                self._seen[task],
+                task.get_name(),
             ),
         )
         current = asyncio.current_task(self._loop)

@@ -17,12 +17,12 @@ def of_component(component: ComponentReading, reading: Reading) -> Text:
     text = Text()
     text.append(component.name, style="bold")
     text.append(f"  {component.kind}, {component.state}\n")
-    for metric in component.metrics:
-        _append_metric(text, metric)
     for table in (PEERS, QUEUES, TIMERS):
         rows = [row for row in table.rows(reading) if row["component_id"] == component.id]
         if rows:
             _append_rows(text, table, rows)
+    for metric in component.metrics:
+        _append_metric(text, metric)
     return text
 
 
@@ -42,7 +42,7 @@ def _append_metric(text: Text, metric: MetricReading) -> None:
 
 
 def _append_rows(text: Text, table: Table, rows: list[Any]) -> None:
-    text.append(f"\n\n{table.title}", style="bold")
+    text.append(f"\n{table.title}", style="bold")
     for row in rows[:100]:
         cells = [
             column.text(row) if not column.number else f"{column.title} {column.text(row)}"
@@ -50,6 +50,7 @@ def _append_rows(text: Text, table: Table, rows: list[Any]) -> None:
             if column.title != "of" and column.text(row) not in ("", figures.NONE)
         ]
         text.append("\n  " + "  ".join(cells))
+    text.append("\n")
 
 
 def of_row(table: Table, row: Any) -> Text:

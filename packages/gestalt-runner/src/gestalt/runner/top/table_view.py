@@ -141,8 +141,9 @@ class TableView(DataTable[Text]):
         cells = []
         # In a narrow terminal, a long name would leave no room for the numbers.
         longest = max(16, self.app.size.width - NUMBERS)
+        in_order = not (self.filter_text or self._sorted_by or self._reversed)
         for column in self._columns:
-            text = column.text(row)
+            text = (column.text if in_order else column.plain or column.text)(row)
             if column is self._columns[0] and len(text) > longest:
                 text = f"{text[: longest - 1]}…"
             style = STYLES.get(text, "") if column.title == "state" else ""

@@ -21,6 +21,7 @@ class Column:
         key: what rows are sorted by.
         number: it holds numbers: to the right, and the greatest are first.
         wide: it is shown where there is much room only.
+        plain: what stands there in place of `text` where the rows are not in their own order.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Column:
     key: Callable[[Any], Any]
     number: bool = False
     wide: bool = False
+    plain: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,12 @@ COMPONENTS = Table(
     lambda reading: reading.components,
     lambda row: str(row.id),
     (
-        Column("component", lambda row: row.title, lambda row: row.name.lower()),
+        Column(
+            "component",
+            lambda row: row.title,
+            lambda row: row.name.lower(),
+            plain=lambda row: row.name,
+        ),
         _text("state", "state"),
         _number("in/s", "comes", figures.rate),
         _number("out/s", "goes", figures.rate),
