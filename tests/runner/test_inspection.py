@@ -30,6 +30,7 @@ def ready():
     say("ready")
 
 async def wait():
+    say("waiting")
     await asyncio.Event().wait()
 """
 
@@ -106,7 +107,8 @@ def test_a_snapshot_tells_components_as_a_tree_and_the_tasks(
             Group(Part(name="inner"), Timer.every(60.0, ready, delay=0), name="outer"),
             wait, inspect=True, loop=LOOP,
         )
-        """
+        """,
+        "waiting",
     )
     with connect(str(process.pid)) as client:
         snapshot = client.ask("snapshot")
