@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,14 @@ class Process:
     """A running script: its lines as they come, and what it left behind."""
 
     def __init__(
-        self, arguments: list[str], cwd: Path, *, within: Sequence[str] = (), shell: str = ""
+        self,
+        arguments: list[str],
+        cwd: Path,
+        *,
+        within: Sequence[str] = (),
+        shell: str = "",
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
     ) -> None:
         command = [*within, *PYTHON, *arguments]
         if shell:
@@ -59,7 +66,10 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=ENVIRONMENT
+            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            | dict(environment or {}),
+            pass_fds=descriptors,
         )
         self.lines: list[str] = []
         self.errors = ""

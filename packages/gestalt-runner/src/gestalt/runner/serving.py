@@ -38,6 +38,11 @@ def serve(configuration: Configuration, settings: Settings) -> None:
 
         # The first to begin is the last to end.
         attendants.insert(0, Inspection())
+    if "NOTIFY_SOCKET" in os.environ:
+        from .systemd import take_systemd
+
+        if (systemd := take_systemd()) is not None:
+            attendants.append(systemd)
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(settings[SHUTDOWN] + BEYOND)
         attendants.append(lifeline)

@@ -14,6 +14,7 @@ from gestalt.runner.options.option import Settings
 from gestalt.runner.options.table import SHUTDOWN, WORKERS
 from gestalt.runner.rereading import Rereading
 from gestalt.runner.restarting.child import command_of
+from gestalt.runner.systemd import take_systemd
 
 from .pool import Workers
 from .process import WorkerProcess
@@ -53,6 +54,9 @@ def serve_workers(
     patience = settings[SHUTDOWN] + BEYOND
     workers = Workers(settings[WORKERS], start, patience=patience)
     attendants: list[Attendant] = [Rereading(configuration, logs)]
+    # The workers are not told of it: this process speaks for all of them.
+    if (systemd := take_systemd()) is not None:
+        attendants.append(systemd)
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(patience + KILLING)
         attendants.append(lifeline)
