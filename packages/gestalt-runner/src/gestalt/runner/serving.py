@@ -3,6 +3,8 @@
 import os
 from typing import Any
 
+from gestalt.core.activation import handed_over
+
 from .attendants import Attendant
 from .configuration import Configuration
 from .defaults import BEYOND
@@ -38,6 +40,8 @@ def serve(configuration: Configuration, settings: Settings) -> None:
 
         # The first to begin is the last to end.
         attendants.insert(0, Inspection())
+    # Before the application can start programs, for which its sockets are not.
+    handed_over()
     if "NOTIFY_SOCKET" in os.environ:
         from .systemd import take_systemd
 

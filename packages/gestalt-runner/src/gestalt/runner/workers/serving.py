@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from gestalt.core.activation import handed_over
 from gestalt.runner.attendants import Attendant
 from gestalt.runner.configuration import Configuration
 from gestalt.runner.defaults import BEYOND
@@ -46,10 +47,11 @@ def serve_workers(
         )
     logs = Logs()
     logs.configure(settings)
+    sockets = handed_over()
     command = command_of(["run", *arguments])
 
     async def start(number: int) -> WorkerProcess:
-        return await WorkerProcess.start(command, number)
+        return await WorkerProcess.start(command, number, sockets=sockets)
 
     patience = settings[SHUTDOWN] + BEYOND
     workers = Workers(settings[WORKERS], start, patience=patience)
