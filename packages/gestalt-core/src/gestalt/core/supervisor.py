@@ -16,6 +16,7 @@ from .errors import GestaltError, StateError
 from .life import State
 from .metrics import Metric, measures
 from .numbers import check_seconds, kind_of
+from .readiness import Readiness
 
 logger = logging.getLogger("gestalt.core")
 
@@ -42,7 +43,7 @@ class TooManyRestarts(GestaltError, RuntimeError):
         self.__cause__ = errors[0] if len(errors) == 1 else BaseExceptionGroup(message, errors)
 
 
-class Supervisor(Composite):
+class Supervisor(Composite, Readiness):
     """Keeps components running: one that fails is started again, after a while.
 
         async with Supervisor(Poller(url), lambda: Importer(connect()), max_restarts=3):
@@ -143,6 +144,14 @@ class Supervisor(Composite):
             for child in self._children
             if child.component is not None and child.component in self._running
         )
+
+    @property
+    def trouble(self) -> str | None:
+        """Which child does not run, and is to start again; None if all are as they are to be."""
+        for child in self._children:
+            if not child.ended and child.component not in self._running:
+                return f"{child.name} is started again"
+        return None
 
     # The life of the component
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from gestalt.core.activation import handed_over
 
+from .accompanying import accompanying
 from .attendants import Attendant
 from .configuration import Configuration
 from .defaults import BEYOND
@@ -14,7 +15,7 @@ from .lifeline import take_lifeline
 from .logs import Logs
 from .options.option import Settings
 from .options.sources import misspelt
-from .options.table import APP_DIR, DEBUG, INSPECT, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
+from .options.table import APP_DIR, DEBUG, DRAIN_DELAY, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
 from .report import logger
 from .rereading import Rereading
 from .targets import load
@@ -34,14 +35,13 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     logs.configure(settings)
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
-    attendants: list[Attendant] = [Rereading(configuration, logs)]
-    if settings[INSPECT]:
-        from .inspection import Inspection
-
-        # The first to begin is the last to end.
-        attendants.insert(0, Inspection())
+    targets = _targets(settings)
     # Before the application can start programs, for which its sockets are not.
     handed_over()
+    attendants: list[Attendant] = [
+        *accompanying(settings, "alone" if voice is None else "worker"),
+        Rereading(configuration, logs),
+    ]
     if "NOTIFY_SOCKET" in os.environ:
         from .systemd import take_systemd
 
@@ -53,13 +53,24 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     if voice is not None:
         attendants.append(voice)
     run(
-        *_targets(settings),
+        *targets,
         loop=settings[LOOP],
         on_exception=settings[ON_EXCEPTION],
         shutdown_timeout=settings[SHUTDOWN],
+        drain_delay=_drain_delay(settings),
         debug=settings[DEBUG] or None,
         attendants=attendants,
     )
+
+
+def _drain_delay(settings: Settings) -> float:
+    delay = settings[DRAIN_DELAY]
+    if delay and delay >= settings[SHUTDOWN]:
+        raise OptionError(
+            f"{settings.origin(DRAIN_DELAY)}: it is part of --shutdown-timeout, which is "
+            f"{settings[SHUTDOWN]:g} s, got {delay:g}"
+        )
+    return delay
 
 
 def _targets(settings: Settings) -> list[Any]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 from gestalt.core.activation import handed_over
+from gestalt.runner.accompanying import accompanying
 from gestalt.runner.attendants import Attendant
 from gestalt.runner.configuration import Configuration
 from gestalt.runner.defaults import BEYOND
@@ -55,7 +56,10 @@ def serve_workers(
 
     patience = settings[SHUTDOWN] + BEYOND
     workers = Workers(settings[WORKERS], start, patience=patience)
-    attendants: list[Attendant] = [Rereading(configuration, logs)]
+    attendants: list[Attendant] = [
+        *accompanying(settings, "parent of workers", ignore=workers.names),
+        Rereading(configuration, logs),
+    ]
     # The workers are not told of it: this process speaks for all of them.
     if (systemd := take_systemd()) is not None:
         attendants.append(systemd)
