@@ -7,6 +7,8 @@ import pytest
 
 from .conftest import DEADLINE
 
+pytest.importorskip("gestalt.net")
+
 APP = """
 import asyncio, os, subprocess, sys
 from gestalt.core import Group, Timer

@@ -5,7 +5,7 @@ from typing import Any
 
 from gestalt.core.activation import handed_over
 
-from .accompanying import accompanying
+from .accompanying import Role, accompanying
 from .attendants import Attendant
 from .configuration import Configuration
 from .defaults import BEYOND
@@ -38,8 +38,9 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     targets = _targets(settings)
     # Before the application can start programs, for which its sockets are not.
     handed_over()
+    role: Role = "alone" if voice is None else "worker"
     attendants: list[Attendant] = [
-        *accompanying(settings, "alone" if voice is None else "worker"),
+        *accompanying(settings, role),
         Rereading(configuration, logs),
     ]
     if "NOTIFY_SOCKET" in os.environ:
