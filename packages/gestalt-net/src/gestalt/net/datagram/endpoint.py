@@ -11,13 +11,13 @@ from gestalt.core import Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
 from gestalt.net.batch import check_batch_handler
+from gestalt.net.inherited import SCHEMES
 from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace, TimeSlice
 from gestalt.net.reporting import OnError, Reporting
 from gestalt.net.wire import Wire
 
 from .backlog import Backlog, Overflow, check_backlog
-from .batch import DatagramBatch
 from .batching import BatchMaker, BatchReader, BatchWorker
 from .completion_socket import watched
 from .decoding import decoder
@@ -67,12 +67,12 @@ class DatagramEndpoint(ManySender, MeasuredEndpoint):
     PeerUnreachable. Without `on_error`, they go to the log, a few lines a second of each kind. None
     of them stops the endpoint.
 
-    Stopping receives nothing any more; what waits in the backlog is handled, for up to
-    `stop_timeout`.
+    Stopping receives nothing any more; what waits is handled, for up to `stop_timeout`.
 
     Args:
         address: where to receive: `udp://host:port`. Without a host, on every interface, IPv4 and
-            IPv6; a multicast group is joined. None is any free port.
+            IPv6; a multicast group is joined. None is any free port. `fd://3` and `systemd://name`
+            are what this process was started with, and take no `peer`.
         wire: how messages are put into datagrams.
         on_message: takes each `DatagramMessage`.
         on_messages: in its place, takes a `DatagramMessageBatch` of what the system had, up to 64.
@@ -131,7 +131,7 @@ class DatagramEndpoint(ManySender, MeasuredEndpoint):
         self._encode, self._header = wire.encode, wire.header_for(LARGEST_IPV6)
         self.options = options or DatagramOptions()
         self.stats = DatagramStats()
-        self._bind_to = None if address is None else Address.parse(address, ("udp",))
+        self._bind_to = None if address is None else Address.parse(address, ("udp", *SCHEMES))
         self._peer = None if peer is None else Address.parse(peer, ("udp",))
         self._on_message = on_message
         self._on_messages = on_messages
@@ -240,25 +240,6 @@ class DatagramEndpoint(ManySender, MeasuredEndpoint):
         stats.sent = sent + 1
         stats.sent_bytes += len(frame)
         return ACCEPTED
-
-    def batch(self, *, to: Address | str | None = None) -> DatagramBatch:
-        """Send many messages to one address, several times as fast where they have one size.
-
-            async with endpoint.batch() as batch:
-                for reading in readings:
-                    await batch.send(reading)
-
-        Up to 64 of one size wait for each other, and Linux takes them by one call. They leave in
-        order, the last ones at the end of the block; other sends may overtake them. A block that
-        raises sends what waits if the system has room for it at once.
-
-        Leaving the block raises SendFailed when the system refused any of them; all others were
-        sent.
-
-        Args:
-            to: whom to send them to; by default the `peer`. A name is looked up at the beginning.
-        """
-        return DatagramBatch(self._sender, self._encode, to)
 
     async def _send_there(self, frame: bytes, to: Address | str | None) -> None:
         self._sender.check_thread()

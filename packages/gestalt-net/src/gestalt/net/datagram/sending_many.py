@@ -1,6 +1,6 @@
 """Many messages to one address by one call."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gestalt.net.accepted import ACCEPTED
@@ -9,14 +9,33 @@ from gestalt.net.batch import listed
 from gestalt.net.errors import SendFailed, SendIncomplete
 
 from .batch import DatagramBatch
+from .sender import DatagramSender
 
 
 class ManySender:
     """Sends many messages by one call."""
 
+    _sender: DatagramSender
+    _encode: Callable[..., bytes]
+
     def batch(self, *, to: Address | str | None = None) -> DatagramBatch:
-        """Send many messages to one address: see `DatagramEndpoint.batch`."""
-        raise NotImplementedError
+        """Send many messages to one address, several times as fast where they have one size.
+
+            async with endpoint.batch() as batch:
+                for reading in readings:
+                    await batch.send(reading)
+
+        Up to 64 of one size wait for each other, and Linux takes them by one call. They leave in
+        order, the last ones at the end of the block; other sends may overtake them. A block that
+        raises sends what waits if the system has room for it at once.
+
+        Leaving the block raises SendFailed when the system refused any of them; all others were
+        sent.
+
+        Args:
+            to: whom to send them to; by default the `peer`. A name is looked up at the beginning.
+        """
+        return DatagramBatch(self._sender, self._encode, to)
 
     async def send_many(
         self, bodies: Iterable[Any], type_id: int | None = None, *, to: Address | str | None = None

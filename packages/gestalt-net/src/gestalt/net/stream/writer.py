@@ -186,7 +186,7 @@ class FrameWriter:
             self.refuse()
 
     @property
-    def unsent(self) -> int:
+    def unsent_messages(self) -> int:
         """How many messages wait here, which have certainly not left."""
         return len(self.frames) + self._more
 
@@ -194,6 +194,11 @@ class FrameWriter:
     def blocked(self) -> bool:
         """Whether the transport holds bytes that the socket did not take."""
         return self._blocked
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes were accepted, and not taken by the socket yet."""
+        return sum(map(len, self.frames)) + self.transport.get_write_buffer_size()
 
     @property
     def progress(self) -> tuple[int, int]:
