@@ -14,6 +14,7 @@ ALLOWED = {
     *("pathlib", "fnmatch", "ipaddress", "ntpath", "urllib", "glob"),
     *("copy", "dataclasses", "datetime", "gc", "platform"),
     *("bisect", "hashlib", "random"),
+    *("grp", "pwd"),
 }
 
 

@@ -35,7 +35,8 @@ def parser_of(
 def given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Given:
     """What a command line says, by the names of the options; SystemExit when it is wrong."""
     found = vars(parser.parse_intermixed_args(arguments))
-    return {name: value for name, value in found.items() if value}
+    texts = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
+    return {name: values for name, values in texts.items() if values}
 
 
 def _width() -> int:
