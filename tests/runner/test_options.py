@@ -60,7 +60,7 @@ def test_command_line_over_environment_over_pyproject_over_default(read, kind):
 
 @pytest.mark.parametrize("option", RUN, ids=lambda option: option.name)
 def test_every_option_is_in_the_help_with_its_variable_and_can_be_said_everywhere(read, option):
-    text = option.choices[-1] if option.choices else "1"
+    text = option.choices[-1] if option.choices else "7"
     if option.flag:
         text = "false" if option.default else "true"
     quoted = f'["{text}"]' if option.several else f'"{text}"'

@@ -3,7 +3,9 @@
 from .instruments import Description
 
 # Of every component
-RUNNING = Description("running", "gauge", "Whether it runs: 1 or 0.")
+RUNNING = Description(
+    "running", "gauge", "Whether it runs, 1 or 0; of several of one name, how many."
+)
 REPORTED = Description("reported", "counter", "Errors that it survived and told of.")
 UNMEASURED = Description("unmeasured", "counter", "Readings of metrics that failed.")
 
@@ -24,7 +26,7 @@ IN_FLIGHT = Description("in_flight", "gauge", "What is being handled.")
 LATENCY = Description("latency", "histogram", "From the call to its answer, in seconds.", "seconds")
 
 # Messages that go
-SENT = Description("sent", "counter", "Messages that were accepted for sending.")
+SENT = Description("sent", "counter", "Messages that were given to the system.")
 SENT_BYTES = Description("sent_bytes", "counter", "Bytes that were given to the system.", "bytes")
 PUBLISHED = Description("published", "counter", "Messages that were given to the broker.")
 CONFIRMED = Description("confirmed", "counter", "Messages that the broker confirmed.")

@@ -35,8 +35,10 @@ def parser_of(
 def given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Given:
     """What a command line says, by the names of the options; SystemExit when it is wrong."""
     found = vars(parser.parse_intermixed_args(arguments))
-    texts = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
-    return {name: values for name, values in texts.items() if values}
+    # A single positional one is no list.
+    return {
+        name: [value] if isinstance(value, str) else value for name, value in found.items() if value
+    }
 
 
 def _width() -> int:
