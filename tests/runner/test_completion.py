@@ -114,8 +114,9 @@ def test_fish_completes(folder, line):
 @pytest.mark.parametrize(
     ("typed", "shown"),
     [
-        ("gestalt ru\t--log-f\tj\t", "gestalt run --log-format json"),
-        ("gestalt run --shut\t5 --app-d\ts\t", "gestalt run --shutdown-timeout 5 --app-dir src/"),
+        ("gestalt run --log-format j\t", "gestalt run --log-format json"),
+        ("gestalt run --shut\t", "gestalt run --shutdown-timeout"),
+        ("gestalt run --debug --app-dir s\t", "gestalt run --debug --app-dir src/"),
         ("gestalt run app:main --relo\t\t", "--reload-include"),
         ("gestalt completion f\t", "gestalt completion fish"),
         ("gestalt run --lo\t\t", "the event loop; auto takes uvloop"),
@@ -124,8 +125,9 @@ def test_fish_completes(folder, line):
 def test_zsh_completes(folder, typed, shown):
     variables = VARIABLES | {"PS1": "ready$ ", "TERM": "xterm", "HOME": str(folder)}
     with Terminal(["zsh", "-f", "-i"], variables=variables, cwd=folder) as terminal:
-        terminal.press("autoload -U compinit && compinit -u && source ./gestalt.zsh; PS1='> '\r")
-        terminal.wait_for("\n> ")
+        begin = "autoload -U compinit && compinit -u && source ./gestalt.zsh && PS1='ready: '\r"
+        terminal.press(begin)
+        terminal.wait_until(lambda: terminal.text.endswith("\nready:"))
         terminal.press(typed)
         terminal.wait_for(shown)
 
