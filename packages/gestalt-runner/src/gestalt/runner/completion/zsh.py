@@ -59,8 +59,9 @@ def _specs(command: Command) -> Iterator[str]:
             "folder": "_files -/",
         }.get(behind(option), " ")
         if option.positional:
-            count = "*" if option.several else ""
-            yield _quoted(f"{count}:{_escaped(option.metavar or option.name)}:{action}")
+            # With a mere message for it, zsh would insert no flag in its place.
+            words = f"({' '.join(option.choices)})"
+            yield _quoted(f"{_repeated(option)}:{_escaped(option.metavar or option.name)}:{words}")
             continue
         for number, flag in enumerate(option.flags):
             text = _escaped(option.help if number == 0 else "the opposite")
