@@ -46,13 +46,15 @@ async def test_a_stream_has_spans_for_what_is_sent_and_handled(
         await message.source.send(b"reply")
 
     tracer = trace.get_tracer("test")
-    async with StreamServer("tcp://127.0.0.1:0", WIRE, on_message=handle, name="gate") as server:
-        async with StreamClient(server.address, WIRE, name="vehicle") as client:
-            with tracer.start_as_current_span("caller") as caller:
-                await client.send(b"good")
-                await client.send(b"bad")
-            assert (await anext(aiter(client))).body == b"reply"
-            await until(lambda: len(named(spans, "process gate")) == 2)
+    async with (
+        StreamServer("tcp://127.0.0.1:0", WIRE, on_message=handle, name="gate") as server,
+        StreamClient(server.address, WIRE, name="vehicle") as client,
+    ):
+        with tracer.start_as_current_span("caller") as caller:
+            await client.send(b"good")
+            await client.send(b"bad")
+        assert (await anext(aiter(client))).body == b"reply"
+        await until(lambda: len(named(spans, "process gate")) == 2)
     good, bad = named(spans, "process gate")
     assert good.kind is SpanKind.CONSUMER
     assert good.parent is bad.parent is None
@@ -117,17 +119,19 @@ async def calls_of_tracing() -> int:
         nonlocal calls
         calls += event == "call" and Path(frame.f_code.co_filename).name == "tracing.py"
 
-    async with StreamServer("tcp://127.0.0.1:0", WIRE, on_message=handle) as server:
-        async with StreamClient(server.address, WIRE) as client:
-            await client.wait_connected()
-            sys.setprofile(profile)
-            try:
-                await client.send(b"1")
-                await client.send(b"2")
-                async with asyncio.timeout(10):
-                    await handled.wait()
-            finally:
-                sys.setprofile(None)
+    async with (
+        StreamServer("tcp://127.0.0.1:0", WIRE, on_message=handle) as server,
+        StreamClient(server.address, WIRE) as client,
+    ):
+        await client.wait_connected()
+        sys.setprofile(profile)
+        try:
+            await client.send(b"1")
+            await client.send(b"2")
+            async with asyncio.timeout(10):
+                await handled.wait()
+        finally:
+            sys.setprofile(None)
     return calls
 
 
