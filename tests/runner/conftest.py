@@ -86,7 +86,8 @@ class Process:
 
     def _read_errors(self) -> None:
         assert self._process.stderr is not None
-        self.errors = self._process.stderr.read()
+        for line in self._process.stderr:
+            self.errors += line
 
     def wait_for(self, expected: str) -> None:
         while (line := self._queue.get(timeout=DEADLINE)) is not None:
@@ -96,8 +97,16 @@ class Process:
         self.end()
         pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
 
+    def wait_for_error(self, expected: str, count: int = 1) -> None:
+        """Wait for a text on standard error, until it is there so often."""
+        deadline = time.monotonic() + DEADLINE
+        while self.errors.count(expected) < count:
+            assert time.monotonic() < deadline, (expected, self.errors)
+            assert self._process.poll() is None, (expected, self.errors)
+            time.sleep(0.01)
+
     def next_line(self) -> str:
-        """The next line that it prints."""
+        """The next line that it prints; the test fails when the process ends without one."""
         line = self._queue.get(timeout=DEADLINE)
         if line is None:
             self.end()

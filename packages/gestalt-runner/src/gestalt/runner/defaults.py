@@ -9,3 +9,6 @@ BLOCKED_AFTER = 1.0
 CHECK_TIMEOUT = 1.0
 """How long a check of an application's health may take, in seconds: as long as Kubernetes waits for
 a probe."""
+
+BEYOND = 3.5
+"""How long an application may take beyond its deadline, in seconds: up to 3. Then it hangs."""

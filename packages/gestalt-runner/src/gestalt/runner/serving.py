@@ -6,6 +6,7 @@ from typing import Any
 from .accompanying import accompanying
 from .attendants import Attendant
 from .configuration import Configuration
+from .defaults import BEYOND
 from .errors import OptionError
 from .launch import run
 from .lifeline import take_lifeline
@@ -14,7 +15,9 @@ from .options.option import Settings
 from .options.sources import misspelt
 from .options.table import APP_DIR, DEBUG, DRAIN_DELAY, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
 from .report import logger
+from .rereading import Rereading
 from .targets import load
+from .voice import take_voice
 
 
 def serve(configuration: Configuration, settings: Settings) -> None:
@@ -25,14 +28,18 @@ def serve(configuration: Configuration, settings: Settings) -> None:
         LoopNotAvailable: the event loop that was insisted on is not installed.
     """
     configuration.export()
-    logs = Logs()
+    voice = take_voice()
+    logs = Logs() if voice is None else Logs(worker=voice.number)
     logs.configure(settings)
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
     targets = _targets(settings)
-    attendants: list[Attendant] = [*accompanying(settings), _Reread(configuration, logs)]
+    attendants: list[Attendant] = [*accompanying(settings), Rereading(configuration, logs)]
     if (lifeline := take_lifeline()) is not None:
+        lifeline.listen(settings[SHUTDOWN] + BEYOND)
         attendants.append(lifeline)
+    if voice is not None:
+        attendants.append(voice)
     run(
         *targets,
         loop=settings[LOOP],
@@ -62,20 +69,3 @@ def _targets(settings: Settings) -> list[Any]:
             f"{TARGETS.variable}, or as targets of [tool.gestalt] in pyproject.toml"
         )
     return [load(target, settings[APP_DIR]) for target in targets]
-
-
-class _Reread(Attendant):
-    """Reads the settings anew at a reload: the log level takes effect at once."""
-
-    def __init__(self, configuration: Configuration, logs: Logs) -> None:
-        self._configuration = configuration
-        self._logs = logs
-
-    def reloading(self) -> None:
-        try:
-            settings = self._configuration.read()
-        except OptionError as error:
-            logger.error("the settings stay as they were: %s", error)
-            return
-        self._configuration.export()
-        self._logs.configure(settings)

@@ -9,7 +9,7 @@ from gestalt.runner.defaults import BLOCKED_AFTER as BLOCKED
 from gestalt.runner.defaults import CHECK_TIMEOUT, SHUTDOWN_TIMEOUT
 
 from .option import Option
-from .parsers import seconds, truth
+from .parsers import seconds, truth, workers
 
 TARGETS: Option[tuple[str, ...]] = Option(
     name="targets",
@@ -139,6 +139,15 @@ RELOAD_INCLUDE: Option[tuple[str, ...]] = Option(
     several=True,
 )
 
+WORKERS: Option[int] = Option(
+    name="workers",
+    help="how many processes to run it in, which are kept running; they share ports, by "
+    "reuse_port=, or compete for queues; auto is one for each processor, 0 none but this one",
+    default=0,
+    parse=workers,
+    metavar="COUNT",
+)
+
 INSPECT: Option[bool] = Option(
     name="inspect",
     help="let 'gestalt top', 'gestalt stacks' and the like look into the process, by a unix socket "
@@ -163,6 +172,7 @@ RUN: tuple[Option[Any], ...] = (
     HEALTH_ADDRESS,
     HEALTH_CHECKS,
     HEALTH_CHECK_TIMEOUT,
+    WORKERS,
     INSPECT,
     RELOAD,
     RELOAD_DIR,

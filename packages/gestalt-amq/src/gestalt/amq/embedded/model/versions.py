@@ -61,6 +61,7 @@ class Semantics:
         own_deaths: the header x-death of a publisher does not count, and there are x-last-death-*.
         reply_addresses_route: a mandatory message to a reply address is never returned.
         consumer_timeout: what x-consumer-timeout does.
+        operator_overflow: an operator policy may say what becomes of too many messages.
         quorum_word: how the refusal of basic.get by a single active consumer calls quorum queues.
     """
 
@@ -87,6 +88,7 @@ class Semantics:
     own_deaths: bool
     reply_addresses_route: bool
     consumer_timeout: ConsumerTimeout
+    operator_overflow: bool
     quorum_word: str
 
     def arguments(self, kind: str) -> tuple[str, ...]:
@@ -151,6 +153,7 @@ _3_10 = Semantics(
     own_deaths=False,
     reply_addresses_route=False,
     consumer_timeout=ConsumerTimeout.IGNORED,
+    operator_overflow=False,
     quorum_word="quorum",
 )
 _4_0 = replace(
@@ -167,6 +170,7 @@ _4_0 = replace(
     counts_from_zero=False,
     quorum_priorities=Priorities.TWO_TO_ONE,
     own_deaths=True,
+    operator_overflow=True,
     consumer_timeout=ConsumerTimeout.CLOSES_CHANNEL,
 )
 _4_3 = replace(
