@@ -7,7 +7,7 @@ from gestalt.core import ExtraNotInstalled
 
 from .attendants import Attendant
 from .errors import OptionError
-from .health import Health
+from .health import Health, HealthAddress
 from .options.option import Settings
 from .options.table import (
     APP_DIR,
@@ -24,16 +24,21 @@ UNTOLD = 10.0
 """After how many seconds an event loop is not alive, where nobody wants to be told sooner."""
 
 
-def accompanying(settings: Settings) -> list[Attendant]:
+def accompanying(settings: Settings, *, worker: int | None) -> list[Attendant]:
     """What tells of the application, in the order in which it begins; it ends in reverse.
+
+    Args:
+        settings: the options.
+        worker: the number of this process among several; None where it is the only one.
 
     Raises:
         OptionError: the checks cannot be found, the address is none, or h11 is not installed.
     """
-    after, address = settings[BLOCKED_AFTER], settings[HEALTH_ADDRESS] or None
+    after = settings[BLOCKED_AFTER]
     watchdog = Watchdog(after or UNTOLD, tell=after > 0)
     checks = _checks(settings)
     try:
+        address = _address(settings[HEALTH_ADDRESS], worker)
         health = Health(
             address,
             checks=checks,
@@ -43,7 +48,7 @@ def accompanying(settings: Settings) -> list[Attendant]:
     except (ExtraNotInstalled, ValueError) as error:
         raise OptionError(f"{settings.origin(HEALTH_ADDRESS)}: {error}") from error
     found: list[Attendant] = [health]
-    if after or address:
+    if after or address is not None:
         found.insert(0, watchdog)
     if settings[INSPECT]:
         from .inspection import Inspection
@@ -52,6 +57,13 @@ def accompanying(settings: Settings) -> list[Attendant]:
         inspection.answer("health", health.report)
         found.insert(0, inspection)
     return found
+
+
+def _address(text: str, worker: int | None) -> HealthAddress | None:
+    if not text:
+        return None
+    address = HealthAddress.parse(text)
+    return address if worker is None else address.of_worker(worker)
 
 
 def _checks(settings: Settings) -> Mapping[str, Any]:

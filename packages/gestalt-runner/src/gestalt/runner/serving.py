@@ -29,12 +29,16 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     """
     configuration.export()
     voice = take_voice()
-    logs = Logs() if voice is None else Logs(worker=voice.number)
+    worker = None if voice is None else voice.number
+    logs = Logs(worker=worker)
     logs.configure(settings)
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
     targets = _targets(settings)
-    attendants: list[Attendant] = [*accompanying(settings), Rereading(configuration, logs)]
+    attendants: list[Attendant] = [
+        *accompanying(settings, worker=worker),
+        Rereading(configuration, logs),
+    ]
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(settings[SHUTDOWN] + BEYOND)
         attendants.append(lifeline)
