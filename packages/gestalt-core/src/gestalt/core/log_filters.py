@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from copy import copy
+from typing import Any
 
 from .numbers import check_seconds
 from .tracing import trace_ids
@@ -53,7 +54,7 @@ class LimitRepeats(logging.Filter):
         self._kinds: dict[Hashable, list[float]] = {}
         self._lock = threading.Lock()
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def filter(self, record: logging.LogRecord) -> Any:
         """Say whether a record passes."""
         with self._lock:
             missing = self._pass(record)
