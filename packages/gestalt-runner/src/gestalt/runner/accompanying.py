@@ -1,13 +1,13 @@
 """What accompanies an application that `gestalt run` runs, by its options."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 from gestalt.core import ExtraNotInstalled
 
 from .attendants import Attendant
 from .errors import OptionError
-from .health import Health, HealthAddress
+from .health import Health
 from .options.option import Settings
 from .options.table import (
     APP_DIR,
@@ -24,31 +24,39 @@ UNTOLD = 10.0
 """After how many seconds an event loop is not alive, where nobody wants to be told sooner."""
 
 
-def accompanying(settings: Settings, *, worker: int | None) -> list[Attendant]:
+Role = Literal["alone", "worker", "parent of workers"]
+
+
+def accompanying(
+    settings: Settings, role: Role = "alone", *, ignore: Collection[str] = ()
+) -> list[Attendant]:
     """What tells of the application, in the order in which it begins; it ends in reverse.
 
     Args:
-        settings: the options.
-        worker: the number of this process among several; None where it is the only one.
+        settings: those of the command.
+        role: the parent of workers has the health endpoint, and none of the application's checks.
+        ignore: the names of components whose trouble is not that of the whole.
 
     Raises:
         OptionError: the checks cannot be found, the address is none, or h11 is not installed.
     """
-    after = settings[BLOCKED_AFTER]
+    after, address = settings[BLOCKED_AFTER], settings[HEALTH_ADDRESS] or None
+    if role == "worker":
+        address = None
     watchdog = Watchdog(after or UNTOLD, tell=after > 0)
-    checks = _checks(settings)
+    checks = {} if role == "parent of workers" else _checks(settings)
     try:
-        address = _address(settings[HEALTH_ADDRESS], worker)
         health = Health(
             address,
             checks=checks,
             check_timeout=settings[HEALTH_CHECK_TIMEOUT],
             watchdog=watchdog,
+            ignore=ignore,
         )
     except (ExtraNotInstalled, ValueError) as error:
         raise OptionError(f"{settings.origin(HEALTH_ADDRESS)}: {error}") from error
     found: list[Attendant] = [health]
-    if after or address is not None:
+    if after or address:
         found.insert(0, watchdog)
     if settings[INSPECT]:
         from .inspection import Inspection
@@ -57,13 +65,6 @@ def accompanying(settings: Settings, *, worker: int | None) -> list[Attendant]:
         inspection.answer("health", health.report)
         found.insert(0, inspection)
     return found
-
-
-def _address(text: str, worker: int | None) -> HealthAddress | None:
-    if not text:
-        return None
-    address = HealthAddress.parse(text)
-    return address if worker is None else address.of_worker(worker)
 
 
 def _checks(settings: Settings) -> Mapping[str, Any]:

@@ -3,7 +3,9 @@
 import os
 from typing import Any
 
-from .accompanying import accompanying
+from gestalt.core.activation import handed_over
+
+from .accompanying import Role, accompanying
 from .attendants import Attendant
 from .configuration import Configuration
 from .defaults import BEYOND
@@ -29,16 +31,23 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     """
     configuration.export()
     voice = take_voice()
-    worker = None if voice is None else voice.number
-    logs = Logs(worker=worker)
+    logs = Logs() if voice is None else Logs(worker=voice.number)
     logs.configure(settings)
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
     targets = _targets(settings)
+    # Before the application can start programs, for which its sockets are not.
+    handed_over()
+    role: Role = "alone" if voice is None else "worker"
     attendants: list[Attendant] = [
-        *accompanying(settings, worker=worker),
+        *accompanying(settings, role),
         Rereading(configuration, logs),
     ]
+    if "NOTIFY_SOCKET" in os.environ:
+        from .systemd import take_systemd
+
+        if (systemd := take_systemd()) is not None:
+            attendants.append(systemd)
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(settings[SHUTDOWN] + BEYOND)
         attendants.append(lifeline)

@@ -45,20 +45,6 @@ class HealthAddress:
             raise ValueError(f"an address is {FORM}, got {text!r}")
         return cls(host, int(port))
 
-    def of_worker(self, number: int) -> "HealthAddress":
-        """Where a worker listens: the first one here, the others at the ports, or paths, after it.
-
-        Raises:
-            ValueError: there is no such port.
-        """
-        if self.path:
-            return self if number == 1 else HealthAddress(path=f"{self.path}.{number}")
-        if not self.port or self.port + number - 1 > 65535:
-            raise ValueError(
-                f"each worker takes a port of its own from the one given on, got {self.port}"
-            )
-        return HealthAddress(self.host, self.port + number - 1)
-
     def __str__(self) -> str:
         if self.path:
             return f"unix:{self.path}"

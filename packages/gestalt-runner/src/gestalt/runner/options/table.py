@@ -94,7 +94,7 @@ BLOCKED_AFTER: Option[float] = Option(
 HEALTH_ADDRESS: Option[str] = Option(
     name="health-address",
     help="serve /livez, /readyz and /metrics there: host:port, :port for all interfaces, or "
-    "unix:/path; further workers at the ports after it; by the extra gestalt-runner[health]",
+    "unix:/path; by the extra gestalt-runner[health]",
     default="",
     metavar="ADDRESS",
     shown="nowhere",
