@@ -12,6 +12,7 @@ from .policies import Policy, read_policies
 from .queue import Queue
 from .schedule import Schedule
 from .session import Session
+from .stream import Stream
 from .versions import DEFAULT_VERSION, VERSIONS, Semantics, semantics_of
 from .virtualhost import VirtualHost
 
@@ -31,6 +32,7 @@ __all__ = [
     "Schedule",
     "Semantics",
     "Session",
+    "Stream",
     "VirtualHost",
     "read_policies",
     "semantics_of",

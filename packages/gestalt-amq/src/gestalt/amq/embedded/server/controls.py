@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gestalt.amq.embedded.model import Policy, Queue, VirtualHost
-from gestalt.amq.wire import AmqpError, FieldValue, Properties
+from gestalt.amq.embedded.model import Policy, Queue, Stream, VirtualHost
+from gestalt.amq.wire import AmqpError, FieldValue, Properties, read_properties
+from gestalt.amq.wire.strings import decode_short_string
 
 from .hub import MEMORY_REASON, Client, Hub
 
@@ -203,16 +204,8 @@ class Controls:
         """
 
         def act(hub: Hub) -> list[MessageInfo]:
-            return [
-                MessageInfo(
-                    entry.message.body,
-                    entry.message.properties,
-                    entry.message.exchange,
-                    entry.message.routing_keys[0],
-                    entry.redelivered,
-                )
-                for entry in _host(hub, virtual_host).queue(queue).ready
-            ]
+            found = _host(hub, virtual_host).queue(queue)
+            return _records(found) if isinstance(found, Stream) else _entries(found)
 
         return self.control(act)
 
@@ -240,14 +233,37 @@ def _host(hub: Hub, name: str) -> VirtualHost:
     return hub.model.virtual_host(name)
 
 
-def _queue_info(queue: Queue) -> QueueInfo:
+def _entries(queue: Queue) -> list[MessageInfo]:
+    return [
+        MessageInfo(
+            entry.message.body,
+            entry.message.properties,
+            entry.message.exchange,
+            entry.message.routing_keys[0],
+            entry.redelivered,
+        )
+        for entry in queue.ready
+    ]
+
+
+def _records(stream: Stream) -> list[MessageInfo]:
+    infos = []
+    for offset, record in stream.log:
+        exchange, position = decode_short_string(record.address, 0)
+        routing_key, _ = decode_short_string(record.address, position)
+        properties = read_properties(record.header(offset))
+        infos.append(MessageInfo(record.body, properties, exchange, routing_key, False))
+    return infos
+
+
+def _queue_info(queue: Queue | Stream) -> QueueInfo:
     return QueueInfo(
         queue.name,
         queue.durable,
         queue.auto_delete,
         queue.owner is not None,
         dict(queue.arguments),
-        len(queue.ready),
+        queue.count,
         queue.unacked,
         len(queue.consumers),
         queue.policy.name if queue.policy is not None else None,
