@@ -35,7 +35,7 @@ _ON_DISK = 130
 _DECIMAL, _BINARY, _UNSIGNED = b"D", b"x", b"L"
 _NESTED = (b"F", b"A")
 # Names that are RabbitMQ's own in that format.
-_OWN = ("x-basic-", "x-exchange", "x-routing-key")
+_OWN = ("x-basic-", "x-exchange", "x-opt-deaths", "x-routing-key")
 
 
 class Record:
