@@ -9,15 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PACKAGES = Path(__file__).parents[2] / "packages"
+from release.archives import LEFT_OUT
+from release.members import Member, read_member, read_members
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
@@ -39,39 +38,7 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-@dataclass(frozen=True)
-class Member:
-    """One distribution's sources."""
-
-    path: Path
-    project: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        name: str = self.project["name"]
-        return name
-
-    @property
-    def version(self) -> str:
-        version: str = self.project["version"]
-        return version
-
-    @property
-    def package(self) -> str | None:
-        """The package that it carries, or None for the meta-package."""
-        _, _, last = self.name.partition("-")
-        return f"gestalt.{last}" if last else None
-
-    def build(self, target: Path, *kinds: str) -> None:
-        options = [part for kind in kinds for part in ("-t", kind)]
-        run(sys.executable, "-m", "hatchling", "build", "-d", target, *options, cwd=self.path)
-
-
-def read(path: Path) -> Member:
-    return Member(path, tomllib.loads((path / "pyproject.toml").read_text())["project"])
-
-
-MEMBERS = {m.name: m for m in map(read, sorted(p for p in PACKAGES.iterdir() if p.is_dir()))}
+MEMBERS = read_members()
 
 
 class Environment:
@@ -142,13 +109,13 @@ def next_wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root, target = tmp_path_factory.mktemp("next"), tmp_path_factory.mktemp("next-built")
     for name, member in MEMBERS.items():
         copy = root / name
-        shutil.copytree(member.path, copy, ignore=shutil.ignore_patterns("__pycache__", "dist"))
+        shutil.copytree(member.path, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
         *parts, patch = member.version.split(".")
         text = (copy / "pyproject.toml").read_text()
         bumped = ".".join([*parts, str(int(patch) + 1)])
         text = text.replace(f'version = "{member.version}"', f'version = "{bumped}"', 1)
         (copy / "pyproject.toml").write_text(text)
-        read(copy).build(target, "wheel")
+        read_member(copy).build(target, "wheel")
     return {name: wheel_of(target, name) for name in MEMBERS}
 
 

@@ -10,11 +10,6 @@ from packaging.version import Version
 SHARED = ("requires-python", "license", "license-files", "authors", "classifiers", "readme")
 
 
-def requirements(project: Any) -> list[Requirement]:
-    lists = [project["dependencies"], *project.get("optional-dependencies", {}).values()]
-    return [Requirement(text) for texts in lists for text in texts]
-
-
 def test_shared_metadata_is_the_same_everywhere(member: Any, members: Any) -> None:
     for key in SHARED:
         assert member.project[key] == members["gestalt"].project[key], key
@@ -43,7 +38,7 @@ def test_classifiers_name_the_versions_that_are_supported(member: Any) -> None:
 
 
 def test_ranges_of_siblings_admit_the_current_versions(member: Any, members: Any) -> None:
-    for requirement in requirements(member.project):
+    for requirement in member.requirements():
         sibling = members.get(canonicalize_name(requirement.name))
         if sibling is None:
             assert not canonicalize_name(requirement.name).startswith("gestalt"), requirement
@@ -60,7 +55,7 @@ def test_a_sibling_in_the_dependencies_has_a_compatible_range(member: Any, membe
 
 
 def test_other_dependencies_have_a_lower_bound(member: Any, members: Any) -> None:
-    for requirement in requirements(member.project):
+    for requirement in member.requirements():
         if canonicalize_name(requirement.name) not in members:
             assert ">=" in {s.operator for s in requirement.specifier}, requirement
 
@@ -72,7 +67,3 @@ def test_the_extra_all_holds_every_other_extra(member: Any) -> None:
     [everything] = [Requirement(text) for text in extras.pop("all")]
     assert canonicalize_name(everything.name) == member.name
     assert everything.extras == extras.keys()
-
-
-def test_the_meta_package_is_newer_than_the_unrelated_one(members: Any) -> None:
-    assert Version(members["gestalt"].version) > Version("20.1.1")

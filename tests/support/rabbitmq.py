@@ -107,6 +107,7 @@ class RabbitMQNode:
         application: settings of the node's application that rabbitmq.conf has no name for.
         mapper: the port mapper of a cluster; without one the node has its own.
         cookie: the shared secret of a cluster.
+        port: the port for clients; one that is free by default.
     """
 
     def __init__(
@@ -118,13 +119,15 @@ class RabbitMQNode:
         application: Mapping[str, int] | None = None,
         mapper: PortMapper | None = None,
         cookie: str = "gestalt-tests",
+        port: int | None = None,
     ) -> None:
         self._server = _find("rabbitmq-server")
         self._control = _find("rabbitmqctl")
         self.name = f"{name}@localhost"
         self._cookie = cookie
         self.directory = Path(tempfile.mkdtemp(prefix=f"rabbitmq-{name}-"))
-        self.port, distribution_port = free_ports(2)
+        free, distribution_port = free_ports(2)
+        self.port = free if port is None else port
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._own_mapper = PortMapper() if mapper is None else None
@@ -241,6 +244,12 @@ class RabbitMQNode:
             self._process.send_signal(how)
             self._process.wait(CONTROL_TIMEOUT)
             self._process = None
+
+    @property
+    def control_command(self) -> list[str]:
+        """What rabbitmqctl for this node is called by."""
+        variables = [f"{key}={value}" for key, value in self._environment.items()]
+        return ["env", "-i", "-C", str(self.directory), *variables, self._control]
 
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl on this node and return what it prints."""

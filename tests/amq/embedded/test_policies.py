@@ -15,7 +15,7 @@ from gestalt.amq.embedded import (
 )
 from gestalt.amq.embedded.command import main
 from gestalt.amq.embedded.model.arguments import read_options
-from gestalt.amq.embedded.model.policies import effective
+from gestalt.amq.embedded.model.policies import effective, merged
 from gestalt.amq.embedded.model.versions import semantics_of
 from gestalt.amq.wire import methods as m
 from tests.support.wire_client import ClosedError, WireClient
@@ -40,21 +40,22 @@ class Operator:
         else:
             node = request.getfixturevalue("rabbitmq_node")
             self.url = node.url
-            self._clear = lambda name: node.control("clear_policy", name)
-            self._set = lambda name, pattern, definition, *, apply_to, priority: node.control(
-                "set_policy", name, pattern, json.dumps(definition), "--apply-to", apply_to,
-                "--priority", str(priority),
+            kinds = {False: "policy", True: "operator_policy"}
+            self._clear = lambda name, *, operator: node.control(f"clear_{kinds[operator]}", name)
+            self._set = lambda name, pattern, definition, *, operator, **options: node.control(
+                f"set_{kinds[operator]}", name, pattern, json.dumps(definition),
+                *(f"--{key.replace('_', '-')}={value}" for key, value in options.items()),
             )  # fmt: skip
 
-    def set(self, definition, *, name="", apply_to="all", priority=0):
+    def set(self, definition, *, name="", operator=False, **options):
         name = self.prefix + name
-        self._set(name, f"^{self.prefix}", definition, apply_to=apply_to, priority=priority)
-        self.names.append(name)
+        self._set(name, f"^{self.prefix}", definition, operator=operator, **options)
+        self.names.append((name, operator))
         return name
 
-    def clear(self, name):
-        self._clear(name)
-        self.names.remove(name)
+    def clear(self, name, *, operator=False):
+        self._clear(name, operator=operator)
+        self.names.remove((name, operator))
 
 
 # Each call of rabbitmqctl takes a second.
@@ -62,8 +63,8 @@ class Operator:
 def operator(request, unique):
     operator = Operator(request, unique)
     yield operator
-    for name in list(operator.names):
-        operator.clear(name)
+    for name, of_operator in list(operator.names):
+        operator.clear(name, operator=of_operator)
 
 
 @pytest.fixture
@@ -144,6 +145,21 @@ def test_a_policy_for_exchanges_is_not_for_queues(client, operator):
     client.publish(1, operator.prefix, "nowhere")
     client.receive(m.BasicAck)
     assert ready(client, queue) == 1
+
+
+@pytest.mark.parametrize(("policy", "expected"), [(None, 2), (1, 1), (3, 2)])
+def test_an_operator_policy_holds_beside_a_policy(client, operator, policy, expected):
+    operator.set({"max-length": 2}, operator=True)
+    if policy is not None:
+        operator.set({"max-length": policy, "overflow": "reject-publish"})
+    queue = declared(client, operator)
+    left, outcomes = left_of(client, queue)
+    assert left == expected
+    # What the operator says nothing of is as the policy says.
+    assert outcomes.count("Nack") == (0 if policy is None else 4 - expected)
+    operator.clear(operator.prefix, operator=True)
+    if policy is None:
+        assert left_of(client, queue)[0] == expected + 4
 
 
 def test_messages_expire_and_die_by_a_policy(client, operator):
@@ -235,6 +251,38 @@ def test_a_policy_that_cannot_be_is_refused(fields, text):
         Policy(**options)
 
 
+@pytest.mark.parametrize(
+    ("version", "policy", "operator", "expected"),
+    [
+        ("4.3", {"max-length": 5}, {"max-length": 3}, {"max-length": 3}),
+        ("4.3", {"max-length": 2, "expires": 7}, {"max-length": 3},
+         {"max-length": 2, "expires": 7}),
+        ("4.3", {"overflow": "drop-head"}, {"overflow": "reject-publish"},
+         {"overflow": "reject-publish"}),
+        ("4.3", {"delivery-limit": -1}, {"delivery-limit": 3}, {"delivery-limit": 3}),
+        ("4.3", {"delivery-limit": 3}, {"delivery-limit": -1}, {"delivery-limit": 3}),
+        ("3.10", {"delivery-limit": 3}, {"delivery-limit": -1}, {"delivery-limit": -1}),
+    ],
+)  # fmt: skip
+def test_what_a_policy_and_an_operator_policy_say_together(version, policy, operator, expected):
+    """As `rabbit_policies:merge_policy_value` of the version answers."""
+    both = [
+        Policy(name="p", pattern="", definition=definition, operator=is_operator)
+        for definition, is_operator in ((policy, False), (operator, True))
+    ]
+    assert merged(*both, semantics_of(version)) == expected
+
+
+def test_an_operator_policy_cannot_say_everything():
+    with pytest.raises(ValueError, match="an operator policy cannot define 'dead-letter-exchange'"):
+        Policy(name="p", pattern="", definition={"dead-letter-exchange": "x"}, operator=True)
+    with (
+        ThreadedBroker(stop_timeout=0, compatible="3.10") as broker,
+        pytest.raises(ValueError, match="an operator policy cannot define 'overflow'"),
+    ):
+        broker.set_policy("p", "", {"overflow": "drop-head"}, operator=True)
+
+
 FILE = {
     "rabbit_version": "4.3.6",
     "queues": [],
@@ -248,6 +296,15 @@ FILE = {
             "priority": 3,
         }
     ],
+    "parameters": [
+        {"component": "federation-upstream", "vhost": "/", "name": "other", "value": {}},
+        {
+            "component": "operator_policy",
+            "vhost": "/",
+            "name": "most",
+            "value": {"pattern": "", "definition": {"max-length": 9}, "apply-to": "queues"},
+        },
+    ],
 }
 
 
@@ -256,15 +313,18 @@ def test_policies_come_from_a_file_of_definitions(tmp_path):
     path.write_text(json.dumps(FILE))
     policies = read_policies(path)
     assert [(item.name, item.priority, item.apply_to) for item in policies] == [
-        ("short", 3, "queues")
+        ("short", 3, "queues"),
+        ("most", 0, "queues"),
     ]
     with ThreadedBroker(settings=Settings(policies=policies), stop_timeout=0) as broker:
-        assert broker.policies() == policies
+        assert broker.policies() == policies[:1]
+        assert broker.policies(operator=True) == policies[1:]
         with WireClient(broker.url) as client:
             client.channel(1)
             client.call(1, m.QueueDeclare(0, "short.one", exclusive=True))
             client.call(1, m.QueueDeclare(0, "long", exclusive=True))
             assert [info.policy for info in broker.queues()] == [None, "short"]
+            assert [info.operator_policy for info in broker.queues()] == ["most", "most"]
         assert broker.clear_policy("short")
         assert not broker.clear_policy("short")
         assert broker.policies() == []
@@ -310,9 +370,11 @@ def test_the_command_sets_the_policies_of_a_file(tmp_path, monkeypatch):
     path.write_text(json.dumps(FILE))
     brokers = []
 
-    async def serve(broker):
+    async def serve(broker, *_, **__):
         brokers.append(broker)
 
     monkeypatch.setattr(command, "_serve", serve)
     assert main(["--policies", str(path), "--policies", str(path), "--compatible", "4.0"]) == 0
-    assert [policy.name for policy in brokers[0].settings.policies] == ["short", "short"]
+    assert [policy.name for policy in brokers[0].settings.policies] == [
+        "short", "most", "short", "most",
+    ]  # fmt: skip

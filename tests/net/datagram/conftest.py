@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -25,6 +25,14 @@ from gestalt.net import (
 from tests.net.datagram.fixtures import StartEndpoint, Take, Until
 from tests.net.datagram.namespaces import Namespaces
 from tests.net.fixtures import Within
+from tests.support.completion_loop import CompletionLoop
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_asyncio_loop_factories(config: Any, item: Any) -> Generator[None, Any, Any]:
+    """Also on an event loop such as that of Windows."""
+    loops = yield
+    return loops | {"completion": CompletionLoop}
 
 
 @pytest_asyncio.fixture

@@ -155,7 +155,6 @@ async def test_ten_thousand_messages_to_an_asynchronous_handler_make_one_task(
 ) -> None:
     handled = 0
     most_tasks = 0
-    before = len(asyncio.all_tasks())
 
     async def handle(message: DatagramMessage[bytes]) -> None:
         nonlocal handled, most_tasks
@@ -165,6 +164,7 @@ async def test_ten_thousand_messages_to_an_asynchronous_handler_make_one_task(
 
     server = await endpoint(on_message=handle, backlog=10_000)
     client = await endpoint(None, peer=server.address)
+    before = len(asyncio.all_tasks())
     for number in range(10_000):
         await client.send(b"%d" % number)
         if number % 100 == 99:

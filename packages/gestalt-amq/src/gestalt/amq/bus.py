@@ -8,7 +8,7 @@ from functools import partial
 from typing import Unpack
 
 from gestalt.codecs import Codec
-from gestalt.core import Handler, State, StateError
+from gestalt.core import Handler, Readiness, State, StateError
 from gestalt.core.calling import RAISED, call_plain
 
 from . import tracing
@@ -41,7 +41,7 @@ PATIENCE = 2.0
 HASTE = 0.3
 
 
-class Bus(Declaring):
+class Bus(Declaring, Readiness):
     """Publishes, consumes and makes requests; made by `connect`.
 
     A bus that has stopped or failed may be started again, in another event loop as well. Its

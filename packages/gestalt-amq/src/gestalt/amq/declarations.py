@@ -203,5 +203,4 @@ class _Nothing:
     """Is done when it is awaited."""
 
     def __await__(self) -> Generator[None, None, None]:
-        return
-        yield
+        yield from ()

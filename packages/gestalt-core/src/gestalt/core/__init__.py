@@ -15,7 +15,9 @@ from .life import State
 from .message import Message, TransportMessage
 from .methods import handles
 from .outcomes import Discard, Outcome, Park, RetryLater
+from .readiness import Readiness
 from .reporting import Reports
+from .supervisor import Supervisor, TooManyRestarts
 from .threads import check_thread
 from .timer import Timer
 
@@ -40,13 +42,16 @@ __all__ = [
     "MessageBatch",
     "Outcome",
     "Park",
+    "Readiness",
     "ReplyNotPossible",
     "Reports",
     "RetryLater",
     "State",
     "StateError",
+    "Supervisor",
     "Timer",
     "TimerStats",
+    "TooManyRestarts",
     "TransportMessage",
     "WrongThread",
     "check_thread",

@@ -4,15 +4,18 @@ import asyncio
 import inspect
 import math
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict
 
+from . import vocabulary as words
 from .calling import RAISED, call_plain, is_awaitable, is_own_cancellation
 from .clock import Cancellable, Clock
 from .component import Component
 from .errors import StateError
+from .instruments import Histogram
 from .life import State
+from .metrics import Metric, measures
 from .numbers import check_seconds, kind_of
 
 Overlap: TypeAlias = Literal["skip", "queue", "cancel"]
@@ -91,6 +94,8 @@ class ScheduledCalls(Component, at_once=True):
         # The task in which calls of an async function run, one after another, and how many wait.
         self._running: asyncio.Task[None] | None = None
         self._queued = 0
+        # How late its ticks were served; most of many timers never have one.
+        self._latenesses: Histogram | None = None
 
     async def wait(self) -> None:
         """Wait until the timer has made all its calls, or was stopped.
@@ -136,8 +141,11 @@ class ScheduledCalls(Component, at_once=True):
     def _serve(self, lateness: float) -> None:
         """Make the call of a tick, so many seconds after it was due, or what `overlap` says."""
         # A loop may call up to its clock's resolution early.
-        self.stats.lateness = max(0.0, lateness)
-        self.stats.max_lateness = max(self.stats.max_lateness, self.stats.lateness)
+        lateness = self.stats.lateness = max(0.0, lateness)
+        self.stats.max_lateness = max(self.stats.max_lateness, lateness)
+        if self._latenesses is None:
+            self._latenesses = Histogram()
+        self._latenesses.record(lateness)
         if self._running is not None:
             self._overlapping_tick(self._running)
         else:
@@ -146,6 +154,20 @@ class ScheduledCalls(Component, at_once=True):
                 self._skip_overdue()
         if self.state is State.RUNNING:
             self._schedule()
+
+    @measures
+    def _timer_metrics(self) -> Iterable[Metric]:
+        if self._times == 1:
+            # There may be any number, and what they count ends with them.
+            return
+        stats = self.stats
+        yield words.FIRED("timer", stats.fired)
+        yield words.MISSED("timer", stats.missed)
+        yield words.OVERLAPPED("timer", stats.overlapped)
+        yield words.LATENESS("timer", self._latenesses or Histogram())
+        yield words.MAX_LATENESS("timer", stats.max_lateness)
+        yield words.BACKLOG("timer", self._queued)
+        yield words.IN_FLIGHT("timer", int(self._running is not None))
 
     def _calls_left(self) -> float:
         if self._times is None:

@@ -103,7 +103,7 @@ class Component:
         life = self.__life
         if life.state in (State.STARTING, State.RUNNING, State.STOPPING):
             raise StateError(f"{self!r} cannot be started: it is {life.state.value}")
-        life.reset(State.STARTING)
+        life.begin(self)
         asked_before = cancellations()
         error: BaseException | None = None
         try:

@@ -83,7 +83,7 @@ async def race(
 
 async def _connect(loop: asyncio.AbstractEventLoop, family: int, target: Any) -> socket.socket:
     # The event loops turn off Nagle's algorithm only where the protocol is said outright.
-    protocol = 0 if family == socket.AF_UNIX else socket.IPPROTO_TCP
+    protocol = socket.IPPROTO_TCP if family in (socket.AF_INET, socket.AF_INET6) else 0
     connecting = socket.socket(family, socket.SOCK_STREAM, protocol)
     try:
         keep_from_children(connecting.fileno())

@@ -5,6 +5,8 @@ import os
 # Descriptors, and which file each was: the system gives the numbers of closed ones to others.
 _kept: dict[int, tuple[int, int]] = {}
 
+_FORKS = hasattr(os, "register_at_fork")
+
 
 def keep_from_children(descriptor: int) -> None:
     """Take a socket away from the children that this process forks from now on.
@@ -16,7 +18,7 @@ def keep_from_children(descriptor: int) -> None:
     Args:
         descriptor: the number of the open socket, as `fileno()` tells it.
     """
-    if descriptor >= 0:
+    if descriptor >= 0 and _FORKS:
         status = os.fstat(descriptor)
         _kept[descriptor] = status.st_dev, status.st_ino
 
@@ -35,5 +37,5 @@ def _leave_to_parent() -> None:
     _kept.clear()
 
 
-if hasattr(os, "register_at_fork"):
+if _FORKS:
     os.register_at_fork(after_in_child=_leave_to_parent)

@@ -2,17 +2,21 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
+from . import vocabulary as words
 from .calling import is_own_cancellation
 from .component import Component
+from .composite import Composite
 from .errors import StateError
 from .life import State
+from .metrics import Metric, measures
 from .numbers import kind_of
 
 logger = logging.getLogger("gestalt.core")
 
 
-class Group(Component):
+class Group(Composite):
     """A component of components, which start and stop together, and fail together.
 
         async with Group(bus, server, Timer.every(1.0, sample)) as group:
@@ -60,29 +64,9 @@ class Group(Component):
         super().__init__(name=name, stop_timeout=stop_timeout)
         self.parts = parts
         self._together = together
-        self._errors: list[BaseException] = []
-        # Those whose start is under way, and those that it has started and that have not ended.
+        # Those whose start is under way.
         self._starting: dict[Component, asyncio.Task[None]] = {}
-        self._running: set[Component] = set()
         self._changed: asyncio.Future[None] | None = None
-        # When what drains is cut, in the event loop's time.
-        self._until = 0.0
-
-    def request_stop(self, *, timeout: float | None = None) -> None:
-        """Begin to stop, without waiting for the end of it.
-
-        Args:
-            timeout: as `stop` has it.
-        """
-        patience = self.stop_timeout if timeout is None else min(timeout, self.stop_timeout)
-        if self.state in (State.STARTING, State.RUNNING):
-            self._until = asyncio.get_running_loop().time() + patience
-        elif self.state is State.STOPPING and timeout is not None:
-            self._until = min(self._until, asyncio.get_running_loop().time() + timeout)
-            for part in self._running:
-                if part.state is State.STOPPING:
-                    part.request_stop(timeout=timeout)
-        super().request_stop(timeout=timeout)
 
     async def _open(self) -> None:
         self._errors = []
@@ -95,7 +79,7 @@ class Group(Component):
                 self._changed = asyncio.get_running_loop().create_future()
                 await self._changed
             if self._errors:
-                self._until = asyncio.get_running_loop().time() + self.stop_timeout
+                self._drain_within()
                 await self._roll_back()
                 raise self._take_error()
         # What has ended before this one runs.
@@ -110,6 +94,10 @@ class Group(Component):
         if self._errors:
             raise self._take_error()
 
+    @measures
+    def _group_metrics(self) -> Iterable[Metric]:
+        yield words.PARTS("group", len(self._running))
+
     async def _live(self, part: Component) -> None:
         """Start a part, and hear of its end."""
         try:
@@ -119,7 +107,7 @@ class Group(Component):
                 raise
             if isinstance(error, asyncio.CancelledError):
                 error = StateError(f"the start of {part!r} was cancelled from inside")
-            self._note(part, error, "did not start")
+            self._note_failure(part, error, "did not start")
             return
         finally:
             self._starting.pop(part, None)
@@ -128,7 +116,7 @@ class Group(Component):
         try:
             await part.wait_stopped()
         except Exception as error:
-            self._note(part, error, self._ending())
+            self._note_failure(part, error, self._ending())
         self._running.discard(part)
         await self._look()
 
@@ -137,12 +125,10 @@ class Group(Component):
         if self.state is State.RUNNING and (self._errors or not self._running):
             self.request_stop()
 
-    def _note(self, part: Component, error: BaseException, what: str) -> None:
+    def _note_failure(self, part: Component, error: BaseException, what: str) -> None:
         """Keep an error, once, and stop for it."""
-        if any(error is known for known in self._errors):
+        if not self._note(part, error, what):
             return
-        error.add_note(f"{part!r} of {self!r} {what}")
-        self._errors.append(error)
         self._change()
         if self.state is State.RUNNING:
             logger.warning(
@@ -150,19 +136,9 @@ class Group(Component):
                 self, part, what, type(error).__name__, error,
             )  # fmt: skip
 
-    def _ending(self) -> str:
-        return "did not stop cleanly" if self.state is State.STOPPING else "failed"
-
     def _change(self) -> None:
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
-
-    def _take_error(self) -> BaseException:
-        """What it has failed by."""
-        errors, self._errors = self._errors, []
-        if len(errors) == 1:
-            return errors[0]
-        return BaseExceptionGroup(f"{self!r}: several parts failed", errors)
 
     async def _roll_back(self) -> None:
         """Give up what starts, and stop what runs."""
@@ -179,12 +155,3 @@ class Group(Component):
         else:
             for part in reversed(self.parts):
                 await self._stop_part(part)
-
-    async def _stop_part(self, part: Component) -> None:
-        if part not in self._running:
-            return
-        try:
-            left = self._until - asyncio.get_running_loop().time()
-            await part.stop(timeout=max(0.0, left))
-        except Exception as error:
-            self._note(part, error, self._ending())

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from .identity import IdentityMap
 from .reporting import Reports
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ class Life:
 
     __slots__ = (
         "__weakref__",
+        "component",
         "deadline",
         "draining",
         "ending",
@@ -47,12 +49,22 @@ class Life:
     def __init__(self, cls: type) -> None:
         # What contexts hold of it: they live on in timers that were cancelled, and the like.
         self.ref = weakref.ref(self)
+        # That whose life this is, from its first start on.
+        self.component: weakref.ref[Any] | None = None
         self.state = State.NEW
         self.tasks: set[asyncio.Task[Any]] = set()
         self.waiters: set[asyncio.Future[None]] = set()
         self.opening: asyncio.Task[None] | None = None
         self.reports = Reports(_logger_of(cls))
         self.reset(State.NEW)
+
+    def begin(self, component: object) -> None:
+        """Note that the component of this life starts, and within which other one."""
+        self.reset(State.STARTING)
+        self.component = weakref.ref(component)
+        around = within.get()
+        parent = next((ref for ref in reversed(around) if ref is not self.ref), None)
+        living.set(component, parent)
 
     def reset(self, state: State) -> None:
         self.state = state
@@ -84,6 +96,8 @@ class Life:
 
     def end(self) -> None:
         self.reports.flush()
+        if self.component is not None:
+            living.pop(self.component())
         self.state = State.STOPPED if self.error is None else State.FAILED
         for waiter in self.waiters:
             if not waiter.done():
@@ -97,18 +111,22 @@ within: contextvars.ContextVar[tuple[weakref.ref[Life], ...]] = contextvars.Cont
 )
 
 
+# The components that live, each with the innermost one within which it was started.
+living: IdentityMap[object, weakref.ref[Life] | None] = IdentityMap()
+
+
 def inside(life: Life) -> contextvars.Context:
     """The present context, as it is within the component of `life`."""
     context = contextvars.copy_context()
     around = within.get()
     if life.ref not in around:
         # Without those that have ended, so that what one component starts in another stays short.
-        alive = [each for each in around if _lives(each())]
+        alive = [each for each in around if lives(each())]
         context.run(within.set, (*alive, life.ref))
     return context
 
 
-def _lives(life: Life | None) -> bool:
+def lives(life: Life | None) -> bool:
     return life is not None and life.state not in (State.STOPPED, State.FAILED)
 
 

@@ -9,8 +9,6 @@ from urllib.parse import quote, unquote, urlsplit
 
 from .errors import AddressError
 
-INTERNET = ("tcp", "tls", "udp")
-
 LONGEST_PATH = 107 if sys.platform == "linux" else 103
 """How many bytes the path of a unix socket can have: `sun_path`, less the null at its end."""
 

@@ -18,7 +18,6 @@ NetError (GestaltError)
 ├── PeerUnreachable (ConnectionError)        nobody receives there; earlier datagrams are lost
 ├── DatagramDropped (ValueError)             a received datagram is no message; its cause says why
 ├── UnknownPeer (LookupError)                no peer with this identifier is connected
-├── LoopNotSuitable (NotImplementedError)    the event loop lacks what an endpoint needs
 └── HandlerError (RuntimeError)              a handler raised; its cause is what it raised
 
 A peer's fault ends its own connection: the cause of the ConnectionLost is then a FramingError, a
@@ -103,10 +102,6 @@ class SendFailed(NetError, ConnectionError):
 
 class UnknownPeer(NetError, LookupError):
     """No peer with this identifier is connected."""
-
-
-class LoopNotSuitable(NetError, NotImplementedError):
-    """The event loop lacks something that an endpoint needs; the error says what to run it on."""
 
 
 class HandlerError(NetError, RuntimeError):

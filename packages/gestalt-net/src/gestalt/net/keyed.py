@@ -55,6 +55,9 @@ class Source(Protocol[T, M]):
     def failed(self, error: BaseException, item: T, message: M) -> None:
         """Hear that the handler of a message, or its key function, raised."""
 
+    def abandoned(self) -> None:
+        """Hear that the handling of a message was cut by a stop."""
+
     def handles(self) -> bool:
         """Whether handlers are to run, still."""
 
@@ -116,9 +119,9 @@ class KeyedTasks(Generic[T, M]):
         self._name = name
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def __bool__(self) -> bool:
-        """Whether anything is under way."""
-        return bool(self._tasks)
+    def __len__(self) -> int:
+        """How much is under way."""
+        return len(self._tasks)
 
     def wake(self) -> None:
         """Begin what can be begun: call this when something has come."""
@@ -189,7 +192,9 @@ class KeyedTasks(Generic[T, M]):
                 await result
         except RAISED as error:
             cancelled = is_own_cancellation(error)
-            if message is not None and (not cancelled or self._source.handles()):
+            if cancelled and not self._source.handles():
+                self._source.abandoned()
+            elif message is not None:
                 self._source.failed(error, item, message)
             if cancelled:
                 raise

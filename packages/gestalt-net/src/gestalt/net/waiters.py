@@ -13,8 +13,8 @@ class Waiters:
         self._loop = loop
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     async def wait(self) -> None:
         """Wait to be woken. Cancelled when it is woken already, this wakes the next one."""

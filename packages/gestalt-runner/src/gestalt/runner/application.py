@@ -1,18 +1,21 @@
 """The course of an application: start, watch, stop, finalize."""
 
 import asyncio
-import contextlib
-import threading
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
-from gestalt.core import Reports
-from gestalt.core.calling import RAISED, call_plain, is_awaitable, is_own_cancellation
+from gestalt.core import Component, Reports
+from gestalt.core.calling import call_plain, is_awaitable, is_own_cancellation
 
+from .attendants import Attendant, Stage
 from .contexts import describe_context, is_survived
+from .delay import DrainDelay
 from .errors import ShutdownTimeout, UnhandledError
+from .executors import join
 from .parts import ComponentPart, MainPart, Part
+from .reloads import Reloads
 from .report import describe_tasks, logger, name_of, report_error
 from .unretrieved import unretrieved_failures
 
@@ -35,24 +38,31 @@ class Application:
         loop: asyncio.AbstractEventLoop,
         parts: Sequence[Part],
         *,
+        attendants: Sequence[Attendant],
         finalizers: Sequence[Callable[[], object]],
         on_exception: OnException,
         on_reload: Callable[[], object] | None,
         shutdown_timeout: float,
+        drain_delay: float,
     ) -> None:
+        self.loop = loop
         self.errors: list[BaseException] = []
         # A SystemExit or KeyboardInterrupt that the application raised itself.
         self.leaving: BaseException | None = None
-        self._loop = loop
         self._parts = list(parts)
+        self._attendants = attendants
+        # Those that are to end, and the tasks of theirs that the stop leaves alone.
+        self._begun: list[Attendant] = []
+        self._attending: set[asyncio.Task[None]] = set()
         self._finalizers = finalizers
         self._on_exception = on_exception
-        self._on_reload = on_reload
         self._shutdown_timeout = shutdown_timeout
+        self._drain_delay = DrainDelay(drain_delay)
         self._deadline = self._grace_end = 0.0
         # Given up: they were cancelled and named, and still ran when their time was over.
         self.abandoned: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
+        self._started = False
         self._cutting = False
         # The part whose turn it is to stop.
         self._ending: Part | None = None
@@ -60,16 +70,47 @@ class Application:
         self._watchers: set[asyncio.Task[None]] = set()
         # Starts of what async functions have made.
         self._made: set[asyncio.Task[None]] = set()
-        self._reloading: asyncio.Task[None] | None = None
-        self._reload_again = False
+        self._reloads = Reloads(
+            on_reload,
+            begin=lambda: self._tell("reloading", lambda each: each.reloading()),
+            done=lambda: self._tell("reloaded", lambda each: each.reloaded()),
+        )
         self._reports = Reports(logger)
 
+    @property
+    def state(self) -> Stage:
+        """Where the application is in its life."""
+        if self._stopping.is_set():
+            return "stopping"
+        return "running" if self._started else "starting"
+
+    @property
+    def components(self) -> list[Component]:
+        """The components that are parts, in the order of their start."""
+        return [part.component for part in self._parts if isinstance(part, ComponentPart)]
+
+    def attend(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `coro` in a task that the stop leaves alone, for an attendant."""
+        task = self._task(coro, name)
+        self._attending.add(task)
+        task.add_done_callback(self._attended)
+        return task
+
+    def stop_by_signal(self) -> None:
+        """Begin the graceful stop; the parts go on for the drain delay, if all of them run."""
+        if self.state == "running":
+            self._drain_delay.begin()
+        self.request_stop()
+
     def request_stop(self) -> None:
-        """Begin the graceful stop."""
-        if not self._stopping.is_set():
-            self._deadline = self._loop.time() + self._shutdown_timeout
+        """Begin the graceful stop; during the drain delay, end that."""
+        if self._stopping.is_set():
+            self._drain_delay.end()
+        else:
+            self._deadline = self.loop.time() + self._shutdown_timeout
             self._begin_grace()
             self._stopping.set()
+            self._tell("stopping", lambda each: each.stopping(self._shutdown_timeout))
 
     def cut(self) -> None:
         """Cut what drains. Clean-up and finalizers still run."""
@@ -89,11 +130,9 @@ class Application:
         self.request_stop()
 
     def reload(self) -> None:
-        """Call `on_reload`; during a reload, once more after it."""
-        if self._reloading is not None:
-            self._reload_again = True
-        elif self._on_reload is not None and not self._stopping.is_set():
-            self._reloading = self._task(self._reload(self._on_reload), "reload")
+        """Reload what can be; during a reload, once more after it."""
+        if not self._stopping.is_set():
+            self._reloads.request(self.loop)
 
     def handle_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """The event loop's exception handler."""
@@ -119,12 +158,17 @@ class Application:
         """Run from the first start to the last finalizer; at most 3 `GRACE` beyond the deadline."""
         # asyncio's own default executor cannot be waited for with a deadline on Python 3.11.
         executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
-        self._loop.set_default_executor(executor)
+        self.loop.set_default_executor(executor)
+        await self._begin()
         for part in list(self._parts):
             if self._stopping.is_set():
                 break
             await self._start(part)
+        self._started = True
+        # An attendant that fails then begins the stop, after which nobody is told of a start.
+        self._tell("started", self._tell_started)
         await self._stopping.wait()
+        await self._drain_delay.wait()
         if self._made:
             # They are given up by now.
             await asyncio.wait(self._made)
@@ -136,34 +180,54 @@ class Application:
             last = number == len(self._finalizers)
             await self._finalize(finalizer, share=0.9 if last else 0.5)
         self._begin_grace()
+        for attendant in reversed(self._begun):
+            await self._within(attendant.end(), f"{_kind(attendant)} end", share=0.3, most=GRACE)
+        self._attending.clear()
         await self._end_tasks()
-        await self._within(self._loop.shutdown_asyncgens(), "asynchronous generators")
-        await self._within(self._join(executor), "threads of the default executor")
-        self._loop.set_default_executor(ThreadPoolExecutor())
-        for task, error in unretrieved_failures(self._loop):
+        await self._within(self.loop.shutdown_asyncgens(), "asynchronous generators")
+        await self._within(join(executor), "threads of the default executor")
+        self.loop.set_default_executor(ThreadPoolExecutor())
+        for task, error in unretrieved_failures(self.loop):
             message = "Task exception was never retrieved"
             context = {"message": message, "exception": error, "task": task}
-            self.handle_exception(self._loop, context)
+            self.handle_exception(self.loop, context)
         self._reports.flush()
 
-    async def _start(self, part: Part) -> None:
-        starting = self._task(part.start(), f"{part.name} start")
+    async def _begin(self) -> None:
+        for attendant in self._attendants:
+            if not self._stopping.is_set():
+                self._begun.append(attendant)
+                await self._until_stop(attendant.begin(self), _kind(attendant))
+
+    async def _until_stop(
+        self, starting: Coroutine[Any, Any, T], name: str
+    ) -> asyncio.Task[T] | None:
+        """Let something start; None when it did not, which the stop or a failure is behind."""
+        task = self._task(starting, f"{name} start")
         stopping = self._task(self._stopping.wait(), "stop requested")
-        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        if not starting.done():
-            starting.cancel()
-            await asyncio.wait([starting], timeout=self._patience())
-        if not starting.done():
-            self._fail_late(f"the start of {part.name}", {starting})
-            self.abandoned.add(starting)
-        elif starting.cancelled():
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=self._patience())
+        if not task.done():
+            self._fail_late(f"the start of {name}", {task})
+            self.abandoned.add(task)
+        elif task.cancelled():
             if not self._stopping.is_set():
                 cancelled = UnhandledError("its start was cancelled from inside")
-                self.fail(f"{part.name} did not start", cancelled)
-        elif (error := starting.exception()) is not None:
-            self.fail(f"{part.name} did not start", error)
-        elif (made := starting.result()) is not None:
+                self.fail(f"{name} did not start", cancelled)
+        elif (error := task.exception()) is not None:
+            self.fail(f"{name} did not start", error)
+        else:
+            return task
+        return None
+
+    async def _start(self, part: Part) -> None:
+        started = await self._until_stop(part.start(), part.name)
+        if started is None:
+            return
+        if (made := started.result()) is not None:
             await self._replace(part, made)
         else:
             part.started = True
@@ -245,20 +309,22 @@ class Application:
         if is_awaitable(result):
             await self._within(result, f"finalizer {name}", share=share)
 
-    async def _within(self, awaitable: Any, name: str, *, share: float = 0.5) -> None:
+    async def _within(
+        self, awaitable: Any, name: str, *, share: float = 0.5, most: float = math.inf
+    ) -> None:
         """Wait for `awaitable`, as long as there is time, in a task that cannot hurt this one."""
 
         async def wait() -> None:
             await awaitable
 
         task = self._task(wait(), name)
-        await asyncio.wait([task], timeout=self._patience(share))
+        await asyncio.wait([task], timeout=min(most, self._patience(share)))
         late = not task.done()
         if late:
             # What it was to do remains undone, which nobody else can know.
             self._fail_late(name, {task})
             task.cancel()
-            await asyncio.wait([task], timeout=self._patience(share))
+            await asyncio.wait([task], timeout=min(most, self._patience(share)))
         if not task.done():
             self.abandoned.add(task)
         elif not task.cancelled():
@@ -267,40 +333,28 @@ class Application:
         elif not late:
             self.fail(f"{name} failed", UnhandledError("it was cancelled from inside"))
 
-    async def _join(self, executor: ThreadPoolExecutor) -> None:
-        joined = asyncio.Event()
+    def _tell_started(self, attendant: Attendant) -> None:
+        if not self._stopping.is_set():
+            attendant.started()
 
-        def join() -> None:
-            executor.shutdown(cancel_futures=True)
-            # The event loop may be closed by the time that a late thread ends.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(joined.set)
+    def _tell(self, step: str, tell: Callable[[Attendant], object]) -> None:
+        for attendant in list(self._begun):
+            try:
+                tell(attendant)
+            except BaseException as error:
+                self.fail(f"{_kind(attendant)} failed when told: {step}", error)
 
-        threading.Thread(target=join, name="join executor", daemon=True).start()
-        await joined.wait()
-
-    async def _reload(self, on_reload: Callable[[], object]) -> None:
-        try:
-            while True:
-                self._reload_again = False
-                result = on_reload()
-                if is_awaitable(result):
-                    await result
-                if not self._reload_again:
-                    return
-        except RAISED as error:
-            if is_own_cancellation(error):
-                raise
-            if isinstance(error, asyncio.CancelledError):
-                error = UnhandledError("it was cancelled from inside")
-            self._loop.call_exception_handler({"message": "reload failed", "exception": error})
-        finally:
-            self._reloading = None
+    def _attended(self, task: asyncio.Task[None]) -> None:
+        self._attending.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            message = f"{task.get_name()} failed"
+            context = {"message": message, "exception": error, "task": task}
+            self.loop.call_exception_handler(context)
 
     def _task(self, coro: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         # Not by the event loop's factory, which is the application's: an eager one would run the
         # coroutine before the task is known here.
-        return asyncio.Task(coro, loop=self._loop, name=name)
+        return asyncio.Task(coro, loop=self.loop, name=name)
 
     def _warn_cut(self, name: str, left: str) -> None:
         logger.warning(
@@ -317,15 +371,20 @@ class Application:
         )
 
     def _others(self) -> set[asyncio.Task[Any]]:
-        return asyncio.all_tasks() - self._watchers - self.abandoned - {asyncio.current_task()}
+        spared = self._watchers | self._attending | self.abandoned
+        return asyncio.all_tasks() - spared - {asyncio.current_task()}
 
     def _begin_grace(self) -> None:
-        self._grace_end = max(self._deadline, self._loop.time()) + GRACE
+        self._grace_end = max(self._deadline, self.loop.time()) + GRACE
 
     def _remaining(self) -> float:
-        return max(self._deadline - self._loop.time(), 0.0)
+        return max(self._deadline - self.loop.time(), 0.0)
 
     def _patience(self, share: float = 0.5) -> float:
         """How long to wait for what ends by itself, or was cut, without taking all from others."""
-        grace_left = max(self._grace_end - self._loop.time(), 0.0) * share
+        grace_left = max(self._grace_end - self.loop.time(), 0.0) * share
         return max(self._remaining(), grace_left)
+
+
+def _kind(attendant: Attendant) -> str:
+    return type(attendant).__name__

@@ -2,23 +2,22 @@
 
 import asyncio
 import contextlib
-import inspect
 import math
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 
 from gestalt.core import StateError
-from gestalt.core.numbers import check_number
+from gestalt.core.numbers import check_number, check_seconds
 
 from .application import Application, OnException
+from .attendants import Attendant, check_attendants
+from .defaults import SHUTDOWN_TIMEOUT
 from .loops import Loop, fill_standard_descriptors, loop_factory
 from .parts import Main, as_part
 from .report import describe_choice, describe_kind
 from .signals import Signals
-
-# Kubernetes gives 30 s from SIGTERM to SIGKILL: this, and the grace after it, stay below.
-SHUTDOWN_TIMEOUT = 25.0
 
 
 def run(
@@ -27,6 +26,9 @@ def run(
     on_exception: OnException = "stop",
     on_reload: Callable[[], object] | None = None,
     shutdown_timeout: float = SHUTDOWN_TIMEOUT,
+    drain_delay: float = 0.0,
+    attendants: Sequence[Attendant] = (),
+    inspect: bool = False,
     loop: Loop = "auto",
     debug: bool | None = None,
     reraise_signals: bool = True,
@@ -54,12 +56,20 @@ def run(
             reports by itself; when it raises, the application stops. What an event loop tells of
             a single connection, such as an accept that the system refuses, is no such error: it
             is logged.
-        on_reload: a plain or async function, called on SIGHUP.
+        on_reload: a plain or async function, called on SIGHUP. Without one, SIGHUP ends nothing
+            either.
         shutdown_timeout: how long the stop may take, finalizers included, in seconds. It is one
             deadline for all: a component drains until then, if its own `stop_timeout` is not over
             sooner. What is left then is named in a warning and cut. What does not end even so, and
             a finalizer that has not finished, is an error. There is a second more for that, one
             for the finalizers, and one for what the event loop itself has to close.
+        drain_delay: how long all parts go on after the first signal, in seconds, while readiness
+            says already that the application stops: whoever sends it work may hear of that late.
+            It is part of the time of the stop. The second signal ends it.
+        attendants: what accompanies the application and is told of each step in its life, such as
+            a probe or a watchdog: subclasses of `gestalt.runner.attendants.Attendant`.
+        inspect: let `gestalt top`, `gestalt stacks` and the like look into the process, by a unix
+            socket for its user alone.
         loop: "auto" takes uvloop when it is installed; "asyncio" and "uvloop" insist.
         debug: asyncio's debug mode; by default as PYTHONASYNCIODEBUG says.
         reraise_signals: after a stop by signal, raise it again for the handler that was there
@@ -80,6 +90,12 @@ def run(
         seconds = _seconds(shutdown_timeout)
         finalizers = _functions(finalize)
         _check_functions(on_exception, on_reload)
+        company = check_attendants(attendants)
+        if inspect:
+            from .inspection import Inspection
+
+            # The first to begin is the last to end.
+            company.insert(0, Inspection())
         if _loop_runs():
             raise StateError("run() starts an event loop, and one is running in this thread")
         fill_standard_descriptors()
@@ -88,24 +104,26 @@ def run(
             application = Application(
                 event_loop,
                 parts,
+                attendants=company,
                 finalizers=finalizers,
                 on_exception=on_exception,
                 on_reload=on_reload,
                 shutdown_timeout=seconds,
+                drain_delay=_drain_delay(drain_delay, seconds),
             )
             event_loop.set_exception_handler(application.handle_exception)
             with Signals(
                 event_loop,
-                stop=application.request_stop,
+                stop=application.stop_by_signal,
                 cut=application.cut,
-                reload=application.reload if on_reload is not None else None,
+                reload=application.reload,
             ) as signals:
                 _run(event_loop, application)
                 _close(runner, application)
     finally:
         for main in mains:
             # One that was never run is given up, so that nothing warns of it.
-            if inspect.iscoroutine(main) and inspect.getcoroutinestate(main) == "CORO_CREATED":
+            if iscoroutine(main) and getcoroutinestate(main) == CORO_CREATED:
                 main.close()
     _leave(application, signals.received if reraise_signals else None)
 
@@ -114,6 +132,16 @@ def _seconds(shutdown_timeout: object) -> float:
     seconds = check_number("shutdown_timeout", shutdown_timeout, unit="seconds")
     if not 0 <= seconds < math.inf:
         raise ValueError(f"shutdown_timeout must be finite and >= 0, got {seconds:g}")
+    return seconds
+
+
+def _drain_delay(delay: object, shutdown_timeout: float) -> float:
+    seconds = check_seconds("drain_delay", delay, finite=True)
+    if seconds and seconds >= shutdown_timeout:
+        raise ValueError(
+            f"drain_delay is part of shutdown_timeout, which must be longer, got {seconds:g} of "
+            f"{shutdown_timeout:g} s"
+        )
     return seconds
 
 

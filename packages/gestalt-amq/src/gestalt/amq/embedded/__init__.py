@@ -12,10 +12,23 @@ if TYPE_CHECKING:
     from gestalt.amq.wire import AmqpError
 
     from .model import Policy, ResourceLimits, read_policies
-    from .server import Controls, EmbeddedBroker, MessageInfo, QueueInfo, Settings, ThreadedBroker
+    from .server import (
+        BindingInfo,
+        ConnectionInfo,
+        ConsumerInfo,
+        Controls,
+        EmbeddedBroker,
+        MessageInfo,
+        QueueInfo,
+        Settings,
+        ThreadedBroker,
+    )
 
 __all__ = [
     "AmqpError",
+    "BindingInfo",
+    "ConnectionInfo",
+    "ConsumerInfo",
     "Controls",
     "EmbeddedBroker",
     "MessageInfo",

@@ -4,8 +4,12 @@ import argparse
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 
+from .control import ControlSocket, default_path, make_folder
 from .model import DEFAULT_VERSION, VERSIONS, Policy, read_policies
 from .server import EmbeddedBroker, Settings
 from .server.settings import MIB
@@ -41,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         broker = EmbeddedBroker(options.host, options.port, settings, compatible=options.compatible)
-        asyncio.run(_serve(broker))
+        asyncio.run(_serve(broker, options.control, controlled=not options.no_control))
     except OSError as error:
         logger.error("%s", error.strerror or error)  # noqa: TRY400 - the address is at fault, the traceback tells nothing
         return 1
@@ -61,14 +65,40 @@ def _policies(paths: Sequence[str], virtual_hosts: Sequence[str]) -> list[Policy
     return policies
 
 
-async def _serve(broker: EmbeddedBroker) -> None:
+async def _serve(broker: EmbeddedBroker, path: Path | None, *, controlled: bool) -> None:
     loop = asyncio.get_running_loop()
     async with broker:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, broker, number)
         logger.info("listening on %s; not for production", broker.url)
-        await broker.wait_stopped()
+        async with _control(broker, path, wanted=controlled):
+            await broker.wait_stopped()
     logger.info("stopped")
+
+
+@asynccontextmanager
+async def _control(
+    broker: EmbeddedBroker, path: Path | None, *, wanted: bool
+) -> AsyncIterator[None]:
+    """Let the broker be controlled, if that can be; it has to where the user has named the path."""
+    if not wanted or (path is None and not hasattr(socket, "AF_UNIX")):
+        yield
+        return
+    control = ControlSocket(broker, path if path is not None else default_path(broker.port))
+    try:
+        if path is None:
+            make_folder(control.path)
+        await control.open()
+    except OSError as error:
+        if path is not None:
+            raise
+        logger.warning("it cannot be controlled from outside: %s", error)
+    else:
+        logger.info("controlled by %s", control.path)
+    try:
+        yield
+    finally:
+        await control.close()
 
 
 def _stop(broker: EmbeddedBroker, number: signal.Signals) -> None:
@@ -129,6 +159,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MIB",
         help="memory for messages, above which publishers are blocked (%(default)s)",
     )
+    control = parser.add_mutually_exclusive_group()
+    control.add_argument(
+        "--control",
+        type=Path,
+        metavar="PATH",
+        help="the control socket, if it is not to be the usual one of the port; see"
+        " python -m gestalt.amq.embedded.control --help",
+    )
+    control.add_argument("--no-control", action="store_true", help="have no control socket")
     parser.add_argument(
         "--log-level",
         default="info",

@@ -60,9 +60,9 @@ class Backlog:
         return len(self._items)
 
     @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for a datagram."""
-        return bool(self._waiters)
+    def awaited(self) -> int:
+        """How many wait for a datagram."""
+        return len(self._waiters)
 
     def put(self, received: Received) -> None:
         """Add a datagram; where there is no room, drop it, or the oldest one."""
@@ -98,5 +98,9 @@ class Backlog:
 
     def abandon(self) -> None:
         """Drop everything: nobody handles it any more."""
-        self._stats.abandoned += len(self._items)
+        self.abandoned(len(self._items))
         self._items.clear()
+
+    def abandoned(self, datagrams: int) -> None:
+        """Count datagrams that nobody handles any more."""
+        self._stats.abandoned += datagrams

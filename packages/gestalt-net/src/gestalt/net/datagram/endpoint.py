@@ -7,7 +7,7 @@ from struct import error as StructError
 from threading import get_ident
 from typing import Any
 
-from gestalt.core import Component, Handler, StateError, WrongThread
+from gestalt.core import Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
 from gestalt.net.keyed import check_handling
@@ -17,10 +17,12 @@ from gestalt.net.wire import Wire
 
 from .backlog import Backlog, Overflow, check_backlog
 from .batch import DatagramBatch
+from .completion_socket import watched
 from .decoding import decoder
 from .failures import DatagramFailures
 from .iteration import DatagramIteration
 from .keyed import Key, KeyedWorker
+from .measured import MeasuredEndpoint
 from .message import DatagramMessage
 from .multicast import change_membership, interface_index
 from .reader import DatagramReader
@@ -37,7 +39,7 @@ from .socket import (
 from .stats import DatagramStats
 
 
-class DatagramEndpoint(Component):
+class DatagramEndpoint(MeasuredEndpoint):
     """Sends and receives messages, one a datagram.
 
         async with DatagramEndpoint("udp://0.0.0.0:9000", wire, on_message=handlers) as endpoint:
@@ -229,6 +231,7 @@ class DatagramEndpoint(Component):
         except Exception as error:
             return sender.retry(frame, to, error)
         stats.sent = sent + 1
+        stats.sent_bytes += len(frame)
         return ACCEPTED
 
     def batch(self, *, to: Address | str | None = None) -> DatagramBatch:
@@ -324,7 +327,7 @@ class DatagramEndpoint(Component):
         raw, target = await open_socket(self._bind_to, self._peer, self.options)
         address = address_of(raw.getsockname())
         unreachable = partial(self._failures.unreachable, self._peer or address)
-        self._sock = sock = DatagramSocket(loop, raw, unreachable)
+        self._sock = sock = watched(loop, raw, unreachable, self._spawn)
         largest = largest_datagram(raw.family)
         max_size = largest if self._max_size is None else min(self._max_size, largest)
         self._pace = Pace(loop)
@@ -356,7 +359,7 @@ class DatagramEndpoint(Component):
                 pace=self._pace,
                 spawn=self._spawn,
             )
-        sock.watch_readable(self._reader.read, self)
+        sock.watch_readable(self._reader.read)
         self._sender.open(loop, sock, target, max_size)
         self._address = address
         for group in self._groups:

@@ -92,6 +92,16 @@ class KeyedWorker:
 
     # Called by the reader and the endpoint
 
+    @property
+    def waiting(self) -> int:
+        """How many datagrams wait that are not in the backlog."""
+        return len(self._items) + len(self._queue)
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being handled."""
+        return len(self._tasks)
+
     def put(self, received: Received) -> None:
         """Add a datagram; where there is no room, drop it, or the oldest one that waits."""
         if len(self._items) + len(self._kept) >= self._limit:
@@ -141,6 +151,9 @@ class KeyedWorker:
 
     def failed(self, error: BaseException, _: Numbered, message: DatagramMessage[Any]) -> None:
         self._failures.handler_failed(error, message)
+
+    def abandoned(self) -> None:
+        self._stats.abandoned += 1
 
     def handles(self) -> bool:
         return not self._ending

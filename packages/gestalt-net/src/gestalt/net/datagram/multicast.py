@@ -58,8 +58,7 @@ def change_membership(sock: socket.socket, group: str, interface: int, *, join: 
         raise AddressError(f"{group!r} is the address of no multicast group")
     if len(packed) == 4:
         option = socket.IP_ADD_MEMBERSHIP if join else socket.IP_DROP_MEMBERSHIP
-        request = struct.pack("@4s4si", packed, bytes(4), interface)
-        sock.setsockopt(socket.IPPROTO_IP, option, request)
+        sock.setsockopt(socket.IPPROTO_IP, option, _request(packed, interface))
         return
     if sock.family != socket.AF_INET6:
         raise AddressError(f"{group!r} is an IPv6 group, but the endpoint's socket is an IPv4 one")
@@ -85,8 +84,9 @@ def set_multicast(
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, loop)
         if interface:
-            request = struct.pack("@4s4si", bytes(4), bytes(4), interface)
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
+            sock.setsockopt(
+                socket.IPPROTO_IP, socket.IP_MULTICAST_IF, _request(bytes(4), interface)
+            )
         if linux:
             sock.setsockopt(socket.IPPROTO_IP, IP_MULTICAST_ALL, 0)
     if sock.family == socket.AF_INET6:
@@ -97,3 +97,13 @@ def set_multicast(
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
         if linux:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
+
+
+def _request(group: bytes, interface: int) -> bytes:
+    """A group, if any, and the number of an interface, as the system takes them."""
+    if sys.platform == "win32":
+        # An interface's number stands for its address: 0.0.0.1 (Winsock, IP_ADD_MEMBERSHIP and
+        # IP_MULTICAST_IF).
+        number = struct.pack("!I", interface)
+        return group + number if any(group) else number
+    return struct.pack("@4s4si", group, bytes(4), interface)

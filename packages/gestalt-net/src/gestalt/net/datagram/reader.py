@@ -32,6 +32,14 @@ SOURCES = 4096
 class Worker(Protocol):
     """What is asked of whoever runs a handler beside the reading."""
 
+    @property
+    def waiting(self) -> int:
+        """How many datagrams wait that are not in the backlog."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being handled."""
+
     def put(self, received: Received, /) -> None:
         """Take another datagram."""
 
@@ -98,7 +106,7 @@ class DatagramReader:
         stats: DatagramStats,
         failures: DatagramFailures,
     ) -> None:
-        self._recvfrom = sock.raw.recvfrom
+        self._recvfrom = sock.recvfrom
         self._unreachable = sock.unreachable
         self._whole = wire.framing.whole
         self._several = several_of(compressed=wire.tagged)
@@ -150,6 +158,7 @@ class DatagramReader:
                 self._unreachable(error)
                 return
             stats.received += 1
+            stats.received_bytes += len(data)
             source = sources.get(name) or self._new_source(name)
             if len(data) > max_size:
                 failures.drop(source, FrameTooLarge(f"it has more than {max_size} bytes"))

@@ -162,6 +162,7 @@ class DatagramSender:
         else:
             self.to_address(frame, self.target if to is self.last else self.find(to))
         self._stats.sent += 1
+        self._stats.sent_bytes += len(frame)
 
     def find(self, to: Address | str) -> SocketAddress:
         """What the system calls an address.
@@ -225,8 +226,10 @@ class DatagramSender:
         if self._sock is None:
             self._not_running()
         segment = (SOL_UDP, UDP_SEGMENT, SEGMENT.pack(len(frames[0])))
-        self._sock.raw.sendmsg((b"".join(frames),), (segment,), 0, target)
+        data = b"".join(frames)
+        self._sock.raw.sendmsg((data,), (segment,), 0, target)
         self._stats.sent += len(frames)
+        self._stats.sent_bytes += len(data)
         # They take about an eighth of the time.
         self.yield_at += len(frames) * 7 // 8
 

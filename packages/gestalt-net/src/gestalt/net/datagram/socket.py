@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gestalt.core import keep_from_children
 from gestalt.net.address import Address
-from gestalt.net.errors import LoopNotSuitable
+from gestalt.net.sharing import share_port
 
 from .multicast import change_membership, interface_index, packed_group, set_multicast
 from .sockaddr import SocketAddress, address_of, resolve
@@ -97,6 +97,8 @@ async def open_socket(
     try:
         keep_from_children(sock.fileno())
         sock.setblocking(False)
+        if options.reuse_port:
+            share_port(sock, address)
         _set_options(sock, options, dual_stack=dual_stack)
         try:
             sock.bind(local)
@@ -125,9 +127,19 @@ class DatagramSocket:
 
     Attributes:
         raw: the socket.
+        recvfrom: takes a datagram of so many bytes at most, and where it came from; or raises what
+            the system raises.
     """
 
-    __slots__ = ("_loop", "_on_readable", "_on_unreachable", "_on_writable", "_renewing", "raw")
+    __slots__ = (
+        "_loop",
+        "_on_readable",
+        "_on_unreachable",
+        "_on_writable",
+        "_renewing",
+        "raw",
+        "recvfrom",
+    )
 
     def __init__(
         self,
@@ -137,25 +149,15 @@ class DatagramSocket:
     ) -> None:
         self._loop = loop
         self.raw = raw
+        self.recvfrom: Callable[[int], tuple[bytes, SocketAddress]] = raw.recvfrom
         self._on_unreachable = on_unreachable
         self._on_readable: Callable[[], None] | None = None
         self._on_writable: Callable[[], None] | None = None
         self._renewing = False
 
-    def watch_readable(self, call: Callable[[], None], who: object) -> None:
-        """Have the event loop call this, of `who`, while there is something to receive.
-
-        Raises:
-            LoopNotSuitable: the event loop cannot watch sockets.
-        """
-        try:
-            self._loop.add_reader(self.raw, call)
-        except NotImplementedError:
-            raise LoopNotSuitable(
-                f"{who!r} cannot receive: the event loop, a {type(self._loop).__name__}, cannot "
-                "watch sockets (add_reader). Run it on asyncio.SelectorEventLoop, which Windows "
-                "has as well: asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)"
-            ) from None
+    def watch_readable(self, call: Callable[[], None]) -> None:
+        """Have the event loop call this while there is something to receive."""
+        self._loop.add_reader(self.raw, call)
         self._on_readable = call
 
     def unwatch_readable(self) -> None:
@@ -255,8 +257,6 @@ def _set_options(sock: socket.socket, options: DatagramOptions, *, dual_stack: b
 
     if options.reuse_address:
         switch(socket.SO_REUSEADDR)
-    if options.reuse_port:
-        switch(socket.SO_REUSEPORT)
     if options.broadcast:
         switch(socket.SO_BROADCAST)
     if options.receive_buffer is not None:

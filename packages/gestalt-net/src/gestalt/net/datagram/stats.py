@@ -2,6 +2,18 @@
 
 from dataclasses import dataclass
 
+REASONS = (
+    "truncated",
+    "malformed",
+    "too_large",
+    "undecodable",
+    "disallowed",
+    "unhandled",
+    "overflowed",
+    "abandoned",
+)
+"""The counters of received datagrams that were dropped."""
+
 
 @dataclass(slots=True)
 class DatagramStats:
@@ -22,6 +34,8 @@ class DatagramStats:
         handler_errors: exceptions raised by handlers.
         discarded: their handler has dropped them, by a `Discard`.
         unreported: errors that `on_error` was not given, since it was too slow.
+        received_bytes: of all datagrams that were received.
+        sent_bytes: of all datagrams that were sent.
     """
 
     received: int = 0
@@ -38,17 +52,10 @@ class DatagramStats:
     handler_errors: int = 0
     discarded: int = 0
     unreported: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
 
     @property
     def dropped(self) -> int:
         """How many received datagrams were dropped, by any cause."""
-        return (
-            self.truncated
-            + self.malformed
-            + self.too_large
-            + self.undecodable
-            + self.disallowed
-            + self.unhandled
-            + self.overflowed
-            + self.abandoned
-        )
+        return sum(getattr(self, reason) for reason in REASONS)

@@ -66,6 +66,16 @@ class DatagramWorker:
         # The handling has ended, or was cut: who is cancelled from now on is so by the endpoint.
         self._ending = False
 
+    @property
+    def waiting(self) -> int:
+        """How many datagrams wait that are not in the backlog."""
+        return 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being handled."""
+        return len(self._tasks) - self._backlog.awaited
+
     def start(self, result: Awaitable[Any], message: DatagramMessage[Any]) -> None:
         """Await what the handler returned for `message`, then handle what comes."""
         self._first = result, message
@@ -143,7 +153,9 @@ class DatagramWorker:
             CancelledError: this task was cancelled.
         """
         cancelled = is_own_cancellation(error)
-        if not (cancelled and self._ending):
+        if cancelled and self._ending:
+            self._backlog.abandoned(1)
+        else:
             self._failures.handler_failed(error, message)
         if cancelled:
             raise error

@@ -1,6 +1,6 @@
 """How messages are told apart in a stream of bytes: pure values and functions, without I/O."""
 
-from .base import Decoder, Frame, Framing
+from .base import Decoder, Frame, Framing, frames_left
 from .delimited import Delimited
 from .length_prefix import LengthPrefix
 from .mti import Mti
@@ -16,4 +16,5 @@ __all__ = [
     "Mti",
     "Netstring",
     "Raw",
+    "frames_left",
 ]

@@ -1,8 +1,9 @@
 """What every framing is: an immutable value that encodes frames, and cuts them out of bytes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import repeat
+from operator import length_hint
 from typing import ClassVar, TypeAlias
 
 from gestalt.net.errors import FramingError, IncompleteFrame, PayloadError
@@ -79,9 +80,12 @@ class Decoder:
     """Cuts the frames out of the bytes of one connection, in whatever pieces these arrive.
 
     It buffers an incomplete frame only, and joins its pieces once.
+
+    Attributes:
+        count: how many frames it has cut.
     """
 
-    __slots__ = ("_carries_type_id", "_cut", "_error", "_needed", "_pending")
+    __slots__ = ("_carries_type_id", "_cut", "_error", "_needed", "_pending", "count")
 
     def __init__(self, framing: Framing) -> None:
         self._cut = framing.cut
@@ -89,6 +93,7 @@ class Decoder:
         self._pending = bytearray()
         self._needed = 0
         self._error: FramingError | None = None
+        self.count = 0
 
     def feed(self, data: BytesLike) -> Iterable[Frame]:
         """Every frame that `data` completes, in order, to be read once; false if there is none.
@@ -114,12 +119,14 @@ class Decoder:
             used, self._needed = self._cut(data, payloads, type_ids)
         except FramingError as error:
             error.frames = list(zip(payloads, type_ids or repeat(None), strict=False))
+            self.count += len(payloads)
             self._fail(error)
             raise
         if used < len(data):
             pending += data[used:] if used else data
         if not payloads:
             return ()
+        self.count += len(payloads)
         if len(payloads) == 1 and used < LARGE and len(type_ids) == self._carries_type_id:
             # The most frequent case by far, and the pairing takes as long as the rest of it.
             return ((payloads[0], type_ids[0] if type_ids else None),)
@@ -152,6 +159,15 @@ class Decoder:
     def _fail(self, error: FramingError) -> None:
         # A later call raises the same fault, but its good frames were given out already.
         self._error = type(error)(str(error))
+
+
+def frames_left(frames: Iterator[Frame]) -> int:
+    """How many frames there are, still, in what was made of what a `Decoder` gave."""
+    left: object = frames
+    if isinstance(frames, zip):
+        # It tells what it pairs, for a copy, and not how much there is.
+        left = frames.__reduce__()[1][0]
+    return length_hint(left)
 
 
 def as_bytes(payload: BytesLike) -> bytes:

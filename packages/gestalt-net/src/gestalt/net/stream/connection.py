@@ -14,6 +14,7 @@ from .limits import Limits
 from .peer import Peer
 from .room import Room
 from .shutdown import shut_down
+from .worker import Worker
 from .writer import FrameWriter
 
 READ_SIZE = 64 * 1024
@@ -57,22 +58,11 @@ class Owner(Protocol):
     def handled(self, connection: "Connection") -> None:
         """Hear that everything that it had received is handled."""
 
+    def abandoned(self, messages: int) -> None:
+        """Hear that messages which have come are not handled."""
+
     def lost(self, connection: "Connection", error: ConnectionLost | None) -> None:
         """Hear that it is lost; the error is None where nothing was wrong and nothing is lost."""
-
-
-class Worker(Protocol):
-    """What is asked of whoever runs the handlers of a peer beside the reading."""
-
-    @property
-    def idle(self) -> bool:
-        """Whether everything that was received is handled."""
-
-    def put(self, frames: Iterator[Frame]) -> None:
-        """Take what another read has brought."""
-
-    def end(self) -> None:
-        """Hear that the connection is lost."""
 
 
 class Connection(FrameWriter, asyncio.BaseProtocol):
@@ -93,6 +83,7 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
         "_paused",
         "_paused_at",
         "_reading_ended",
+        "_received",
         "_reserved",
         "callbacks",
         "cut",
@@ -101,6 +92,7 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
         "lost",
         "peer",
         "quick",
+        "received_bytes",
         "unread",
         "worker",
     )
@@ -138,6 +130,9 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
         # Whether its messages took a short time when the clock was looked at last. This saves the
         # look after the first one of each read: 4% of receiving messages of 4 KiB.
         self.quick = False
+        # How many bytes it has received, and, of one that is lost, how many messages.
+        self.received_bytes = 0
+        self._received = 0
         # Runs the handlers of this peer from the first asynchronous one on.
         self.worker: Worker | None = None
         self.peer = Peer(next(owner.peer_ids), self, owner.wire, send_buffer)
@@ -151,6 +146,7 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
     def data_received(self, data: bytes) -> None:
         if self.fault is not None:
             return
+        self.received_bytes += len(data)
         fault: FramingError | None = None
         try:
             frames = self._feed(data)
@@ -198,6 +194,7 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
         # A Peer may be kept for long.
+        self._received = self.received
         self._decoder = None
         self._owner.room.release(self)
         self._owner.lost(self, error)
@@ -250,12 +247,21 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
             self.hold_back()
             self.transport.abort()
 
+    def abandon(self, messages: int) -> None:
+        """Note that messages which have come are not handled."""
+        self._owner.abandoned(messages)
+
     async def wait_closed(self) -> None:
         """Wait until the connection is closed, however that comes about."""
         if not self.lost:
             if self._closed is None:
                 self._closed = self._loop.create_future()
             await asyncio.shield(self._closed)
+
+    @property
+    def received(self) -> int:
+        """How many messages it has received."""
+        return self._received if self._decoder is None else self._decoder.count
 
     @property
     def message_begun(self) -> bool:

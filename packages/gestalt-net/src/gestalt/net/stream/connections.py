@@ -15,7 +15,7 @@ from .errors import ConnectionLost
 from .limits import Limits
 from .peer import Peer
 from .room import Room
-from .stats import StreamStats
+from .stats import StreamStats, Traffic
 
 OnConnected: TypeAlias = Callable[[Peer], Any]
 OnDisconnected: TypeAlias = Callable[[Peer, ConnectionLost | None], Any]
@@ -43,6 +43,7 @@ class Connections:
         dispatch: takes what a connection has received, once the endpoint was started.
         peer_ids: where the identifiers of peers are from.
         present: those that are connected, by the identifiers of their peers.
+        unread: how many messages wait that no worker has.
     """
 
     def __init__(
@@ -68,7 +69,11 @@ class Connections:
         self.dispatch: Callable[[Connection, Iterable[Frame]], None]
         self.peer_ids = itertools.count(1)
         self.present: dict[int, Connection] = {}
+        self.unread: Callable[[], int] = int
         self._stats = stats
+        # What those have carried that are lost.
+        self._carried = Traffic()
+        stats.follow(self.traffic)
         self._on_connected = on_connected
         self._on_disconnected = on_disconnected
         self._admit = admit
@@ -94,6 +99,26 @@ class Connections:
         return self._draining or self._serving()
 
     # Called by the endpoint
+
+    def traffic(self) -> Traffic:
+        """What all connections have carried, and what of it is not handled yet."""
+        carried = self._carried
+        received, received_bytes = carried.received, carried.received_bytes
+        sent, sent_bytes = carried.sent, carried.sent_bytes
+        waiting, in_flight = self.unread(), 0
+        for connection in self.present.values():
+            received += connection.received
+            received_bytes += connection.received_bytes
+            sent += connection.sent
+            sent_bytes += connection.sent_bytes
+            if connection.worker is not None:
+                waiting += connection.worker.waiting
+                in_flight += connection.worker.in_flight
+        for connection in self._lingering:
+            if connection.worker is not None:
+                waiting += connection.worker.waiting
+                in_flight += connection.worker.in_flight
+        return Traffic(received, received_bytes, sent, sent_bytes, waiting, in_flight)
 
     def of(self, peers: Iterable[Peer] | None = None) -> list[Connection]:
         """The connections of these peers, as far as they are connected; by default, of all."""
@@ -128,6 +153,9 @@ class Connections:
         while self.present:
             await next(iter(self.present.values())).wait_closed()
         # Their workers were cancelled: nobody handles the rest any more.
+        for connection in self._lingering:
+            if connection.worker is not None:
+                self._stats.abandoned += connection.worker.waiting
         for connection in list(self._leaving):
             self._gone(connection)
         self._lingering.clear()
@@ -162,6 +190,11 @@ class Connections:
         self._forget(connection)
         if self.present.pop(connection.peer.id, None) is None:
             return
+        carried = self._carried
+        carried.received += connection.received
+        carried.received_bytes += connection.received_bytes
+        carried.sent += connection.sent
+        carried.sent_bytes += connection.sent_bytes
         self._leaving[connection] = error
         self._lingering.add(connection)
         if connection.cut or not connection.busy:
@@ -169,6 +202,10 @@ class Connections:
         if connection.worker is not None:
             connection.worker.end()
         self._settle(connection)
+
+    def abandoned(self, messages: int) -> None:
+        """Note that messages which have come are not handled."""
+        self._stats.abandoned += messages
 
     def handled(self, connection: Connection) -> None:
         """Note that everything that a connection had received is handled."""

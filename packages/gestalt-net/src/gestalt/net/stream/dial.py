@@ -1,6 +1,7 @@
 """Connecting a socket to an address of any kind."""
 
 import asyncio
+import errno
 import os
 import socket
 
@@ -17,6 +18,10 @@ async def dial(loop: asyncio.AbstractEventLoop, address: Address) -> socket.sock
             several, it is an OSError that names each one's failure.
     """
     if address.scheme == "unix":
+        if not hasattr(socket, "AF_UNIX"):
+            raise OSError(
+                errno.EAFNOSUPPORT, f"{address}: this system has no unix sockets for Python"
+            )
         return await race(loop, [(socket.AF_UNIX, address.path)])
     return await dial_host(loop, address.host, address.port)
 
@@ -26,6 +31,10 @@ def let_go(sock: socket.socket) -> None:
 
     uvloop closes the descriptor below it: the number may be another one's in the next turn.
     """
+    if os.name != "posix":
+        # Where there is no uvloop, either, a socket is no descriptor.
+        sock.close()
+        return
     try:
         os.fstat(sock.fileno())
     except OSError:

@@ -2,9 +2,12 @@
 
 import asyncio
 import ssl
+from collections.abc import Iterable
 from functools import partial
 
 from gestalt.core import Component, Discard, Handler, State
+from gestalt.core import vocabulary as words
+from gestalt.core.metrics import Metric, measures
 from gestalt.net.address import Address
 from gestalt.net.errors import HandlerError
 from gestalt.net.keyed import check_handling
@@ -24,6 +27,9 @@ from .peer import Peer
 from .room import Room
 from .stats import StreamStats
 from .timeouts import Timeouts
+
+_ABANDONED = {"reason": "abandoned"}
+_SLOW_PEER = {"reason": "slow_peer"}
 
 
 class StreamEndpoint(Component):
@@ -114,6 +120,28 @@ class StreamEndpoint(Component):
         await self._connections.abort()
         self._reporting.flush()
 
+    @measures
+    def _stream_metrics(self) -> Iterable[Metric]:
+        stats, traffic = self.stats, self._connections.traffic()
+        yield words.RECEIVED("stream", traffic.received)
+        yield words.RECEIVED_BYTES("stream", traffic.received_bytes)
+        yield words.SENT("stream", traffic.sent)
+        yield words.SENT_BYTES("stream", traffic.sent_bytes)
+        yield words.HANDLED("stream", stats.handled_of(traffic))
+        yield words.FAILED("stream", stats.failed)
+        yield words.DISCARDED("stream", stats.discarded)
+        yield words.DROPPED("stream", stats.abandoned, _ABANDONED)
+        yield words.DROPPED("stream", stats.dropped, _SLOW_PEER)
+        yield words.BACKLOG("stream", traffic.waiting)
+        yield words.IN_FLIGHT("stream", traffic.in_flight)
+        yield words.PEERS("stream", len(self._connections.present))
+        yield words.CONNECTED("stream", stats.connected)
+        yield words.REFUSED("stream", stats.refused)
+        yield words.HANDSHAKES_FAILED("stream", stats.handshakes_failed)
+        yield words.FAULTS("stream", stats.faults)
+        yield words.HANDLER_ERRORS("stream", stats.handler_errors)
+        yield words.UNREPORTED("stream", stats.unreported)
+
     def _serving(self) -> bool:
         return self.state is State.RUNNING or self.state is State.STARTING
 
@@ -131,6 +159,8 @@ class StreamEndpoint(Component):
         failure = HandlerError(f"{what} from {peer!r} raised {error!r}", peer, message)
         failure.__cause__ = error
         self.stats.handler_errors += 1
+        if message is not None:
+            self.stats.failed += 1
         self._reporting.tell(failure)
 
 

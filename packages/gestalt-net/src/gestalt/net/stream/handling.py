@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_own_cancellation
-from gestalt.net.framings import Frame
+from gestalt.net.framings import Frame, frames_left
 from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, TimeSlice, several_of
 from gestalt.net.reporting import is_sender_at_fault
 from gestalt.net.wire import Wire
@@ -108,6 +108,7 @@ class HandlerDispatcher:
                     result = handler(message)
                 except RAISED as error:
                     if not hasattr(message, "body") or is_sender_at_fault(error, message):
+                        connection.abandon(1 + frames_left(rest))
                         connection.fail(error)
                         return
                     self.failed(error, peer, message)
@@ -170,6 +171,16 @@ class HandlerWorker:
         """Whether everything that was received is handled."""
         return not self._batches and self._tasks == len(self._waiting)
 
+    @property
+    def waiting(self) -> int:
+        """How many messages have come and are not begun."""
+        return sum(map(frames_left, self._batches))
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being handled."""
+        return self._tasks - len(self._waiting)
+
     def start(
         self, result: Awaitable[Any], message: StreamMessage[Any], rest: Iterator[Frame]
     ) -> None:
@@ -192,7 +203,9 @@ class HandlerWorker:
 
     def end(self) -> None:
         """Note that the connection is lost: the tasks end when everything is handled."""
-        self._add_tasks()
+        # Where a stop was cut, nothing is handled any more, and no task would be cancelled.
+        if self._dispatcher.handles():
+            self._add_tasks()
 
     def _add_tasks(self) -> None:
         while self._waiting:
@@ -293,6 +306,7 @@ class HandlerWorker:
         connection = self._connection
         cancelled = is_own_cancellation(error)
         if message is None or is_sender_at_fault(error, message):
+            connection.abandon(1 + self.waiting)
             for batch in self._batches:
                 # Other tasks of this worker have it in their hands, too.
                 deque(batch, maxlen=0)
@@ -300,5 +314,7 @@ class HandlerWorker:
             connection.fail(error)
         elif not cancelled or self._dispatcher.handles():
             self._dispatcher.failed(error, connection.peer, message)
+        else:
+            connection.abandon(1)
         if cancelled:
             raise error

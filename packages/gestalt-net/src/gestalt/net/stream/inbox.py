@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from gestalt.net.framings import Frame
+from gestalt.net.framings import Frame, frames_left
 from gestalt.net.waiters import Waiters
 
 from .connection import Connection
@@ -25,6 +25,10 @@ class Inbox:
         # The connection that feeds the inbox at present.
         self._reader: Connection | None = None
         self._closed = False
+
+    def __len__(self) -> int:
+        """How many messages wait."""
+        return sum(frames_left(frames) for _, frames in self._batches)
 
     def attach(self, connection: Connection) -> None:
         """Take what this connection receives from now on."""
@@ -59,8 +63,11 @@ class Inbox:
 
     def discard(self, connection: Connection) -> None:
         """Forget what this connection has received."""
+        waited = len(self)
         self._batches = deque(batch for batch in self._batches if batch[0] is not connection)
         connection.unread = 0
+        # With the one of which the decoding failed.
+        connection.abandon(1 + waited - len(self))
 
     def close(self) -> None:
         """Note that nothing will come any more."""

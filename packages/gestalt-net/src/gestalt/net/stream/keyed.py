@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED
 from gestalt.core.keyed import KeyedQueue, Lane
-from gestalt.net.framings import Frame
+from gestalt.net.framings import Frame, frames_left
 from gestalt.net.keyed import KeyedTasks
 from gestalt.net.pace import Pace
 from gestalt.net.reporting import is_sender_at_fault
@@ -112,6 +112,16 @@ class KeyedWorker:
         # What waits for its key waits for a task.
         return not (self._tasks or self._batches)
 
+    @property
+    def waiting(self) -> int:
+        """How many messages have come and are not begun."""
+        return sum(map(frames_left, self._batches)) + len(self._queue)
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being handled."""
+        return len(self._tasks)
+
     def put(self, frames: Iterator[Frame]) -> None:
         """Take another batch."""
         self._batches.append(frames)
@@ -159,6 +169,9 @@ class KeyedWorker:
         else:
             self._dispatcher.failed(error, self._connection.peer, message)
 
+    def abandoned(self) -> None:
+        self._connection.abandon(1)
+
     def handles(self) -> bool:
         return self._dispatcher.handles()
 
@@ -167,9 +180,11 @@ class KeyedWorker:
 
     def _fail(self, fault: BaseException, item: Numbered) -> None:
         """End the connection by a fault of the peer; what came before that is still handled."""
+        waited = self.waiting
         self._batches.clear()
         for later in self._queue.remove(lambda other: other[0] > item[0]):
             self._kept -= _size(later)
+        self._connection.abandon(1 + waited - self.waiting)
         self._connection.fail(fault)
 
 

@@ -4,11 +4,12 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from gestalt.net.address import Address
 from gestalt.net.errors import AcceptFailed
+from gestalt.net.sharing import share_port
 
 from .shutdown import shut_down
 
@@ -37,9 +38,11 @@ class Listener:
         admit: takes a connection that was accepted and its address as the system names it, or
             closes it.
         report: told of connections that were refused for want of descriptors or memory.
+        spawn: makes a task that ends with the owner.
     """
 
     __slots__ = (
+        "_accepting",
         "_admit",
         "_cause",
         "_loop",
@@ -48,6 +51,7 @@ class Listener:
         "_reserve",
         "_resume",
         "_sockets",
+        "_spawn",
         "_tell",
     )
 
@@ -57,11 +61,15 @@ class Listener:
         *,
         admit: Callable[[socket.socket, Any], None],
         report: Callable[[AcceptFailed], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._loop = loop
         self._admit = admit
         self._report = report
+        self._spawn = spawn
         self._sockets: list[socket.socket] = []
+        # Where the event loop cannot watch sockets, as that of Windows: what accepts for each.
+        self._accepting: list[asyncio.Task[None]] = []
         self._reserve: int | None = None
         # How many were refused since that was told last, and what the system said to the last one.
         self._refused = 0
@@ -81,15 +89,22 @@ class Listener:
         for sock in self._sockets:
             sock.setblocking(False)
             sock.listen(BACKLOG)
-            self._loop.add_reader(sock, self._accept, sock)
+            try:
+                self._loop.add_reader(sock, self._accept, sock)
+            except NotImplementedError:
+                self._accepting.append(self._spawn(self._accept_each(sock)))
 
     def close(self) -> None:
         """Accept nobody any more."""
         sockets, self._sockets = self._sockets, []
+        for task in self._accepting:
+            task.cancel()
         for sock in sockets:
-            self._loop.remove_reader(sock)
+            if not self._accepting:
+                self._loop.remove_reader(sock)
             shut_down(sock)
             sock.close()
+        self._accepting.clear()
         for timer in (self._tell, self._resume):
             if timer is not None:
                 timer.cancel()
@@ -110,6 +125,17 @@ class Listener:
                 elif not self._refuse(sock, error):
                     self._pause()
                     return
+            else:
+                accepted.setblocking(False)
+                self._admit(accepted, name)
+
+    async def _accept_each(self, sock: socket.socket) -> None:
+        while True:
+            try:
+                accepted, name = await self._loop.sock_accept(sock)
+            except OSError as error:
+                self._note_refused(error)
+                await asyncio.sleep(INTERVAL if error.errno in EXHAUSTED else 0)
             else:
                 accepted.setblocking(False)
                 self._admit(accepted, name)
@@ -168,7 +194,7 @@ class Listener:
     def _keep_reserve(self) -> None:
         if self._reserve is None:
             try:
-                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                self._reserve = os.open(os.devnull, os.O_RDONLY)
             except OSError:
                 self._reserve = None
 
@@ -215,7 +241,7 @@ def _bind(sock: socket.socket, name: Any, address: Address, *, reuse_port: bool)
     if os.name == "posix":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        share_port(sock, address)
     if sock.family == socket.AF_INET6:
         # IPv4 has a socket of its own.
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gestalt.core import Handler, StateError, check_thread, keep_from_children
+from gestalt.core.reloading import reloads
 from gestalt.net.address import Address
 from gestalt.net.errors import AcceptFailed, SendBufferFull, UnknownPeer
 from gestalt.net.reporting import OnError
@@ -218,6 +219,11 @@ class StreamServer(StreamEndpoint):
             raise StateError(f"{self!r} has no TLS files in use")
         self._ssl = half_closing(self._tls.server_context())
 
+    @reloads
+    def _reload_files(self) -> None:
+        if self._ssl is not None and isinstance(self._tls, Tls):
+            self.reload_tls()
+
     # The life of the component
 
     async def _open(self) -> None:
@@ -227,7 +233,7 @@ class StreamServer(StreamEndpoint):
         elif self._tls is not None:
             self._ssl = half_closing(self._tls)
         listener = self._listener = Listener(
-            self._loop, admit=self._accepted, report=self._accept_failed
+            self._loop, admit=self._accepted, report=self._accept_failed, spawn=self._spawn
         )
         if self._address.scheme == "unix":
             sock = await listen(self._address, BACKLOG)

@@ -38,7 +38,7 @@ async def listen(address: Address, backlog: int) -> socket.socket:
             is no socket, the folder does not exist or may not be written to.
     """
     if not hasattr(socket, "AF_UNIX"):
-        raise OSError(errno.EAFNOSUPPORT, f"{address}: this system has no unix sockets for Python")
+        raise _refusal(address, errno.EAFNOSUPPORT, "this system has no unix sockets for Python")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)

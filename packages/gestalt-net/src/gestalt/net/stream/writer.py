@@ -26,6 +26,8 @@ class FrameWriter:
         "full",
         "high_water",
         "room",
+        "sent",
+        "sent_bytes",
         "transport",
     )
 
@@ -45,6 +47,9 @@ class FrameWriter:
         # Set where `write` must not be called: above the mark, and when the connection is closing.
         self.full = False
         self._flushes = 0
+        # How many messages, and bytes, were given to the transport.
+        self.sent = 0
+        self.sent_bytes = 0
 
     def write(self, frame: bytes) -> None:
         """Queue a frame; the caller has looked at `full` before.
@@ -146,6 +151,8 @@ class FrameWriter:
         self._in_flight = len(frames)
         self.full = False
         self._flushes += 1
+        self.sent += self._in_flight
+        self.sent_bytes += len(data)
         # Not writelines: it ignores flow control on Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1.
         self.transport.write(data)
         if self.transport.is_closing():

@@ -13,6 +13,7 @@ from .queue import Queue
 from .schedule import Schedule
 from .session import Session
 from .stream import Stream
+from .stream_record import Record
 from .versions import DEFAULT_VERSION, VERSIONS, Semantics, semantics_of
 from .virtualhost import VirtualHost
 
@@ -28,6 +29,7 @@ __all__ = [
     "Output",
     "Policy",
     "Queue",
+    "Record",
     "ResourceLimits",
     "Schedule",
     "Semantics",

@@ -78,6 +78,8 @@ class Consumer:
 
     Attributes:
         prefix: the beginning of every delivery to it.
+        exclusive: it accepts no other consumer beside it.
+        priority: consumers of a higher priority come first.
         unacked: how many deliveries it has not acknowledged.
         timeouts: what becomes of deliveries that it does not acknowledge; None where nothing does.
     """
@@ -95,6 +97,8 @@ class Consumer:
     )
 
     queue: AnyQueue
+    exclusive: bool
+    priority: int
 
     def __init__(
         self,
@@ -133,6 +137,10 @@ class Consumer:
 
     def leave(self) -> None:
         """It is to be a consumer of its queue no more."""
+        raise NotImplementedError
+
+    def is_active(self) -> bool:
+        """Whether it gets messages, and does not wait to be the single active one."""
         raise NotImplementedError
 
     def removed(self) -> None:
@@ -183,6 +191,9 @@ class QueueConsumer(Consumer):
     def leave(self) -> None:
         self.queue.remove_consumer(self)
 
+    def is_active(self) -> bool:
+        return self.queue.consumers.is_active(self)
+
     def deliver(self, entry: Entry) -> None:
         """Send it an entry, as the queue decided."""
         if not self.no_ack:
@@ -205,6 +216,8 @@ class StreamConsumer(Consumer):
     __slots__ = ("_send",)
 
     queue: Stream
+    exclusive = False
+    priority = 0
 
     def __init__(
         self,
@@ -224,6 +237,9 @@ class StreamConsumer(Consumer):
 
     def leave(self) -> None:
         self.queue.remove_consumer(self)
+
+    def is_active(self) -> bool:
+        return True
 
     def send(self, record: Record, offset: int) -> None:
         """Send it the record at an offset, as the stream decided."""

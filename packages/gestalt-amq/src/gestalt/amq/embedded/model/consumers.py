@@ -86,6 +86,12 @@ class Consumers:
             if self._single_active and self._active is None:
                 self._active = consumer
 
+    def is_active(self, consumer: Recipient) -> bool:
+        """Tell whether a consumer gets messages, and does not wait to be the single active one."""
+        if self._single_active:
+            return consumer is self._active
+        return consumer not in self._suspended
+
     def _next_active(self) -> Recipient | None:
         waiting = [other for other in self._all if other not in self._suspended]
         return max(waiting, key=lambda other: other.priority, default=None)

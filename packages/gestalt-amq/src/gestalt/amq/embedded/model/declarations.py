@@ -31,7 +31,7 @@ from .arguments import check_stream, read_options, type_name
 from .channel import Channel
 from .consumer import AnyQueue
 from .exchange import Exchange
-from .queue import Owner, Queue
+from .queue import Owner
 from .routers import check_exchange_type
 from .stream import Stream
 from .versions import Semantics, not_permitted
@@ -51,14 +51,6 @@ def accessible_queue(channel: Channel, name: str) -> AnyQueue:
     """Return the queue. Raises AmqpError when there is none, or it is another connection's own."""
     queue = channel.host.queue(name)
     _check_owner(channel, queue, queue.owner)
-    return queue
-
-
-def as_queue(channel: Channel, queue: AnyQueue, operation: str) -> Queue:
-    """Return the queue. Raises AmqpError when it is a stream, which the operation is not for."""
-    if isinstance(queue, Stream):
-        resource = channel.host.resource("queue", queue.name)
-        raise AmqpError("NOT_IMPLEMENTED", f"{operation} not supported by stream queues {resource}")
     return queue
 
 
@@ -284,7 +276,7 @@ def _queue_delete(channel: Channel, method: QueueDelete) -> Method | None:
 
 def _queue_purge(channel: Channel, method: QueuePurge) -> Method | None:
     queue = accessible_queue(channel, named_queue(channel, method.queue))
-    count = as_queue(channel, queue, "queue.purge").purge()
+    count = channel.host.as_queue(queue, "queue.purge").purge()
     return None if method.nowait else QueuePurgeOk(count)
 
 

@@ -42,7 +42,7 @@ from gestalt.amq.wire.methods import (
 from .arguments import check_consume, consume_priority, consume_timeout
 from .channel import Channel, Transaction
 from .consumer import Consumer, QueueConsumer, StreamConsumer
-from .declarations import DECLARATIONS, accessible_queue, as_queue, named_queue
+from .declarations import DECLARATIONS, accessible_queue, named_queue
 from .deliveries import Delivery, header_for
 from .overdue import watch
 from .queue import Queue
@@ -108,9 +108,8 @@ def _recover(channel: Channel, method: BasicRecover) -> Method:
 
 
 def _get(channel: Channel, method: BasicGet) -> Method | None:
-    queue = as_queue(
-        channel, accessible_queue(channel, named_queue(channel, method.queue)), "basic.get"
-    )
+    found = accessible_queue(channel, named_queue(channel, method.queue))
+    queue = channel.host.as_queue(found, "basic.get")
     if queue.options.quorum and queue.options.single_active_consumer:
         raise AmqpError(
             "RESOURCE_LOCKED",

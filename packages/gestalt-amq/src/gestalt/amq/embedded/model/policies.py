@@ -5,7 +5,7 @@ https://www.rabbitmq.com/docs/policies
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -129,6 +129,31 @@ _UNSUPPORTED = {
 }
 
 
+# What an operator policy may say, and by which of two values holds what is said twice.
+_LOWER_HOLDS = frozenset(
+    {
+        "delivery-limit",
+        "expires",
+        "max-in-memory-bytes",
+        "max-in-memory-length",
+        "max-length",
+        "max-length-bytes",
+        "message-ttl",
+    }
+)
+_OPERATORS_HOLDS = frozenset(
+    {
+        "delayed-retry-max",
+        "delayed-retry-min",
+        "delayed-retry-type",
+        "overflow",
+        "queue-master-locator",
+        "queue-version",
+        "target-group-size",
+    }
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """A policy. The one of the highest priority that matches a name applies to it, and no other.
@@ -140,6 +165,7 @@ class Policy:
         apply_to: `all`, `queues`, `classic_queues`, `quorum_queues`, `streams` or `exchanges`.
         priority: the highest one that matches applies.
         virtual_host: the virtual host that it is for.
+        operator: it is an operator policy, which applies beside the other one, to queues alone.
 
     Raises:
         ValueError: there is no such key, value, pattern or `apply_to`.
@@ -151,6 +177,7 @@ class Policy:
     apply_to: str = "all"
     priority: int = 0
     virtual_host: str = "/"
+    operator: bool = False
     _expression: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -164,6 +191,8 @@ class Policy:
             check = _KEYS.get(key)
             if check is None:
                 raise ValueError(f"a policy cannot define {key!r}, as {self.name!r} does")
+            if self.operator and key not in _LOWER_HOLDS | _OPERATORS_HOLDS:
+                raise ValueError(f"an operator policy cannot define {key!r}, as {self.name!r} does")
             if not check(value):
                 raise ValueError(f"{key} cannot be {value!r}, as the policy {self.name!r} says")
         try:
@@ -189,8 +218,8 @@ def read_policies(path: str | Path) -> list[Policy]:
     """Read the policies from a file as `rabbitmqctl export_definitions` writes it (JSON).
 
     Args:
-        path: the file: an object with a list of `policies`, or such a list alone. All else that
-            it may hold is left alone.
+        path: the file: an object with a list of `policies`, or such a list alone. Operator policies
+            are among its `parameters`. All else that it may hold is left alone.
 
     Raises:
         OSError: it cannot be read.
@@ -200,13 +229,25 @@ def read_policies(path: str | Path) -> list[Policy]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is no JSON: {error}") from error
-    items = content.get("policies", []) if isinstance(content, dict) else content
+    whole = content if isinstance(content, dict) else {"policies": content}
+    policies = [_policy(path, item) for item in _objects(path, whole, "policies")]
+    for item in _objects(path, whole, "parameters"):
+        if item.get("component") == "operator_policy":
+            value = item.get("value")
+            known = {key: item[key] for key in ("name", "vhost") if key in item}
+            whole_item = {**value, **known} if isinstance(value, dict) else known
+            policies.append(_policy(path, whole_item, operator=True))
+    return policies
+
+
+def _objects(path: str | Path, content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    items = content.get(key, [])
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise ValueError(f"{path} has no list of policies")
-    return [_policy(path, item) for item in items]
+        raise ValueError(f"{path} has no list of {key}")
+    return items
 
 
-def _policy(path: str | Path, item: Mapping[str, Any]) -> Policy:
+def _policy(path: str | Path, item: Mapping[str, Any], *, operator: bool = False) -> Policy:
     try:
         return Policy(
             name=item["name"],
@@ -215,15 +256,37 @@ def _policy(path: str | Path, item: Mapping[str, Any]) -> Policy:
             apply_to=item.get("apply-to", "all"),
             priority=int(item.get("priority", 0)),
             virtual_host=item.get("vhost", "/"),
+            operator=operator,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: the policy {item!r} is not whole: {error!r}") from error
 
 
-def chosen(policies: Iterable[Policy], kind: str, name: str) -> Policy | None:
+def chosen(policies: Mapping[str, Policy], kind: str, name: str) -> Policy | None:
     """Return the policy that applies to a queue or exchange, or None."""
-    matching = [policy for policy in policies if policy.applies_to(kind, name)]
+    matching = [policy for policy in policies.values() if policy.applies_to(kind, name)]
     return max(matching, key=lambda policy: policy.priority, default=None)
+
+
+def merged(policy: Policy | None, operator: Policy | None, semantics: Semantics) -> Definition:
+    """Return what a policy and an operator policy say together: of two numbers the lower holds."""
+    definition = dict(policy.definition) if policy is not None else {}
+    for key, value in operator.definition.items() if operator is not None else ():
+        known = definition.get(key)
+        if known is None or key in _OPERATORS_HOLDS:
+            definition[key] = value
+        elif key == "delivery-limit" and semantics.negative_limit_is_none and min(known, value) < 0:
+            # One of them is no limit.
+            definition[key] = max(known, value)
+        else:
+            definition[key] = min(known, value)
+    return definition
+
+
+def check_version(policy: Policy, semantics: Semantics) -> None:
+    """Raise ValueError for an operator policy that the version does not take."""
+    if policy.operator and not semantics.operator_overflow and "overflow" in policy.definition:
+        raise ValueError(f"an operator policy cannot define 'overflow', as {policy.name!r} does")
 
 
 def effective(declared: QueueOptions, definition: Definition, semantics: Semantics) -> QueueOptions:

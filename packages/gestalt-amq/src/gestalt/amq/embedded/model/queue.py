@@ -9,7 +9,7 @@ from .arguments import QueueOptions
 from .consumers import Consumers, Recipient
 from .exchange import Binding
 from .message import Entry, Message
-from .policies import Policy, effective
+from .policies import Policy, effective, merged
 from .ready import ReadyMessages
 from .schedule import Call, Schedule
 from .versions import Priorities, Semantics
@@ -70,6 +70,7 @@ class Queue:
         self.arguments = arguments
         self.declared = options
         self.policy: Policy | None = None
+        self.operator_policy: Policy | None = None
         self.options = options = effective(options, {}, host.semantics)
         self._semantics = host.semantics
         self.ready = _ready_messages(options, host.semantics)
@@ -94,12 +95,12 @@ class Queue:
         self.touch()
         self._watch_use()
 
-    def apply(self, policy: Policy | None) -> None:
-        """Let a policy hold from now on, or none."""
-        if policy == self.policy:
+    def apply(self, policy: Policy | None, operator: Policy | None = None) -> None:
+        """Let a policy and an operator policy hold from now on, or none."""
+        if policy == self.policy and operator == self.operator_policy:
             return
-        self.policy = policy
-        definition = policy.definition if policy is not None else {}
+        self.policy, self.operator_policy = policy, operator
+        definition = merged(policy, operator, self._semantics)
         self.options = effective(self.declared, definition, self._semantics)
         self._drop_overflow()
         self._schedule.cancel(self._use_check)

@@ -1,6 +1,6 @@
 """A client's connection as the model knows it: its channels, and what is its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from gestalt.amq.wire import AmqpError
 from gestalt.amq.wire.decoder import Content
@@ -61,6 +61,11 @@ class Session:
         # The channels on which something was published since confirms were sent.
         self._published: dict[Channel, None] = {}
         self._paused = False
+
+    @property
+    def channels(self) -> Mapping[int, Channel]:
+        """The channels that are open, by number."""
+        return self._channels
 
     def receive(self, number: int, method: Method, content: Content | None) -> None:
         """Take a method that the client sends on a channel.

@@ -14,7 +14,7 @@ from .arguments import QueueOptions
 from .exchange import Binding
 from .limits import Outstanding
 from .message import Entry, Message
-from .policies import Policy, effective
+from .policies import Policy, effective, merged
 from .stream_log import DEFAULT_SEGMENT_SIZE, StreamLog
 from .stream_record import Record, Recorder
 from .stream_start import Start, Where
@@ -159,6 +159,7 @@ class Stream:
         self.arguments = arguments
         self.declared = options
         self.policy: Policy | None = None
+        self.operator_policy: Policy | None = None
         self.options = effective(options, {}, host.semantics)
         self.log = StreamLog()
         self.unacked = 0
@@ -171,12 +172,12 @@ class Stream:
         )
         self._host = host
 
-    def apply(self, policy: Policy | None) -> None:
-        """Let a policy hold from now on, or none."""
-        if policy == self.policy:
+    def apply(self, policy: Policy | None, operator: Policy | None = None) -> None:
+        """Let a policy and an operator policy hold from now on, or none."""
+        if policy == self.policy and operator == self.operator_policy:
             return
-        self.policy = policy
-        definition = policy.definition if policy is not None else {}
+        self.policy, self.operator_policy = policy, operator
+        definition = merged(policy, operator, self._semantics)
         self.options = effective(self.declared, definition, self._semantics)
         self._retain()
 

@@ -5,6 +5,7 @@ https://www.rabbitmq.com/docs/conversions
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from gestalt.amq.wire import (
     CONTENT_HEADER,
@@ -22,7 +23,7 @@ from gestalt.amq.wire import (
 from .message import DeadMessage, Message, header_entries
 
 # What a record costs beside its body and what it shares with others, roughly, in bytes.
-OVERHEAD = 250
+OVERHEAD = 180
 
 _OFFSET = "x-stream-offset"
 _FILTER_VALUE = "x-stream-filter-value"
@@ -100,17 +101,19 @@ class Recorder:
         return Record(message.address, message.body, self._header, self._place), self._value
 
     def _read(self, message: Message) -> None:
-        entries = header_entries(message.header)
-        value = self._filter_value(message.properties.headers) if self._filters else None
-        dead = isinstance(message, DeadMessage)
+        properties = message.properties
+        value = self._filter_value(properties.headers) if self._filters else None
         # The offset comes first, where it is found again.
         headers: dict[str, FieldValue] = {_OFFSET: Long(0)}
-        for name, raw in entries.items():
-            if name != _OFFSET:
-                self._keep(headers, name, _data(raw), dead=dead)
-        properties = replace(message.properties, headers=headers, cluster_id=None)
+        if properties.headers:
+            dead = isinstance(message, DeadMessage)
+            for name, raw in header_entries(message.header).items():
+                if name != _OFFSET:
+                    self._keep(headers, name, _data(raw), dead=dead)
+        changes: dict[str, Any] = {"headers": headers, "cluster_id": None}
         if self._containers:
-            properties = _contained(properties)
+            changes.update(_of_container(properties))
+        properties = replace(properties, **changes)
         body_size = CONTENT_HEADER.unpack_from(message.header)[2]
         header = content_header(properties, body_size)
         place = CONTENT_HEADER.size + 2 + _BEFORE_OFFSET
@@ -149,15 +152,14 @@ def _data(raw: FieldValue) -> bytes:
     return raw.data if isinstance(raw, RawValue) else b"V"
 
 
-def _contained(properties: Properties) -> Properties:
+def _of_container(properties: Properties) -> dict[str, Any]:
+    """What a message container makes of some properties."""
     persistent = properties.delivery_mode == PERSISTENT
-    expiration = properties.expiration
-    return replace(
-        properties,
-        delivery_mode=PERSISTENT if persistent else TRANSIENT,
-        # More digits than that are no time, and were refused when it was published.
-        expiration=str(int(expiration)) if expiration is not None else None,
-    )
+    changes: dict[str, Any] = {"delivery_mode": PERSISTENT if persistent else TRANSIENT}
+    if properties.expiration is not None:
+        # A number for certain: another text was refused when it was published.
+        changes["expiration"] = str(int(properties.expiration))
+    return changes
 
 
 def _unstorable(problem: str) -> AmqpError:

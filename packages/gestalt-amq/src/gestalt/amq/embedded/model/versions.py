@@ -63,6 +63,7 @@ class Semantics:
         own_deaths: the header x-death of a publisher does not count, and there are x-last-death-*.
         reply_addresses_route: a mandatory message to a reply address is never returned.
         consumer_timeout: what x-consumer-timeout does.
+        operator_overflow: an operator policy may say what becomes of too many messages.
         quorum_word: how the refusal of basic.get by a single active consumer calls quorum queues.
         stream_words: how refusals of basic.consume call a stream: without a prefetch, with no_ack.
         stream_filter_size: the refusal of another x-stream-filter-size-bytes than 16 to 255, if
@@ -100,6 +101,7 @@ class Semantics:
     own_deaths: bool
     reply_addresses_route: bool
     consumer_timeout: ConsumerTimeout
+    operator_overflow: bool
     quorum_word: str
     stream_words: tuple[str, str]
     stream_filter_size: str | None
@@ -193,6 +195,7 @@ _3_10 = Semantics(
     own_deaths=False,
     reply_addresses_route=False,
     consumer_timeout=ConsumerTimeout.IGNORED,
+    operator_overflow=False,
     quorum_word="quorum",
     stream_words=("'{}'", "stream queues {}"),
     stream_filter_size=None,
@@ -221,6 +224,7 @@ _4_0 = replace(
     counts_from_zero=False,
     quorum_priorities=Priorities.TWO_TO_ONE,
     own_deaths=True,
+    operator_overflow=True,
     consumer_timeout=ConsumerTimeout.CLOSES_CHANNEL,
     stream_words=("stream {}", "stream {}"),
     stream_filter_size=f"Invalid value for  {_FILTER_SIZE}",

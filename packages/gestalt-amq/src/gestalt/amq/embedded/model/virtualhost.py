@@ -11,7 +11,7 @@ from .deadletter import dead_letter, without_cycles
 from .exchange import Binding, Exchange
 from .limits import Usage
 from .message import Message
-from .policies import Policy, chosen
+from .policies import Policy, check_version, chosen
 from .queue import Owner, Queue
 from .routers import Destination
 from .schedule import Schedule
@@ -50,7 +50,7 @@ class VirtualHost:
         exchanges, queues: what there is, by name.
         reply_consumers: what delivers a direct reply, by the suffix of its address.
         refuse_publishes: no message is taken, and publishers are told so.
-        policies: what there is, by name.
+        policies, operator_policies: what there is, by name.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class VirtualHost:
         self.reply_consumers: dict[str, Callable[[Message, str], None]] = {}
         self.refuse_publishes = False
         self.policies: dict[str, Policy] = {}
+        self.operator_policies: dict[str, Policy] = {}
         self._routes: dict[tuple[str, str], Sequence[AnyQueue]] = {}
         self._dead: deque[tuple[Queue, Message, str]] = deque()
         self._burying = False
@@ -104,28 +105,47 @@ class VirtualHost:
             raise AmqpError("NOT_FOUND", f"no {self.resource('queue', name)}")
         return queue
 
+    def as_queue(self, queue: AnyQueue, operation: str) -> Queue:
+        """Return the queue. Raises AmqpError when it is a stream, which cannot do the operation."""
+        if isinstance(queue, Stream):
+            resource = self.resource("queue", queue.name)
+            raise AmqpError(
+                "NOT_IMPLEMENTED", f"{operation} not supported by stream queues {resource}"
+            )
+        return queue
+
     # Policies
 
     def set_policy(self, policy: Policy) -> None:
-        """Add a policy, or replace the one of its name; it holds at once."""
-        self.policies[policy.name] = policy
+        """Add a policy, or replace the one of its name; it holds at once.
+
+        Raises:
+            ValueError: the version takes no such policy.
+        """
+        check_version(policy, self.semantics)
+        (self.operator_policies if policy.operator else self.policies)[policy.name] = policy
         self._apply_policies()
 
-    def clear_policy(self, name: str) -> bool:
+    def clear_policy(self, name: str, *, operator: bool = False) -> bool:
         """Remove a policy, and tell whether it was there."""
-        found = self.policies.pop(name, None) is not None
+        policies = self.operator_policies if operator else self.policies
+        found = policies.pop(name, None) is not None
         self._apply_policies()
         return found
 
     def _apply_policies(self) -> None:
         for exchange in self.exchanges.values():
-            exchange.policy = self._policy("exchange", exchange.name)
+            exchange.policy = chosen(self.policies, "exchange", exchange.name)
         for queue in list(self.queues.values()):
-            queue.apply(self._policy(queue.kind, queue.name))
+            self._apply_to(queue)
         self._routes.clear()
 
-    def _policy(self, kind: str, name: str) -> Policy | None:
-        return chosen(self.policies.values(), kind, name) if self.policies else None
+    def _apply_to(self, queue: AnyQueue) -> None:
+        policy, operator = (
+            chosen(policies, queue.kind, queue.name)
+            for policies in (self.policies, self.operator_policies)
+        )
+        queue.apply(policy, operator)
 
     # Topology
 
@@ -133,7 +153,7 @@ class VirtualHost:
         """Add an exchange that was not there. Raises AmqpError when there are too many."""
         self.usage.add_exchange(exchange.name, self.name, exchange.arguments)
         self.exchanges[exchange.name] = exchange
-        exchange.policy = self._policy("exchange", exchange.name)
+        exchange.policy = chosen(self.policies, "exchange", exchange.name)
         self._routes.clear()
 
     def delete_exchange(self, exchange: Exchange) -> None:
@@ -173,7 +193,7 @@ class VirtualHost:
             if owner is not None:
                 owner.exclusive_queues[name] = queue
         self.queues[name] = queue
-        queue.apply(self._policy(queue.kind, name))
+        self._apply_to(queue)
         self._routes.clear()
         return queue
 

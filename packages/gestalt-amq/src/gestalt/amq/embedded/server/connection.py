@@ -1,6 +1,7 @@
 """One client's connection: bytes to the model, and the model's answers back."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import NoReturn, cast
 
 from gestalt.amq.embedded.model import Session
@@ -9,6 +10,7 @@ from gestalt.amq.wire import (
     PROTOCOL_HEADER,
     REPLY_CODES,
     AmqpError,
+    FieldValue,
     WireError,
 )
 from gestalt.amq.wire.codec import method_frame, method_numbers
@@ -29,6 +31,7 @@ from gestalt.amq.wire.methods import (
 
 from .authentication import common_name
 from .hub import Hub
+from .infos import connection_name
 from .negotiation import Negotiation
 from .output import ChannelOutput
 from .sending import Sending
@@ -54,6 +57,8 @@ class Connection(asyncio.Protocol):
         self._settings = hub.settings
         self._decoder = Decoder(expect_header=True, max_body_size=hub.max_message_size)
         self._transport: asyncio.Transport | None = None
+        # Known with the transport.
+        self._name = ""
         self._negotiation = Negotiation(self._settings, hub.model.semantics, None)
         self.session: Session | None = None
         # The broker has closed the connection, and waits for the client to say that it knows.
@@ -77,6 +82,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast(asyncio.Transport, transport)
         self._transport = stream
+        self._name = connection_name(stream)
         self._sending = Sending(
             stream,
             self._settings.send_timeout,
@@ -129,6 +135,25 @@ class Connection(asyncio.Protocol):
         self._hub.settle()
 
     # Called by the hub and by channels' outputs
+
+    @property
+    def name(self) -> str:
+        """Its addresses, the client's first."""
+        return self._name
+
+    @property
+    def client_properties(self) -> Mapping[str, FieldValue]:
+        """What the client has told of itself."""
+        return self._negotiation.client_properties
+
+    @property
+    def state(self) -> str:
+        """What it does: `starting`, `running`, `blocked`, `closing`."""
+        if self._closing or self._closed:
+            return "closing"
+        if self.session is None:
+            return "starting"
+        return "blocked" if self._blocked else "running"
 
     @property
     def user(self) -> str | None:

@@ -1,42 +1,26 @@
 """What a test can do to a broker, and see of it. The same for every way to run one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gestalt.amq.embedded.model import Policy, Queue, Stream, VirtualHost
-from gestalt.amq.wire import AmqpError, FieldValue, Properties, read_properties
-from gestalt.amq.wire.strings import decode_short_string
+from gestalt.amq.embedded.model import Policy, VirtualHost
+from gestalt.amq.wire import AmqpError
 
 from .hub import MEMORY_REASON, Client, Hub
+from .infos import (
+    BindingInfo,
+    ConnectionInfo,
+    ConsumerInfo,
+    MessageInfo,
+    QueueInfo,
+    binding_infos,
+    connection_info,
+    consumer_infos,
+    message_infos,
+    queue_info,
+)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class QueueInfo:
-    """A queue as it is at a moment: messages that are ready, and delivered but not settled."""
-
-    name: str
-    durable: bool
-    auto_delete: bool
-    exclusive: bool
-    arguments: dict[str, FieldValue]
-    ready: int
-    unacked: int
-    consumers: int
-    policy: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MessageInfo:
-    """A message that is ready in a queue."""
-
-    body: bytes
-    properties: Properties
-    exchange: str
-    routing_key: str
-    redelivered: bool
 
 
 class Controls:
@@ -76,13 +60,31 @@ class Controls:
         Returns:
             How many are being closed.
         """
-        text = f"broker forced connection closure with reason '{reason}'"
-        error = AmqpError("CONNECTION_FORCED", text)
 
         def close(hub: Hub) -> int:
-            count = _for_each(hub, user, lambda item: item.close(error))
+            count = _for_each(hub, user, lambda item: item.close(_forced(reason)))
             hub.settle()
             return count
+
+        return self.control(close)
+
+    def close_connection(self, name: str, reason: str = "shutdown") -> bool:
+        """Close one connection with CONNECTION_FORCED, as `rabbitmqctl close_connection` does.
+
+        Args:
+            name: its name, as `connections` tells it, or the name that the client gave it.
+            reason: what the client is told.
+
+        Returns:
+            Whether there was one.
+        """
+
+        def close(hub: Hub) -> bool:
+            found = [item for item in hub.connections if name in _names(item)]
+            for connection in found:
+                connection.close(_forced(reason))
+            hub.settle()
+            return bool(found)
 
         return self.control(close)
 
@@ -135,6 +137,7 @@ class Controls:
         apply_to: str = "all",
         priority: int = 0,
         virtual_host: str = "/",
+        operator: bool = False,
     ) -> None:
         """Set a policy, as `rabbitmqctl set_policy` does; it holds at once.
 
@@ -145,6 +148,8 @@ class Controls:
             apply_to: `all`, `queues`, `classic_queues`, `quorum_queues`, `streams`, `exchanges`.
             priority: of the policies that match a name, the one of the highest priority applies.
             virtual_host: the virtual host that it is for.
+            operator: it is an operator policy: it applies beside the other one, to queues alone,
+                and of two numbers the lower one holds.
 
         Raises:
             ValueError: there can be no such policy, or there is no such virtual host.
@@ -156,6 +161,7 @@ class Controls:
             apply_to=apply_to,
             priority=priority,
             virtual_host=virtual_host,
+            operator=operator,
         )
 
         def act(hub: Hub) -> None:
@@ -164,22 +170,76 @@ class Controls:
 
         self.control(act)
 
-    def clear_policy(self, name: str, virtual_host: str = "/") -> bool:
+    def clear_policy(self, name: str, virtual_host: str = "/", *, operator: bool = False) -> bool:
         """Remove a policy, and tell whether it was there; what it said holds no more."""
 
         def act(hub: Hub) -> bool:
-            found = _host(hub, virtual_host).clear_policy(name)
+            found = _host(hub, virtual_host).clear_policy(name, operator=operator)
             hub.settle()
             return found
 
         return self.control(act)
 
-    def policies(self, virtual_host: str = "/") -> list[Policy]:
-        """Return the policies, by name."""
+    def policies(self, virtual_host: str = "/", *, operator: bool = False) -> list[Policy]:
+        """Return the policies, by name, or the operator policies."""
 
         def act(hub: Hub) -> list[Policy]:
-            policies = _host(hub, virtual_host).policies
+            host = _host(hub, virtual_host)
+            policies = host.operator_policies if operator else host.policies
             return [policies[name] for name in sorted(policies)]
+
+        return self.control(act)
+
+    def connections(self) -> list[ConnectionInfo]:
+        """Return the connections, the oldest first."""
+        return self.control(lambda hub: [connection_info(item) for item in hub.connections])
+
+    def consumers(self, virtual_host: str = "/") -> list[ConsumerInfo]:
+        """Return the consumers, by their queues."""
+
+        def act(hub: Hub) -> list[ConsumerInfo]:
+            host = _host(hub, virtual_host)
+            return sorted(
+                (info for item in hub.connections for info in consumer_infos(item, host)),
+                key=lambda info: info.queue,
+            )
+
+        return self.control(act)
+
+    def bindings(self, virtual_host: str = "/") -> list[BindingInfo]:
+        """Return the bindings, by their sources; those of the default exchange are not told."""
+        return self.control(lambda hub: binding_infos(_host(hub, virtual_host)))
+
+    def delete_queue(self, name: str, virtual_host: str = "/") -> int:
+        """Delete a queue, as `rabbitmqctl delete_queue` does; its consumers are cancelled.
+
+        Returns:
+            How many messages were ready in it.
+
+        Raises:
+            AmqpError: there is no such queue.
+        """
+
+        def act(hub: Hub) -> int:
+            host = _host(hub, virtual_host)
+            count = host.delete_queue(host.queue(name))
+            hub.settle()
+            return count
+
+        return self.control(act)
+
+    def purge_queue(self, name: str, virtual_host: str = "/") -> int:
+        """Drop all messages that are ready in a queue, and return how many that were.
+
+        Raises:
+            AmqpError: there is no such queue, or it is a stream.
+        """
+
+        def act(hub: Hub) -> int:
+            host = _host(hub, virtual_host)
+            count = host.as_queue(host.queue(name), "queue.purge").purge()
+            hub.settle()
+            return count
 
         return self.control(act)
 
@@ -192,7 +252,7 @@ class Controls:
 
         def act(hub: Hub) -> list[QueueInfo]:
             queues = _host(hub, virtual_host).queues
-            return [_queue_info(queues[name]) for name in sorted(queues)]
+            return [queue_info(queues[name]) for name in sorted(queues)]
 
         return self.control(act)
 
@@ -204,8 +264,7 @@ class Controls:
         """
 
         def act(hub: Hub) -> list[MessageInfo]:
-            found = _host(hub, virtual_host).queue(queue)
-            return _records(found) if isinstance(found, Stream) else _entries(found)
+            return message_infos(_host(hub, virtual_host).queue(queue))
 
         return self.control(act)
 
@@ -229,42 +288,16 @@ def _for_each(hub: Hub, user: str | None, action: Callable[[Client], None]) -> i
     return len(chosen)
 
 
+def _forced(reason: str) -> AmqpError:
+    return AmqpError(
+        "CONNECTION_FORCED", f"broker forced connection closure with reason '{reason}'"
+    )
+
+
+def _names(client: Client) -> tuple[str, str | None]:
+    info = connection_info(client)
+    return info.name, info.client_name
+
+
 def _host(hub: Hub, name: str) -> VirtualHost:
     return hub.model.virtual_host(name)
-
-
-def _entries(queue: Queue) -> list[MessageInfo]:
-    return [
-        MessageInfo(
-            entry.message.body,
-            entry.message.properties,
-            entry.message.exchange,
-            entry.message.routing_keys[0],
-            entry.redelivered,
-        )
-        for entry in queue.ready
-    ]
-
-
-def _records(stream: Stream) -> list[MessageInfo]:
-    infos = []
-    for offset, record in stream.log:
-        exchange, position = decode_short_string(record.address, 0)
-        routing_key, _ = decode_short_string(record.address, position)
-        properties = read_properties(record.header(offset))
-        infos.append(MessageInfo(record.body, properties, exchange, routing_key, False))
-    return infos
-
-
-def _queue_info(queue: Queue | Stream) -> QueueInfo:
-    return QueueInfo(
-        queue.name,
-        queue.durable,
-        queue.auto_delete,
-        queue.owner is not None,
-        dict(queue.arguments),
-        queue.count,
-        queue.unacked,
-        len(queue.consumers),
-        queue.policy.name if queue.policy is not None else None,
-    )

@@ -6,13 +6,14 @@ from typing import Protocol
 from gestalt.amq.embedded.model import BrokerModel
 from gestalt.amq.wire import AmqpError
 
+from .infos import Described
 from .listener import Listener
 from .settings import Settings
 
 MEMORY_REASON = "low on memory"
 
 
-class Client(Protocol):
+class Client(Described, Protocol):
     """What is asked of the connection of a client."""
 
     @property

@@ -160,6 +160,10 @@ def _let_go(accepted: socket.socket) -> None:
 
     The number of its descriptor may be another one's then.
     """
+    if os.name != "posix":
+        # Where there is no uvloop, either, a socket is no descriptor.
+        accepted.close()
+        return
     try:
         os.fstat(accepted.fileno())
     except OSError:

@@ -59,6 +59,7 @@ class Negotiation:
     Attributes:
         user: the name of the user.
         frame_max, channel_max, heartbeat: what the client chose.
+        client_properties: what the client has told of itself.
         capabilities: what the client can do.
         virtual_host: the name of the virtual host; None until the connection is open.
     """
@@ -74,6 +75,7 @@ class Negotiation:
         self.frame_max = FRAME_MIN_SIZE
         self.channel_max = settings.channel_max
         self.heartbeat = 0
+        self.client_properties: Mapping[str, FieldValue] = {}
         self.capabilities: Mapping[str, FieldValue] = {}
         self.virtual_host: str | None = None
 
@@ -109,6 +111,7 @@ class Negotiation:
         return None
 
     def _start_ok(self, method: ConnectionStartOk) -> Method:
+        self.client_properties = method.client_properties
         capabilities = method.client_properties.get("capabilities")
         if isinstance(capabilities, Mapping):
             self.capabilities = capabilities

@@ -1,0 +1,49 @@
+"""What a datagram endpoint tells of what it counts."""
+
+from collections.abc import Iterable
+
+from gestalt.core import Component
+from gestalt.core import vocabulary as words
+from gestalt.core.metrics import Metric, measures
+
+from .backlog import Backlog
+from .reader import DatagramReader
+from .stats import REASONS, DatagramStats
+
+_REASONS = {reason: {"reason": reason} for reason in REASONS}
+
+
+class MeasuredEndpoint(Component):
+    """A datagram endpoint, as far as it is measured.
+
+    Attributes:
+        stats: its counters.
+    """
+
+    stats: DatagramStats
+    _backlog: Backlog | None = None
+    _reader: DatagramReader | None = None
+    _handled = 0
+
+    @measures
+    def _datagram_metrics(self) -> Iterable[Metric]:
+        stats = self.stats
+        worker = None if self._reader is None else self._reader.worker
+        waiting = len(self._backlog or ()) + (0 if worker is None else worker.waiting)
+        in_flight = 0 if worker is None else worker.in_flight
+        left = waiting + in_flight + stats.dropped + stats.handler_errors + stats.discarded
+        # A task that has handled one message and gives way to others counts as being at it.
+        self._handled = max(self._handled, stats.received - left)
+        yield words.RECEIVED("datagram", stats.received)
+        yield words.RECEIVED_BYTES("datagram", stats.received_bytes)
+        yield words.SENT("datagram", stats.sent)
+        yield words.SENT_BYTES("datagram", stats.sent_bytes)
+        yield words.HANDLED("datagram", self._handled)
+        yield words.FAILED("datagram", stats.handler_errors)
+        yield words.DISCARDED("datagram", stats.discarded)
+        for reason, labels in _REASONS.items():
+            yield words.DROPPED("datagram", getattr(stats, reason), labels)
+        yield words.BACKLOG("datagram", waiting)
+        yield words.IN_FLIGHT("datagram", in_flight)
+        yield words.UNREACHABLE("datagram", stats.unreachable)
+        yield words.UNREPORTED("datagram", stats.unreported)

@@ -1,0 +1,28 @@
+"""What runs the handlers of a peer, as its connection sees it."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from gestalt.net.framings import Frame
+
+
+class Worker(Protocol):
+    """What is asked of whoever runs the handlers of a peer beside the reading."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was received is handled."""
+
+    def put(self, frames: Iterator[Frame]) -> None:
+        """Take what another read has brought."""
+
+    def end(self) -> None:
+        """Hear that the connection is lost."""
+
+    @property
+    def waiting(self) -> int:
+        """How many messages have come and are not begun."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are being handled."""

@@ -1,0 +1,5 @@
+"""A view into a running application, by a unix socket."""
+
+from .inspection import Inspection
+
+__all__ = ["Inspection"]

@@ -1,0 +1,360 @@
+"""A view into a running application, by a unix socket: what it is made of, and what it does."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from gestalt.core.calling import RAISED, is_awaitable
+from gestalt.runner.attendants import Attendant, View
+from gestalt.runner.errors import InspectionError
+
+from . import places
+from .logs import LogTail
+from .process import WORKER, command, process
+from .sampling import INTERVAL, Sampler
+from .server import Server
+from .snapshot import Snapshots
+from .stacks import stacks, thread_stack
+
+logger = logging.getLogger("gestalt.runner")
+
+VERSION = 1
+"""Of what requests and answers look like."""
+
+PATIENCE = 0.3
+"""How long the event loop may take to begin an answer, in seconds; then it counts as blocked."""
+
+ASYNC_PATIENCE = 10.0
+"""How long an async answer may take, in seconds."""
+
+WATCHED = 5.0
+"""For how long after the last snapshot somebody counts as watching, in seconds."""
+
+Answer: TypeAlias = Callable[[dict[str, Any]], object]
+
+
+class Inspection(Attendant):
+    """Answers what people and probes ask about an application, at a unix socket.
+
+    The socket is for the user of the process alone. It answers in a thread of its own, so that it
+    has something to say while the event loop is blocked, too. Nothing is done, and nothing is
+    counted, before somebody asks. Where it cannot be had, such as on Windows, a line of the log
+    says why, and the application runs without it.
+
+    A request is a line of JSON with `ask`, the name of what is asked for; its answer is a line of
+    JSON with `answer` or `error`. `snapshot`, `stacks`, `logs` and `application` are always there.
+
+    Attributes:
+        path: where the socket is; None while there is none.
+    """
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self._in_loop: dict[str, Answer] = {"snapshot": self._snapshot}
+        self._anywhere: dict[str, Answer] = {
+            "application": self._application,
+            "stacks": self._stacks,
+            "logs": self._logs,
+        }
+        self._view: View | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._loop_thread = 0
+        self._pid = 0
+        self._began = 0.0
+        self._server: Server | None = None
+        self._sampler: Sampler
+        self._snapshots: Snapshots
+        self._log_tail = LogTail()
+        self._waiting: dict[Future[object], _Waiting] = {}
+        # The last snapshot, when it was taken, and when one was last asked for.
+        self._last = Snapshots.nothing()
+        self._taken = self._asked = 0.0
+        self._lag: float | None = None
+        # Since when the event loop has not taken up what it was asked.
+        self._unheard: float | None = None
+
+    def answer(self, name: str, function: Answer, *, anywhere: bool = False) -> None:
+        """Have requests for `name` answered by a function.
+
+        Args:
+            name: what is asked for.
+            function: called with the request; what it returns, or what that comes to when it is
+                awaited, is the answer, of types that JSON has. An exception becomes an error whose
+                text is told.
+            anywhere: it may be called outside the event loop, and is, in the thread of the socket:
+                it answers while the event loop is blocked, and must not wait.
+
+        Raises:
+            ValueError: there is an answer of that name already.
+        """
+        if name in self._in_loop or name in self._anywhere:
+            raise ValueError(f"inspection answers {name!r} already")
+        (self._anywhere if anywhere else self._in_loop)[name] = function
+
+    # What an application tells its attendants
+
+    async def begin(self, view: View) -> None:
+        self._view = view
+        self._loop = view.loop
+        self._loop_thread = threading.get_ident()
+        self._pid = os.getpid()
+        self._began = time.monotonic()
+        self._sampler = Sampler(view.loop, self._loop_thread)
+        self._snapshots = Snapshots(view.loop)
+        if not places.supported():
+            logger.info("No inspection: this system has no unix sockets")
+            return
+        try:
+            folder = places.make_folder()
+            places.clean(folder)
+            listener, self.path = places.listen(folder)
+        except (InspectionError, OSError) as error:
+            logger.warning("No inspection: %s", error)
+            return
+        self._server = Server(listener, self, _is_allowed)
+        self._server.start()
+        _inspections.add(self)
+
+    async def end(self) -> None:
+        _inspections.discard(self)
+        server, self._server = self._server, None
+        # A child that was forked has neither the thread nor the right to remove the socket.
+        if server is None or os.getpid() != self._pid:
+            return
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+            self.path = None
+        if server.pause(0.2):
+            server.close()
+        self._log_tail.detach()
+
+    def before_fork(self) -> None:
+        """End the thread: a child of a process with several threads may hang at their locks."""
+        if self._server is not None:
+            self._server.pause(1.0)
+
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        if self._server is not None:
+            self._server.start()
+
+    def in_child(self) -> None:
+        """Forget the socket, which is the parent's."""
+        server, self._server, self.path = self._server, None, None
+        if server is not None:
+            server.forget()
+
+    # What the server asks, in its thread
+
+    def ask(self, request: dict[str, Any]) -> "Future[object]":
+        """Begin to answer a request."""
+        future: Future[object] = Future()
+        name = request.get("ask")
+        name = name if isinstance(name, str) else ""
+        if (function := self._anywhere.get(name)) is not None:
+            _settle(future, partial(function, request))
+        elif (function := self._in_loop.get(name)) is not None:
+            now = time.monotonic()
+            if name == "snapshot":
+                self._asked = now
+            self._waiting[future] = _Waiting(name, now)
+            try:
+                self._loop.call_soon_threadsafe(self._begin_answer, future, function, request)
+            except RuntimeError:
+                del self._waiting[future]
+                future.set_exception(InspectionError("the application has ended"))
+            if self._unheard is None:
+                self._unheard = now
+        else:
+            known = ", ".join(sorted([*self._anywhere, *self._in_loop]))
+            future.set_exception(InspectionError(f"there is no such answer; there are: {known}"))
+        return future
+
+    def overdue(self) -> float | None:
+        """Look what the event loop does, and give up what it does not answer."""
+        now = time.monotonic()
+        for future, waiting in list(self._waiting.items()):
+            if future.done():
+                self._waiting.pop(future, None)
+            elif now - waiting.since > (ASYNC_PATIENCE if waiting.begun else PATIENCE):
+                del self._waiting[future]
+                _settle(future, partial(self._late, waiting))
+        if self._log_tail.attached:
+            self._log_tail.detach_if_unread(now)
+        if self._waiting or now - self._asked < WATCHED:
+            self._sampler.look()
+            return INTERVAL
+        return None
+
+    def _begin_answer(
+        self, future: "Future[object]", function: Answer, request: dict[str, Any]
+    ) -> None:
+        """Answer within the event loop."""
+        self._unheard = None
+        waiting = self._waiting.get(future)
+        if waiting is None:
+            # It was given up.
+            return
+        waiting.begun = True
+        self._lag = time.monotonic() - waiting.since
+        try:
+            result = function(request)
+        except RAISED as error:
+            _fail(future, error)
+            return
+        if not is_awaitable(result):
+            _succeed(future, result)
+            return
+
+        async def finish() -> None:
+            try:
+                _succeed(future, await result)
+            except RAISED as error:
+                _fail(future, error)
+
+        if self._view is not None:
+            self._view.attend(finish(), f"inspection {waiting.name}")
+
+    def _late(self, waiting: "_Waiting") -> object:
+        """What to say in place of an answer that the event loop does not give."""
+        seconds = time.monotonic() - waiting.since
+        if waiting.begun:
+            raise InspectionError(f"{waiting.name} was not answered within {seconds:.0f} s")
+        if waiting.name != "snapshot":
+            raise InspectionError(
+                f"the event loop did not answer within {PATIENCE:g} s: it is blocked by "
+                f"{self._sampler.holder() or 'nothing that is known'}"
+            )
+        return self._around(blocked=True)
+
+    # The answers
+
+    def _snapshot(self, _request: dict[str, Any]) -> Callable[[], object]:
+        self._last = self._snapshots.take()
+        self._taken = time.monotonic()
+        # What is asked of the system is asked in the thread.
+        return partial(self._around, blocked=False)
+
+    def _around(self, *, blocked: bool) -> dict[str, Any]:
+        """The last snapshot of the event loop, and what can be told without that."""
+        return {
+            "version": VERSION,
+            "time": time.time(),
+            "age": time.monotonic() - self._taken if self._taken else None,
+            "application": self._application({}),
+            "process": process(),
+            "loop": {
+                "kind": type(self._loop).__module__.partition(".")[0],
+                "debug": self._loop.get_debug(),
+                "lag": self._lag,
+                "blocked": self._holding() if blocked else None,
+                **self._sampler.take(),
+            },
+            **self._last,
+        }
+
+    def _holding(self) -> dict[str, Any]:
+        """Who holds the event loop, for how long at least, and where that is."""
+        return {
+            "name": self._sampler.holder(),
+            "seconds": time.monotonic() - (self._unheard or time.monotonic()),
+            "stack": thread_stack(self._loop_thread),
+        }
+
+    def _application(self, _request: dict[str, Any]) -> dict[str, Any]:
+        view = self._view
+        return {
+            "pid": self._pid,
+            "command": command(),
+            "worker": os.environ.get(WORKER),
+            "state": view.state if view is not None else "starting",
+            "parts": [each.name for each in view.components] if view is not None else [],
+            "errors": len(view.errors) if view is not None else 0,
+            "uptime": time.monotonic() - self._began,
+        }
+
+    def _stacks(self, _request: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "application": self._application({}),
+            "loop": {"holder": self._sampler.holder(), "lag": self._lag},
+            **stacks(self._loop, self._loop_thread),
+        }
+
+    def _logs(self, request: dict[str, Any]) -> dict[str, Any]:
+        after = request.get("after", 0)
+        return self._log_tail.read(after if isinstance(after, int) else 0)
+
+
+class _Waiting:
+    """A request that the event loop is to answer.
+
+    Attributes:
+        name: what is asked for.
+        since: when it was asked for.
+        begun: the event loop has taken it up.
+    """
+
+    def __init__(self, name: str, since: float) -> None:
+        self.name = name
+        self.since = since
+        self.begun = False
+
+
+def _is_allowed(uid: int | None) -> bool:
+    """Whether the process of a user may ask; where that is not known, the modes of files decide."""
+    return uid in (None, 0, os.geteuid())
+
+
+def _settle(future: "Future[object]", function: Callable[[], object]) -> None:
+    """Answer by what a function returns or raises."""
+    try:
+        _succeed(future, function())
+    except RAISED as error:
+        _fail(future, error)
+
+
+def _succeed(future: "Future[object]", result: object) -> None:
+    with contextlib.suppress(InvalidStateError):
+        future.set_result(result)
+
+
+def _fail(future: "Future[object]", error: BaseException) -> None:
+    with contextlib.suppress(InvalidStateError):
+        future.set_exception(error)
+
+
+# The thread of an inspection is not there while a process forks, nor in the child.
+_inspections: weakref.WeakSet[Inspection] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for inspection in list(_inspections):
+        inspection.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for inspection in list(_inspections):
+        inspection.after_fork()
+
+
+def _after_fork_in_child() -> None:
+    for inspection in list(_inspections):
+        inspection.in_child()
+    _inspections.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

@@ -1,0 +1,1 @@
+"""The options of the commands: one table, from which all else is made."""

@@ -1,0 +1,70 @@
+"""The command line of a command, made from its options."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from .option import Given, Option
+
+
+def parser_of(
+    command: str, options: Sequence[Option[Any]], *, description: str, epilog: str = ""
+) -> argparse.ArgumentParser:
+    """The parser of `gestalt COMMAND`, which takes every option as a text."""
+    places = [
+        f"[{_metavar(option)}{' ...' if option.several else ''}]"
+        for option in options
+        if option.positional
+    ]
+    parser = argparse.ArgumentParser(
+        prog=f"gestalt {command}",
+        usage=" ".join([f"gestalt {command} [options]", *places]),
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for option in options:
+        _add(parser, option)
+    return parser
+
+
+def given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Given:
+    """What a command line says, by the names of the options; SystemExit when it is wrong."""
+    found = vars(parser.parse_intermixed_args(arguments))
+    # A single positional one is no list.
+    return {
+        name: [value] if isinstance(value, str) else value for name, value in found.items() if value
+    }
+
+
+def _add(parser: argparse.ArgumentParser, option: Option[Any]) -> None:
+    metavar = _metavar(option)
+    text = _help(option)
+    if option.positional:
+        count = "*" if option.several else "?"
+        parser.add_argument(option.name, nargs=count, metavar=metavar, help=text)
+    elif option.flag:
+        yes, no = option.flags
+        parser.add_argument(yes, action="append_const", const="true", dest=option.name, help=text)
+        parser.add_argument(
+            no, action="append_const", const="false", dest=option.name, help=argparse.SUPPRESS
+        )
+    else:
+        if option.choices:
+            metavar = "{" + ",".join(option.choices) + "}"
+        parser.add_argument(
+            *option.flags, action="append", dest=option.name, metavar=metavar, help=text
+        )
+
+
+def _metavar(option: Option[Any]) -> str:
+    return option.metavar or option.name.upper().replace("-", "_")
+
+
+def _help(option: Option[Any]) -> str:
+    default = option.shown
+    if not default and isinstance(option.default, (str, int, float)) and option.default != "":
+        default = str(option.default).lower() if option.flag else str(option.default)
+    details = [option.variable, *([f"default: {default}"] if default else [])]
+    return f"{option.help} ({'; '.join(details)})".replace("%", "%%")
