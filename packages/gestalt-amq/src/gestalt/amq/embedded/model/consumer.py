@@ -232,6 +232,10 @@ class StreamConsumer(Consumer):
         super().__init__(limiter, stream, tag, cancelled=cancelled, no_ack=False, prefetch=prefetch)
         self._send = send
 
+    def can_take(self) -> bool:
+        # Whatever the limit of the channel is: a stream does not know it.
+        return not self._limiter.paused and self.unacked < self.prefetch
+
     def unblock(self) -> None:
         self.queue.consumers.unblock(self)
 
