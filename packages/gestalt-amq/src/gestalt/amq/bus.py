@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Unpack
 
 from gestalt.codecs import Codec
 from gestalt.core import Handler, Readiness, State, StateError
+from gestalt.core import vocabulary as words
 from gestalt.core.calling import RAISED, call_plain
+from gestalt.core.metrics import Metric, measures
 
 from . import tracing
 from .applying import Topology
@@ -313,6 +315,11 @@ class Bus(Declaring, Readiness):
             await self._consumers.stop()
         finally:
             await self._connections.close(self._patience)
+
+    @measures
+    def _bus_metrics(self) -> Iterable[Metric]:
+        yield words.READY("bus", int(self.ready))
+        yield from self._channels.metrics()
 
     def _plan(self) -> Plan:
         return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])

@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gestalt.amq.declaring import (
@@ -24,13 +24,14 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Backoff, Handlers, State
+from gestalt.core.metrics import Metric, measures
 
 from . import protocol
 from .declaration import ResponderDeclaration
 from .departure import Departure
 from .plans import plan_service
 from .replies import Replies
-from .service import ResponderStats, ServiceInfo, info_codec
+from .service import ResponderStats, ServiceInfo, info_codec, responder_metrics
 from .worker import Worker
 
 logger = logging.getLogger("gestalt.amq")
@@ -132,6 +133,7 @@ class Responder(Consumer[ResponderSession]):
         self._outgoing: Channel | None = None
         # What was delivered and not begun, each with the channel that it came by.
         self._backlog: deque[tuple[Receiver, Delivery]] = deque()
+        self._received = 0
         self._scheduled = False
         self._departure = Departure(
             service,
@@ -160,6 +162,12 @@ class Responder(Consumer[ResponderSession]):
             running=len(self._worker.running),
             stats=replace(self.stats),
         )
+
+    @measures
+    def _responder_metrics(self) -> Iterable[Metric]:
+        waiting, worker = len(self._backlog), self._worker
+        running = len(worker.running)
+        return responder_metrics(self.stats, self._received, waiting, running, worker.durations)
 
     @property
     def _leaving(self) -> bool:
@@ -313,6 +321,7 @@ class Responder(Consumer[ResponderSession]):
             self._replies.status(delivery, protocol.UNSERVED)
             receiver.acks.ack(delivery.tag)
         else:
+            self._received += 1
             self._backlog.append((receiver, delivery))
             self._schedule()
 
