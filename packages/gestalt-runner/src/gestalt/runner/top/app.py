@@ -25,6 +25,9 @@ from .tables import COMPONENTS, TABLES, TASKS, header, trouble
 MOST_LINES = 1000
 """How many lines of the log are kept."""
 
+SHARE = 0.01
+"""How much of the application's time may be spent on being looked at: looks are rarer then."""
+
 LEVELS = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red", "DEBUG": "dim"}
 
 
@@ -61,6 +64,8 @@ class Top(App[str]):
         self._reading: Reading | None = None
         self._stacks: dict[str, Any] | None = None
         self._lines: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)
+        self._new_lines: list[dict[str, Any]] = []
+        self._shows_stack = False
         self._paused = False
         self._words = ""
         # Why there is nothing new, in a sentence.
@@ -111,7 +116,8 @@ class Top(App[str]):
                 else:
                     self._trouble = ""
                 self._paint()
-            await asyncio.sleep(self._interval)
+            cost = self._reading.snapshot["cost"] if self._reading is not None else 0.0
+            await asyncio.sleep(max(self._interval, cost / SHARE))
 
     def _look(self) -> None:
         """Ask for everything that is shown, in a thread."""
@@ -129,9 +135,6 @@ class Top(App[str]):
         self._new_lines = lines
         # All stacks are asked for where one is looked at only.
         self._stacks = client.ask("stacks") if self._shows_stack else None
-
-    _new_lines: list[dict[str, Any]] = []  # noqa: RUF012
-    _shows_stack = False
 
     def _drop_client(self) -> None:
         client, self._client = self._client, None

@@ -14,7 +14,7 @@ FIGURES = {"seconds": figures.seconds, "bytes": figures.size, "": figures.count}
 
 def of_component(component: ComponentReading, reading: Reading) -> Text:
     """A component: its metrics, and what else it tells."""
-    text = Text()
+    text = Text(no_wrap=True, overflow="ellipsis")
     text.append(component.name, style="bold")
     text.append(f"  {component.kind}, {component.state}\n")
     for table in (PEERS, QUEUES, TIMERS):
