@@ -9,8 +9,10 @@ from typing import Unpack
 
 from gestalt.codecs import Codec
 from gestalt.core import Handler, Readiness, State, StateError
+from gestalt.core import vocabulary as words
 from gestalt.core.calling import RAISED, call_plain
 from gestalt.core.details import QueueRow, details
+from gestalt.core.metrics import Metric, measures
 
 from . import tracing
 from .applying import Topology
@@ -318,6 +320,11 @@ class Bus(Declaring, Readiness):
             await self._consumers.stop()
         finally:
             await self._connections.close(self._patience)
+
+    @measures
+    def _bus_metrics(self) -> Iterable[Metric]:
+        yield words.READY("bus", int(self.ready))
+        yield from self._channels.metrics()
 
     def _plan(self) -> Plan:
         return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])

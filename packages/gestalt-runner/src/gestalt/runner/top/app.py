@@ -28,6 +28,9 @@ MOST_LINES = 1000
 SHARE = 0.01
 """How much of the application's time may be spent on being looked at: looks are rarer then."""
 
+MARGINS = 6
+"""How many columns are left and right of details, with a bar to scroll by."""
+
 LEVELS = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red", "DEBUG": "dim"}
 
 
@@ -203,7 +206,9 @@ class Top(App[str]):
             return Text()
         if view.table is COMPONENTS:
             component = reading.component(row.id)
-            return details.of_component(component, reading) if component else Text("It has ended.")
+            if component is None:
+                return Text("It has ended.")
+            return details.of_component(component, reading, self.size.width - MARGINS)
         if view.table is TASKS:
             return details.of_task(row, self._stacks)
         key = view.table.key(row)

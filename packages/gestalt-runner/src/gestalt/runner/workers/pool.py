@@ -55,6 +55,16 @@ class Workers(Supervisor):
         self._roll_again = False
         self._previous: Any = None
 
+    @property
+    def names(self) -> list[str]:
+        """What the workers are called."""
+        return [worker.name for worker in self._workers]
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is done now: the others do the work of one that is started again."""
+        return None if self.running else "no worker is ready"
+
     async def reload(self) -> None:
         """Have the application reload what it can without a restart, in every worker."""
         reloads = [worker.reload() for worker in self._workers]

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Sequence
 
+from gestalt.core.activation import handed_over
+from gestalt.runner.accompanying import accompanying
 from gestalt.runner.attendants import Attendant
 from gestalt.runner.configuration import Configuration
 from gestalt.runner.defaults import BEYOND
@@ -14,6 +16,7 @@ from gestalt.runner.options.option import Settings
 from gestalt.runner.options.table import SHUTDOWN, WORKERS
 from gestalt.runner.rereading import Rereading
 from gestalt.runner.restarting.child import command_of
+from gestalt.runner.systemd import take_systemd
 
 from .pool import Workers
 from .process import WorkerProcess
@@ -45,14 +48,21 @@ def serve_workers(
         )
     logs = Logs()
     logs.configure(settings)
+    sockets = handed_over()
     command = command_of(["run", *arguments])
 
     async def start(number: int) -> WorkerProcess:
-        return await WorkerProcess.start(command, number)
+        return await WorkerProcess.start(command, number, sockets=sockets)
 
     patience = settings[SHUTDOWN] + BEYOND
     workers = Workers(settings[WORKERS], start, patience=patience)
-    attendants: list[Attendant] = [Rereading(configuration, logs)]
+    attendants: list[Attendant] = [
+        *accompanying(settings, "parent of workers", ignore=workers.names),
+        Rereading(configuration, logs),
+    ]
+    # The workers are not told of it: this process speaks for all of them.
+    if (systemd := take_systemd()) is not None:
+        attendants.append(systemd)
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(patience + KILLING)
         attendants.append(lifeline)
