@@ -1,6 +1,7 @@
 """How messages cross a socket: a framing and a codec."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -38,10 +39,11 @@ class Wire:
             codec raises.
         decode: `(payload, type_id) -> value`. Raises what the codec raises. None where the payload
             is the value.
+        singly: whether every frame is to be made by `encode`, also of those that are sent together.
         tagged: whether a payload may be compressed, and tells how.
     """
 
-    __slots__ = ("_plain_mti", "codec", "decode", "encode", "framing", "tagged")
+    __slots__ = ("_plain_mti", "codec", "decode", "encode", "framing", "singly", "tagged")
 
     encode: Callable[..., bytes]
     decode: Callable[[bytes, int | None], Any] | None
@@ -49,6 +51,7 @@ class Wire:
     def __init__(self, framing: Framing, codec: "Codec | None" = None) -> None:
         self.framing = framing
         self.codec = codec
+        self.singly = False
         # Where a frame is a header, followed by the body as it is given.
         self._plain_mti: Mti | None = None
         tagged = codec is not None and (codec.compress is not None or bool(codec.accept))
@@ -143,6 +146,14 @@ class Wire:
             values.append(codec.decode(body, type_id=type_id))
             if expanded >= EXPANDED:
                 return
+
+    def with_encode(self, encode: Callable[..., bytes]) -> "Wire":
+        """The same wire, with every frame made by `encode`."""
+        other = copy(self)
+        other.encode = encode
+        other.singly = True
+        other._plain_mti = None  # noqa: SLF001 - of an object of this class
+        return other
 
     def __repr__(self) -> str:
         return f"Wire({self.framing!r}, {self.codec!r})"

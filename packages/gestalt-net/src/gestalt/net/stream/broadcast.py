@@ -20,8 +20,12 @@ Slow: TypeAlias = Literal["wait", "drop", "disconnect"]
 class Broadcaster:
     """Sends to all peers of a server, or to some of them."""
 
-    wire: Wire
     stats: StreamStats
+
+    @property
+    def _sending_wire(self) -> Wire:
+        """How what is sent crosses the socket."""
+        raise NotImplementedError
 
     def _receivers(self, to: Iterable[Peer] | None) -> list[Connection]:
         """The connections of these peers, as far as they are connected; by default, of all."""
@@ -54,7 +58,7 @@ class Broadcaster:
         """
         _check_slow(slow)
         connections = self._receivers(to)
-        return await self._give(connections, [(self.wire.encode(body, type_id), 1)], slow)
+        return await self._give(connections, [(self._sending_wire.encode(body, type_id), 1)], slow)
 
     async def broadcast_many(
         self,
@@ -84,7 +88,7 @@ class Broadcaster:
         _check_slow(slow)
         connections = self._receivers(to)
         values = listed(bodies)
-        encoding = Encoding(self.wire, values, type_id)
+        encoding = Encoding(self._sending_wire, values, type_id)
         pieces: list[tuple[bytes, int]] = []
         left = len(values)
         while left:

@@ -18,6 +18,7 @@ from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace
 from gestalt.net.reporting import OnError, Reporting
 from gestalt.net.tls import Tls
+from gestalt.net.tracing import traced
 from gestalt.net.wire import Wire
 
 from .batch import StreamBatch
@@ -116,7 +117,8 @@ class StreamEndpoint(Component):
         connections = self._connections
         loop = self._loop = connections.loop = asyncio.get_running_loop()
         self._pace = Pace(loop)
-        handler = self._on_message or self._on_messages
+        given = self._on_message or self._on_messages
+        handler, connections.wire = traced("stream", self.name, given, self.wire)
         if handler is not None:
             dispatcher: Callable[..., Dispatcher] = HandlerDispatcher
             if self._key is not None:

@@ -108,6 +108,10 @@ class Encoding:
         Raises:
             Exception: what `Wire.encode` raises for the next message.
         """
+        if self._wire.singly:
+            frame = self._wire.encode(self._values[self._begin], self._type_id)
+            self._begin += 1
+            return frame, 1
         if not self._payloads:
             self._encode()
         payloads = self._payloads

@@ -161,6 +161,10 @@ class StreamServer(Broadcaster, StreamEndpoint):
         """The connected peers by their identifiers; it shows each change."""
         return self._peers
 
+    @property
+    def _sending_wire(self) -> Wire:
+        return self._connections.wire
+
     def _receivers(self, to: Iterable[Peer] | None) -> list[Connection]:
         if self._serving():
             check_thread(self._loop, self)
