@@ -121,6 +121,17 @@ class Framing(ABC):
             raise FramingError(f"more than one frame is in {len(data)} bytes")
         return payloads[0], type_ids[0] if self.carries_type_id else None
 
+    def whole_together(
+        self,
+        datagrams: list[bytes],  # noqa: ARG002 - for those that can
+    ) -> tuple[list[bytes], list[int | None]] | None:
+        """What `whole` gives for each of these datagrams, where each is a frame.
+
+        Returns:
+            The payloads and the type identifiers; None where a look at each has to tell.
+        """
+        return None
+
     def decoder(self) -> "Decoder":
         """A decoder for one connection."""
         return Decoder(self)
