@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import struct
+import dataclasses
 from typing import Any
 
 import pamqp.body
@@ -133,7 +134,7 @@ def test_the_protocol_library_reads_what_is_published(properties: Properties, bo
     size, channel, header = pamqp.frame.unmarshal(data)
     assert isinstance(header, pamqp.header.ContentHeader)
     assert header.body_size == len(body)
-    for name in Properties.__slots__:
+    for name in (field.name for field in dataclasses.fields(Properties)):
         read = getattr(header.properties, name if name != "type" else "message_type")
         if name == "cluster_id":
             read = read or None

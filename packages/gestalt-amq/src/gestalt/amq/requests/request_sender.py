@@ -179,11 +179,12 @@ class RequestSender(Sender):
         if channel is None:
             question = Question(exchange.name, self._service, len(request.body))
             channel = await self._ready(request.deadline, question)
+            now = asyncio.get_running_loop().time()
         try:
             channel.send(
                 exchange.name,
                 self._service,
-                request.properties(call.correlation_id),
+                request.properties(call.correlation_id, now),
                 request.body,
                 mandatory=True,
             )
