@@ -162,8 +162,11 @@ class Worker:
     def _run(self, work: Work, coro: Coroutine[Any, Any, None], result: Any = None) -> None:
         self.running.add(work)
         task = work.task = self._spawn(
-            self._guarded(work, coro), name=f"request {work.correlation_id}"
+            self._guarded(work, coro), name=f"request {work.correlation_id}", eager=True
         )
+        if task.done():
+            self._ended(work, task, coro, result)
+            return
         self._deadlines.add(task, work.deadline)
         task.add_done_callback(lambda _: self._ended(work, task, coro, result))
 

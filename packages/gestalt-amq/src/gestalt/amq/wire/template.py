@@ -36,7 +36,9 @@ class PropertiesTemplate:
         self._expires = expires
         headers = properties.headers
         if number is not None:
-            headers = {**(headers or {}), number: Long(0)}
+            others = {key: value for key, value in (headers or {}).items() if key != number}
+            # The last, so that its value ends what is encoded before the next property.
+            headers = {**others, number: Long(0)}
         whole = replace(
             properties, headers=headers, correlation_id="", expiration="" if expires else None
         )
