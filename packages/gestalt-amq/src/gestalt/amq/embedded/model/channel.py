@@ -20,6 +20,7 @@ from .consumer import Consumer, Limiter
 from .deliveries import Delivery, by_queue, header_for
 from .message import Entry, Message, Receiver, with_reply_to
 from .queue import Owner, Queue
+from .timeouts import DeliveryTimeouts
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE, VirtualHost
 
 # How long the end of a reply address is, in characters.
@@ -102,6 +103,8 @@ class Channel:
         self._outcomes: list[bool] = []
         self._receiver = Receiver()
         self.transaction: Transaction | None = None
+        # Those of what basic.get has brought, by their seconds.
+        self.get_timeouts: dict[float, DeliveryTimeouts] = {}
 
     # Publishing
 
@@ -370,6 +373,8 @@ class Channel:
             self.end_transaction(commit=False)
         self.unacked = {}
         self.limiter.paused = True
+        for timeouts in self.get_timeouts.values():
+            timeouts.close()
         # First: the consumer that follows a single active one gets them before all others.
         for queue, entries in by_queue([deliveries[tag] for tag in sorted(deliveries)]).items():
             queue.put_back(entries)
