@@ -187,3 +187,7 @@ def test_wrong_arguments_are_told_by_their_type() -> None:
         @measures
         async def _numbers(self: object) -> Iterable[Metric]:
             return []
+
+
+def test_a_timer_that_fires_once_has_no_metrics_of_its_own() -> None:
+    assert list(numbers(Timer.after(1.0, print))) == ["running", "reported"]

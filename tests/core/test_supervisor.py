@@ -256,6 +256,36 @@ async def test_too_many_restarts_while_another_starts_end_the_start(
     assert reported == []
 
 
+async def test_together_they_start_and_stop_side_by_side(log: list[str]) -> None:
+    gates = [asyncio.Event(), asyncio.Event()]
+    children = [Child(log, name, opening=gates[0], draining=gates[1]) for name in "ab"]
+    for child in children:
+        child.opened = 1
+    supervisor = Supervisor(*children, together=True)
+    assert supervisor.stop_timeout == 5.0
+    starting = asyncio.create_task(supervisor.start())
+    await until(lambda: log == ["open a", "open b"])
+    gates[0].set()
+    await starting
+    stopping = asyncio.create_task(supervisor.stop())
+    await until(lambda: log[2:] == ["drain b", "drain a"])
+    gates[1].set()
+    await stopping
+
+
+async def test_together_one_that_does_not_start_ends_the_start_of_the_others(
+    log: list[str], reported: list[Any]
+) -> None:
+    slow, broken = Child(log, "slow", opening=asyncio.Event()), Child(log, "broken")
+    slow.opened = broken.opened = 1
+    broken.refusals = [OSError("no port")]
+    with pytest.raises(OSError, match="no port"):
+        await Supervisor(slow, broken, Child(log, "c"), together=True).start()
+    assert (slow.state, broken.state) == (State.STOPPED, State.FAILED)
+    assert log[-2:] == ["drain c", "close c"]
+    assert reported == []
+
+
 async def test_what_fails_while_another_starts_is_started_again(log: list[str]) -> None:
     gate = asyncio.Event()
     first, slow = Child(log, "first"), Child(log, "slow", opening=gate)

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,15 @@ class Process:
     """A running script: its lines as they come, and what it left behind."""
 
     def __init__(
-        self, arguments: list[str], cwd: Path, *, within: Sequence[str] = (), shell: str = ""
+        self,
+        arguments: list[str],
+        cwd: Path,
+        *,
+        within: Sequence[str] = (),
+        shell: str = "",
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
+        stdin: bool = False,
     ) -> None:
         command = [*within, *PYTHON, *arguments]
         if shell:
@@ -56,10 +64,14 @@ class Process:
         self._process = subprocess.Popen(
             command,
             cwd=cwd,
+            stdin=subprocess.PIPE if stdin else None,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=ENVIRONMENT
+            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            | dict(environment or {}),
+            pass_fds=descriptors,
         )
         self.lines: list[str] = []
         self.errors = ""
@@ -79,13 +91,61 @@ class Process:
 
     def _read_errors(self) -> None:
         assert self._process.stderr is not None
-        self.errors = self._process.stderr.read()
+        for line in self._process.stderr:
+            self.errors += line
 
     def wait_for(self, expected: str) -> None:
         while (line := self._queue.get(timeout=DEADLINE)) is not None:
             self.lines.append(line)
             if line == expected:
                 return
+        self.end()
+        pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
+
+    def wait_for_error(self, expected: str, count: int = 1) -> None:
+        """Wait for a text on standard error, until it is there so often."""
+        deadline = time.monotonic() + DEADLINE
+        while self.errors.count(expected) < count:
+            assert time.monotonic() < deadline, (expected, self.errors)
+            assert self._process.poll() is None, (expected, self.errors)
+            time.sleep(0.01)
+
+    def next_line(self) -> str:
+        """The next line that it prints; the test fails when the process ends without one."""
+        line = self._queue.get(timeout=DEADLINE)
+        if line is None:
+            self.end()
+            pytest.fail(f"the process ended: {self.lines} {self.errors}")
+        self.lines.append(line)
+        return line
+
+    def printed(self) -> list[str]:
+        """The lines so far."""
+        while not self._queue.empty():
+            if (line := self._queue.get()) is not None:
+                self.lines.append(line)
+        return self.lines
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Ask again and again, until it is so."""
+        deadline = time.monotonic() + DEADLINE
+        while not condition():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                pytest.fail(f"it never came to that: {self.printed()}")
+            time.sleep(0.02)
+
+    def write(self, text: str) -> None:
+        """Give it input, where it was started with `stdin`."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text)
+        self._process.stdin.flush()
+
+    def wait_for_part(self, expected: str) -> str:
+        """Wait for a line that has `expected` in it, and give that."""
+        while (line := self._queue.get(timeout=DEADLINE)) is not None:
+            self.lines.append(line)
+            if expected in line:
+                return line
         self.end()
         pytest.fail(f"the process ended without {expected!r}: {self.lines} {self.errors}")
 
@@ -109,18 +169,16 @@ class Process:
         status = self._process.wait(DEADLINE)
         for reader in self._readers:
             reader.join(DEADLINE)
-        while not self._queue.empty():
-            if (line := self._queue.get()) is not None:
-                self.lines.append(line)
+        self.printed()
         return status
 
     def discard(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
         self.end()
-        for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            pipe.close()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 @pytest.fixture

@@ -60,9 +60,13 @@ def test_command_line_over_environment_over_pyproject_over_default(read, kind):
 
 @pytest.mark.parametrize("option", RUN, ids=lambda option: option.name)
 def test_every_option_is_in_the_help_with_its_variable_and_can_be_said_everywhere(read, option):
-    text = "true" if option.flag else option.choices[-1] if option.choices else "1"
+    text = option.choices[-1] if option.choices else "7"
+    if option.flag:
+        text = "false" if option.default else "true"
     quoted = f'["{text}"]' if option.several else f'"{text}"'
-    arguments = [text] if option.positional else [option.flags[0], *([] if option.flag else [text])]
+    arguments = [text] if option.positional else [option.flags[0], text]
+    if option.flag:
+        arguments = [option.flags[1] if option.default else option.flags[0]]
     by_variable = read("", {option.variable: text})
     by_argument = read("", {}, arguments)
     by_project = read(f"[tool.gestalt]\n{option.name} = {quoted}\n")

@@ -15,6 +15,7 @@ from .life import State
 from .message import Message, TransportMessage
 from .methods import handles
 from .outcomes import Discard, Outcome, Park, RetryLater
+from .readiness import Readiness
 from .reporting import Reports
 from .supervisor import Supervisor, TooManyRestarts
 from .threads import check_thread
@@ -41,6 +42,7 @@ __all__ = [
     "MessageBatch",
     "Outcome",
     "Park",
+    "Readiness",
     "ReplyNotPossible",
     "Reports",
     "RetryLater",

@@ -1,9 +1,10 @@
 """Which components live in this process, and which of them started which."""
 
+import contextvars
 from typing import Any
 
 from .component import Component
-from .life import lives, living
+from .life import Life, lives, living, within
 
 
 def components() -> list[Component]:
@@ -22,7 +23,24 @@ def parent_of(component: Component) -> Component | None:
         None where it was started by none, or that one or the component itself has ended.
     """
     ref = living.get(component)
-    life = None if ref is None else ref()
+    return _component_of(None if ref is None else ref())
+
+
+def component_in(context: contextvars.Context) -> Component | None:
+    """The innermost component within which code of a context runs.
+
+    Args:
+        context: of a task, or a callback.
+
+    Returns:
+        None where it runs in none, or that one has ended.
+    """
+    around = context.get(within) or ()
+    found = (_component_of(ref()) for ref in reversed(around))
+    return next((each for each in found if each is not None), None)
+
+
+def _component_of(life: Life | None) -> Component | None:
     if life is None or not lives(life) or life.component is None:
         return None
     found: Any = life.component()

@@ -16,6 +16,7 @@ from .errors import GestaltError, StateError
 from .life import State
 from .metrics import Metric, measures
 from .numbers import check_seconds, kind_of
+from .readiness import Readiness
 
 logger = logging.getLogger("gestalt.core")
 
@@ -42,7 +43,7 @@ class TooManyRestarts(GestaltError, RuntimeError):
         self.__cause__ = errors[0] if len(errors) == 1 else BaseExceptionGroup(message, errors)
 
 
-class Supervisor(Composite):
+class Supervisor(Composite, Readiness):
     """Keeps components running: one that fails is started again, after a while.
 
         async with Supervisor(Poller(url), lambda: Importer(connect()), max_restarts=3):
@@ -73,9 +74,10 @@ class Supervisor(Composite):
         max_restarts: how many restarts of children, in all, there may be within `period`; None for
             any number.
         period: in seconds.
+        together: they start side by side, and stop side by side.
         name: how the supervisor is called in messages; "Supervisor" by default.
         stop_timeout: how long a stop may drain in all, in seconds; by default as long as all
-            children together may, 10 s where a function makes them.
+            children may, 10 s where a function makes them.
 
     Attributes:
         restarts: how many restarts there were since it was made.
@@ -93,6 +95,7 @@ class Supervisor(Composite):
         backoff: Backoff | None = None,
         max_restarts: int | None = 5,
         period: float = 60.0,
+        together: bool = False,
         name: str | None = None,
         stop_timeout: float | None = None,
     ) -> None:
@@ -114,8 +117,11 @@ class Supervisor(Composite):
         if max_restarts is not None and max_restarts < 0:
             raise ValueError(f"max_restarts must not be negative, got {max_restarts}")
         if stop_timeout is None:
-            factories = len(children) - len(components)
-            stop_timeout = sum(each.stop_timeout for each in components) + factories * STOP_TIMEOUT
+            patience = [
+                child.stop_timeout if isinstance(child, Component) else STOP_TIMEOUT
+                for child in children
+            ]
+            stop_timeout = max(patience) if together else sum(patience)
         super().__init__(name=name, stop_timeout=stop_timeout)
         self.restarts = 0
         self._children = [_Child(child) for child in children]
@@ -123,6 +129,7 @@ class Supervisor(Composite):
         self._backoff = backoff or Backoff()
         self._max_restarts = max_restarts
         self._period = check_seconds("period", period)
+        self._together = together
         # When a child was to be restarted within the period, and why.
         self._failures: deque[tuple[float, BaseException]] = deque()
         self._given_up: TooManyRestarts | None = None
@@ -138,6 +145,14 @@ class Supervisor(Composite):
             if child.component is not None and child.component in self._running
         )
 
+    @property
+    def trouble(self) -> str | None:
+        """Which child does not run, and is to start again; None if all are as they are to be."""
+        for child in self._children:
+            if not child.ended and child.component not in self._running:
+                return f"{child.name} is started again"
+        return None
+
     # The life of the component
 
     async def _open(self) -> None:
@@ -146,16 +161,14 @@ class Supervisor(Composite):
         self._failures.clear()
         self._given_up = None
         self._left.clear()
-        for child in self._children:
-            started = asyncio.get_running_loop().create_future()
-            child.ended = False
-            child.keeper = self._spawn(self._keep(child, started), name=f"child {child.name}")
-            try:
-                await started
-            except Exception:
-                self._drain_within()
-                await self._stop_children()
-                raise
+        children = self._children
+        try:
+            for batch in [children] if self._together else [[child] for child in children]:
+                await self._start(batch)
+        except Exception:
+            self._drain_within()
+            await self._stop_children()
+            raise
         # What has ended before this one runs.
         self._spawn(self._look(), name="look")
 
@@ -167,6 +180,19 @@ class Supervisor(Composite):
         await self._stop_children()
         if self._errors:
             raise self._take_error()
+
+    async def _start(self, children: list["_Child"]) -> None:
+        """Start children side by side; the first one that does not start is raised."""
+        starts = set()
+        for child in children:
+            started = asyncio.get_running_loop().create_future()
+            starts.add(started)
+            child.ended = False
+            child.keeper = self._spawn(self._keep(child, started), name=f"child {child.name}")
+        done, _ = await asyncio.wait(starts, return_when=asyncio.FIRST_EXCEPTION)
+        errors = [error for each in done if (error := each.exception()) is not None]
+        if errors:
+            raise errors[0]
 
     async def _stop_children(self) -> None:
         # Those that wait for their next start, or are at it.
@@ -181,9 +207,12 @@ class Supervisor(Composite):
             keeper.cancel()
         if keepers:
             await asyncio.wait(keepers)
-        for child in reversed(self._children):
-            if child.component is not None:
-                await self._stop_part(child.component)
+        components = [child.component for child in reversed(self._children) if child.component]
+        if self._together:
+            await asyncio.gather(*(self._stop_part(each) for each in components))
+        else:
+            for each in components:
+                await self._stop_part(each)
 
     @measures
     def _supervisor_metrics(self) -> Iterable[Metric]:
@@ -208,11 +237,7 @@ class Supervisor(Composite):
             if error is None or not self._may_restart(child, error):
                 break
             delay = delays.next()
-            self._report_error(
-                error,
-                f"{self!r}: {child} failed, and starts again in {delay:.2f} s",
-                level=logging.WARNING,
-            )
+            self._tell_restart(f"{child} failed", error, delay)
             await asyncio.sleep(delay)
             self.restarts += 1
         child.ended = True
@@ -263,6 +288,11 @@ class Supervisor(Composite):
             return True
         self._give_up(child, error)
         return False
+
+    def _tell_restart(self, what: str, error: BaseException, delay: float) -> None:
+        """Tell that a child starts again in `delay` seconds."""
+        message = f"{self!r}: {what}, and starts again in {delay:.2f} s"
+        self._report_error(error, message, level=logging.WARNING)
 
     def _give_up(self, child: "_Child", error: BaseException) -> None:
         errors = [each for _, each in self._failures]

@@ -1,9 +1,7 @@
 """The course of an application: start, watch, stop, finalize."""
 
 import asyncio
-import contextlib
 import math
-import threading
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
@@ -13,7 +11,9 @@ from gestalt.core.calling import call_plain, is_awaitable, is_own_cancellation
 
 from .attendants import Attendant, Stage
 from .contexts import describe_context, is_survived
+from .delay import DrainDelay
 from .errors import ShutdownTimeout, UnhandledError
+from .executors import join
 from .parts import ComponentPart, MainPart, Part
 from .reloads import Reloads
 from .report import describe_tasks, logger, name_of, report_error
@@ -43,6 +43,7 @@ class Application:
         on_exception: OnException,
         on_reload: Callable[[], object] | None,
         shutdown_timeout: float,
+        drain_delay: float,
     ) -> None:
         self.loop = loop
         self.errors: list[BaseException] = []
@@ -56,6 +57,7 @@ class Application:
         self._finalizers = finalizers
         self._on_exception = on_exception
         self._shutdown_timeout = shutdown_timeout
+        self._drain_delay = DrainDelay(drain_delay)
         self._deadline = self._grace_end = 0.0
         # Given up: they were cancelled and named, and still ran when their time was over.
         self.abandoned: set[asyncio.Task[Any]] = set()
@@ -94,9 +96,17 @@ class Application:
         task.add_done_callback(self._attended)
         return task
 
+    def stop_by_signal(self) -> None:
+        """Begin the graceful stop; the parts go on for the drain delay, if all of them run."""
+        if self.state == "running":
+            self._drain_delay.begin()
+        self.request_stop()
+
     def request_stop(self) -> None:
-        """Begin the graceful stop."""
-        if not self._stopping.is_set():
+        """Begin the graceful stop; during the drain delay, end that."""
+        if self._stopping.is_set():
+            self._drain_delay.end()
+        else:
             self._deadline = self.loop.time() + self._shutdown_timeout
             self._begin_grace()
             self._stopping.set()
@@ -158,6 +168,7 @@ class Application:
         # An attendant that fails then begins the stop, after which nobody is told of a start.
         self._tell("started", self._tell_started)
         await self._stopping.wait()
+        await self._drain_delay.wait()
         if self._made:
             # They are given up by now.
             await asyncio.wait(self._made)
@@ -174,7 +185,7 @@ class Application:
         self._attending.clear()
         await self._end_tasks()
         await self._within(self.loop.shutdown_asyncgens(), "asynchronous generators")
-        await self._within(self._join(executor), "threads of the default executor")
+        await self._within(join(executor), "threads of the default executor")
         self.loop.set_default_executor(ThreadPoolExecutor())
         for task, error in unretrieved_failures(self.loop):
             message = "Task exception was never retrieved"
@@ -321,18 +332,6 @@ class Application:
                 self.fail(f"{name} failed", error)
         elif not late:
             self.fail(f"{name} failed", UnhandledError("it was cancelled from inside"))
-
-    async def _join(self, executor: ThreadPoolExecutor) -> None:
-        joined = asyncio.Event()
-
-        def join() -> None:
-            executor.shutdown(cancel_futures=True)
-            # The event loop may be closed by the time that a late thread ends.
-            with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(joined.set)
-
-        threading.Thread(target=join, name="join executor", daemon=True).start()
-        await joined.wait()
 
     def _tell_started(self, attendant: Attendant) -> None:
         if not self._stopping.is_set():

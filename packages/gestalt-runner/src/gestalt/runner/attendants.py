@@ -19,7 +19,7 @@ class View(Protocol):
         """Where the application is in its life."""
 
     @property
-    def components(self) -> Sequence[Component]:
+    def components(self) -> list[Component]:
         """The components that are parts of it, in the order of their start."""
 
     @property

@@ -8,6 +8,7 @@ COMMANDS = {
     "run": "run components and async functions until they end or a signal stops them",
     "top": "look into a running application",
     "stacks": "print the stacks of all tasks and threads of a running application",
+    "health": "tell whether a running application is alive and ready",
 }
 """The commands, with what they do: `commands` has a file for each."""
 

@@ -2,3 +2,13 @@
 
 # Kubernetes gives 30 s from SIGTERM to SIGKILL: this, and the grace after it, stay below.
 SHUTDOWN_TIMEOUT = 25.0
+
+BLOCKED_AFTER = 1.0
+"""After how many seconds an event loop that does not come round is told of."""
+
+CHECK_TIMEOUT = 1.0
+"""How long a check of an application's health may take, in seconds: as long as Kubernetes waits for
+a probe."""
+
+BEYOND = 3.5
+"""How long an application may take beyond its deadline, in seconds: up to 3. Then it hangs."""

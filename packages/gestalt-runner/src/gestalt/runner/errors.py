@@ -4,6 +4,7 @@ GestaltError
 ├── UnhandledError (RuntimeError)        a problem that has no exception of its own
 ├── ShutdownTimeout (TimeoutError)       something did not end in the time that shutdown has
 ├── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
+├── WorkerDied (RuntimeError)            a worker did not start, or ended unasked
 ├── InspectionError (RuntimeError)       an application cannot be inspected, or gives no answer
 └── OptionError (ValueError)             an option of a command is wrong, or said wrongly
 """
@@ -21,6 +22,18 @@ class ShutdownTimeout(GestaltError, TimeoutError):
 
 class LoopNotAvailable(GestaltError, ImportError):
     """The event loop that was insisted on is not installed."""
+
+
+class WorkerDied(GestaltError, RuntimeError):
+    """The process of a worker did not get ready, or ended without having been asked to.
+
+    Attributes:
+        status: of one that did not get ready: how it ended, negative for a signal.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class InspectionError(GestaltError, RuntimeError):

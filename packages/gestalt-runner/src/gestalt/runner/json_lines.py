@@ -5,7 +5,9 @@ import json
 import logging
 
 # What a record has without anybody's doing; all else came by `extra=`, or from a filter.
-_OWN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
+_OWN = frozenset(
+    {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName"}
+)
 
 
 class JsonFormatter(logging.Formatter):

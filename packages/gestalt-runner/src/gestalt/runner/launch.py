@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 
 from gestalt.core import StateError
-from gestalt.core.numbers import check_number
+from gestalt.core.numbers import check_number, check_seconds
 
 from .application import Application, OnException
 from .attendants import Attendant, check_attendants
@@ -26,6 +26,7 @@ def run(
     on_exception: OnException = "stop",
     on_reload: Callable[[], object] | None = None,
     shutdown_timeout: float = SHUTDOWN_TIMEOUT,
+    drain_delay: float = 0.0,
     attendants: Sequence[Attendant] = (),
     inspect: bool = False,
     loop: Loop = "auto",
@@ -62,6 +63,9 @@ def run(
             sooner. What is left then is named in a warning and cut. What does not end even so, and
             a finalizer that has not finished, is an error. There is a second more for that, one
             for the finalizers, and one for what the event loop itself has to close.
+        drain_delay: how long all parts go on after the first signal, in seconds, while readiness
+            says already that the application stops: whoever sends it work may hear of that late.
+            It is part of the time of the stop. The second signal ends it.
         attendants: what accompanies the application and is told of each step in its life, such as
             a probe or a watchdog: subclasses of `gestalt.runner.attendants.Attendant`.
         inspect: let `gestalt top`, `gestalt stacks` and the like look into the process, by a unix
@@ -105,11 +109,12 @@ def run(
                 on_exception=on_exception,
                 on_reload=on_reload,
                 shutdown_timeout=seconds,
+                drain_delay=_drain_delay(drain_delay, seconds),
             )
             event_loop.set_exception_handler(application.handle_exception)
             with Signals(
                 event_loop,
-                stop=application.request_stop,
+                stop=application.stop_by_signal,
                 cut=application.cut,
                 reload=application.reload,
             ) as signals:
@@ -127,6 +132,16 @@ def _seconds(shutdown_timeout: object) -> float:
     seconds = check_number("shutdown_timeout", shutdown_timeout, unit="seconds")
     if not 0 <= seconds < math.inf:
         raise ValueError(f"shutdown_timeout must be finite and >= 0, got {seconds:g}")
+    return seconds
+
+
+def _drain_delay(delay: object, shutdown_timeout: float) -> float:
+    seconds = check_seconds("drain_delay", delay, finite=True)
+    if seconds and seconds >= shutdown_timeout:
+        raise ValueError(
+            f"drain_delay is part of shutdown_timeout, which must be longer, got {seconds:g} of "
+            f"{shutdown_timeout:g} s"
+        )
     return seconds
 
 

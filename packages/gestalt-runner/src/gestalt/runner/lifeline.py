@@ -5,7 +5,11 @@ sent it one already must not get a second one from its parent. What the pipe say
 again, and its end, also by the death of the parent, stops the process gracefully.
 """
 
+import contextlib
 import os
+import signal
+import threading
+import time
 
 from .attendants import Attendant, View
 
@@ -18,6 +22,9 @@ STOP, CUT = b"s", b"c"
 class Lifeline(Attendant):
     """The end of the child: it stops the application when the parent says so, or is gone.
 
+    A thread listens, so that a process whose event loop is blocked does not outlive the parent,
+    either.
+
     Args:
         descriptor: where it is read; it is open as long as the process lives.
     """
@@ -25,26 +32,50 @@ class Lifeline(Attendant):
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._view: View | None = None
+        self._asked = self._cut = False
+        self._lock = threading.Lock()
+
+    def listen(self, patience: float) -> None:
+        """Begin to listen.
+
+        Args:
+            patience: how long the process may live when the parent is gone, in seconds; when what
+                drains was to be cut before, it is killed at once.
+        """
+        threading.Thread(
+            target=self._listen, args=(patience,), name="lifeline", daemon=True
+        ).start()
 
     async def begin(self, view: View) -> None:
-        """Begin to listen."""
-        os.set_blocking(self._descriptor, False)
-        self._view = view
-        view.loop.add_reader(self._descriptor, self._read, view)
+        """Pass on what the parent says, also what it has said before."""
+        with self._lock:
+            self._view = view
+        if self._asked:
+            self._pass_on(view)
 
     async def end(self) -> None:
-        """Listen no longer."""
-        if self._view is not None:
-            self._view.loop.remove_reader(self._descriptor)
+        """Pass on nothing any more."""
+        with self._lock:
+            self._view = None
 
-    def _read(self, view: View) -> None:
-        try:
-            said = os.read(self._descriptor, 64)
-        except BlockingIOError:
-            return
-        if not said:
-            view.loop.remove_reader(self._descriptor)
-        if CUT in said:
+    def _listen(self, patience: float) -> None:
+        while said := os.read(self._descriptor, 64):
+            self._cut = self._cut or CUT in said
+            self._ask()
+        self._ask()
+        time.sleep(0.0 if self._cut else patience)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _ask(self) -> None:
+        with self._lock:
+            self._asked = True
+            if self._view is not None:
+                # It is closed where the application has ended in the meantime.
+                with contextlib.suppress(RuntimeError):
+                    self._view.loop.call_soon_threadsafe(self._pass_on, self._view)
+
+    def _pass_on(self, view: View) -> None:
+        if self._cut:
             view.cut()
         else:
             view.request_stop()

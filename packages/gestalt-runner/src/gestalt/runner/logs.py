@@ -1,6 +1,7 @@
 """What the `gestalt` command does to logging: as little as it can."""
 
 import logging
+from typing import Any
 
 from .options.option import Settings
 from .options.table import LOG_FORMAT, LOG_LEVEL
@@ -10,10 +11,24 @@ class Logs:
     """Log to stderr for as long as the application has not configured logging.
 
     No handler is added: one at the root would make the application's `basicConfig` void.
+
+    Args:
+        worker: the number of this worker, which every record then has as `worker`, so that a format
+            of the application's own may have `%(worker)s`; None for a process that is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, worker: int | None = None) -> None:
         self._level: int | None = None
+        self._worker = worker
+        if worker is not None:
+            make = logging.getLogRecordFactory()
+
+            def make_with_worker(*args: Any, **options: Any) -> logging.LogRecord:
+                record = make(*args, **options)
+                record.worker = worker
+                return record
+
+            logging.setLogRecordFactory(make_with_worker)
 
     def configure(self, settings: Settings) -> None:
         """Take the level and the format of the settings; again after a reload."""
@@ -24,12 +39,13 @@ class Logs:
             self._level = root.level
         if logging.lastResort is not None:
             logging.lastResort.setLevel(logging.NOTSET)
-            logging.lastResort.setFormatter(_formatter(settings[LOG_FORMAT]))
+            logging.lastResort.setFormatter(_formatter(settings[LOG_FORMAT], self._worker))
 
 
-def _formatter(kind: str) -> logging.Formatter:
+def _formatter(kind: str, worker: int | None) -> logging.Formatter:
     if kind == "json":
         from .json_lines import JsonFormatter
 
         return JsonFormatter()
-    return logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    who = "" if worker is None else f" worker {worker}"
+    return logging.Formatter(f"%(asctime)s{who} %(levelname)s %(name)s: %(message)s")

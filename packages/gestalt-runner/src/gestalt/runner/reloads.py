@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
+from gestalt.core.reloading import reload_components
 
 from .errors import UnhandledError
 
 
 class Reloads:
-    """Calls `on_reload`; asked for during a call, once more after it.
+    """Reloads the components, and calls `on_reload`; asked for meanwhile, once more after it.
 
     Args:
         on_reload: a plain or async function; None does nothing.
@@ -56,6 +57,7 @@ class Reloads:
     async def _reload(self) -> None:
         self._begin()
         try:
+            await reload_components()
             result = self._on_reload() if self._on_reload is not None else None
             if is_awaitable(result):
                 await result

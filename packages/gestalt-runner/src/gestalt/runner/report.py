@@ -5,8 +5,12 @@ import functools
 import logging
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from gestalt.core import TooManyRestarts
+
+from .errors import WorkerDied
 
 # Without any configuration, logging writes warnings and errors to stderr.
 logger = logging.getLogger("gestalt.runner")
@@ -19,6 +23,10 @@ def report_error(message: str, error: BaseException) -> None:
     of the logger, whether that is disabled or asked for severer things only, or to stderr when
     none of them takes it.
     """
+    deaths = _deaths(error)
+    if deaths is not None:
+        # They have told by themselves what was wrong; where it was noticed is of no interest.
+        message = "\n  ".join([f"{message}:", *deaths])
     record = logger.makeRecord(
         logger.name,
         logging.ERROR,
@@ -26,19 +34,20 @@ def report_error(message: str, error: BaseException) -> None:
         0,
         "%s",
         (message,),
-        (type(error), error, error.__traceback__),
+        (type(error), error, error.__traceback__) if deaths is None else None,
     )
-    # Formatters take this text as it is; the one they would make leaves out group members.
-    record.exc_text = "".join(
-        traceback.TracebackException.from_exception(
-            error, max_group_width=sys.maxsize, max_group_depth=sys.maxsize
-        ).format()
-    ).rstrip("\n")
+    if deaths is None:
+        # Formatters take this text as it is; the one they would make leaves out group members.
+        record.exc_text = "".join(
+            traceback.TracebackException.from_exception(
+                error, max_group_width=sys.maxsize, max_group_depth=sys.maxsize
+            ).format()
+        ).rstrip("\n")
     try:
         taken = _handle(record)
     except Exception as failed:
         why = "".join(traceback.format_exception(failed, chain=False)).rstrip("\n")
-        record.exc_text += f"\n\nA handler of the logger failed:\n{why}"
+        record.exc_text = f"{record.exc_text or ''}\n\nA handler of the logger failed:\n{why}"
         taken = False
     if not taken:
         (logging.lastResort or logging.StreamHandler()).emit(record)
@@ -57,6 +66,21 @@ def _handle(record: logging.LogRecord) -> bool:
                 taken = True
         source = source.parent if source.propagate else None
     return taken
+
+
+def _deaths(error: BaseException) -> list[str] | None:
+    """What there is to say where an error is nothing but deaths of workers."""
+    if isinstance(error, WorkerDied):
+        return [str(error)]
+    inner: Sequence[BaseException] = ()
+    if isinstance(error, TooManyRestarts):
+        inner = error.errors
+    elif isinstance(error, BaseExceptionGroup):
+        inner = error.exceptions
+    found = [_deaths(each) for each in inner]
+    if not found or None in found:
+        return None
+    return [line for lines in found if lines is not None for line in lines]
 
 
 def describe_tasks(tasks: Iterable[asyncio.Task[Any]]) -> str:

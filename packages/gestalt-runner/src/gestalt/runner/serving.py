@@ -3,17 +3,23 @@
 import os
 from typing import Any
 
+from gestalt.core.activation import handed_over
+
+from .accompanying import Role, accompanying
 from .attendants import Attendant
 from .configuration import Configuration
+from .defaults import BEYOND
 from .errors import OptionError
 from .launch import run
 from .lifeline import take_lifeline
 from .logs import Logs
 from .options.option import Settings
 from .options.sources import misspelt
-from .options.table import APP_DIR, DEBUG, INSPECT, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
+from .options.table import APP_DIR, DEBUG, DRAIN_DELAY, LOOP, ON_EXCEPTION, RUN, SHUTDOWN, TARGETS
 from .report import logger
+from .rereading import Rereading
 from .targets import load
+from .voice import take_voice
 
 
 def serve(configuration: Configuration, settings: Settings) -> None:
@@ -24,26 +30,48 @@ def serve(configuration: Configuration, settings: Settings) -> None:
         LoopNotAvailable: the event loop that was insisted on is not installed.
     """
     configuration.export()
-    logs = Logs()
+    voice = take_voice()
+    logs = Logs() if voice is None else Logs(worker=voice.number)
     logs.configure(settings)
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
-    attendants: list[Attendant] = [_Reread(configuration, logs)]
-    if settings[INSPECT]:
-        from .inspection import Inspection
+    targets = _targets(settings)
+    # Before the application can start programs, for which its sockets are not.
+    handed_over()
+    role: Role = "alone" if voice is None else "worker"
+    attendants: list[Attendant] = [
+        *accompanying(settings, role),
+        Rereading(configuration, logs),
+    ]
+    if "NOTIFY_SOCKET" in os.environ:
+        from .systemd import take_systemd
 
-        # The first to begin is the last to end.
-        attendants.insert(0, Inspection())
+        if (systemd := take_systemd()) is not None:
+            attendants.append(systemd)
     if (lifeline := take_lifeline()) is not None:
+        lifeline.listen(settings[SHUTDOWN] + BEYOND)
         attendants.append(lifeline)
+    if voice is not None:
+        attendants.append(voice)
     run(
-        *_targets(settings),
+        *targets,
         loop=settings[LOOP],
         on_exception=settings[ON_EXCEPTION],
         shutdown_timeout=settings[SHUTDOWN],
+        drain_delay=_drain_delay(settings),
         debug=settings[DEBUG] or None,
         attendants=attendants,
     )
+
+
+def _drain_delay(settings: Settings) -> float:
+    delay = settings[DRAIN_DELAY]
+    if delay and delay >= settings[SHUTDOWN]:
+        raise OptionError(
+            f"{settings.origin(DRAIN_DELAY)}: it is part of --shutdown-timeout, which is "
+            f"{settings[SHUTDOWN]:g} s, got {delay:g}"
+        )
+    return delay
 
 
 def _targets(settings: Settings) -> list[Any]:
@@ -54,20 +82,3 @@ def _targets(settings: Settings) -> list[Any]:
             f"{TARGETS.variable}, or as targets of [tool.gestalt] in pyproject.toml"
         )
     return [load(target, settings[APP_DIR]) for target in targets]
-
-
-class _Reread(Attendant):
-    """Reads the settings anew at a reload: the log level takes effect at once."""
-
-    def __init__(self, configuration: Configuration, logs: Logs) -> None:
-        self._configuration = configuration
-        self._logs = logs
-
-    def reloading(self) -> None:
-        try:
-            settings = self._configuration.read()
-        except OptionError as error:
-            logger.error("the settings stay as they were: %s", error)
-            return
-        self._configuration.export()
-        self._logs.configure(settings)

@@ -27,7 +27,8 @@ class Signals:
         loop: where the callbacks run.
         stop: called for the first SIGINT or SIGTERM.
         cut: called for the second. The third ends the process at once.
-        reload: called for SIGHUP.
+        reload: called for SIGHUP. Where that comes because the terminal was closed, which is what
+            its name says, it is a signal to stop, unless the process was told to ignore it (nohup).
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Signals:
         # One signal may interrupt the handler of another: each takes its step in one go.
         self._steps = iter([stop, cut])
         self._reload = reload
+        self._in_terminal = False
         self._previous: dict[signal.Signals, Any] = {}
         # By these a signal wakes the event loop; which descriptor did so before.
         self._wakers: tuple[socket.socket, ...] = ()
@@ -56,6 +58,8 @@ class Signals:
             self._previous[number] = signal.signal(number, self._on_stop_signal)
         if hasattr(signal, "SIGHUP"):
             self._previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_reload_signal)
+            ignored = self._previous[signal.SIGHUP] is signal.SIG_IGN
+            self._in_terminal = not ignored and _has_terminal()
         self._wake_loop()
         return self
 
@@ -120,9 +124,20 @@ class Signals:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(step)
 
-    def _on_reload_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._loop.is_closed():
+    def _on_reload_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._in_terminal and not _has_terminal():
+            self._on_stop_signal(number, frame)
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._reload)
+
+
+def _has_terminal() -> bool:
+    """Whether the process has a terminal that signals may come from, and that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def die_by(number: int) -> NoReturn:

@@ -19,6 +19,24 @@ def load(target: str, folder: str) -> Any:
     Raises:
         OptionError: there is no such module or attribute, or it cannot be run.
     """
+    found = find(target, folder)
+    try:
+        as_part(found)
+    except TypeError as error:
+        raise OptionError(f"{target!r}: {error}") from None
+    return found
+
+
+def find(target: str, folder: str) -> Any:
+    """What `module:attribute` names, whatever it is.
+
+    Args:
+        target: the module and the attribute, with a colon between.
+        folder: where modules are looked for first; the working directory when it is empty.
+
+    Raises:
+        OptionError: there is no such module or attribute.
+    """
     module_name, _, attribute = target.partition(":")
     if module_name.endswith(".py") or "/" in module_name:
         raise OptionError(f"{target!r} names a file: name its module, as in 'app:main' for app.py")
@@ -44,8 +62,4 @@ def load(target: str, folder: str) -> Any:
         except AttributeError:
             raise OptionError(f"{target!r}: {owner} has no attribute {name!r}") from None
         owner = repr(name)
-    try:
-        as_part(found)
-    except TypeError as error:
-        raise OptionError(f"{target!r}: {error}") from None
     return found

@@ -10,6 +10,7 @@ from typing import Any
 from gestalt.core import Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
+from gestalt.net.inherited import SCHEMES
 from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace, TimeSlice
 from gestalt.net.reporting import OnError, Reporting
@@ -64,12 +65,12 @@ class DatagramEndpoint(MeasuredEndpoint):
     PeerUnreachable. Without `on_error`, they go to the log, a few lines a second of each kind. None
     of them stops the endpoint.
 
-    Stopping receives nothing any more; what waits in the backlog is handled, for up to
-    `stop_timeout`.
+    Stopping receives nothing any more; what waits is handled, for up to `stop_timeout`.
 
     Args:
         address: where to receive: `udp://host:port`. Without a host, on every interface, IPv4 and
-            IPv6; a multicast group is joined. None is any free port.
+            IPv6; a multicast group is joined. None is any free port. `fd://3` and `systemd://name`
+            are what this process was started with, and take no `peer`.
         wire: how messages are put into datagrams.
         on_message: takes each `DatagramMessage`.
         peer: where `send` sends to by default. Datagrams from elsewhere are then not received,
@@ -125,7 +126,7 @@ class DatagramEndpoint(MeasuredEndpoint):
         self._encode, self._header = wire.encode, wire.header_for(LARGEST_IPV6)
         self.options = options or DatagramOptions()
         self.stats = DatagramStats()
-        self._bind_to = None if address is None else Address.parse(address, ("udp",))
+        self._bind_to = None if address is None else Address.parse(address, ("udp", *SCHEMES))
         self._peer = None if peer is None else Address.parse(peer, ("udp",))
         self._on_message = on_message
         self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
-from gestalt.core import Backoff, Handler, StateError
+from gestalt.core import Backoff, Handler, Readiness, StateError
 from gestalt.net.address import Address
 from gestalt.net.errors import ConnectFailed
 from gestalt.net.reporting import OnError
@@ -32,7 +32,7 @@ LINGERING = 100
 """How many connections may have ended of which handlers or callbacks still run, before another."""
 
 
-class StreamClient(MessageSender, StreamEndpoint):
+class StreamClient(MessageSender, StreamEndpoint, Readiness):
     """Connects to a server, exchanges messages with it, and connects again when the link is lost.
 
         async with StreamClient("tcp://gateway:9000", wire) as client:
@@ -148,6 +148,22 @@ class StreamClient(MessageSender, StreamEndpoint):
     def connected(self) -> bool:
         """Whether there is a connection."""
         return self.peer is not None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is no connection, such as that the last attempt was refused; None if there is.
+
+        `ready` is the same as `connected`.
+        """
+        if self.connected:
+            return None
+        failure = self._current.failure
+        cause = None if failure is None else failure.__cause__
+        if cause is None:
+            return "it is not connected"
+        # Not what an error says in its own words: that may be one of the application.
+        why = cause.strerror if isinstance(cause, OSError) else None
+        return f"{self._address} cannot be connected to: {why or type(cause).__name__}"
 
     async def wait_connected(self, timeout: float | None = None) -> Peer:
         """Wait for a connection, and return the peer.

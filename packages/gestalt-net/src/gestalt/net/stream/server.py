@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gestalt.core import Handler, StateError, check_thread, keep_from_children
+from gestalt.core.reloading import reloads
 from gestalt.net.address import Address
 from gestalt.net.errors import AcceptFailed, SendBufferFull, UnknownPeer
+from gestalt.net.inherited import SCHEMES, inherited
 from gestalt.net.reporting import OnError
 from gestalt.net.tls import Tls, half_closing
 from gestalt.net.wire import Wire
@@ -53,7 +55,8 @@ class StreamServer(StreamEndpoint):
     left after `stop_timeout` is aborted.
 
     Args:
-        address: `tcp://host:port`, `tls://host:port` or `unix:///path`.
+        address: `tcp://host:port`, `tls://host:port` or `unix:///path`; or what this process was
+            started with: `fd://3` or, by socket activation, `systemd://name`.
         wire: how messages cross the socket.
         on_message: takes each `StreamMessage`.
         on_connected: takes each new `Peer`.
@@ -108,8 +111,11 @@ class StreamServer(StreamEndpoint):
             name=name,
             stop_timeout=stop_timeout,
         )
-        self._address = Address.parse(address, ("tcp", "tls", "unix"))
+        self._address = Address.parse(address, ("tcp", "tls", "unix", *SCHEMES))
         check_tls(self._address, tls)
+        self._scheme = self._address.scheme
+        if self._scheme in SCHEMES:
+            self._scheme = "tcp" if tls is None else "tls"
         self._tls = tls
         self._ssl: ssl.SSLContext | None = None
         self._reuse_port = reuse_port
@@ -218,6 +224,11 @@ class StreamServer(StreamEndpoint):
             raise StateError(f"{self!r} has no TLS files in use")
         self._ssl = half_closing(self._tls.server_context())
 
+    @reloads
+    def _reload_files(self) -> None:
+        if self._ssl is not None and isinstance(self._tls, Tls):
+            self.reload_tls()
+
     # The life of the component
 
     async def _open(self) -> None:
@@ -235,13 +246,15 @@ class StreamServer(StreamEndpoint):
             if not path.startswith("\0"):
                 self._socket_file = path, inode(path)
             listener.listen([sock])
+        elif self._address.scheme in SCHEMES:
+            listener.listen(inherited(self._address, socket.SOCK_STREAM), shared=True)
         else:
             listener.listen(await bind(self._address, reuse_port=self._reuse_port))
         for each in listener.sockets:
             keep_from_children(each.fileno())
             keep_alive(each, self.limits.keepalive)
         self._addresses = tuple(
-            Address.of_socket(self._address.scheme, each.getsockname()) for each in listener.sockets
+            Address.of_socket(self._scheme, each.getsockname()) for each in listener.sockets
         )
 
     async def _drain(self) -> None:
@@ -280,7 +293,7 @@ class StreamServer(StreamEndpoint):
             sock.close()
         else:
             keep_from_children(sock.fileno())
-            address = Address.of_socket(self._address.scheme, name)
+            address = Address.of_socket(self._scheme, name)
             self._handshakes.begin(sock, address, self._ssl)
 
     def _accept_failed(self, error: AcceptFailed) -> None:

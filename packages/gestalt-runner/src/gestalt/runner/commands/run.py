@@ -11,9 +11,10 @@ from gestalt.runner.lifeline import is_held
 from gestalt.runner.loops import fill_standard_descriptors
 from gestalt.runner.options.arguments import given, parser_of
 from gestalt.runner.options.resolving import Sources
-from gestalt.runner.options.table import RELOAD
+from gestalt.runner.options.table import RELOAD, WORKERS
 from gestalt.runner.options.table import RUN as OPTIONS
 from gestalt.runner.serving import serve
+from gestalt.runner.voice import is_worker
 
 __all__ = ["OPTIONS", "main"]
 
@@ -27,8 +28,9 @@ where options come from:
   commas part the values of an option that may be given several times.
 
 exit status:
-  0      the application ended by itself
-  1      something failed; the report is on stderr, or where the application logs
+  0      the application ended by itself; with --workers, in all of them
+  1      something failed; the report is on stderr, or where the application logs; with --workers,
+         one of them did not start, they died too often, or one did not stop cleanly
   2      an option is wrong, or names nothing that can be run
   other  as the application itself left, or death by the signal that stopped it; as process 1,
          the first of a container, 128 and the number of that signal
@@ -36,6 +38,8 @@ exit status:
 signals:
   SIGINT, SIGTERM: the first stops gracefully, the second cuts what drains, the third ends at once.
   SIGHUP: reloads what can be without a restart.
+  SIGUSR2: with --workers, restarts them one after another; each new one is ready before the old
+           one stops.
 
 logging:
   What the application does not configure itself is logged to stderr, with time, level and logger.
@@ -55,6 +59,10 @@ def main(arguments: Sequence[str]) -> None:
             from gestalt.runner.restarting.reload import reload
 
             reload(settings, arguments)
+        elif settings[WORKERS] and not is_worker():
+            from gestalt.runner.workers.serving import serve_workers
+
+            serve_workers(configuration, settings, arguments)
         else:
             serve(configuration, settings)
     except (LoopNotAvailable, OptionError) as error:

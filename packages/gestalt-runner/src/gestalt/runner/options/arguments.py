@@ -32,7 +32,10 @@ def parser_of(
 def given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Given:
     """What a command line says, by the names of the options; SystemExit when it is wrong."""
     found = vars(parser.parse_intermixed_args(arguments))
-    return {name: value for name, value in found.items() if value}
+    # A single positional one is no list.
+    return {
+        name: [value] if isinstance(value, str) else value for name, value in found.items() if value
+    }
 
 
 def _add(parser: argparse.ArgumentParser, option: Option[Any]) -> None:

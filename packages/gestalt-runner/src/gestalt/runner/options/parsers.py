@@ -1,6 +1,7 @@
 """From the text of an option to its value; ValueError says what it must be."""
 
 import math
+import os
 
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off"})
@@ -22,6 +23,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def interval(text: str) -> float:
+    """A time between two looks: a finite one of 0.1 seconds or more."""
+    value = _number(text)
+    if not 0.1 <= value < math.inf:
+        raise ValueError(f"must be a number of seconds, 0.1 or more, got {text!r}")
+    return value
+
+
 def count(text: str) -> int:
     """A whole number, 0 or more."""
     if not (text.strip().isascii() and text.strip().isdigit() and len(text) < 10):
@@ -38,6 +47,18 @@ def positive(text: str) -> int:
     if not value:
         raise ValueError(f"must be a whole number, 1 or more, got {text!r}")
     return value
+
+
+def workers(text: str) -> int:
+    """A number of processes, or "auto" for as many as there are processors for this process."""
+    if text.strip().lower() == "auto":
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    try:
+        return count(text)
+    except ValueError:
+        raise ValueError(f"must be a whole number, 0 or more, or auto, got {text!r}") from None
 
 
 def _number(text: str) -> float:

@@ -52,12 +52,16 @@ def in_project(path: Path, option: Option[Any]) -> str:
     return f"{path}: [tool.gestalt] {option.name}"
 
 
+# What the command itself tells its workers.
+_TOLD = {"GESTALT_WORKER"}
+
+
 def misspelt(environment: Mapping[str, str], options: Iterable[Option[Any]]) -> list[str]:
     """A sentence for each environment variable that is nearly one of an option.
 
     Those that are like none may be the application's own.
     """
-    known = {option.variable for option in options}
+    known = {option.variable for option in options} | _TOLD
     unknown = [name for name in environment if name.startswith("GESTALT_") and name not in known]
     return [
         f"the environment variable {name} stands for no option{near}"

@@ -5,10 +5,11 @@ An option of another part is one row here, and one line in `serving` where it is
 
 from typing import Any, Literal
 
-from gestalt.runner.defaults import SHUTDOWN_TIMEOUT
+from gestalt.runner.defaults import BLOCKED_AFTER as BLOCKED
+from gestalt.runner.defaults import CHECK_TIMEOUT, SHUTDOWN_TIMEOUT
 
 from .option import Option
-from .parsers import seconds, truth
+from .parsers import seconds, truth, workers
 
 TARGETS: Option[tuple[str, ...]] = Option(
     name="targets",
@@ -56,6 +57,14 @@ SHUTDOWN: Option[float] = Option(
     parse=seconds,
     metavar="SECONDS",
 )
+DRAIN_DELAY: Option[float] = Option(
+    name="drain-delay",
+    help="how long all parts go on after the first signal, while /readyz says already that they "
+    "will not; part of shutdown-timeout",
+    default=0.0,
+    parse=seconds,
+    metavar="SECONDS",
+)
 LOG_LEVEL: Option[str] = Option(
     name="log-level",
     help="the least level that is logged, unless the application sets another",
@@ -74,6 +83,35 @@ DEBUG: Option[bool] = Option(
     default=False,
     parse=truth,
     flag=True,
+)
+BLOCKED_AFTER: Option[float] = Option(
+    name="blocked-after",
+    help="tell what blocks the event loop for so long, while it does; 0 tells nothing",
+    default=BLOCKED,
+    parse=seconds,
+    metavar="SECONDS",
+)
+HEALTH_ADDRESS: Option[str] = Option(
+    name="health-address",
+    help="serve /livez, /readyz and /metrics there: host:port, :port for all interfaces, or "
+    "unix:/path; by the extra gestalt-runner[health]",
+    default="",
+    metavar="ADDRESS",
+    shown="nowhere",
+)
+HEALTH_CHECKS: Option[str] = Option(
+    name="health-checks",
+    help="a dict of plain or async functions by names, all of which have to succeed for the "
+    "application to be ready",
+    default="",
+    metavar="module:attribute",
+)
+HEALTH_CHECK_TIMEOUT: Option[float] = Option(
+    name="health-check-timeout",
+    help="how long each of them may take",
+    default=CHECK_TIMEOUT,
+    parse=seconds,
+    metavar="SECONDS",
 )
 RELOAD: Option[bool] = Option(
     name="reload",
@@ -101,6 +139,15 @@ RELOAD_INCLUDE: Option[tuple[str, ...]] = Option(
     several=True,
 )
 
+WORKERS: Option[int] = Option(
+    name="workers",
+    help="how many processes to run it in, which are kept running; they share ports, by "
+    "reuse_port=, or compete for queues; auto is one for each processor, 0 none but this one",
+    default=0,
+    parse=workers,
+    metavar="COUNT",
+)
+
 INSPECT: Option[bool] = Option(
     name="inspect",
     help="let 'gestalt top', 'gestalt stacks' and the like look into the process, by a unix socket "
@@ -117,9 +164,15 @@ RUN: tuple[Option[Any], ...] = (
     LOOP,
     ON_EXCEPTION,
     SHUTDOWN,
+    DRAIN_DELAY,
     LOG_LEVEL,
     LOG_FORMAT,
     DEBUG,
+    BLOCKED_AFTER,
+    HEALTH_ADDRESS,
+    HEALTH_CHECKS,
+    HEALTH_CHECK_TIMEOUT,
+    WORKERS,
     INSPECT,
     RELOAD,
     RELOAD_DIR,

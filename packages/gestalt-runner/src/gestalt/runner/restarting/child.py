@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from gestalt.runner.lifeline import CUT, STOP, VARIABLE
@@ -23,20 +23,31 @@ class Child:
         self.pid = process.pid
 
     @classmethod
-    async def start(cls, command: Sequence[str]) -> Self:
+    async def start(
+        cls,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> Self:
         """Start a process.
+
+        Args:
+            command: the program and its arguments.
+            environment: what it has in addition to the environment of this process.
+            descriptors: what it inherits, besides the standard streams.
 
         Raises:
             OSError: the system cannot start it.
         """
-        environment = os.environ | {VARIABLE: "none"}
+        variables = os.environ | (environment or {}) | {VARIABLE: "none"}
         if not PIPES:
-            return cls(await asyncio.create_subprocess_exec(*command, env=environment), None)
+            return cls(await asyncio.create_subprocess_exec(*command, env=variables), None)
         reader, writer = os.pipe()
         try:
-            environment[VARIABLE] = str(reader)
+            variables[VARIABLE] = str(reader)
             process = await asyncio.create_subprocess_exec(
-                *command, env=environment, pass_fds=[reader]
+                *command, env=variables, pass_fds=[reader, *descriptors]
             )
         except BaseException:
             os.close(writer)

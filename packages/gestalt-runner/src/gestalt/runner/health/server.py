@@ -1,0 +1,126 @@
+"""The health endpoint: a small HTTP server in a thread of its own."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections import Counter
+from pathlib import Path
+
+from gestalt.core import Reports, keep_from_children
+
+from .address import HealthAddress, listen
+from .connection import HEAD_SIZE, Answer, serve
+
+logger = logging.getLogger("gestalt.runner")
+
+MOST_CONNECTIONS = 64
+"""How many connections there may be. For another, one of whoever has the most is given up."""
+
+STOP_TIME = 0.4
+"""How long what is being answered may take when the endpoint stops, in seconds."""
+
+
+class HealthServer:
+    """Answers by HTTP, from a thread, so that it does so while the application cannot.
+
+    Args:
+        address: where it listens.
+        answer: makes the answers; called in the event loop of the thread.
+    """
+
+    def __init__(self, address: HealthAddress, answer: Answer) -> None:
+        self._address = address
+        self._answer = answer
+        self._sockets: list[socket.socket] = []
+        self._thread: threading.Thread | None = None
+        # Of the thread; not one that the application's policy has made.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self._connections: dict[asyncio.StreamWriter, str] = {}
+        self._reports = Reports(logger)
+
+    @property
+    def address(self) -> HealthAddress:
+        """Where it listens, with the port that it was given."""
+        if self._address.path or not self._sockets:
+            return self._address
+        return HealthAddress(self._address.host, self._sockets[0].getsockname()[1])
+
+    def start(self) -> None:
+        """Listen, and answer from now on.
+
+        Raises:
+            OSError: the address cannot be listened on.
+        """
+        self._sockets = listen(self._address)
+        for each in self._sockets:
+            keep_from_children(each.fileno())
+        self._stop = asyncio.Event()
+        self._loop = asyncio.SelectorEventLoop()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._loop,), name="health endpoint", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more; returns when the thread has ended, or soon."""
+        thread, self._thread = self._thread, None
+        if thread is None or self._loop is None:
+            return
+        # It has ended by itself if the loop is closed.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._stop.set)
+        thread.join(2 * STOP_TIME)
+        if self._address.path:
+            Path(self._address.path).unlink(missing_ok=True)
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(self._serve(loop))
+        except Exception:
+            logger.exception("The health endpoint at %s failed", self.address)
+
+    async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.set_exception_handler(self._handle_exception)
+        servers = [
+            await asyncio.start_server(self._connected, sock=each, limit=HEAD_SIZE)
+            for each in self._sockets
+        ]
+        await self._stop.wait()
+        for server in servers:
+            server.close()
+        answering = asyncio.all_tasks() - {asyncio.current_task()}
+        if answering:
+            await asyncio.wait(answering, timeout=STOP_TIME)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")
+        host = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._connections[writer] = host
+        keep_from_children(writer.get_extra_info("socket").fileno())
+        if len(self._connections) > MOST_CONNECTIONS:
+            self._give_up_one()
+        try:
+            await serve(reader, writer, self._answer)
+        except Exception as error:
+            self._reports.log("A request to the health endpoint failed", error)
+        finally:
+            self._connections.pop(writer, None)
+            writer.close()
+
+    def _give_up_one(self) -> None:
+        """Close the oldest connection of the client that has the most: others do not pay for it."""
+        ((host, _),) = Counter(self._connections.values()).most_common(1)
+        oldest = next(each for each, its_host in self._connections.items() if its_host == host)
+        del self._connections[oldest]
+        oldest.transport.abort()
+
+    def _handle_exception(
+        self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]
+    ) -> None:
+        error = context.get("exception")
+        message = f"The health endpoint: {context.get('message') or 'an error of its event loop'}"
+        self._reports.log(message, error if isinstance(error, BaseException) else None)

@@ -1,0 +1,65 @@
+"""What a worker tells the process that keeps it running: that it is ready, or has reloaded."""
+
+import contextlib
+import os
+import signal
+
+from .attendants import Attendant
+
+NUMBER = "GESTALT_WORKER"
+"""The environment variable that tells a worker, and all that it runs, its number, from 1 on."""
+
+VARIABLE = "GESTALT_WORKER_VOICE"
+"""The environment variable that tells a worker the descriptor to speak on."""
+
+READY, RELOADED = b"r", b"l"
+
+
+class Voice(Attendant):
+    """The end of the worker.
+
+    Args:
+        number: that of the worker.
+        descriptor: where it is heard; it is open as long as the process lives.
+    """
+
+    def __init__(self, number: int, descriptor: int) -> None:
+        self.number = number
+        self._descriptor = descriptor
+
+    def started(self) -> None:
+        self._say(READY)
+
+    def reloaded(self) -> None:
+        self._say(RELOADED)
+
+    def _say(self, word: bytes) -> None:
+        # Nobody hears when the parent is gone, and the lifeline says so.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._descriptor, word)
+
+
+def take_voice() -> Voice | None:
+    """The voice that this process was given; None when it is no worker.
+
+    The processes that it starts itself are not workers.
+    """
+    texts = os.environ.get(NUMBER, ""), os.environ.pop(VARIABLE, "")
+    try:
+        number, descriptor = map(int, texts)
+        os.set_inheritable(descriptor, False)
+    except (ValueError, OSError):
+        os.environ.pop(NUMBER, None)
+        return None
+    if os.environ.get("LISTEN_PID") == str(os.getppid()):
+        # Sockets that systemd has handed over to the parent, which hands them on.
+        os.environ["LISTEN_PID"] = str(os.getpid())
+    if signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL:
+        # Where a signal is sent to all processes, the rolling restart is the parent's business.
+        signal.signal(signal.SIGUSR2, lambda *_: None)
+    return Voice(number, descriptor)
+
+
+def is_worker() -> bool:
+    """Whether this process was started as a worker."""
+    return VARIABLE in os.environ

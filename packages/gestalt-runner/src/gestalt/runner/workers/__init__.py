@@ -1,0 +1,1 @@
+"""`gestalt run --workers N`: the application runs in several processes, which are kept running."""

@@ -1,0 +1,81 @@
+"""From the settings of `gestalt run --workers N` to processes that are kept running."""
+
+import os
+from collections.abc import Sequence
+
+from gestalt.core.activation import handed_over
+from gestalt.runner.accompanying import accompanying
+from gestalt.runner.attendants import Attendant
+from gestalt.runner.configuration import Configuration
+from gestalt.runner.defaults import BEYOND
+from gestalt.runner.errors import OptionError, WorkerDied
+from gestalt.runner.launch import run
+from gestalt.runner.lifeline import take_lifeline
+from gestalt.runner.logs import Logs
+from gestalt.runner.options.option import Settings
+from gestalt.runner.options.table import SHUTDOWN, WORKERS
+from gestalt.runner.rereading import Rereading
+from gestalt.runner.restarting.child import command_of
+from gestalt.runner.systemd import take_systemd
+
+from .pool import Workers
+from .process import WorkerProcess
+
+KILLING = 0.5
+"""How long it takes to kill one that hangs, in seconds."""
+
+WRONG_OPTION = 2
+
+
+def serve_workers(
+    configuration: Configuration, settings: Settings, arguments: Sequence[str]
+) -> None:
+    """Run the command in processes of its own, until they end or a signal stops all of them.
+
+    Args:
+        configuration: where the settings are from.
+        settings: those of the command.
+        arguments: those of the command, which the workers are to have, too.
+
+    Raises:
+        OptionError: this system cannot do it.
+        SystemExit, KeyboardInterrupt: as `run` raises them.
+    """
+    if os.name != "posix":
+        raise OptionError(
+            f"{settings.origin(WORKERS)}: there are no workers on this system: start the command "
+            "several times instead"
+        )
+    logs = Logs()
+    logs.configure(settings)
+    sockets = handed_over()
+    command = command_of(["run", *arguments])
+
+    async def start(number: int) -> WorkerProcess:
+        return await WorkerProcess.start(command, number, sockets=sockets)
+
+    patience = settings[SHUTDOWN] + BEYOND
+    workers = Workers(settings[WORKERS], start, patience=patience)
+    attendants: list[Attendant] = [
+        *accompanying(settings, "parent of workers", ignore=workers.names),
+        Rereading(configuration, logs),
+    ]
+    # The workers are not told of it: this process speaks for all of them.
+    if (systemd := take_systemd()) is not None:
+        attendants.append(systemd)
+    if (lifeline := take_lifeline()) is not None:
+        lifeline.listen(patience + KILLING)
+        attendants.append(lifeline)
+    try:
+        run(
+            workers,
+            on_reload=workers.reload,
+            shutdown_timeout=patience + KILLING,
+            attendants=attendants,
+            loop="asyncio",
+        )
+    except SystemExit as left:
+        if isinstance(left.__cause__, WorkerDied) and left.__cause__.status == WRONG_OPTION:
+            # The worker has said what is wrong with the command line.
+            raise SystemExit(WRONG_OPTION) from left.__cause__
+        raise
