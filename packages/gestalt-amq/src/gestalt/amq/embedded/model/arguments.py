@@ -61,6 +61,8 @@ def type_name(arguments: Mapping[str, FieldValue], key: str) -> str:
             return "longstr"
         case float():
             return "double"
+        case None:
+            return "void"
         case _:
             return "table"
 
@@ -74,7 +76,7 @@ def consume_timeout(
         AmqpError: it is no such timeout, or this type of queue has none.
     """
     key = "x-consumer-timeout"
-    if key not in semantics.quorum_arguments or arguments.get(key) is None:
+    if key not in semantics.quorum_arguments or key not in arguments:
         return None
     if kind != "quorum":
         raise _foreign(key, resource, kind)
@@ -110,7 +112,8 @@ def read_options(
     known = frozenset(semantics.arguments(kind))
     foreign = _STREAM_ONLY.union(semantics.classic_arguments, semantics.quorum_arguments) - known
     checks.known = known
-    if "x-queue-master-locator" in arguments and not semantics.queue_master_locator:
+    locator = "x-queue-master-locator"
+    if locator in arguments and locator in known and not semantics.queue_master_locator:
         raise not_permitted("queue_master_locator")
     overflow = checks.string("x-overflow", _check_overflow)
     if semantics.checks_queue_mode:
@@ -167,9 +170,9 @@ class _Checks:
         self.known = frozenset({"x-queue-type"})
 
     def string(self, key: str, check: Callable[[str], str | None] | None = None) -> str | None:
-        value = self._get(key)
-        if value is None:
+        if not self._has(key):
             return None
+        value = self._arguments[key]
         if not isinstance(value, str):
             if key == "x-dead-letter-exchange":
                 kind = type_name(self._arguments, key)
@@ -183,17 +186,17 @@ class _Checks:
         return value
 
     def flag(self, key: str) -> bool:
-        value = self._get(key)
-        if value is None:
+        if not self._has(key):
             return False
+        value = self._arguments[key]
         if not isinstance(value, bool):
             self._refuse(key, f"{{unacceptable_type,{type_name(self._arguments, key)}}}")
         return value
 
     def seconds(self, key: str, *, minimum: int) -> float | None:
-        value = self._get(key)
-        if value is None:
+        if not self._has(key):
             return None
+        value = self._arguments[key]
         number = self._number(key, value)
         if number < 0:
             self._refuse(key, f"{{value_negative,{number}}}")
@@ -204,12 +207,11 @@ class _Checks:
         return number / 1000
 
     def any_integer(self, key: str) -> int | None:
-        value = self._get(key)
-        return None if value is None else self._number(key, value)
+        return self._number(key, self._arguments[key]) if self._has(key) else None
 
     def version(self, key: str, known: tuple[int, ...]) -> None:
-        value = self._get(key)
-        if value is not None and (number := self._number(key, value)) not in known:
+        number = self.any_integer(key)
+        if number is not None and number not in known:
             self._refuse(key, f"\"unsupported queue version '{number}'\"")
 
     def timeout(self, semantics: Semantics) -> float | None:
@@ -224,9 +226,9 @@ class _Checks:
         return milliseconds / 1000 if isinstance(milliseconds, int) else None
 
     def integer(self, key: str, *, minimum: int = 0, maximum: int | None = None) -> int | None:
-        value = self._get(key)
-        if value is None:
+        if not self._has(key):
             return None
+        value = self._arguments[key]
         number = self._number(key, value)
         if number < 0:
             self._refuse(key, f"{{value_negative,{number}}}")
@@ -236,8 +238,9 @@ class _Checks:
             self._refuse(key, f"{{max_value_exceeded,{number}}}")
         return number
 
-    def _get(self, key: str) -> FieldValue:
-        return self._arguments.get(key) if key in self.known else None
+    def _has(self, key: str) -> bool:
+        """Tell whether the argument is given. No value at all is one, and not of any right type."""
+        return key in self.known and key in self._arguments
 
     def _number(self, key: str, value: FieldValue) -> int:
         kind = type_name(self._arguments, key)
