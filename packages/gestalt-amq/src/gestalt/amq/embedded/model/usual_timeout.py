@@ -6,7 +6,7 @@ https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout
 from collections import deque
 from typing import Protocol
 
-from .consumer import Consumer
+from .consumer import Consumer, QueueConsumer
 from .deliveries import Delivery
 from .overdue import Ended, Holder
 from .queue import Queue
@@ -95,7 +95,7 @@ class UsualTimeout:
     def _end(self, overdue: dict[Consumer | None, list[int]]) -> None:
         self._ended = {item: ended for item, ended in self._ended.items() if item.unacked}
         for consumer, tags in overdue.items():
-            if consumer is not None and self._call is not None:
+            if isinstance(consumer, QueueConsumer) and self._call is not None:
                 self._ended.setdefault(consumer, Ended(consumer)).end(self._holder, tags)
 
 
