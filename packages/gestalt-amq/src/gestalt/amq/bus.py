@@ -2,14 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Unpack
 
 from gestalt.codecs import Codec
 from gestalt.core import Handler, Readiness, State, StateError
+from gestalt.core import vocabulary as words
 from gestalt.core.calling import RAISED, call_plain
+from gestalt.core.details import QueueRow, details
+from gestalt.core.metrics import Metric, measures
 
 from . import tracing
 from .applying import Topology
@@ -289,6 +292,10 @@ class Bus(Declaring, Readiness):
 
     # Its life
 
+    @details
+    def _channel_queues(self) -> Iterable[QueueRow]:
+        return self._channels.queues()
+
     async def _open(self) -> None:
         self._connections.start()
         self._channels.admit()
@@ -313,6 +320,11 @@ class Bus(Declaring, Readiness):
             await self._consumers.stop()
         finally:
             await self._connections.close(self._patience)
+
+    @measures
+    def _bus_metrics(self) -> Iterable[Metric]:
+        yield words.READY("bus", int(self.ready))
+        yield from self._channels.metrics()
 
     def _plan(self) -> Plan:
         return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])

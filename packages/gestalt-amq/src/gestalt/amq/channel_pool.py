@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from gestalt.core import Backoff, State, StateError
+from gestalt.core.details import QueueRow
+from gestalt.core.metrics import Metric
 
 from .errors import ConnectError, TopologyError
 from .link.channel_keeper import ChannelKeeper, Spawn
 from .link.interface import Channel, Link
 from .link.preflight import Preflight, Question
 from .link.supervisor import Supervisor
+from .measured import publisher_metrics, requester_metrics
 from .plan import Plan, merge
 from .pubsub.delays_keeper import DelayKeeper
 from .pubsub.exchange_keeper import ExchangeKeeper
@@ -110,6 +113,13 @@ class ChannelPool:
             self._adopt(self._delays)
         return self._delays
 
+    def metrics(self) -> Iterator[Metric]:
+        """What became of all that was published and requested."""
+        delayed = [] if self._delays is None else [self._delays]
+        yield from publisher_metrics([*self._exchanges.values(), *delayed])
+        if self._requests is not None:
+            yield from requester_metrics(self._requests)
+
     def plan(self) -> Plan:
         """What those who publish and make requests need at the broker."""
         single = [each.plan for each in (self._requests, self._delays) if each is not None]
@@ -153,6 +163,11 @@ class ChannelPool:
         self._admits = self._started = False
         for keeper in self._all:
             keeper.stop()
+
+    def queues(self) -> Iterable[QueueRow]:
+        """What waits to be sent, and what awaits the broker's answer, by channel."""
+        for keeper in self._all:
+            yield QueueRow(keeper.name, waiting=keeper.queued, active=len(keeper.pending))
 
     def note_change(self) -> None:
         """The broker has begun or ceased to block."""

@@ -78,16 +78,16 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
 
-    def record(self, value: float) -> None:
-        """Count a value.
+    def record(self, value: float, times: int = 1) -> None:
+        """Count a value, or so many that are alike.
 
         Raises:
             ValueError: it is negative, infinite or not a number.
         """
         if not 0.0 <= value < math.inf:
             raise ValueError(f"a histogram takes finite numbers from 0 on, got {value}")
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.sum += value * times
 
     @property
     def count(self) -> int:

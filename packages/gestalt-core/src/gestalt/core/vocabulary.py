@@ -13,7 +13,7 @@ UNMEASURED = Description("unmeasured", "counter", "Readings of metrics that fail
 RECEIVED = Description("received", "counter", "Messages that came, whatever became of them.")
 RECEIVED_BYTES = Description("received_bytes", "counter", "Bytes that came.", "bytes")
 HANDLED = Description("handled", "counter", "Messages whose handler succeeded.")
-FAILED = Description("failed", "counter", "Messages whose handler raised.")
+FAILED = Description("failed", "counter", "Messages whose handler raised; what was not answered.")
 HANDLER_ERRORS = Description("handler_errors", "counter", "What handlers and callbacks raised.")
 RETRIED = Description("retried", "counter", "Messages that failed and will be handled again.")
 PARKED = Description("parked", "counter", "Messages that were put aside as not to be handled.")
@@ -23,17 +23,23 @@ GIVEN_BACK = Description("given_back", "counter", "Messages that were given back
 UNMOVED = Description("unmoved", "counter", "Attempts to retry or park a message that failed.")
 BACKLOG = Description("backlog", "gauge", "What was received and is not begun.")
 IN_FLIGHT = Description("in_flight", "gauge", "What is being handled.")
-LATENCY = Description("latency", "histogram", "From the call to its answer, in seconds.", "seconds")
+DURATION = Description("duration", "histogram", "How long messages were handled.", "seconds")
 
 # Messages that go
 SENT = Description("sent", "counter", "Messages that were given to the system.")
 SENT_BYTES = Description("sent_bytes", "counter", "Bytes that were given to the system.", "bytes")
 PUBLISHED = Description("published", "counter", "Messages that were given to the broker.")
 CONFIRMED = Description("confirmed", "counter", "Messages that the broker confirmed.")
+LATENCY = Description("latency", "histogram", "From sending to the answer.", "seconds")
 RETURNED = Description("returned", "counter", "Messages that the broker could not route.")
 UNCONFIRMED = Description("unconfirmed", "gauge", "Messages that wait for their confirmation.")
 
 # Connections
+UP = Description("up", "gauge", "Whether there is a connection: 1 or 0.")
+BLOCKED = Description("blocked", "gauge", "Whether the broker blocks it: 1 or 0.")
+READY = Description("ready", "gauge", "Whether everything works now: 1 or 0.")
+PARTITIONS = Description("partitions", "gauge", "Parts of a queue that are consumed from here.")
+MEMBERS = Description("members", "gauge", "How many share a queue in parts.")
 PEERS = Description("peers", "gauge", "Peers that are connected.")
 CONNECTED = Description("connected", "counter", "Connections that came up.")
 REFUSED = Description("refused", "counter", "Connections closed at once, for want of room.")

@@ -12,6 +12,7 @@ from gestalt.amq.errors import AmqError, ChannelsExhausted, LinkLost, Refused, T
 from gestalt.amq.wire import FieldError, encode_short_string
 from gestalt.core import Backoff, StateError
 
+from .counts import SendCounts
 from .in_flight import InFlight
 from .interface import Channel, Link, wait_unless_lost
 from .permissions import Permissions, Ticket
@@ -24,7 +25,6 @@ logger = logging.getLogger("gestalt.amq")
 
 # Before it is tried again to ask, where that failed on a connection that lives on, in seconds.
 PAUSE = 0.05
-
 
 T = TypeVar("T")
 
@@ -61,6 +61,7 @@ class ChannelKeeper(ABC):
     Attributes:
         users: who sends by it; it is idle when nobody does any more.
         queued: how many messages wait to be sent.
+        counts: what was sent, by exchange or service.
         pending: what is in flight: each with its deadline, by the loop's clock.
     """
 
@@ -77,6 +78,7 @@ class ChannelKeeper(ABC):
         self.supervisor = supervisor
         self.users: weakref.WeakSet[User] = weakref.WeakSet()
         self.queued = 0
+        self.counts: dict[str, SendCounts] = {}
         self._in_flight = InFlight(self._expire)
         self.pending: Mapping[asyncio.Future[Any], float] = self._in_flight.deadlines
         self._spawn = spawn

@@ -6,6 +6,7 @@ from typing import Any
 from gestalt.amq.errors import Blocked, NotSent
 
 from .channel_keeper import ChannelKeeper
+from .counts import SendCounts
 from .interface import Channel
 from .preflight import Question
 from .window import Window
@@ -18,9 +19,10 @@ class Sender:
         keeper: keeps the channel.
         timeout: for a message and its answer, in seconds.
         max_pending: how many may await their answer at once; further ones wait to be sent.
+        to: the exchange or the service, for which is counted what is sent.
     """
 
-    def __init__(self, keeper: ChannelKeeper, *, timeout: float, max_pending: int) -> None:
+    def __init__(self, keeper: ChannelKeeper, *, timeout: float, max_pending: int, to: str) -> None:
         if not isinstance(timeout, int | float):
             raise TypeError(f"timeout is a number of seconds, got {timeout!r}")
         if not timeout > 0:
@@ -30,10 +32,12 @@ class Sender:
         self._timeout = timeout
         self._max_pending = max_pending
         self._window = Window(max_pending)
+        self._counts = keeper.counts.setdefault(to, SendCounts())
 
     def renew(self) -> None:
         """Begin anew: what was under way is of an earlier start."""
         self._window = Window(self._max_pending)
+        self._counts.renew()
 
     def _deadline(self, now: float, timeout: float | None) -> float:
         """When a message that is sent now is given up, by the loop's clock.
@@ -88,6 +92,7 @@ class Sender:
         """What was sent is answered, or given up."""
         if self._keeper.settle(pending):
             self._window.release()
+            self._counts.end(pending)
 
     def _not_sent(self, acquired: bool) -> NotSent:
         keeper = self._keeper

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
 from gestalt.amq.errors import AccessRefused, AmqError, ConnectError
@@ -16,6 +16,9 @@ from gestalt.amq.events import (
     PublishingUnblocked,
 )
 from gestalt.core import Backoff, Component, Reports, State, StateError
+from gestalt.core import vocabulary as words
+from gestalt.core.details import PeerRow, details
+from gestalt.core.metrics import Metric, measures
 
 from .address import BrokerAddress
 from .interface import Link
@@ -78,6 +81,7 @@ class Supervisor(Component):
         self._start_timeout = start_timeout
         self._on_event = on_event
         self._attempts = Reports(logger)
+        self._connected = 0
         self._reaches: list[tuple[Reach, Callable[[], None]]] = []
         self._reset()
 
@@ -105,6 +109,20 @@ class Supervisor(Component):
             return f"the broker blocks publishers: {self.link.blocked}"
         latest = f": {self.failure}" if self.failure is not None else ""
         return f"there is no connection to a broker{latest}"
+
+    @measures
+    def _connection_metrics(self) -> Iterable[Metric]:
+        link = self.link
+        yield words.UP("connection", int(link is not None))
+        yield words.BLOCKED("connection", int(link is not None and link.blocked is not None))
+        yield words.CONNECTED("connection", self._connected)
+
+    @details
+    def _connection(self) -> Iterable[PeerRow]:
+        if self.link is not None:
+            age = asyncio.get_running_loop().time() - self._up_since
+            note = "" if self.working else self.trouble
+            yield PeerRow(self._addresses[self._at].place, age=age, note=note)
 
     async def wait_link(self, *, answering: bool = False) -> Link:
         """Wait until a link is up, and return it.
@@ -189,6 +207,7 @@ class Supervisor(Component):
         reach.note_loss(reason, self, lasted=lasted >= self._backoff.stable_after)
 
     def _adopt(self, link: Link) -> None:
+        self._connected += 1
         self._delays.connected()
         self._refused_delays.connected()
         self._up_since = asyncio.get_running_loop().time()

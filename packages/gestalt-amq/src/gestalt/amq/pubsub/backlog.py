@@ -17,6 +17,7 @@ class Backlog:
         entries: those that wait, each with the session that it came by.
         running: how many are handled now.
         begun: how many were ever begun, without those that are handled now.
+        received: how many came from the broker, and how many bytes their bodies have.
         idle: set when the last of those that were handled is done.
     """
 
@@ -24,6 +25,8 @@ class Backlog:
         self.entries: deque[tuple[SubscriptionSession, Delivery]] = deque()
         self.running = 0
         self.begun = 0
+        self.received = 0
+        self.received_bytes = 0
         self.idle = asyncio.Event()
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._waiting_time = WaitingTime()
@@ -40,13 +43,17 @@ class Backlog:
 
     def put(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """Add what came, and wake one of those that wait for it."""
+        self.received += 1
+        self.received_bytes += len(delivery.body)
         self.entries.append((session, delivery))
         if self._waiters:
             self.wake()
 
     def put_back(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """Add what waited here to be handled again."""
-        self.put(session, delivery)
+        self.entries.append((session, delivery))
+        if self._waiters:
+            self.wake()
 
     def hold(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """Note that a message that failed waits, to be put back."""

@@ -38,7 +38,7 @@ class DelaySender(Sender):
         timeout: float,
         max_pending: int,
     ) -> None:
-        super().__init__(keeper, timeout=timeout, max_pending=max_pending)
+        super().__init__(keeper, timeout=timeout, max_pending=max_pending, to=exchange.name)
         self._delays = keeper
         self._exchange = exchange
         self._mandatory = mandatory
@@ -139,4 +139,5 @@ class DelaySender(Sender):
                 raise self._not_sent(True) from error
             raise
         self._keeper.hold(confirm, deadline)
+        self._counts.begin(confirm)
         return confirm

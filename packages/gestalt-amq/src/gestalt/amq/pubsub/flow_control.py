@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gestalt.amq.errors import AmqError, LinkLost
+from gestalt.core.metrics import Histogram
 
 from .backlog import Backlog
 from .prefetch import PATIENCE, Prefetch
@@ -50,6 +51,7 @@ class FlowControl:
 
     Attributes:
         scheduled: it is about to look what waits.
+        durations: how long messages were handled: of several in a turn, the mean.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class FlowControl:
         active: Callable[[], bool],
     ) -> None:
         self.scheduled = False
+        self.durations = Histogram()
         self._most = prefetch
         self._concurrency = concurrency
         self._adapts = adapts
@@ -107,6 +110,7 @@ class FlowControl:
         """
         self._backlog.begun += count if begun is None else begun
         self._prefetch.note(count, elapsed)
+        self.durations.record(elapsed / count, count)
         session = self._session()
         if session is not None and self._grows(session):
             self._look.set()

@@ -14,6 +14,8 @@ from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
 from gestalt.amq.wire import Delivery
 from gestalt.core import Backoff, State
+from gestalt.core import vocabulary as words
+from gestalt.core.metrics import Metric, measures
 
 from .declaration import SubscriptionDeclaration
 from .partition_members import BEAT, Members
@@ -125,6 +127,13 @@ class PartitionedSubscription(Consumer[MemberSession]):
             if each.trouble is not None and each.state not in (State.STOPPING, State.STOPPED):
                 return f"partition {number}: {each.trouble}"
         return None
+
+    @measures
+    def _partition_metrics(self) -> Iterable[Metric]:
+        # Each part is a component of its own.
+        yield words.PARTITIONS("partitioned_subscription", len(self._held))
+        yield words.MEMBERS("partitioned_subscription", self.members)
+        yield words.UP("partitioned_subscription", int(self.consuming))
 
     # Its life
 

@@ -79,7 +79,9 @@ class Publisher(Sender):
     ) -> None:
         if max_unconfirmed < 1:
             raise ValueError(f"max_unconfirmed must be at least 1, got {max_unconfirmed}")
-        super().__init__(keeper, timeout=timeout, max_pending=max_unconfirmed)
+        super().__init__(
+            keeper, timeout=timeout, max_pending=max_unconfirmed, to=keeper.exchange.name
+        )
         self.exchange = keeper.exchange
         self.codec = codec
         self._tracing = tracing
@@ -327,6 +329,7 @@ class Publisher(Sender):
             self._window.release()
             raise
         self._keeper.hold(confirm, deadline)
+        self._counts.begin(confirm)
         return confirm
 
 

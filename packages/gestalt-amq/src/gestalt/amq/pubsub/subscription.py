@@ -1,7 +1,7 @@
 """Consuming from a queue: decode, handle, acknowledge; retry or park what fails."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from gestalt.amq.declaring import all_refused, declare_all, declare_private
@@ -16,6 +16,9 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, State
+from gestalt.core import vocabulary as words
+from gestalt.core.details import QueueRow, details
+from gestalt.core.metrics import Metric, measures
 
 from .backlog import Backlog
 from .batch_worker import BatchWorker
@@ -38,6 +41,8 @@ from .stream_acks import StreamAcks
 
 # The header by which a stream tells the number of a message.
 OFFSET = "x-stream-offset"
+
+_NO_PARKING = {"reason": "no_parking"}
 
 
 class Subscription(Consumer[SubscriptionSession]):
@@ -164,8 +169,36 @@ class Subscription(Consumer[SubscriptionSession]):
             return self._offsets.trouble
         return self._failures.trouble
 
+    @details
+    def _waiting(self) -> Iterable[QueueRow]:
+        yield QueueRow(
+            self.queue_name or self.name,
+            waiting=self._backlog.waiting,
+            active=self._backlog.running,
+            bound=self._options.most_ahead,
+            note=self.trouble or "",
+        )
+
     def _present(self) -> SubscriptionSession | None:
         return self._session
+
+    @measures
+    def _subscription_metrics(self) -> Iterable[Metric]:
+        stats, backlog = self.stats, self._backlog
+        yield words.RECEIVED("subscription", backlog.received)
+        yield words.RECEIVED_BYTES("subscription", backlog.received_bytes)
+        yield words.HANDLED("subscription", stats.handled)
+        yield words.FAILED("subscription", stats.retried + stats.parked + stats.dropped)
+        yield words.RETRIED("subscription", stats.retried)
+        yield words.PARKED("subscription", stats.parked)
+        yield words.DISCARDED("subscription", stats.discarded)
+        yield words.DROPPED("subscription", stats.dropped, _NO_PARKING)
+        yield words.GIVEN_BACK("subscription", stats.returned)
+        yield words.UNMOVED("subscription", stats.unmoved)
+        yield words.BACKLOG("subscription", backlog.waiting)
+        yield words.IN_FLIGHT("subscription", backlog.running)
+        yield words.DURATION("subscription", self._flow.durations)
+        yield words.UP("subscription", int(self.consuming))
 
     # Its life
 

@@ -54,7 +54,7 @@ class RequestSender(Sender):
     ) -> None:
         if max_pending < 1:
             raise ValueError(f"max_pending must be at least 1, got {max_pending}")
-        super().__init__(keeper, timeout=timeout, max_pending=max_pending)
+        super().__init__(keeper, timeout=timeout, max_pending=max_pending, to=service)
         self.pending = 0
         self._service = service
         self._backoff = backoff
@@ -193,6 +193,7 @@ class RequestSender(Sender):
         call.at_work = True
         self.pending += 1
         self._requests.expect(call, request.deadline)
+        self._counts.begin(call)
         call.add_done_callback(self._done)
 
     def _done(self, pending: asyncio.Future[Any]) -> None:

@@ -6,7 +6,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gestalt.amq.declaring import (
@@ -24,13 +24,15 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Backoff, Handlers, State
+from gestalt.core.details import QueueRow, details
+from gestalt.core.metrics import Metric, measures
 
 from . import protocol
 from .declaration import ResponderDeclaration
 from .departure import Departure
 from .plans import plan_service
 from .replies import Replies
-from .service import ResponderStats, ServiceInfo, info_codec
+from .service import ResponderStats, ServiceInfo, info_codec, responder_metrics
 from .worker import Worker
 
 logger = logging.getLogger("gestalt.amq")
@@ -132,6 +134,7 @@ class Responder(Consumer[ResponderSession]):
         self._outgoing: Channel | None = None
         # What was delivered and not begun, each with the channel that it came by.
         self._backlog: deque[tuple[Receiver, Delivery]] = deque()
+        self._received = 0
         self._scheduled = False
         self._departure = Departure(
             service,
@@ -159,6 +162,22 @@ class Responder(Consumer[ResponderSession]):
             started=self._started,
             running=len(self._worker.running),
             stats=replace(self.stats),
+        )
+
+    @measures
+    def _responder_metrics(self) -> Iterable[Metric]:
+        waiting, worker = len(self._backlog), self._worker
+        running = len(worker.running)
+        return responder_metrics(self.stats, self._received, waiting, running, worker.durations)
+
+    @details
+    def _requests(self) -> Iterable[QueueRow]:
+        yield QueueRow(
+            self._queue,
+            waiting=len(self._backlog),
+            active=len(self._worker.running),
+            bound=self._options.concurrency,
+            note=self.trouble or "",
         )
 
     @property
@@ -313,6 +332,7 @@ class Responder(Consumer[ResponderSession]):
             self._replies.status(delivery, protocol.UNSERVED)
             receiver.acks.ack(delivery.tag)
         else:
+            self._received += 1
             self._backlog.append((receiver, delivery))
             self._schedule()
 

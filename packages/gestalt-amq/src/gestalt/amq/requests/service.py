@@ -1,9 +1,12 @@
 """What a responder tells of itself."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
 from gestalt.codecs import Codec, MessageTypes
+from gestalt.core import vocabulary as words
+from gestalt.core.metrics import Histogram, Metric
 
 
 @dataclass(slots=True)
@@ -27,6 +30,32 @@ class ResponderStats:
     cancelled: int = 0
     abandoned: int = 0
     declined: int = 0
+
+
+_REASONS = {name: {"reason": name} for name in ("refused", "expired", "cancelled", "abandoned")}
+
+
+def responder_metrics(
+    stats: ResponderStats, received: int, waiting: int, running: int, durations: Histogram
+) -> Iterator[Metric]:
+    """What became of a responder's requests, in the words of all components.
+
+    Args:
+        stats: the counters.
+        received: how many came.
+        waiting: how many are not begun.
+        running: how many are worked on.
+        durations: how long asynchronous handlers took.
+    """
+    yield words.RECEIVED("responder", received)
+    yield words.HANDLED("responder", stats.replied)
+    yield words.FAILED("responder", stats.failed)
+    yield words.DISCARDED("responder", stats.declined)
+    for name, labels in _REASONS.items():
+        yield words.DROPPED("responder", getattr(stats, name), labels)
+    yield words.BACKLOG("responder", waiting)
+    yield words.IN_FLIGHT("responder", running)
+    yield words.DURATION("responder", durations)
 
 
 @dataclass(frozen=True, slots=True)

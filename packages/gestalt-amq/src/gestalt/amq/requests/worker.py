@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+from time import monotonic
 from typing import Any
 
 from gestalt.amq.encoding import decode_body
@@ -15,6 +16,7 @@ from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Discard, Handler, HandlerNotFound, Reports
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
+from gestalt.core.metrics import Histogram
 
 from . import protocol
 from .replies import Replies, choose_codec, describe_request
@@ -41,6 +43,7 @@ class Worker:
 
     Attributes:
         running: what asynchronous handlers work on.
+        durations: how long they did, in seconds.
         reports: the log of what went wrong, bounded.
     """
 
@@ -70,6 +73,7 @@ class Worker:
         self._on_done = on_done
         self._tracing = tracing
         self.running: set[Work] = set()
+        self.durations = Histogram()
         self.reports = Reports(logger)
 
     def find(self, correlation_id: str | None) -> Work | None:
@@ -178,6 +182,7 @@ class Worker:
 
     async def _guarded(self, work: Work, coro: Coroutine[Any, Any, None]) -> None:
         """Give the request its outcome, whatever becomes of the handler."""
+        begun = monotonic()
         try:
             async with asyncio.timeout_at(work.deadline) as limit:
                 await coro
@@ -197,6 +202,8 @@ class Worker:
                 self._ack(work)
             else:
                 self._failed(work, error)
+        finally:
+            self.durations.record(monotonic() - begun)
 
     async def _traced(self, tracing: Tracing, work: Work, request: Request[Any]) -> None:
         with tracing.handling(request, work.receiver.queue):

@@ -7,6 +7,7 @@ from functools import partial
 
 from gestalt.core import Component, Discard, Handler, State
 from gestalt.core import vocabulary as words
+from gestalt.core.details import PeerRow, details
 from gestalt.core.metrics import Metric, measures
 from gestalt.net.address import Address
 from gestalt.net.errors import HandlerError
@@ -141,6 +142,23 @@ class StreamEndpoint(Component):
         yield words.FAULTS("stream", stats.faults)
         yield words.HANDLER_ERRORS("stream", stats.handler_errors)
         yield words.UNREPORTED("stream", stats.unreported)
+
+    @details
+    def _stream_peers(self) -> Iterable[PeerRow]:
+        for connection in self._connections.present.values():
+            peer = connection.peer
+            address = peer.address
+            yield PeerRow(
+                # Those of a unix socket mostly have no name.
+                str(address) if address.port or address.host else f"{address} {peer.id}",
+                age=self._loop.time() - connection.since,
+                received=connection.received,
+                sent=connection.sent,
+                bytes_received=connection.received_bytes,
+                bytes_sent=connection.sent_bytes,
+                waiting=connection.unsent,
+                note="closing" if connection.closing else "",
+            )
 
     def _serving(self) -> bool:
         return self.state is State.RUNNING or self.state is State.STARTING

@@ -166,6 +166,11 @@ class FrameWriter:
         return self._blocked
 
     @property
+    def unsent(self) -> int:
+        """How many bytes were accepted, and not taken by the socket yet."""
+        return sum(map(len, self.frames)) + self.transport.get_write_buffer_size()
+
+    @property
     def progress(self) -> tuple[int, int]:
         """Changes whenever the peer has taken something."""
         return self._flushes, self.transport.get_write_buffer_size()
