@@ -43,6 +43,6 @@ def test_workers_are_refused_by_a_sentence(start):
     process = start("app:part", "--workers", "2")
     assert process.end() == 2
     assert process.errors.endswith(
-        "gestalt run: error: argument --workers: there are no workers on this system: start the command "
-        "several times instead\n"
+        "error: argument --workers: there are no workers on this system: start the command several "
+        "times instead\n"
     )
