@@ -71,8 +71,8 @@ def _log_warning(
     category: type[Warning],
     filename: str,
     lineno: int,
-    _file: TextIO | None = None,
-    _line: str | None = None,
+    file: TextIO | None = None,  # noqa: ARG001 - as Python calls it
+    line: str | None = None,  # noqa: ARG001
 ) -> None:
     place = {"file": filename, "line": lineno}
     logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message, extra=place)
