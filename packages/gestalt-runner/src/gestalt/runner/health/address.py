@@ -4,14 +4,13 @@ import contextlib
 import socket
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 FORM = "host:port, [ipv6]:port, :port for all interfaces, or unix:/path"
 
 
-@dataclass(frozen=True, slots=True)
-class HealthAddress:
+class HealthAddress(NamedTuple):
     """A port, or a unix socket.
 
     Attributes:
