@@ -25,6 +25,12 @@ from .tables import COMPONENTS, TABLES, TASKS, header, trouble
 MOST_LINES = 1000
 """How many lines of the log are kept."""
 
+SHARE = 0.01
+"""How much of the application's time may be spent on being looked at: looks are rarer then."""
+
+MARGINS = 6
+"""How many columns are left and right of details, with a bar to scroll by."""
+
 LEVELS = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red", "DEBUG": "dim"}
 
 
@@ -61,6 +67,8 @@ class Top(App[str]):
         self._reading: Reading | None = None
         self._stacks: dict[str, Any] | None = None
         self._lines: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)
+        self._new_lines: list[dict[str, Any]] = []
+        self._shows_stack = False
         self._paused = False
         self._words = ""
         # Why there is nothing new, in a sentence.
@@ -111,7 +119,8 @@ class Top(App[str]):
                 else:
                     self._trouble = ""
                 self._paint()
-            await asyncio.sleep(self._interval)
+            cost = self._reading.snapshot["cost"] if self._reading is not None else 0.0
+            await asyncio.sleep(max(self._interval, cost / SHARE))
 
     def _look(self) -> None:
         """Ask for everything that is shown, in a thread."""
@@ -129,9 +138,6 @@ class Top(App[str]):
         self._new_lines = lines
         # All stacks are asked for where one is looked at only.
         self._stacks = client.ask("stacks") if self._shows_stack else None
-
-    _new_lines: list[dict[str, Any]] = []  # noqa: RUF012
-    _shows_stack = False
 
     def _drop_client(self) -> None:
         client, self._client = self._client, None
@@ -200,7 +206,9 @@ class Top(App[str]):
             return Text()
         if view.table is COMPONENTS:
             component = reading.component(row.id)
-            return details.of_component(component, reading) if component else Text("It has ended.")
+            if component is None:
+                return Text("It has ended.")
+            return details.of_component(component, reading, self.size.width - MARGINS)
         if view.table is TASKS:
             return details.of_task(row, self._stacks)
         key = view.table.key(row)

@@ -12,8 +12,8 @@ from .tables import PEERS, QUEUES, TIMERS, Table
 FIGURES = {"seconds": figures.seconds, "bytes": figures.size, "": figures.count}
 
 
-def of_component(component: ComponentReading, reading: Reading) -> Text:
-    """A component: its metrics, and what else it tells."""
+def of_component(component: ComponentReading, reading: Reading, width: int) -> Text:
+    """A component: its metrics, and what else it tells, in lines of `width` at most."""
     text = Text()
     text.append(component.name, style="bold")
     text.append(f"  {component.kind}, {component.state}\n")
@@ -23,7 +23,10 @@ def of_component(component: ComponentReading, reading: Reading) -> Text:
             _append_rows(text, table, rows)
     for metric in component.metrics:
         _append_metric(text, metric)
-    return text
+    lines = text.split("\n")
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Text("\n").join(lines)
 
 
 def _append_metric(text: Text, metric: MetricReading) -> None:

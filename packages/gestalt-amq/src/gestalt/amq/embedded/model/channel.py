@@ -16,10 +16,12 @@ from gestalt.amq.wire.methods import (
     Method,
 )
 
-from .consumer import Consumer, Limiter
-from .deliveries import Delivery, by_queue, header_for
+from .consumer import Consumer, Limiter, QueueConsumer, StreamConsumer
+from .deliveries import OF_A_STREAM, Delivery, by_queue, header_for
 from .message import Entry, Message, Receiver, with_reply_to
 from .queue import Owner, Queue
+from .stream_record import Record
+from .timeouts import DeliveryTimeouts
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE, VirtualHost
 
 # How long the end of a reply address is, in characters.
@@ -102,6 +104,8 @@ class Channel:
         self._outcomes: list[bool] = []
         self._receiver = Receiver()
         self.transaction: Transaction | None = None
+        # Those of what basic.get has brought, by their seconds.
+        self.get_timeouts: dict[float, DeliveryTimeouts] = {}
 
     # Publishing
 
@@ -145,8 +149,9 @@ class Channel:
         """Publish what the transaction has held, or drop it; tell whether all was taken."""
         publishes, self.transaction = self._held(), Transaction()
         accepted = True
+        # First: an error ends the channel, and what it held with it.
+        self.host.account(-sum(message.size for message, _ in publishes))
         for message, mandatory in publishes:
-            self.host.account(-message.size)
             if commit and not self._send_on(message, mandatory=mandatory):
                 accepted = False
         return accepted
@@ -212,7 +217,7 @@ class Channel:
 
     # Deliveries
 
-    def deliver(self, consumer: Consumer, entry: Entry) -> None:
+    def deliver(self, consumer: QueueConsumer, entry: Entry) -> None:
         """Send an entry to the client, for a consumer."""
         tag = self.next_tag
         self.next_tag = tag + 1
@@ -229,6 +234,16 @@ class Channel:
             header_for(consumer.queue, entry),
             message.body,
         )
+
+    def deliver_record(self, consumer: StreamConsumer, record: Record, offset: int) -> None:
+        """Send the record at an offset of a stream to the client, for a consumer."""
+        tag = self.next_tag
+        self.next_tag = tag + 1
+        self.unacked[tag] = Delivery(consumer.queue, OF_A_STREAM, consumer)
+        if consumer.timeouts is not None:
+            consumer.timeouts.add(tag)
+        header = record.header(offset)
+        self.output.deliver(consumer.prefix, tag, False, record.address, header, record.body)
 
     def deliver_reply(self, message: Message, key: str) -> None:
         """Send a direct reply to the client."""
@@ -370,6 +385,8 @@ class Channel:
             self.end_transaction(commit=False)
         self.unacked = {}
         self.limiter.paused = True
+        for timeouts in self.get_timeouts.values():
+            timeouts.close()
         # First: the consumer that follows a single active one gets them before all others.
         for queue, entries in by_queue([deliveries[tag] for tag in sorted(deliveries)]).items():
             queue.put_back(entries)
@@ -377,5 +394,5 @@ class Channel:
             if consumer.timeouts is not None:
                 consumer.timeouts.close()
             if not consumer.queue.deleted:
-                consumer.queue.remove_consumer(consumer)
+                consumer.leave()
         self.consumers = {}
