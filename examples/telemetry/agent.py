@@ -14,7 +14,7 @@ class Agent(Component):
     """Sends samples of this host to the collector at `url`, every `interval` seconds."""
 
     def __init__(self, url: str, interval: float) -> None:
-        super().__init__(stop_timeout=5.0)
+        super().__init__(name="agent", stop_timeout=5.0)
         handlers = Handlers()
         handlers.on(Ack)(self._acknowledged)
         self.connects = 0
@@ -27,7 +27,7 @@ class Agent(Component):
             on_error=self._failed,
             backoff=Backoff(maximum=1.0),
         )
-        self._timer = Timer.every(interval, self._sample, delay=0)
+        self._timer = Timer.every(interval, self._sample, delay=0, name="sampling")
         self.outbox = Outbox(self._client.send_nowait)
 
     def summary(self) -> dict[str, Any]:

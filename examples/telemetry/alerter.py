@@ -62,7 +62,7 @@ class Alerter:
     """
 
     def __init__(self, amqp: str) -> None:
-        self.bus = connect(amqp, codec=codec, start_timeout=BROKER_TIMEOUT)
+        self.bus = connect(amqp, codec=codec, name="alerter", start_timeout=BROKER_TIMEOUT)
         self.count = Count()
         self.alerts: list[str] = []
         self._cpu = Limit("CPU", 90.0)

@@ -39,14 +39,18 @@ class Collector(Component):
     """
 
     def __init__(self, url: str, amqp: str | None) -> None:
-        super().__init__()
+        super().__init__(name="collector")
         handlers = Handlers()
         handlers.on(Cpu, Memory, Network, Disk)(self._take)
         self.count = Count()
         self.window = Window(self.count)
         listen = DatagramEndpoint if url.startswith("udp:") else StreamServer
         self._server = listen(url, wire, on_message=handlers)
-        self._bus = connect(amqp, codec=codec, start_timeout=BROKER_TIMEOUT) if amqp else None
+        self._bus = (
+            connect(amqp, codec=codec, name="collector", start_timeout=BROKER_TIMEOUT)
+            if amqp
+            else None
+        )
         self._publisher = self._bus.publisher(EXCHANGE) if self._bus else None
 
     @property

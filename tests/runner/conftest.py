@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class Process:
         *,
         within: Sequence[str] = (),
         shell: str = "",
+        environment: Mapping[str, str] | None = None,
+        descriptors: Sequence[int] = (),
         stdin: bool = False,
     ) -> None:
         command = [*within, *PYTHON, *arguments]
@@ -66,7 +68,10 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=ENVIRONMENT
+            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            | dict(environment or {}),
+            pass_fds=descriptors,
         )
         self.lines: list[str] = []
         self.errors = ""

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ def broken(): raise OSError("no port")
 
 async def ended():
     if "--fail" in os.environ.get("HOW", ""): sys.exit(3)
+
+class Slow(Part):
+    "The first worker is quick; the others do not get ready."
+    async def _open(self):
+        await super()._open()
+        if os.environ["GESTALT_WORKER"] != "1":
+            await asyncio.Event().wait()
+    async def _drain(self):
+        await asyncio.sleep(0.1)
+        say("drained")
+
+slow = Slow()
 
 class Dying(Component):
     async def _open(self): self._spawn(self.die())
@@ -165,6 +178,7 @@ def test_lines_of_json_carry_the_worker_and_those_of_the_parent_none(start):
 def test_the_second_signal_cuts_and_both_may_go_to_all_processes(start):
     process = start("draining", "--workers", "2", "--shutdown-timeout", "1000")
     lines = Lines(process)
+    process.wait_for_error("all workers are ready")
     pids = [int(pid) for (pid,) in lines.take(r"open \d (\d+)", 2)]
     for pid in (process.pid, *pids):
         # As from a terminal, or from systemd.
@@ -179,6 +193,7 @@ def test_the_second_signal_cuts_and_both_may_go_to_all_processes(start):
 def test_what_drains_for_too_long_is_cut_within_one_deadline(start):
     process = start("draining", "--workers", "2", "--shutdown-timeout", "0.3")
     lines = Lines(process)
+    process.wait_for_error("all workers are ready")
     lines.take(r"open \d (\d+)", 2)
     before = time.monotonic()
     process.send(signal.SIGTERM)
@@ -227,3 +242,33 @@ def test_a_storm_of_deaths_ends_all_with_a_report(start):
 def test_when_all_have_done_their_work_the_whole_ends_well(start):
     process = start("ended", "--workers", "2")
     assert process.end() == 0, process.errors
+
+
+def test_the_parent_answers_for_all_also_while_one_is_started_again(start):
+    pytest.importorskip("h11")
+    process = start("part", "--workers", "2", "--health-address", "127.0.0.1:0")
+    process.wait_for_error("all workers are ready")
+    [port] = re.findall(r"The health endpoint listens on 127.0.0.1:(\d+)", process.errors)
+    [pid] = re.findall(r"worker 2 is ready: process (\d+)", process.errors)
+    # One that is merely busy is left alone.
+    os.kill(int(pid), signal.SIGSTOP)
+    for path in ("livez", "readyz"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=DEADLINE) as page:
+            assert page.status == 200
+    os.kill(int(pid), signal.SIGKILL)
+    while process.errors.count("worker 2 is ready") < 2:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=DEADLINE) as page:
+            assert page.status == 200
+    process.send(signal.SIGTERM)
+    assert process.end() == -signal.SIGTERM, process.errors
+
+
+def test_a_stop_during_the_start_drains_those_that_work_already(start):
+    process = start("slow", "--workers", "2")
+    lines = Lines(process)
+    lines.take(r"open 1 \d+")
+    lines.take(r"open 2 \d+")
+    process.send(signal.SIGTERM)
+    lines.take("drained")
+    assert process.end() == -signal.SIGTERM, process.errors
+    assert len([line for line in process.lines if line.startswith("close")]) == 2

@@ -11,6 +11,7 @@ from gestalt.codecs import Codec
 from gestalt.core import Handler, Readiness, State, StateError
 from gestalt.core import vocabulary as words
 from gestalt.core.calling import RAISED, call_plain
+from gestalt.core.details import QueueRow, details
 from gestalt.core.metrics import Metric, measures
 
 from . import tracing
@@ -290,6 +291,10 @@ class Bus(Declaring, Readiness):
         return Parking(connect, codec or self._codec, queue.name, queue.parking_name)
 
     # Its life
+
+    @details
+    def _channel_queues(self) -> Iterable[QueueRow]:
+        return self._channels.queues()
 
     async def _open(self) -> None:
         self._connections.start()

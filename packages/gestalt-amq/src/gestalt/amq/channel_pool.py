@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from gestalt.core import Backoff, State, StateError
+from gestalt.core.details import QueueRow
 from gestalt.core.metrics import Metric
 
 from .errors import ConnectError, TopologyError
@@ -162,6 +163,11 @@ class ChannelPool:
         self._admits = self._started = False
         for keeper in self._all:
             keeper.stop()
+
+    def queues(self) -> Iterable[QueueRow]:
+        """What waits to be sent, and what awaits the broker's answer, by channel."""
+        for keeper in self._all:
+            yield QueueRow(keeper.name, waiting=keeper.queued, active=len(keeper.pending))
 
     def note_change(self) -> None:
         """The broker has begun or ceased to block."""

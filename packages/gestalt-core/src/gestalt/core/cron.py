@@ -3,12 +3,13 @@
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
 from typing import Any, TypedDict
 
 from .calls import OnError, Overlap, ScheduledCalls, TimerOptions
 from .clock import Clock
+from .details import TimerRow, details
 from .errors import GestaltError
 from .numbers import kind_of
 
@@ -134,6 +135,17 @@ class CronTimer(ScheduledCalls, at_once=True):
             self._paused = False
             self._plan(self._now())
             self._schedule()
+
+    @details
+    def _cron_row(self) -> Iterable[TimerRow]:
+        next_run = self.next_run
+        yield TimerRow(
+            self.name,
+            schedule=f"{self.expression} {self.zone}",
+            due=None if next_run is None else next_run.timestamp() - self._now(),
+            active=self._running is not None,
+            note="paused" if self._paused else "",
+        )
 
     async def _open(self) -> None:
         await super()._open()

@@ -2,13 +2,14 @@
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import Any, Self, Unpack
 
 from .calls import OnError, Overlap, ScheduledCalls, TimerOptions
 from .clock import Clock
 from .cron import CronOptions, CronTimer
+from .details import TimerRow, details
 from .numbers import check_number, check_seconds
 
 # Far below what an event loop can serve; the arithmetic of ticks holds down to here.
@@ -159,6 +160,17 @@ class Timer(ScheduledCalls, at_once=True):
         else:
             self._unschedule()
             self._schedule()
+
+    @details
+    def _timer_row(self) -> Iterable[TimerRow]:
+        once = self._times == 1
+        yield TimerRow(
+            self.name,
+            schedule=f"after {self._delay:g} s" if once else f"every {self._interval:g} s",
+            due=None if self._scheduled is None else self._scheduled_for - self._clock.time(),
+            active=self._running is not None,
+            note="paused" if self._paused_at is not None else "",
+        )
 
     async def _open(self) -> None:
         await super()._open()

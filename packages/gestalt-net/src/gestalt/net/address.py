@@ -19,12 +19,14 @@ class Address:
 
     As a URL: `tcp://host:port`, `tls://host:port`, `udp://host:port`, `unix:///path`. An IPv6
     address stands in brackets. A server takes an empty host for every interface, and port 0 for
-    any port that is free. On Linux, `unix://@name` is a name without a file.
+    any port that is free. On Linux, `unix://@name` is a name without a file. A socket that this
+    process was started with is `fd://3` by its number, `systemd://name` by the name that its unit
+    has for it.
 
     Args:
-        scheme: "tcp", "tls", "udp" or "unix".
-        host: a name or an IP address; empty for a unix socket.
-        port: 0 for a unix socket.
+        scheme: "tcp", "tls", "udp" or "unix"; "fd" or "systemd".
+        host: a name or an IP address; empty for a unix socket. The name of a socket of systemd.
+        port: 0 for a unix socket. The number of a descriptor.
         path: of a unix socket; empty otherwise, and for the unnamed end of a unix connection. A
             name without a file begins with a null character.
     """
@@ -46,7 +48,8 @@ class Address:
         expected = ", ".join(f"{scheme}://" for scheme in schemes)
         try:
             parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
+            named = parts.scheme == "systemd"
+            host, port = (None, None) if named else (parts.hostname, parts.port)
         except ValueError as error:
             raise AddressError(f"{url!r} is no address: {error}") from None
         if parts.scheme not in schemes:
@@ -55,6 +58,14 @@ class Address:
             raise AddressError(f"{url!r} is no address: an address has neither query nor tag")
         if parts.scheme == "unix":
             return cls("unix", path=_unix_path(url, parts.netloc, parts.path))
+        if parts.scheme == "fd":
+            if parts.path or not (parts.netloc.isascii() and parts.netloc.isdigit()):
+                raise AddressError(f"{url!r} is no address: a number is needed, as in fd://3")
+            return cls("fd", port=int(parts.netloc[:9]))
+        if parts.scheme == "systemd":
+            if parts.path or not parts.netloc:
+                raise AddressError(f"{url!r} is no address: a name is needed, as in systemd://web")
+            return cls("systemd", unquote(parts.netloc))
         if parts.username is not None:
             raise AddressError(f"{url!r} is no address: an address has no user")
         if port is None:
@@ -84,6 +95,10 @@ class Address:
             if self.path.startswith("\0"):
                 return f"unix://@{quote(self.path[1:])}"
             return f"unix://{quote(self.path)}"
+        if self.scheme == "fd":
+            return f"fd://{self.port}"
+        if self.scheme == "systemd":
+            return f"systemd://{quote(self.host, safe='')}"
         # The zone of an IPv6 address follows a percent sign (RFC 6874).
         host = f"[{quote(self.host, safe=':')}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"

@@ -3,7 +3,9 @@
 import os
 from typing import Any
 
-from .accompanying import accompanying
+from gestalt.core.activation import handed_over
+
+from .accompanying import Role, accompanying
 from .attendants import Attendant
 from .configuration import Configuration
 from .defaults import BEYOND
@@ -34,7 +36,18 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
     targets = _targets(settings)
-    attendants: list[Attendant] = [*accompanying(settings), Rereading(configuration, logs)]
+    # Before the application can start programs, for which its sockets are not.
+    handed_over()
+    role: Role = "alone" if voice is None else "worker"
+    attendants: list[Attendant] = [
+        *accompanying(settings, role),
+        Rereading(configuration, logs),
+    ]
+    if "NOTIFY_SOCKET" in os.environ:
+        from .systemd import take_systemd
+
+        if (systemd := take_systemd()) is not None:
+            attendants.append(systemd)
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(settings[SHUTDOWN] + BEYOND)
         attendants.append(lifeline)

@@ -17,6 +17,7 @@ from gestalt.amq.events import (
 )
 from gestalt.core import Backoff, Component, Reports, State, StateError
 from gestalt.core import vocabulary as words
+from gestalt.core.details import PeerRow, details
 from gestalt.core.metrics import Metric, measures
 
 from .address import BrokerAddress
@@ -115,6 +116,13 @@ class Supervisor(Component):
         yield words.UP("connection", int(link is not None))
         yield words.BLOCKED("connection", int(link is not None and link.blocked is not None))
         yield words.CONNECTED("connection", self._connected)
+
+    @details
+    def _connection(self) -> Iterable[PeerRow]:
+        if self.link is not None:
+            age = asyncio.get_running_loop().time() - self._up_since
+            note = "" if self.working else self.trouble
+            yield PeerRow(self._addresses[self._at].place, age=age, note=note)
 
     async def wait_link(self, *, answering: bool = False) -> Link:
         """Wait until a link is up, and return it.

@@ -17,6 +17,7 @@ from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
 from gestalt.core import Backoff, State
 from gestalt.core import vocabulary as words
+from gestalt.core.details import QueueRow, details
 from gestalt.core.metrics import Metric, measures
 
 from .backlog import Backlog
@@ -167,6 +168,16 @@ class Subscription(Consumer[SubscriptionSession]):
         if self._offsets is not None and self._offsets.trouble is not None:
             return self._offsets.trouble
         return self._failures.trouble
+
+    @details
+    def _waiting(self) -> Iterable[QueueRow]:
+        yield QueueRow(
+            self.queue_name or self.name,
+            waiting=self._backlog.waiting,
+            active=self._backlog.running,
+            bound=self._options.most_ahead,
+            note=self.trouble or "",
+        )
 
     def _present(self) -> SubscriptionSession | None:
         return self._session

@@ -24,6 +24,7 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Backoff, Handlers, State
+from gestalt.core.details import QueueRow, details
 from gestalt.core.metrics import Metric, measures
 
 from . import protocol
@@ -168,6 +169,16 @@ class Responder(Consumer[ResponderSession]):
         waiting, worker = len(self._backlog), self._worker
         running = len(worker.running)
         return responder_metrics(self.stats, self._received, waiting, running, worker.durations)
+
+    @details
+    def _requests(self) -> Iterable[QueueRow]:
+        yield QueueRow(
+            self._queue,
+            waiting=len(self._backlog),
+            active=len(self._worker.running),
+            bound=self._options.concurrency,
+            note=self.trouble or "",
+        )
 
     @property
     def _leaving(self) -> bool:

@@ -5,11 +5,14 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from gestalt.core import keep_from_children
 from gestalt.net.address import Address
+from gestalt.net.errors import AddressError
+from gestalt.net.inherited import SCHEMES, inherited
 from gestalt.net.sharing import share_port
 
 from .multicast import change_membership, interface_index, packed_group, set_multicast
@@ -88,6 +91,8 @@ async def open_socket(
         OSError: a name is not known, or an address cannot be used.
         AddressError: there is no such interface.
     """
+    if address is not None and address.scheme in SCHEMES:
+        return _take_over(address, peer, options), None
     target: SocketAddress | None = None
     family = socket.AF_UNSPEC
     if peer is not None:
@@ -114,6 +119,28 @@ async def open_socket(
         sock.close()
         raise
     return sock, target
+
+
+def _take_over(address: Address, peer: Address | None, options: DatagramOptions) -> socket.socket:
+    """A socket that this process was started with."""
+    if peer is not None:
+        raise AddressError(f"{address} is a socket that others have, too: it takes no peer")
+    with ExitStack() as made:
+        sockets = [made.enter_context(each) for each in inherited(address, socket.SOCK_DGRAM)]
+        sock = _only(sockets, address)
+        keep_from_children(sock.fileno())
+        sock.setblocking(False)
+        _set_options(sock, options, dual_stack=False, bound=True)
+        made.pop_all()
+    return sock
+
+
+def _only(sockets: Sequence[socket.socket], address: Address) -> socket.socket:
+    if len(sockets) > 1:
+        raise AddressError(f"{address} names {len(sockets)} sockets, and an endpoint has one")
+    if sockets[0].family not in (socket.AF_INET, socket.AF_INET6):
+        raise AddressError(f"{address} is no socket for UDP")
+    return sockets[0]
 
 
 class DatagramSocket:
@@ -251,11 +278,13 @@ async def _local(
     return family, (host, port), options.dual_stack and family == socket.AF_INET6
 
 
-def _set_options(sock: socket.socket, options: DatagramOptions, *, dual_stack: bool) -> None:
+def _set_options(
+    sock: socket.socket, options: DatagramOptions, *, dual_stack: bool, bound: bool = False
+) -> None:
     def switch(option: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, option, 1)
 
-    if options.reuse_address:
+    if options.reuse_address and not bound:
         switch(socket.SO_REUSEADDR)
     if options.broadcast:
         switch(socket.SO_BROADCAST)
@@ -263,7 +292,7 @@ def _set_options(sock: socket.socket, options: DatagramOptions, *, dual_stack: b
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, options.receive_buffer)
     if options.send_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, options.send_buffer)
-    if sock.family == socket.AF_INET6:
+    if sock.family == socket.AF_INET6 and not bound:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual_stack)
     set_multicast(
         sock,

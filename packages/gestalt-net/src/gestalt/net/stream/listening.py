@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -50,6 +51,7 @@ class Listener:
         "_report",
         "_reserve",
         "_resume",
+        "_shared",
         "_sockets",
         "_spawn",
         "_tell",
@@ -68,6 +70,7 @@ class Listener:
         self._report = report
         self._spawn = spawn
         self._sockets: list[socket.socket] = []
+        self._shared = False
         # Where the event loop cannot watch sockets, as that of Windows: what accepts for each.
         self._accepting: list[asyncio.Task[None]] = []
         self._reserve: int | None = None
@@ -82,13 +85,20 @@ class Listener:
         """Where it listens."""
         return tuple(self._sockets)
 
-    def listen(self, sockets: Iterable[socket.socket]) -> None:
-        """Listen on sockets that are bound; from now on they belong to the listener."""
+    def listen(self, sockets: Iterable[socket.socket], *, shared: bool = False) -> None:
+        """Listen on sockets that are bound; from now on they belong to the listener.
+
+        Args:
+            sockets: the sockets.
+            shared: whether others have them as well, and go on listening when this closes.
+        """
         self._sockets += sockets
+        self._shared = shared
         self._keep_reserve()
         for sock in self._sockets:
             sock.setblocking(False)
-            sock.listen(BACKLOG)
+            if not (shared and _accepts(sock)):
+                sock.listen(BACKLOG)
             try:
                 self._loop.add_reader(sock, self._accept, sock)
             except NotImplementedError:
@@ -102,7 +112,8 @@ class Listener:
         for sock in sockets:
             if not self._accepting:
                 self._loop.remove_reader(sock)
-            shut_down(sock)
+            if not self._shared:
+                shut_down(sock)
             sock.close()
         self._accepting.clear()
         for timer in (self._tell, self._resume):
@@ -204,6 +215,10 @@ class Listener:
             self._reserve = None
 
 
+def _accepts(sock: socket.socket) -> bool:
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) != 0
+
+
 async def bind(address: Address, *, reuse_port: bool) -> list[socket.socket]:
     """Sockets at every address of the host; without one, on all interfaces.
 
@@ -238,7 +253,7 @@ async def bind(address: Address, *, reuse_port: bool) -> list[socket.socket]:
 
 
 def _bind(sock: socket.socket, name: Any, address: Address, *, reuse_port: bool) -> None:
-    if os.name == "posix":
+    if sys.platform != "win32":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
         share_port(sock, address)

@@ -119,7 +119,12 @@ class ApplicationEnded(InspectionError):
 
 
 def running() -> list[dict[str, Any]]:
-    """The applications of this user that run, each with its `path` and what it says of itself."""
+    """The applications of this user that run, each with its `path` and what it says of itself.
+
+    Raises:
+        InspectionError: there are no unix sockets here.
+    """
+    _check_supported()
     found = []
     for path in places.find():
         with contextlib.suppress(InspectionError), Client(path, timeout=2.0) as client:
@@ -136,8 +141,7 @@ def connect(target: str) -> Client:
     Raises:
         InspectionError: there is none; the error says which there are.
     """
-    if not places.supported():
-        raise InspectionError("this system has no unix sockets, by which applications are reached")
+    _check_supported()
     match = _TARGET.fullmatch(target)
     if match is None:
         raise InspectionError(f"a process identifier is a number such as 1234, not {target!r}")
@@ -154,13 +158,18 @@ def only() -> Client:
     Raises:
         InspectionError: there is none, or there are several, which the error names.
     """
-    found = running() if places.supported() else []
+    found = running()
     if len(found) == 1:
         return Client(Path(found[0]["path"]))
     if not found:
         raise InspectionError("no application runs here; 'gestalt run' starts one")
     lines = "\n".join(f"  {Path(each['path']).stem:>8}  {each['command']}" for each in found)
     raise InspectionError(f"several applications run: name one of them\n{lines}")
+
+
+def _check_supported() -> None:
+    if not places.supported():
+        raise InspectionError("this system has no unix sockets, by which applications are reached")
 
 
 def _missing(target: str, pid: int) -> str:

@@ -59,8 +59,15 @@ class Snapshots:
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             self._seen.setdefault(task, now)
-        # The oldest first, which are those that an application is made of.
-        listed = sorted(tasks, key=lambda task: (self._seen[task], task.get_name()))
+        # The oldest first, which are those that an application is made of, and those with names.
+        listed = sorted(
+            tasks,
+            key=lambda task: (
+                task.get_name().startswith("Task-"),
+                self._seen[task],
+                task.get_name(),
+            ),
+        )
         current = asyncio.current_task(self._loop)
         return {
             "tasks": [

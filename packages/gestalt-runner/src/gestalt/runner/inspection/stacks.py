@@ -89,6 +89,7 @@ def stacks(loop: asyncio.AbstractEventLoop, loop_thread: int) -> dict[str, Any]:
     return {
         "tasks": [
             {
+                "id": id(task),
                 "name": task.get_name(),
                 "state": state_of(task, current),
                 "waits_for": waits_for(task),

@@ -23,6 +23,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def interval(text: str) -> float:
+    """A time between two looks: a finite one of 0.1 seconds or more."""
+    value = _number(text)
+    if not 0.1 <= value < math.inf:
+        raise ValueError(f"must be a number of seconds, 0.1 or more, got {text!r}")
+    return value
+
+
 def count(text: str) -> int:
     """A whole number, 0 or more."""
     if not (text.strip().isascii() and text.strip().isdigit() and len(text) < 10):

@@ -14,6 +14,10 @@ from .worker import Worker
 
 PERIOD = 60.0
 
+STOP_OF_START = 3.0
+"""How long workers may drain when the start of others is given up, in seconds: within the 5 s that
+are waited for that."""
+
 
 class Workers(Supervisor):
     """Keeps a number of workers running.
@@ -55,6 +59,16 @@ class Workers(Supervisor):
         self._roll_again = False
         self._previous: Any = None
 
+    @property
+    def names(self) -> list[str]:
+        """What the workers are called."""
+        return [worker.name for worker in self._workers]
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is done now: the others do the work of one that is started again."""
+        return None if self.running else "no worker is ready"
+
     async def reload(self) -> None:
         """Have the application reload what it can without a restart, in every worker."""
         reloads = [worker.reload() for worker in self._workers]
@@ -67,7 +81,13 @@ class Workers(Supervisor):
                 raise result
 
     async def _open(self) -> None:
-        await super()._open()
+        try:
+            await super()._open()
+        except asyncio.CancelledError:
+            # Those that are ready work already.
+            self._drain_within(STOP_OF_START)
+            await self._stop_children()
+            raise
         loop = asyncio.get_running_loop()
 
         def asked(*_: object) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Self
 
+from gestalt.core.activation import HandedOver, describe
 from gestalt.runner.restarting.child import Child, describe_status
 from gestalt.runner.voice import NUMBER, READY, RELOADED, VARIABLE
 
@@ -31,14 +32,14 @@ class WorkerProcess:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], number: int, *, descriptors: Sequence[int] = ()
+        cls, command: Sequence[str], number: int, *, sockets: Sequence[HandedOver] = ()
     ) -> Self:
         """Start a process.
 
         Args:
             command: the program and its arguments.
             number: the number of the worker.
-            descriptors: what it inherits, besides the standard streams.
+            sockets: what was handed over to this process, and is to that one.
 
         Raises:
             OSError: the system cannot start it.
@@ -48,8 +49,8 @@ class WorkerProcess:
         try:
             child = await Child.start(
                 command,
-                environment={NUMBER: str(number), VARIABLE: str(voice)},
-                descriptors=[voice, *descriptors],
+                environment={NUMBER: str(number), VARIABLE: str(voice), **describe(sockets)},
+                descriptors=[voice, *(each.number for each in sockets)],
             )
         except BaseException:
             os.close(hearing)

@@ -1,8 +1,9 @@
 """From the settings of `gestalt run --workers N` to processes that are kept running."""
 
-import os
 from collections.abc import Sequence
 
+from gestalt.core.activation import handed_over
+from gestalt.runner.accompanying import accompanying
 from gestalt.runner.attendants import Attendant
 from gestalt.runner.configuration import Configuration
 from gestalt.runner.defaults import BEYOND
@@ -12,8 +13,10 @@ from gestalt.runner.lifeline import take_lifeline
 from gestalt.runner.logs import Logs
 from gestalt.runner.options.option import Settings
 from gestalt.runner.options.table import SHUTDOWN, WORKERS
+from gestalt.runner.platform import HAS_WORKERS
 from gestalt.runner.rereading import Rereading
 from gestalt.runner.restarting.child import command_of
+from gestalt.runner.systemd import take_systemd
 
 from .pool import Workers
 from .process import WorkerProcess
@@ -38,21 +41,28 @@ def serve_workers(
         OptionError: this system cannot do it.
         SystemExit, KeyboardInterrupt: as `run` raises them.
     """
-    if os.name != "posix":
+    if not HAS_WORKERS:
         raise OptionError(
             f"{settings.origin(WORKERS)}: there are no workers on this system: start the command "
             "several times instead"
         )
     logs = Logs()
     logs.configure(settings)
+    sockets = handed_over()
     command = command_of(["run", *arguments])
 
     async def start(number: int) -> WorkerProcess:
-        return await WorkerProcess.start(command, number)
+        return await WorkerProcess.start(command, number, sockets=sockets)
 
     patience = settings[SHUTDOWN] + BEYOND
     workers = Workers(settings[WORKERS], start, patience=patience)
-    attendants: list[Attendant] = [Rereading(configuration, logs)]
+    attendants: list[Attendant] = [
+        *accompanying(settings, "parent of workers", ignore=workers.names),
+        Rereading(configuration, logs),
+    ]
+    # The workers are not told of it: this process speaks for all of them.
+    if (systemd := take_systemd()) is not None:
+        attendants.append(systemd)
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(patience + KILLING)
         attendants.append(lifeline)
