@@ -206,7 +206,11 @@ class Stream:
         )
         self._host.account(log.cost - before)
         for reader, place in self.consumers.wake(log.end - 1):
-            self._serve(reader, place)
+            # Of what came before, there is nothing left for them.
+            if place.values is None or value in place.values:
+                self._serve(reader, place)
+            else:
+                self.consumers.rest(reader)
         if is_full:
             self._retain()
         return True
