@@ -35,7 +35,7 @@ FIRST = {"x-stream-offset": "first"}
         ("9" * 5000 + "s", int("9" * 40) * 1000),
         *(
             (text, None)
-            for text in ("", "h", "0s", "1d", "-1h", "+1h", "1 h", "1hh", "1.5h", "１h")
+            for text in ("", "h", "0s", "1d", "-1h", "+1h", "1 h", "1hh", "1.5h", "\uff11h")
         ),
     ],
 )
