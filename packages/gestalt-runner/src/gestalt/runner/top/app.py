@@ -280,8 +280,10 @@ class Top(App[str]):
         self._focus_view()
 
     def on_key(self, event: Any) -> None:
-        if event.key == "escape" and self.query_one("#filter", Input).display:
-            field = self.query_one("#filter", Input)
+        if event.key != "escape" or len(self.screen_stack) > 1:
+            return
+        field = self.query_one("#filter", Input)
+        if field.display:
             field.value = ""
             field.display = False
             self._focus_view()
