@@ -1,14 +1,16 @@
 """A reader of a stream that is stopped, and goes on behind what it has handled.
 
-GESTALT_AMQP_URL names a RabbitMQ; the embedded broker has no streams.
+GESTALT_AMQP_URL names the broker; without it, the embedded one serves.
 """
 
 import asyncio
 import os
 import sys
+from contextlib import AsyncExitStack
 from tempfile import TemporaryDirectory
 
 from gestalt.amq import AmqError, Binding, Bus, BusMessage, FileOffsets, Queue, connect
+from gestalt.amq.embedded import EmbeddedBroker
 
 EXCHANGE = f"readings-{os.getpid()}"
 HISTORY = Queue(f"history-{os.getpid()}", type="stream")
@@ -47,19 +49,19 @@ async def publish(bus: Bus, *numbers: int) -> None:
 
 
 async def main() -> None:
-    url = os.environ.get("GESTALT_AMQP_URL")
-    if url is None:
-        sys.exit("GESTALT_AMQP_URL: name a RabbitMQ by it; the embedded broker has no streams")
-    with TemporaryDirectory() as folder:
-        store = FileOffsets(folder)
-        async with connect(url) as bus:
-            await bus.declare(Binding(EXCHANGE, "#", to=HISTORY))
-            await publish(bus, 0, 1, 2)
-            print("first run:", await read(url, store, 3))
-            await publish(bus, 3, 4, 5)
-            print("second run:", await read(url, store, 3))
-            print("saved:", store.load(HISTORY.name))
-            await leave_nothing(bus)
+    async with AsyncExitStack() as stack:
+        url = os.environ.get("GESTALT_AMQP_URL")
+        if url is None:
+            url = (await stack.enter_async_context(EmbeddedBroker(port=0))).url
+        store = FileOffsets(stack.enter_context(TemporaryDirectory()))
+        bus = await stack.enter_async_context(connect(url))
+        await bus.declare(Binding(EXCHANGE, "#", to=HISTORY))
+        await publish(bus, 0, 1, 2)
+        print("first run:", await read(url, store, 3))
+        await publish(bus, 3, 4, 5)
+        print("second run:", await read(url, store, 3))
+        print("saved:", store.load(HISTORY.name))
+        await leave_nothing(bus)
 
 
 async def leave_nothing(bus: Bus) -> None:

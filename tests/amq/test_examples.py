@@ -90,24 +90,14 @@ def test_an_example_prints_what_it_promises(
     assert said or not done.stderr
 
 
-def test_the_example_of_offsets_reads_on_where_it_has_stopped(rabbitmq_url: str) -> None:
-    done = run("offsets", rabbitmq_url)
+def test_the_example_of_offsets_reads_on_where_it_has_stopped(broker_url: str) -> None:
+    done = run("offsets", broker_url)
     assert done.stdout.splitlines() == [
         "first run: [0, 1, 2]",
         "second run: [3, 4, 5]",
         "saved: 5",
     ], done.stderr
     assert not done.stderr
-
-
-def test_the_example_of_offsets_asks_for_a_broker_with_streams(amqp_url: str) -> None:
-    for url in (None, amqp_url):
-        done = run("offsets", url)
-        assert done.returncode == 1
-        assert not done.stdout
-        (line,) = done.stderr.splitlines()
-        assert line.startswith("GESTALT_AMQP_URL: ")
-        assert "the embedded broker has no streams" in line
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,10 @@ import logging
 import math
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext
 
+from gestalt.core import TraceIds
 from gestalt.runner.json_lines import JsonFormatter
 
 
@@ -38,6 +41,22 @@ def test_a_line_has_time_level_logger_message_and_the_extra_fields_as_they_are()
         "message": "hello wörld\n\u2028",
         **extra,
     }
+
+
+def test_a_line_has_the_trace_and_the_span_that_it_is_logged_in():
+    context = SpanContext(0x12, 0x34, is_remote=True)
+    ids = {"trace_id": f"{0x12:032x}", "span_id": f"{0x34:016x}"}
+    filtered = record_of("within")
+    with trace.use_span(NonRecordingSpan(context)):
+        within = line_of(record_of("within"))
+        TraceIds().filter(filtered)
+        assert line_of(filtered).items() >= ids.items()
+    assert within.items() >= ids.items()
+    # As when another thread writes what was logged within the span.
+    assert line_of(filtered).items() >= ids.items()
+    outside = record_of("outside")
+    TraceIds().filter(outside)
+    assert line_of(outside).keys() == {"time", "level", "logger", "message"}
 
 
 def test_an_exception_and_a_stack_are_within_the_line():

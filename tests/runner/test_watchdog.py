@@ -59,7 +59,7 @@ def test_it_is_told_while_it_happens_with_the_stack_and_the_task(watched) -> Non
     assert process.end() == 0, process.errors
     text = "\n".join(process.lines)
     told = re.search(
-        r"WARNING The event loop has been blocked for 0\.\d s by the task 'the work', "
+        r"WARNING The event loop has been blocked for at least 0\.\d s by the task 'the work', "
         r"at busy \(.*script\.py:\d+\)\n(.*?)\nWARNING (.*)",
         text,
         re.DOTALL,
@@ -68,7 +68,7 @@ def test_it_is_told_while_it_happens_with_the_stack_and_the_task(watched) -> Non
     assert "in work\n    busy()" in told[1]
     assert "in busy\n    assert told.wait(10)" in told[1]
     assert "run_until_complete" not in told[1]
-    assert re.fullmatch(r"The event loop goes on; it was blocked for \d\.\d s", told[2])
+    assert re.fullmatch(r"The event loop goes on; it was blocked for at least \d\.\d s", told[2])
 
 
 def test_it_is_told_again_with_growing_pauses(watched) -> None:
@@ -81,7 +81,7 @@ def test_it_is_told_again_with_growing_pauses(watched) -> None:
         watch(main)
     """)
     assert process.end() == 0, process.errors
-    found = re.findall(r"been blocked for (\d\.\d) s", "\n".join(process.lines))
+    found = re.findall(r"been blocked for at least (\d\.\d) s", "\n".join(process.lines))
     told = [float(each) for each in found]
     assert 2 <= len(told) <= 4
     assert all(later >= 1.7 * sooner for sooner, later in itertools.pairwise(told))
@@ -128,9 +128,9 @@ def test_a_process_that_was_stopped_is_no_blocked_loop(watched) -> None:
     process = watched("""
         async def main():
             await idle()
-            say("stop me")
             before = time.monotonic()
-            while time.monotonic() - before < 0.5:
+            say("stop me")
+            while time.monotonic() - before < 0.8:
                 before = time.monotonic()
                 await asyncio.sleep(0.01)
             await idle()

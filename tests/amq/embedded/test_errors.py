@@ -327,12 +327,3 @@ def test_an_unknown_virtual_host_is_refused(broker_url):
     with pytest.raises(ClosedError) as caught:
         WireClient(broker_url.rsplit("/", 1)[0] + "/nowhere")
     assert (caught.value.code, caught.value.text) == (530, "NOT_ALLOWED - vhost nowhere not found")
-
-
-def test_a_stream_is_refused_and_costs_the_channel_alone(amqp_url):
-    with WireClient(amqp_url) as client:
-        client.channel(1)
-        with pytest.raises(ClosedError) as caught:
-            client.call(1, queue(durable=True, arguments={"x-queue-type": "stream"}))
-        assert (caught.value.code, caught.value.scope) == (406, "channel")
-        assert "the embedded broker has no streams: queue 'errors.queue'" in caught.value.text

@@ -285,20 +285,19 @@ async def test_a_task_that_a_library_cancels_loses_nothing_of_the_batch_in_the_m
     assert batches.bodies == [list(range(10))]
 
 
-async def test_batches_of_a_stream(bus: Bus, rabbitmq_url: str, unique: str) -> None:
-    async with connect(rabbitmq_url) as bus:
-        batches = Batches()
-        subscription = await bus.subscribe(
-            unique,
-            "#",
-            batches,
-            queue=Queue(unique, type="stream"),
-            batch=Batch(size=10, within=0.5),
-            consumer_arguments={"x-stream-offset": "first"},
-        )
-        await publish(bus, unique, 30)
-        await until(lambda: subscription.stats.handled == 30)
-        assert batches.all == list(range(30))
+async def test_batches_of_a_stream(bus: Bus, unique: str) -> None:
+    batches = Batches()
+    subscription = await bus.subscribe(
+        unique,
+        "#",
+        batches,
+        queue=Queue(unique, type="stream"),
+        batch=Batch(size=10, within=0.5),
+        consumer_arguments={"x-stream-offset": "first"},
+    )
+    await publish(bus, unique, 30)
+    await until(lambda: subscription.stats.handled == 30)
+    assert batches.all == list(range(30))
 
 
 @pytest.mark.parametrize(

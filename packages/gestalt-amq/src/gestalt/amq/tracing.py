@@ -4,55 +4,25 @@ Span names and attributes: OpenTelemetry, semantic conventions for messaging, Ra
 fields: W3C Trace Context. Needs the extra `otel`; without it no code of this module runs.
 """
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from gestalt.core.tracing import Spans
+
 from .message import BusMessage
 from .wire import Properties
 
 
-class Tracing:
+class Tracing(Spans):
     """Spans for what is published and handled."""
 
     def __init__(self) -> None:
-        from opentelemetry import trace
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-        self._tracer = trace.get_tracer("gestalt.amq")
+        super().__init__("gestalt.amq")
         self._propagator = TraceContextTextMapPropagator()
-        self._producer = trace.SpanKind.PRODUCER
-        self._consumer = trace.SpanKind.CONSUMER
-        self._provider = trace.get_tracer_provider
-        self._no_provider = trace.ProxyTracerProvider
-        self._looked_in: asyncio.AbstractEventLoop | None = None
-        self._has_provider = False
-        self._current = trace.get_current_span
-        self._no_span = trace.INVALID_SPAN
-        self._use = trace.use_span
-        self._link = trace.Link
-
-    def idle(self) -> bool:
-        """Whether there is nothing to record here, and no trace to pass on.
-
-        So it is while the application has set no tracer provider, which it may do at any time.
-        """
-        return self._current() is self._no_span and not self._provided()
-
-    def _provided(self) -> bool:
-        """Whether there is a tracer provider; looked up once in a turn of the event loop."""
-        loop = asyncio.get_running_loop()
-        if self._looked_in is not loop:
-            # Each look reads the environment, which takes a tenth of what a publish costs.
-            self._looked_in = loop
-            self._has_provider = not isinstance(self._provider(), self._no_provider)
-            loop.call_soon(self._look_again)
-        return self._has_provider
-
-    def _look_again(self) -> None:
-        self._looked_in = None
 
     def idle_for(self, message: BusMessage[Any]) -> bool:
         """Whether a handler's call has nothing to record, and no trace to go on with."""

@@ -12,6 +12,7 @@ from .forks import keep_from_children
 from .group import Group
 from .handlers import Handler, HandlerNotFound, Handlers
 from .life import State
+from .log_filters import LimitRepeats, TraceIds
 from .message import Message, TransportMessage
 from .methods import handles
 from .outcomes import Discard, Outcome, Park, RetryLater
@@ -37,6 +38,7 @@ __all__ = [
     "Handler",
     "HandlerNotFound",
     "Handlers",
+    "LimitRepeats",
     "ManualClock",
     "Message",
     "MessageBatch",
@@ -52,6 +54,7 @@ __all__ = [
     "Timer",
     "TimerStats",
     "TooManyRestarts",
+    "TraceIds",
     "TransportMessage",
     "WrongThread",
     "check_thread",

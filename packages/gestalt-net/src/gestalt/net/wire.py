@@ -1,6 +1,7 @@
 """How messages cross a socket: a framing and a codec."""
 
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from .errors import PayloadError
@@ -72,6 +73,13 @@ class Wire:
         """
         mti = self._plain_mti
         return mti.pack_header if mti is not None and size <= mti.max_size else None
+
+    def with_encode(self, encode: Callable[..., bytes]) -> "Wire":
+        """The same wire, with every frame made by `encode`."""
+        other = copy(self)
+        other.encode = encode
+        other._plain_mti = None  # noqa: SLF001 - of an object of this class
+        return other
 
     def __repr__(self) -> str:
         return f"Wire({self.framing!r}, {self.codec!r})"

@@ -4,13 +4,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = {
-    "run": "run components and async functions until they end or a signal stops them",
-    "top": "look into a running application",
-    "stacks": "print the stacks of all tasks and threads of a running application",
-    "health": "tell whether a running application is alive and ready",
-}
-"""The commands, with what they do: `commands` has a file for each."""
+from .commands import COMMANDS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

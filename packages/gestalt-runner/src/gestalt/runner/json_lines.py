@@ -4,15 +4,21 @@ import datetime
 import json
 import logging
 
+from gestalt.core.tracing import trace_ids
+
 # What a record has without anybody's doing; all else came by `extra=`, or from a filter.
 _OWN = frozenset(
     {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName"}
 )
 
+# What `gestalt.core.TraceIds` has set, which the formatter looks up by itself.
+_TRACE = frozenset({"trace_id", "span_id"})
+
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message; then the extra fields of the record.
 
+    Within a span of OpenTelemetry, trace_id and span_id come before these.
     The time is as RFC 3339 has it, in UTC. An exception is within the line, and so is the stack
     where one was asked for. A value that JSON cannot express is its text. An extra field that has
     the name of one of the others has an underscore in front. All is ASCII, whatever the encoding
@@ -28,6 +34,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if (ids := trace_ids()) is not None:
+            line["trace_id"], line["span_id"] = ids
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
@@ -35,7 +43,7 @@ class JsonFormatter(logging.Formatter):
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
         for name, value in vars(record).items():
-            if name not in _OWN:
+            if name not in _OWN and not (name in _TRACE and value in ("", line.get(name))):
                 line[f"_{name}" if name in line else name] = value
         return "{" + ", ".join(f"{json.dumps(key)}: {_json(line[key])}" for key in line) + "}"
 

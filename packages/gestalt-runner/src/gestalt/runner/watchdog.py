@@ -87,7 +87,7 @@ class Watchdog(Attendant):
         self._question = None
         if question.told:
             seconds = time.monotonic() - question.at
-            logger.warning("The event loop goes on; it was blocked for %.1f s", seconds)
+            logger.warning("The event loop goes on; it was blocked for at least %.1f s", seconds)
 
     # In the thread
 
@@ -123,7 +123,9 @@ class Watchdog(Attendant):
         if step is None or step.debugged or self._question is not question:
             return
         question.told = seconds
-        logger.warning("The event loop has been blocked for %.1f s%s", seconds, _describe(step))
+        logger.warning(
+            "The event loop has been blocked for at least %.1f s%s", seconds, _describe(step)
+        )
 
     def _report_held(self, seconds: float, stack: LoopStack) -> None:
         """Tell of what has kept all threads from running, which it may be about to return from."""

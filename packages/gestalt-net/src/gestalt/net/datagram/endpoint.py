@@ -14,6 +14,7 @@ from gestalt.net.inherited import SCHEMES
 from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace, TimeSlice
 from gestalt.net.reporting import OnError, Reporting
+from gestalt.net.tracing import traced
 from gestalt.net.wire import Wire
 
 from .backlog import Backlog, Overflow, check_backlog
@@ -329,8 +330,9 @@ class DatagramEndpoint(MeasuredEndpoint):
         address = address_of(raw.getsockname())
         unreachable = partial(self._failures.unreachable, self._peer or address)
         self._sock = sock = watched(loop, raw, unreachable, self._spawn)
-        largest = largest_datagram(raw.family)
-        max_size = largest if self._max_size is None else min(self._max_size, largest)
+        max_size = min(self._max_size or LARGEST_IPV6, largest_datagram(raw.family))
+        handler, wire = traced("datagram", self.name, self._on_message, self.wire)
+        self._encode, self._header = wire.encode, wire.header_for(LARGEST_IPV6)
         self._pace = Pace(loop)
         self._backlog = Backlog(loop, self._backlog_limit, self._overflow, self.stats)
         self._decode = decoder(self.wire, self, self._failures.drop)
@@ -340,16 +342,16 @@ class DatagramEndpoint(MeasuredEndpoint):
             max_size,
             decode=self._decode,
             backlog=self._backlog,
-            handler=self._on_message,
+            handler=handler,
             concurrency=self._concurrency,
             time_slice=TimeSlice(self._pace),
             spawn=self._spawn,
             stats=self.stats,
             failures=self._failures,
         )
-        if self._key is not None and self._on_message is not None:
+        if self._key is not None and handler is not None:
             self._reader.worker = KeyedWorker(
-                self._on_message,
+                handler,
                 self._key,
                 self._backlog_limit,
                 self._overflow,

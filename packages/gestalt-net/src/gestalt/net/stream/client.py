@@ -196,6 +196,8 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
 
     async def _open(self) -> None:
         self._begin()
+        wire = self._connections.wire
+        self._encode, self._header = wire.encode, wire.header_for(self.limits.send_buffer)
         self._current.loop = self._loop
         if self._iterated:
             self._inbox = Inbox(self._loop)

@@ -15,6 +15,7 @@ from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace
 from gestalt.net.reporting import OnError, Reporting
 from gestalt.net.tls import Tls
+from gestalt.net.tracing import traced
 from gestalt.net.wire import Wire
 
 from .connection import Connection
@@ -101,10 +102,11 @@ class StreamEndpoint(Component):
         connections = self._connections
         loop = self._loop = connections.loop = asyncio.get_running_loop()
         self._pace = Pace(loop)
-        if self._on_message is not None:
+        handler, connections.wire = traced("stream", self.name, self._on_message, self.wire)
+        if handler is not None:
             keyed = None if self._key is None else partial(KeyedDispatcher, key=self._key)
             connections.dispatch = (keyed or HandlerDispatcher)(
-                self._on_message,
+                handler,
                 self.wire,
                 self._concurrency,
                 pace=self._pace,

@@ -192,7 +192,7 @@ class StreamServer(StreamEndpoint):
             raise ValueError(f'slow must be "wait", "drop" or "disconnect", got {slow!r}')
         if self._serving():
             check_thread(self._loop, self)
-        frame = self.wire.encode(body, type_id)
+        frame = self._connections.wire.encode(body, type_id)
         connections = self._connections.of(to)
         behind = []
         sent = 0

@@ -2,3 +2,12 @@
 
 Each has `main(arguments)`, and `OPTIONS`, the table of its options.
 """
+
+COMMANDS = {
+    "run": "run components and async functions until they end or a signal stops them",
+    "top": "look into a running application",
+    "stacks": "print the stacks of all tasks and threads of a running application",
+    "health": "tell whether a running application is alive and ready",
+    "completion": "print what makes a shell complete the options of these commands",
+}
+"""The commands, with what they do."""

@@ -62,8 +62,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answ
             await _send(writer, connection, refusal, with_body=False, last=True)
         await _close(reader, writer)
     except (TimeoutError, OSError):
-        # It is slow, or away.
-        return
+        # It is slow, or away: what is still to be sent would keep the connection for ever.
+        writer.transport.abort()
 
 
 async def _serve(

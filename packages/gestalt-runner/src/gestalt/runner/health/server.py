@@ -6,12 +6,13 @@ import logging
 import socket
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from gestalt.core import Reports, keep_from_children
 
 from .address import HealthAddress, listen
-from .connection import HEAD_SIZE, Answer, serve
+from .connection import HEAD_SIZE, Answer, Response, serve
 
 logger = logging.getLogger("gestalt.runner")
 
@@ -39,6 +40,8 @@ class HealthServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._connections: dict[asyncio.StreamWriter, str] = {}
+        # Those that have asked, and have no answer yet.
+        self._asking: set[asyncio.StreamWriter] = set()
         self._reports = Reports(logger)
 
     @property
@@ -92,9 +95,18 @@ class HealthServer:
         await self._stop.wait()
         for server in servers:
             server.close()
-        answering = asyncio.all_tasks() - {asyncio.current_task()}
-        if answering:
-            await asyncio.wait(answering, timeout=STOP_TIME)
+        await self._end_connections()
+
+    async def _end_connections(self) -> None:
+        """Let those be answered who have asked; the others have nothing to wait for."""
+        for writer in self._connections.keys() - self._asking:
+            writer.transport.abort()
+        for patience in (STOP_TIME, STOP_TIME / 2):
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            if tasks:
+                await asyncio.wait(tasks, timeout=patience)
+            for writer in self._connections:
+                writer.transport.abort()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
@@ -104,12 +116,25 @@ class HealthServer:
         if len(self._connections) > MOST_CONNECTIONS:
             self._give_up_one()
         try:
-            await serve(reader, writer, self._answer)
+            await serve(reader, writer, partial(self._try_to_answer, writer))
         except Exception as error:
-            self._reports.log("A request to the health endpoint failed", error)
+            self._reports.log("A connection to the health endpoint failed", error)
         finally:
             self._connections.pop(writer, None)
             writer.close()
+
+    async def _try_to_answer(
+        self, writer: asyncio.StreamWriter, method: str, target: str
+    ) -> Response:
+        self._asking.add(writer)
+        try:
+            return await self._answer(method, target)
+        except Exception as error:
+            self._reports.log("A request to the health endpoint failed", error)
+            return Response(500, b"")
+        finally:
+            # Its answer is written before anything else happens here.
+            self._asking.discard(writer)
 
     def _give_up_one(self) -> None:
         """Close the oldest connection of the client that has the most: others do not pay for it."""

@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +33,9 @@ def folders(uid: int) -> list[Path]:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and uid == os.geteuid() and Path(runtime).is_dir():
         found.append(Path(runtime) / "gestalt")
-    found.append(Path(tempfile.gettempdir()) / f"gestalt-{uid}")
+    # tempfile, which would tell, imports much that a running application has no use for.
+    temporary = Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - the folder is its user's
+    found.append(temporary / f"gestalt-{uid}")
     # Such as an application that a service manager has started, without the variable.
     known = Path(f"/run/user/{uid}/gestalt")
     return [*found, known] if known not in found else found

@@ -1,6 +1,9 @@
 """The command line of a command, made from its options."""
 
 import argparse
+import functools
+import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +24,7 @@ def parser_of(
         usage=" ".join([f"gestalt {command} [options]", *places]),
         description=description,
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=_width()),
         allow_abbrev=False,
     )
     for option in options:
@@ -36,6 +39,20 @@ def given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Given:
     return {
         name: [value] if isinstance(value, str) else value for name, value in found.items() if value
     }
+
+
+def _width() -> int:
+    """How wide the help may be.
+
+    Left to itself, argparse imports shutil for that, and archives with it, at every start.
+    """
+    if (told := os.environ.get("COLUMNS", "")).isdigit():
+        return int(told) - 2
+    try:
+        columns = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else -1).columns
+    except (OSError, ValueError):
+        columns = 0
+    return (columns or 80) - 2
 
 
 def _add(parser: argparse.ArgumentParser, option: Option[Any]) -> None:

@@ -65,7 +65,8 @@ class Sources:
     ) -> tuple[str, Sequence[str], Path] | None:
         """Where an option is said outside pyproject.toml, the texts, and whence paths begin."""
         if option.name in self._given:
-            origin = "target" if option.positional else f"argument --{option.name}"
+            shown = option.metavar or option.name.upper()
+            origin = f"argument {shown if option.positional else f'--{option.name}'}"
             return origin, self._given[option.name], self._folder
         # An empty variable is how a shell, or a manifest, says that there is none.
         if text := environment.get(option.variable):

@@ -12,6 +12,8 @@ from .policies import Policy, read_policies
 from .queue import Queue
 from .schedule import Schedule
 from .session import Session
+from .stream import Stream
+from .stream_record import Record
 from .versions import DEFAULT_VERSION, VERSIONS, Semantics, semantics_of
 from .virtualhost import VirtualHost
 
@@ -27,10 +29,12 @@ __all__ = [
     "Output",
     "Policy",
     "Queue",
+    "Record",
     "ResourceLimits",
     "Schedule",
     "Semantics",
     "Session",
+    "Stream",
     "VirtualHost",
     "read_policies",
     "semantics_of",

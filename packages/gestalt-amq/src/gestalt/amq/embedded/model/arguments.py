@@ -9,9 +9,10 @@ from typing import NoReturn
 
 from gestalt.amq.wire import TYPE_NAMES, AmqpError, Arguments, FieldValue
 
+from .ages import read_age
 from .versions import ConsumerTimeout, Semantics, not_permitted
 
-_INTEGERS = frozenset({"byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort"}) | {
+INTEGERS = frozenset({"byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort"}) | {
     "unsignedint"
 }
 _TEN_YEARS = 315_360_000_000
@@ -20,17 +21,22 @@ STRATEGIES = ("at-most-once", "at-least-once")
 LOCATORS = ("client-local", "balanced", "random", "least-leaders")
 OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
 
-_STREAM_ONLY = {"x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size"}
+# What a stream's arguments may say, in bytes.
+MAX_SEGMENT_SIZE = 3_000_000_000
+FILTER_SIZES = range(16, 256)
+_SEGMENT_SIZE = "x-stream-max-segment-size-bytes"
+_FILTER_SIZE = "x-stream-filter-size-bytes"
 
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
     """What the arguments of a queue say; times in seconds, sizes in bytes.
 
-    A policy and the version have a say as well: `policies.effective` tells what holds.
+    The age of a stream's segments is in milliseconds. A policy and the version have a say as well:
+    `policies.effective` tells what holds.
     """
 
-    quorum: bool = False
+    kind: str = "classic"
     message_ttl: float | None = None
     expires: float | None = None
     max_length: int | None = None
@@ -46,6 +52,12 @@ class QueueOptions:
     dead_letter_strategy: str | None = None
     at_least_once: bool = False
     consumer_timeout: float | None = None
+    max_age: int | None = None
+    segment_bytes: int | None = None
+
+    @property
+    def quorum(self) -> bool:
+        return self.kind == "quorum"
 
 
 def type_name(arguments: Mapping[str, FieldValue], key: str) -> str:
@@ -105,13 +117,9 @@ def read_options(
     """
     checks = _Checks(arguments, resource)
     kind = checks.string("x-queue-type", _check_queue_type) or "classic"
-    if kind == "stream":
-        raise AmqpError("PRECONDITION_FAILED", f"the embedded broker has no streams: {resource}")
     known = frozenset(semantics.arguments(kind))
-    foreign = _STREAM_ONLY.union(semantics.classic_arguments, semantics.quorum_arguments) - known
+    foreign = semantics.foreign_arguments(kind)
     checks.known = known
-    if "x-queue-master-locator" in arguments and not semantics.queue_master_locator:
-        raise not_permitted("queue_master_locator")
     overflow = checks.string("x-overflow", _check_overflow)
     if semantics.checks_queue_mode:
         checks.string("x-queue-mode", _check_queue_mode)
@@ -121,9 +129,12 @@ def read_options(
     for key in ("x-max-in-memory-length", "x-max-in-memory-bytes"):
         checks.integer(key)
     checks.integer("x-quorum-initial-group-size", minimum=1)
-    dead_letter_exchange = checks.string("x-dead-letter-exchange")
+    checks.integer("x-initial-cluster-size", minimum=1)
+    checks.integer(_FILTER_SIZE)
+    max_age = checks.string("x-max-age", _check_age)
+    dead_letter_exchange = checks.dead_letter_exchange()
     options = QueueOptions(
-        quorum=kind == "quorum",
+        kind=kind,
         message_ttl=checks.seconds("x-message-ttl", minimum=0),
         expires=checks.seconds("x-expires", minimum=1),
         max_length=checks.integer("x-max-length"),
@@ -136,11 +147,40 @@ def read_options(
         delivery_limit=_delivery_limit(arguments, semantics) if kind == "quorum" else None,
         dead_letter_strategy=strategy,
         consumer_timeout=checks.timeout(semantics),
+        max_age=read_age(max_age) if max_age is not None else None,
+        segment_bytes=checks.integer(_SEGMENT_SIZE),
     )
     for key in arguments:
         if key in foreign:
             raise _foreign(key, resource, kind)
+    if "x-queue-master-locator" in arguments and not semantics.queue_master_locator:
+        raise not_permitted("queue_master_locator")
     return options
+
+
+def check_stream(
+    arguments: Mapping[str, FieldValue], options: QueueOptions, semantics: Semantics
+) -> None:
+    """Check what a stream's arguments say together. Raises AmqpError when that cannot be."""
+    if options.segment_bytes is not None and options.segment_bytes > MAX_SEGMENT_SIZE:
+        raise AmqpError("PRECONDITION_FAILED", f"Exceeded max value for {_SEGMENT_SIZE}")
+    size = arguments.get(_FILTER_SIZE)
+    problem = semantics.stream_filter_size
+    if problem is not None and size is not None and size not in FILTER_SIZES:
+        raise AmqpError("PRECONDITION_FAILED", problem)
+
+
+def check_consume(
+    arguments: Mapping[str, FieldValue], resource: str, semantics: Semantics, kind: str
+) -> None:
+    """Raise AmqpError for an optional argument of basic.consume that is for other queues."""
+    is_stream = kind == "stream"
+    foreign = (
+        semantics.classic_consumer_arguments if is_stream else semantics.stream_consumer_arguments
+    )
+    for key in arguments:
+        if key in foreign:
+            raise _foreign(key, resource, kind)
 
 
 def _foreign(key: str, resource: str, kind: str) -> AmqpError:
@@ -171,16 +211,20 @@ class _Checks:
         if value is None:
             return None
         if not isinstance(value, str):
-            if key == "x-dead-letter-exchange":
-                kind = type_name(self._arguments, key)
-                raise AmqpError(
-                    "PRECONDITION_FAILED",
-                    f"invalid type '{kind}' for arg '{key}' in {self._resource}",
-                )
             self._refuse(key, f"{{unacceptable_type,{type_name(self._arguments, key)}}}")
         if check is not None and (problem := check(value)) is not None:
             self._refuse(key, problem)
         return value
+
+    def dead_letter_exchange(self) -> str | None:
+        key = "x-dead-letter-exchange"
+        value = self._arguments.get(key)
+        if value is None or isinstance(value, str):
+            return value
+        raise AmqpError(
+            "PRECONDITION_FAILED",
+            f"invalid type '{type_name(self._arguments, key)}' for arg '{key}' in {self._resource}",
+        )
 
     def flag(self, key: str) -> bool:
         value = self._get(key)
@@ -241,7 +285,7 @@ class _Checks:
 
     def _number(self, key: str, value: FieldValue) -> int:
         kind = type_name(self._arguments, key)
-        if kind not in _INTEGERS or not isinstance(value, int):
+        if kind not in INTEGERS or not isinstance(value, int):
             self._refuse(key, f'"expected integer, got {kind}"')
         return value
 
@@ -254,6 +298,10 @@ class _Checks:
 def _check_queue_type(value: str) -> str | None:
     known = ("classic", "quorum", "stream")
     return None if value in known else f"\"unsupported queue type '{value}'\""
+
+
+def _check_age(value: str) -> str | None:
+    return None if read_age(value) is not None else "invalid_max_age"
 
 
 def _check_overflow(value: str) -> str | None:

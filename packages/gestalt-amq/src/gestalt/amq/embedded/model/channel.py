@@ -16,10 +16,11 @@ from gestalt.amq.wire.methods import (
     Method,
 )
 
-from .consumer import Consumer, Limiter
-from .deliveries import Delivery, by_queue, header_for
+from .consumer import Consumer, Limiter, QueueConsumer, StreamConsumer
+from .deliveries import OF_A_STREAM, Delivery, by_queue, header_for
 from .message import Entry, Message, Receiver, with_reply_to
 from .queue import Owner, Queue
+from .stream_record import Record
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE, VirtualHost
 
 # How long the end of a reply address is, in characters.
@@ -145,8 +146,9 @@ class Channel:
         """Publish what the transaction has held, or drop it; tell whether all was taken."""
         publishes, self.transaction = self._held(), Transaction()
         accepted = True
+        # First: an error ends the channel, and what it held with it.
+        self.host.account(-sum(message.size for message, _ in publishes))
         for message, mandatory in publishes:
-            self.host.account(-message.size)
             if commit and not self._send_on(message, mandatory=mandatory):
                 accepted = False
         return accepted
@@ -212,7 +214,7 @@ class Channel:
 
     # Deliveries
 
-    def deliver(self, consumer: Consumer, entry: Entry) -> None:
+    def deliver(self, consumer: QueueConsumer, entry: Entry) -> None:
         """Send an entry to the client, for a consumer."""
         tag = self.next_tag
         self.next_tag = tag + 1
@@ -229,6 +231,16 @@ class Channel:
             header_for(consumer.queue, entry),
             message.body,
         )
+
+    def deliver_record(self, consumer: StreamConsumer, record: Record, offset: int) -> None:
+        """Send the record at an offset of a stream to the client, for a consumer."""
+        tag = self.next_tag
+        self.next_tag = tag + 1
+        self.unacked[tag] = Delivery(consumer.queue, OF_A_STREAM, consumer)
+        if consumer.timeouts is not None:
+            consumer.timeouts.add(tag)
+        header = record.header(offset)
+        self.output.deliver(consumer.prefix, tag, False, record.address, header, record.body)
 
     def deliver_reply(self, message: Message, key: str) -> None:
         """Send a direct reply to the client."""
@@ -377,5 +389,5 @@ class Channel:
             if consumer.timeouts is not None:
                 consumer.timeouts.close()
             if not consumer.queue.deleted:
-                consumer.queue.remove_consumer(consumer)
+                consumer.leave()
         self.consumers = {}

@@ -6,6 +6,7 @@ https://www.rabbitmq.com/dlx.html
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 from gestalt.amq.wire import (
     FieldValue,
@@ -19,6 +20,15 @@ from gestalt.amq.wire import (
 
 from .message import DeadMessage, Message, header_entries, with_headers
 from .queue import Queue
+
+
+class Named(Protocol):
+    """What may be among the queues that a dead message goes to."""
+
+    name: str
+
+
+N = TypeVar("N", bound=Named)
 
 
 def dead_letter(
@@ -73,7 +83,7 @@ def _tell(entries: dict[str, FieldValue], prefix: str, death: Mapping[str, Field
         entries[f"{prefix}-{name}"] = death[name]
 
 
-def without_cycles(message: Message, reason: str, queues: Iterable[Queue]) -> list[Queue]:
+def without_cycles(message: Message, reason: str, queues: Iterable[N]) -> list[N]:
     """Leave out the queues that a dead message would come back to for ever.
 
     That is so when the message has been in the queue, and no client rejected it since.

@@ -26,12 +26,15 @@ from gestalt.amq.wire.methods import (
     QueueUnbindOk,
 )
 
-from .arguments import read_options, type_name
+from .ages import read_age
+from .arguments import check_stream, read_options, type_name
 from .channel import Channel
+from .consumer import AnyQueue
 from .exchange import Exchange
-from .queue import Owner, Queue
+from .queue import Owner
 from .routers import check_exchange_type
-from .versions import not_permitted
+from .stream import Stream
+from .versions import Semantics, not_permitted
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE
 
 
@@ -44,14 +47,14 @@ def named_queue(channel: Channel, name: str) -> str:
     return channel.last_queue
 
 
-def accessible_queue(channel: Channel, name: str) -> Queue:
+def accessible_queue(channel: Channel, name: str) -> AnyQueue:
     """Return the queue. Raises AmqpError when there is none, or it is another connection's own."""
     queue = channel.host.queue(name)
     _check_owner(channel, queue, queue.owner)
     return queue
 
 
-def _check_owner(channel: Channel, queue: Queue, declared_owner: Owner | None) -> None:
+def _check_owner(channel: Channel, queue: AnyQueue, declared_owner: Owner | None) -> None:
     """An exclusive queue is its owner's; and a declaration has to agree about that."""
     session = channel.session
     if queue.owner is declared_owner and queue.owner in (None, session):
@@ -180,7 +183,9 @@ def _queue_declare(channel: Channel, method: QueueDeclare) -> Method | None:
     channel.last_queue = queue.name
     if method.nowait:
         return None
-    return QueueDeclareOk(queue.name, len(queue.ready), len(queue.consumers))
+    # A stream does not tell how many readers it has.
+    consumers = 0 if isinstance(queue, Stream) else len(queue.consumers)
+    return QueueDeclareOk(queue.name, queue.count, consumers)
 
 
 def _declare_reply_queue(channel: Channel, name: str, method: QueueDeclare) -> Method | None:
@@ -192,14 +197,16 @@ def _declare_reply_queue(channel: Channel, name: str, method: QueueDeclare) -> M
     return None if method.nowait else QueueDeclareOk(name, 0, 1)
 
 
-def _new_queue(channel: Channel, name: str, method: QueueDeclare) -> Queue:
+def _new_queue(channel: Channel, name: str, method: QueueDeclare) -> AnyQueue:
     resource = channel.host.resource("queue", name)
     semantics = channel.host.semantics
     options = read_options(method.arguments, resource, semantics)
     if not (method.durable or method.exclusive or semantics.transient_shared_queues):
         raise not_permitted("transient_nonexcl_queues")
-    if options.quorum:
-        _check_quorum(method, resource)
+    if options.kind != "classic":
+        _check_replicated(method, resource)
+    if options.kind == "stream":
+        check_stream(method.arguments, options, semantics)
     return channel.host.add_queue(
         name,
         durable=_is_durable(method),
@@ -210,7 +217,7 @@ def _new_queue(channel: Channel, name: str, method: QueueDeclare) -> Queue:
     )
 
 
-def _check_quorum(method: QueueDeclare, resource: str) -> None:
+def _check_replicated(method: QueueDeclare, resource: str) -> None:
     problems = {
         "auto-delete": method.auto_delete,
         "exclusive-owner": method.exclusive,
@@ -221,7 +228,7 @@ def _check_quorum(method: QueueDeclare, resource: str) -> None:
             raise AmqpError("PRECONDITION_FAILED", f"invalid property '{name}' for {resource}")
 
 
-def _check_declared(channel: Channel, queue: Queue, method: QueueDeclare) -> None:
+def _check_declared(channel: Channel, queue: AnyQueue, method: QueueDeclare) -> None:
     resource = channel.host.resource("queue", queue.name)
     _check_owner(channel, queue, channel.session if method.exclusive else None)
     _check_equal("durable", queue.durable, _is_durable(method), resource)
@@ -232,7 +239,7 @@ def _check_declared(channel: Channel, queue: Queue, method: QueueDeclare) -> Non
         queue.arguments,
         method.arguments,
         resource,
-        compare_types=semantics.compares_queue_types,
+        semantics,
     )
 
 
@@ -248,6 +255,10 @@ def _queue_delete(channel: Channel, method: QueueDelete) -> Method | None:
     if queue is not None:
         resource = channel.host.resource("queue", name)
         accessible_queue(channel, name)
+        if isinstance(queue, Stream):
+            # Whoever reads it, and whatever it has; and it does not tell how much that was.
+            channel.host.delete_queue(queue)
+            return None if method.nowait else QueueDeleteOk(0)
         if queue.options.quorum and (method.if_unused or method.if_empty):
             flag = "if-unused" if method.if_unused else "if-empty"
             raise AmqpError(
@@ -264,7 +275,8 @@ def _queue_delete(channel: Channel, method: QueueDelete) -> Method | None:
 
 
 def _queue_purge(channel: Channel, method: QueuePurge) -> Method | None:
-    count = accessible_queue(channel, named_queue(channel, method.queue)).purge()
+    queue = accessible_queue(channel, named_queue(channel, method.queue))
+    count = channel.host.as_queue(queue, "queue.purge").purge()
     return None if method.nowait else QueuePurgeOk(count)
 
 
@@ -306,15 +318,16 @@ def _check_arguments(
     current: Mapping[str, FieldValue],
     received: Mapping[str, FieldValue],
     resource: str,
-    *,
-    compare_types: bool = False,
+    semantics: Semantics | None = None,
 ) -> None:
     for key in keys:
         old, new = current.get(key), received.get(key)
-        if key == "x-queue-type" and compare_types:
+        if key == "x-queue-type" and semantics is not None and semantics.compares_queue_types:
             # A queue without a type is classic.
             _check_equal(key, old or "classic", new or "classic", resource)
             continue
+        if key == "x-max-age" and semantics is not None and semantics.compares_ages:
+            old, new = _in_milliseconds(old), _in_milliseconds(new)
         # Two integers are equal whatever their types are; an integer and a float never are.
         if old == new and _kind(old) is _kind(new):
             continue
@@ -324,7 +337,12 @@ def _check_arguments(
             if old != new or not isinstance(old, bool):
                 _refuse(key, f"'{_shown(new)}'", f"'{_shown(old)}'", resource)
             _check_equal(key, old, new, resource)
-        _refuse(key, _described(received, key), _described(current, key), resource)
+        _refuse(key, _described(new, received, key), _described(old, current, key), resource)
+
+
+def _in_milliseconds(age: FieldValue) -> FieldValue:
+    milliseconds = read_age(age) if isinstance(age, str) else None
+    return age if milliseconds is None else str(milliseconds)
 
 
 def _as_atom(name: str) -> str:
@@ -336,10 +354,10 @@ def _kind(value: FieldValue) -> type:
     return type(value) if isinstance(value, bool | float) else object
 
 
-def _described(arguments: Mapping[str, FieldValue], key: str) -> str:
-    if arguments.get(key) is None:
+def _described(value: FieldValue, arguments: Mapping[str, FieldValue], key: str) -> str:
+    if value is None:
         return "none"
-    return f"the value '{_shown(arguments[key])}' of type '{type_name(arguments, key)}'"
+    return f"the value '{_shown(value)}' of type '{type_name(arguments, key)}'"
 
 
 def _shown(value: object) -> str:

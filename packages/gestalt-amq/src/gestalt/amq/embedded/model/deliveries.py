@@ -2,8 +2,10 @@
 
 from typing import NamedTuple, Protocol
 
+from gestalt.amq.wire import Properties, content_header
+
 from .consumer import Consumer
-from .message import Entry, with_counts
+from .message import Entry, Message, with_counts
 from .queue import Queue
 
 
@@ -23,6 +25,10 @@ class Delivery(NamedTuple):
     queue: Source
     entry: Entry
     consumer: Consumer | None
+
+
+# Whatever comes of a delivery from a stream, its message stays there.
+OF_A_STREAM = Entry(Message("", ("",), content_header(Properties(), 0), b"", Properties()), 0, None)
 
 
 def by_queue(deliveries: list[Delivery]) -> dict[Source, list[Entry]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from gestalt.amq.wire import AmqpError, FieldValue
 
@@ -20,6 +21,8 @@ class ResourceLimits:
         consumers: how many a channel may have.
         queues, exchanges, bindings: how many there may be.
         definitions: how much memory these three may take with their arguments, in bytes.
+        stream_deliveries: how many the readers of streams may leave unacknowledged together; the
+            next one waits until there are less.
     """
 
     connections: int = 1000
@@ -29,6 +32,45 @@ class ResourceLimits:
     exchanges: int = 10_000
     bindings: int = 100_000
     definitions: int = 256 * 1024 * 1024
+    stream_deliveries: int = 1_000_000
+
+
+class Waiting(Protocol):
+    """What waits until more may be delivered."""
+
+    def run(self) -> None: ...
+
+
+class Outstanding:
+    """How many deliveries the readers of all streams have not acknowledged.
+
+    Nothing else bounds them: the same message may be delivered any number of times.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._count = 0
+        self._waiting: dict[Waiting, None] = {}
+
+    def take(self, stream: Waiting) -> bool:
+        """One more is delivered. If there are too many, return False and run the stream later."""
+        if self._count >= self._limit:
+            self._waiting[stream] = None
+            return False
+        self._count += 1
+        return True
+
+    def release(self, number: int) -> None:
+        """So many were acknowledged."""
+        self._count -= number
+        if self._waiting and self._count < self._limit:
+            waiting, self._waiting = self._waiting, {}
+            for stream in waiting:
+                stream.run()
+
+    def forget(self, stream: Waiting) -> None:
+        """A stream is gone."""
+        self._waiting.pop(stream, None)
 
 
 class Usage:
@@ -36,10 +78,12 @@ class Usage:
 
     Attributes:
         limits: how much there may be.
+        outstanding: what the readers of streams have not acknowledged.
     """
 
     def __init__(self, limits: ResourceLimits) -> None:
         self.limits = limits
+        self.outstanding = Outstanding(limits.stream_deliveries)
         self._connections = 0
         self._channels = 0
         self._queues = 0

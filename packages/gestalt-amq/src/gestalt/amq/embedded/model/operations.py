@@ -39,13 +39,15 @@ from gestalt.amq.wire.methods import (
     TxSelectOk,
 )
 
-from .arguments import consume_priority, consume_timeout
+from .arguments import check_consume, consume_priority, consume_timeout
 from .channel import Channel, Transaction
-from .consumer import Consumer
+from .consumer import Consumer, QueueConsumer, StreamConsumer
 from .declarations import DECLARATIONS, accessible_queue, named_queue
 from .deliveries import Delivery, header_for
 from .overdue import watch
 from .queue import Queue
+from .stream import Stream
+from .stream_start import read_filter, read_start
 from .virtualhost import REPLY_QUEUE
 
 Operation: TypeAlias = Callable[[Channel, Any], Method | None]
@@ -58,16 +60,20 @@ def _ack(channel: Channel, method: BasicAck) -> None:
 
 def _nack(channel: Channel, method: BasicNack) -> None:
     action = channel.requeue_quietly if method.requeue else channel.discard
-    _settle(channel, method.delivery_tag, method.multiple, action)
+    _settle(channel, method.delivery_tag, method.multiple, action, rejects=True)
 
 
 def _reject(channel: Channel, method: BasicReject) -> None:
     action = channel.requeue if method.requeue else channel.discard
-    _settle(channel, method.delivery_tag, False, action)
+    _settle(channel, method.delivery_tag, False, action, rejects=True)
 
 
-def _settle(channel: Channel, tag: int, multiple: bool, action: Settle) -> None:
+def _settle(
+    channel: Channel, tag: int, multiple: bool, action: Settle, *, rejects: bool = False
+) -> None:
     collected = channel.collect(tag, multiple=multiple)
+    if rejects and not channel.host.semantics.stream_rejects:
+        _check_reject(channel, collected)
     if channel.transaction is not None:
         # All of no deliveries may be settled without end.
         if collected:
@@ -76,10 +82,24 @@ def _settle(channel: Channel, tag: int, multiple: bool, action: Settle) -> None:
         action(list(collected.values()))
 
 
+def _check_reject(channel: Channel, collected: dict[int, Delivery]) -> None:
+    for delivery in collected.values():
+        if isinstance(delivery.queue, Stream):
+            channel.restore(collected)
+            resource = channel.host.resource("queue", delivery.queue.name)
+            raise AmqpError(
+                "NOT_IMPLEMENTED",
+                f"basic.nack and basic.reject not supported by stream queues {resource}",
+            )
+
+
 def _recover_async(channel: Channel, method: BasicRecoverAsync | BasicRecover) -> None:
     if not method.requeue:
         raise AmqpError("NOT_IMPLEMENTED", "requeue=false")
-    channel.requeue_quietly(list(channel.collect(0, multiple=True).values()))
+    collected = channel.collect(0, multiple=True)
+    if not channel.host.semantics.stream_rejects:
+        _check_reject(channel, collected)
+    channel.requeue_quietly(list(collected.values()))
 
 
 def _recover(channel: Channel, method: BasicRecover) -> Method:
@@ -88,7 +108,8 @@ def _recover(channel: Channel, method: BasicRecover) -> Method:
 
 
 def _get(channel: Channel, method: BasicGet) -> Method | None:
-    queue = accessible_queue(channel, named_queue(channel, method.queue))
+    found = accessible_queue(channel, named_queue(channel, method.queue))
+    queue = channel.host.as_queue(found, "basic.get")
     if queue.options.quorum and queue.options.single_active_consumer:
         raise AmqpError(
             "RESOURCE_LOCKED",
@@ -123,12 +144,24 @@ def _consume(channel: Channel, method: BasicConsume) -> Method | None:
         channel.set_reply_consumer(tag)
         return answer
     queue = accessible_queue(channel, named_queue(channel, method.queue))
-    resource = channel.host.resource("queue", queue.name)
-    priority = consume_priority(method.arguments, resource)
-    timeout = consume_timeout(method.arguments, resource, channel.host.semantics, queue.kind)
     channel.host.usage.check_consumers(len(channel.consumers))
+    if isinstance(queue, Stream):
+        _consume_stream(channel, method, queue, tag, answer)
+    else:
+        _consume_queue(channel, method, queue, tag, answer)
+    return None
+
+
+def _consume_queue(
+    channel: Channel, method: BasicConsume, queue: Queue, tag: str, answer: Method | None
+) -> None:
+    host = channel.host
+    resource = host.resource("queue", queue.name)
+    priority = consume_priority(method.arguments, resource)
+    timeout = consume_timeout(method.arguments, resource, host.semantics, queue.kind)
+    check_consume(method.arguments, resource, host.semantics, queue.kind)
     _check_consume(channel, method, queue)
-    consumer = Consumer(
+    consumer = QueueConsumer(
         channel.limiter,
         queue,
         tag,
@@ -139,22 +172,65 @@ def _consume(channel: Channel, method: BasicConsume) -> Method | None:
         prefetch=channel.prefetch,
         priority=priority,
     )
-    watch(channel, consumer, timeout, channel.host.semantics, channel.host.schedule)
-    channel.consumers[tag] = consumer
     queue.add_consumer(consumer)
+    _begin(channel, consumer, timeout, answer)
+
+
+def _consume_stream(
+    channel: Channel, method: BasicConsume, stream: Stream, tag: str, answer: Method | None
+) -> None:
+    host = channel.host
+    resource = host.resource("queue", stream.name)
+    arguments = method.arguments
+    start = read_start(arguments, resource, host.time())
+    consume_timeout(arguments, resource, host.semantics, stream.kind)
+    check_consume(arguments, resource, host.semantics, stream.kind)
+    values = read_filter(arguments, resource) if host.semantics.stream_filters else None
+    without_prefetch, without_ack = host.semantics.stream_words
+    if not channel.prefetch:
+        raise AmqpError(
+            "PRECONDITION_FAILED",
+            f"consumer prefetch count is not set for {without_prefetch.format(resource)}",
+        )
+    if method.no_ack:
+        raise AmqpError(
+            "NOT_IMPLEMENTED",
+            f"automatic acknowledgement not supported by {without_ack.format(resource)}",
+        )
+    _check_limit(channel, resource)
+    consumer = StreamConsumer(
+        channel.limiter,
+        stream,
+        tag,
+        send=channel.deliver_record,
+        cancelled=channel.consumer_cancelled,
+        prefetch=channel.prefetch,
+    )
+    stream.add_reader(consumer, start, values)
+    _begin(channel, consumer, None, answer)
+
+
+def _begin(
+    channel: Channel, consumer: Consumer, timeout: float | None, answer: Method | None
+) -> None:
+    watch(channel, consumer, timeout, channel.host.semantics, channel.host.schedule)
+    channel.consumers[consumer.tag] = consumer
     # The answer goes out before the first delivery.
     if answer is not None:
         channel.output.send(answer)
-    queue.run()
-    return None
+    consumer.queue.run()
+
+
+def _check_limit(channel: Channel, resource: str) -> None:
+    if channel.limiter.limit:
+        raise AmqpError("NOT_IMPLEMENTED", f"{resource} does not support global qos")
 
 
 def _check_consume(channel: Channel, method: BasicConsume, queue: Queue) -> None:
     resource = channel.host.resource("queue", queue.name)
     if queue.options.quorum:
         # Quorum queues do not know exclusive consumers.
-        if channel.limiter.limit:
-            raise AmqpError("NOT_IMPLEMENTED", f"{resource} does not support global qos")
+        _check_limit(channel, resource)
         return
     in_use = queue.consumers.exclusive or (method.exclusive and len(queue.consumers) > 0)
     if in_use or (method.exclusive and queue.options.single_active_consumer):
@@ -169,7 +245,7 @@ def _cancel(channel: Channel, method: BasicCancel) -> Method | None:
         return answer
     consumer = channel.consumers.pop(tag, None)
     if consumer is not None:
-        consumer.queue.remove_consumer(consumer)
+        consumer.leave()
     return answer
 
 

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from gestalt.amq.wire.methods import BasicCancel, Method
 
-from .consumer import Consumer
+from .consumer import Consumer, QueueConsumer
 from .deliveries import Delivery
 from .message import Entry
 from .schedule import Schedule
@@ -43,10 +43,10 @@ def watch(
     seconds = timeout if timeout is not None else consumer.queue.options.consumer_timeout
     if not seconds or consumer.no_ack or semantics.consumer_timeout is ConsumerTimeout.IGNORED:
         return
-    ended = Ended(consumer)
+    ended = Ended(consumer) if isinstance(consumer, QueueConsumer) else None
 
     def expired(tags: list[int]) -> None:
-        if semantics.consumer_timeout is ConsumerTimeout.CLOSES_CHANNEL:
+        if ended is None or semantics.consumer_timeout is ConsumerTimeout.CLOSES_CHANNEL:
             holder.time_out(seconds)
         else:
             ended.end(holder, tags)
@@ -63,7 +63,7 @@ class Ended:
         consumer: their consumer. It gets no others until it has settled them all.
     """
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: QueueConsumer) -> None:
         self._consumer = consumer
         self._count = 0
 

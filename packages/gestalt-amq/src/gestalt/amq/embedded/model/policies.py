@@ -7,22 +7,33 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .arguments import LOCATORS, OVERFLOWS, STRATEGIES, QueueOptions
+from .ages import read_age
+from .arguments import (
+    FILTER_SIZES,
+    LOCATORS,
+    MAX_SEGMENT_SIZE,
+    OVERFLOWS,
+    STRATEGIES,
+    QueueOptions,
+)
 from .versions import ConsumerTimeout, Semantics
 
 T = TypeVar("T", int, float)
 
 Definition = Mapping[str, Any]
 
-_QUEUES = {"classic": "classic_queues", "quorum": "quorum_queues"}
-_APPLY_TO = ("all", "queues", *_QUEUES.values(), "streams", "exchanges")
+_QUEUES = {"classic": "classic_queues", "quorum": "quorum_queues", "stream": "streams"}
+_APPLY_TO = ("all", "queues", *_QUEUES.values(), "exchanges")
 
 
-def _whole(least: int) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _whole(least: int, most: float = inf) -> Callable[[object], bool]:
+    return lambda value: (
+        isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    )
 
 
 def _text(value: object) -> bool:
@@ -39,11 +50,14 @@ _KEYS: Mapping[str, Callable[[Any], bool]] = {
     "dead-letter-strategy": lambda value: value in STRATEGIES,
     "delivery-limit": _whole(-(1 << 31)),
     "expires": _whole(1),
+    "max-age": lambda value: isinstance(value, str) and read_age(value) is not None,
     "max-length": _whole(0),
     "max-length-bytes": _whole(0),
     "message-ttl": _whole(0),
     "overflow": lambda value: value in OVERFLOWS,
     "queue-leader-locator": lambda value: value in LOCATORS,
+    "stream-filter-size-bytes": lambda value: value in FILTER_SIZES,
+    "stream-max-segment-size-bytes": _whole(0, MAX_SEGMENT_SIZE),
     **dict.fromkeys(
         (
             "consumer-disconnected-timeout",
@@ -59,13 +73,11 @@ _KEYS: Mapping[str, Callable[[Any], bool]] = {
             "ha-sync-batch-size",
             "ha-sync-mode",
             "initial-cluster-size",
-            "max-age",
             "max-in-memory-bytes",
             "max-in-memory-length",
             "queue-master-locator",
             "queue-mode",
             "queue-version",
-            "stream-max-segment-size-bytes",
             "target-group-size",
         ),
         lambda _: True,
@@ -92,6 +104,28 @@ _UNSUPPORTED = {
         "ha-promote-on-failure",
         "queue-master-locator",
     },
+    "stream": frozenset(
+        {
+            "dead-letter-exchange",
+            "dead-letter-routing-key",
+            "dead-letter-strategy",
+            "delivery-limit",
+            "expires",
+            "ha-mode",
+            "ha-params",
+            "ha-promote-on-failure",
+            "ha-promote-on-shutdown",
+            "ha-sync-mode",
+            "max-in-memory-bytes",
+            "max-in-memory-length",
+            "max-length",
+            "message-ttl",
+            "overflow",
+            "queue-master-locator",
+            "queue-mode",
+            "target-group-size",
+        }
+    ),
 }
 
 
@@ -175,7 +209,7 @@ class Policy:
         if kind == "exchange":
             wanted = self.apply_to in ("all", "exchanges")
         else:
-            wanted = self.apply_to in ("all", "queues", _QUEUES.get(kind, "streams"))
+            wanted = self.apply_to in ("all", "queues", _QUEUES[kind])
             wanted = wanted and _UNSUPPORTED.get(kind, frozenset()).isdisjoint(self.definition)
         return wanted and self._expression.search(name) is not None
 
@@ -267,6 +301,7 @@ def effective(declared: QueueOptions, definition: Definition, semantics: Semanti
     overflow = declared.overflow or definition.get("overflow")
     drops = overflow is None or overflow == "drop-head"
     strategy = declared.dead_letter_strategy or definition.get("dead-letter-strategy")
+    age = definition.get("max-age")
     timeout = _lower(declared.consumer_timeout, _seconds(definition.get("consumer-timeout")))
     exchange = declared.dead_letter_exchange
     routing_key = declared.dead_letter_routing_key
@@ -288,6 +323,9 @@ def effective(declared: QueueOptions, definition: Definition, semantics: Semanti
         delivery_limit=_delivery_limit(declared, definition, semantics) if quorum else None,
         at_least_once=quorum and strategy == "at-least-once" and overflow == "reject-publish",
         consumer_timeout=None if _ignores_timeout(quorum, semantics) else timeout,
+        max_age=_lower(declared.max_age, read_age(age) if age is not None else None),
+        # Here it is the policy that holds.
+        segment_bytes=definition.get("stream-max-segment-size-bytes", declared.segment_bytes),
     )
 
 

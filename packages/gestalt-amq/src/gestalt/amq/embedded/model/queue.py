@@ -80,7 +80,7 @@ class Queue:
         self.incoming: dict[Binding, None] = {}
         self.deleted = False
         # What exchanges call its type.
-        self.kind = "quorum" if options.quorum else "classic"
+        self.kind = options.kind
         self._host = host
         self._schedule = host.schedule
         self._position = 0
@@ -106,6 +106,11 @@ class Queue:
         self._schedule.cancel(self._use_check)
         self.touch()
         self._watch_use()
+
+    @property
+    def count(self) -> int:
+        """How many messages are ready."""
+        return len(self.ready)
 
     # Messages in
 

@@ -43,8 +43,10 @@ class Semantics:
         anonymous: the mechanism ANONYMOUS is offered.
         unknown_exchange_type: the error for it, which closes the connection or the channel.
         local_random: there are exchanges of the type x-local-random.
-        classic_arguments, quorum_arguments: the optional arguments of each type of queue, in the
-            order in which a declaration is compared with what is there.
+        classic_arguments, quorum_arguments, stream_arguments: the optional arguments of each type
+            of queue, in the order in which a declaration is compared with what is there.
+        classic_consumer_arguments: optional arguments of basic.consume that a stream refuses.
+        stream_consumer_arguments: those that only a stream takes.
         queue_versions: the values of x-queue-version.
         checks_queue_mode: x-queue-mode is checked, and else ignored.
         compares_queue_types: a declaration without x-queue-type means classic, also in errors.
@@ -63,6 +65,14 @@ class Semantics:
         consumer_timeout: what x-consumer-timeout does.
         operator_overflow: an operator policy may say what becomes of too many messages.
         quorum_word: how the refusal of basic.get by a single active consumer calls quorum queues.
+        stream_words: how refusals of basic.consume call a stream: without a prefetch, with no_ack.
+        stream_filter_size: the refusal of another x-stream-filter-size-bytes than 16 to 255, if
+            any.
+        stream_filters: streams are filtered by x-stream-filter-value.
+        stream_rejects: basic.nack and basic.reject acknowledge deliveries of a stream.
+        compares_ages: two values of x-max-age that are as long are equal.
+        message_containers: what a stream keeps of a message: headers that are tables or arrays if
+            they begin with x-, no x-death of a publisher's, and always a delivery mode.
     """
 
     version: str
@@ -72,6 +82,9 @@ class Semantics:
     local_random: bool
     classic_arguments: tuple[str, ...]
     quorum_arguments: tuple[str, ...]
+    stream_arguments: tuple[str, ...]
+    classic_consumer_arguments: tuple[str, ...]
+    stream_consumer_arguments: tuple[str, ...]
     queue_versions: tuple[int, ...]
     checks_queue_mode: bool
     compares_queue_types: bool
@@ -90,10 +103,26 @@ class Semantics:
     consumer_timeout: ConsumerTimeout
     operator_overflow: bool
     quorum_word: str
+    stream_words: tuple[str, str]
+    stream_filter_size: str | None
+    stream_filters: bool
+    stream_rejects: bool
+    compares_ages: bool
+    message_containers: bool
 
     def arguments(self, kind: str) -> tuple[str, ...]:
         """Return the optional arguments of a type of queue."""
-        return self.classic_arguments if kind == "classic" else self.quorum_arguments
+        match kind:
+            case "classic":
+                return self.classic_arguments
+            case "stream":
+                return self.stream_arguments
+        return self.quorum_arguments
+
+    def foreign_arguments(self, kind: str) -> frozenset[str]:
+        """Return the optional arguments of the other types of queue alone."""
+        every = {*self.classic_arguments, *self.quorum_arguments, *self.stream_arguments}
+        return frozenset(every.difference(self.arguments(kind)))
 
 
 _CLASSIC = (
@@ -129,6 +158,16 @@ _QUORUM = (
     "x-queue-leader-locator",
 )
 
+_STREAM = (
+    "x-max-length-bytes",
+    "x-queue-type",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-initial-cluster-size",
+    "x-queue-leader-locator",
+)
+_FILTER_SIZE = "x-stream-filter-size-bytes"
+
 _3_10 = Semantics(
     version="3.10.0",
     max_message_size=128 * MIB,
@@ -137,6 +176,9 @@ _3_10 = Semantics(
     local_random=False,
     classic_arguments=_CLASSIC,
     quorum_arguments=_QUORUM,
+    stream_arguments=_STREAM,
+    classic_consumer_arguments=("x-priority", "x-cancel-on-ha-failover"),
+    stream_consumer_arguments=("x-stream-offset",),
     queue_versions=(1, 2),
     checks_queue_mode=True,
     compares_queue_types=False,
@@ -155,6 +197,12 @@ _3_10 = Semantics(
     consumer_timeout=ConsumerTimeout.IGNORED,
     operator_overflow=False,
     quorum_word="quorum",
+    stream_words=("'{}'", "stream queues {}"),
+    stream_filter_size=None,
+    stream_filters=False,
+    stream_rejects=False,
+    compares_ages=False,
+    message_containers=False,
 )
 _4_0 = replace(
     _3_10,
@@ -164,6 +212,12 @@ _4_0 = replace(
     unknown_exchange_type="PRECONDITION_FAILED",
     local_random=True,
     classic_arguments=(*_CLASSIC, "x-queue-leader-locator"),
+    classic_consumer_arguments=("x-priority",),
+    stream_consumer_arguments=(
+        "x-stream-offset",
+        "x-stream-filter",
+        "x-stream-match-unfiltered",
+    ),
     compares_queue_types=True,
     delivery_limit=20,
     negative_limit_is_none=True,
@@ -172,6 +226,11 @@ _4_0 = replace(
     own_deaths=True,
     operator_overflow=True,
     consumer_timeout=ConsumerTimeout.CLOSES_CHANNEL,
+    stream_words=("stream {}", "stream {}"),
+    stream_filter_size=f"Invalid value for  {_FILTER_SIZE}",
+    stream_filters=True,
+    stream_rejects=True,
+    message_containers=True,
 )
 _4_3 = replace(
     _4_0,
@@ -184,6 +243,7 @@ _4_3 = replace(
         "x-delayed-retry-min",
         "x-delayed-retry-max",
     ),
+    stream_arguments=(*_STREAM[:4], _FILTER_SIZE, *_STREAM[4:]),
     queue_versions=(2,),
     checks_queue_mode=False,
     global_prefetch=False,
@@ -195,6 +255,8 @@ _4_3 = replace(
     reply_addresses_route=True,
     consumer_timeout=ConsumerTimeout.ENDS_DELIVERY,
     quorum_word='<<"quorum">>',
+    stream_filter_size=f"Invalid value for {_FILTER_SIZE}",
+    compares_ages=True,
 )
 
 VERSIONS: Mapping[str, Semantics] = {"3.10": _3_10, "4.0": _4_0, "4.3": _4_3}

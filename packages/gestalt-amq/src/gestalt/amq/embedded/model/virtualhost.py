@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gestalt.amq.wire import AmqpError, FieldValue
 
 from .arguments import QueueOptions
+from .consumer import AnyQueue
 from .deadletter import dead_letter, without_cycles
 from .exchange import Binding, Exchange
 from .limits import Usage
@@ -14,6 +15,7 @@ from .policies import Policy, check_version, chosen
 from .queue import Owner, Queue
 from .routers import Destination
 from .schedule import Schedule
+from .stream import Stream
 from .versions import Semantics
 
 REPLY_QUEUE = "amq.rabbitmq.reply-to"
@@ -65,7 +67,8 @@ class VirtualHost:
         self.account = account
         self.semantics = semantics
         self.usage = usage
-        self._time = time
+        self.outstanding = usage.outstanding
+        self.time = time
         self.exchanges = {
             exchange: Exchange(exchange, kind, durable=True)
             for exchange, kind in _PREDECLARED.items()
@@ -73,12 +76,12 @@ class VirtualHost:
         self.exchanges["amq.rabbitmq.trace"] = Exchange(
             "amq.rabbitmq.trace", "topic", durable=True, internal=True
         )
-        self.queues: dict[str, Queue] = {}
+        self.queues: dict[str, AnyQueue] = {}
         self.reply_consumers: dict[str, Callable[[Message, str], None]] = {}
         self.refuse_publishes = False
         self.policies: dict[str, Policy] = {}
         self.operator_policies: dict[str, Policy] = {}
-        self._routes: dict[tuple[str, str], Sequence[Queue]] = {}
+        self._routes: dict[tuple[str, str], Sequence[AnyQueue]] = {}
         self._dead: deque[tuple[Queue, Message, str]] = deque()
         self._burying = False
 
@@ -95,11 +98,20 @@ class VirtualHost:
             raise AmqpError("NOT_FOUND", f"no {self.resource('exchange', name)}")
         return exchange
 
-    def queue(self, name: str) -> Queue:
+    def queue(self, name: str) -> AnyQueue:
         """Return the queue. Raises AmqpError when there is none."""
         queue = self.queues.get(name)
         if queue is None:
             raise AmqpError("NOT_FOUND", f"no {self.resource('queue', name)}")
+        return queue
+
+    def as_queue(self, queue: AnyQueue, operation: str) -> Queue:
+        """Return the queue. Raises AmqpError when it is a stream, which cannot do the operation."""
+        if isinstance(queue, Stream):
+            resource = self.resource("queue", queue.name)
+            raise AmqpError(
+                "NOT_IMPLEMENTED", f"{operation} not supported by stream queues {resource}"
+            )
         return queue
 
     # Policies
@@ -128,7 +140,7 @@ class VirtualHost:
             self._apply_to(queue)
         self._routes.clear()
 
-    def _apply_to(self, queue: Queue) -> None:
+    def _apply_to(self, queue: AnyQueue) -> None:
         policy, operator = (
             chosen(policies, queue.kind, queue.name)
             for policies in (self.policies, self.operator_policies)
@@ -162,26 +174,30 @@ class VirtualHost:
         owner: Owner | None,
         arguments: Mapping[str, FieldValue],
         options: QueueOptions,
-    ) -> Queue:
+    ) -> AnyQueue:
         """Add a queue that was not there. Raises AmqpError when there are too many."""
         self.usage.add_queue(name, self.name, arguments)
-        queue = Queue(
-            self,
-            name,
-            durable=durable,
-            auto_delete=auto_delete,
-            owner=owner,
-            arguments=arguments,
-            options=options,
-        )
+        queue: AnyQueue
+        if options.kind == "stream":
+            queue = Stream(self, name, arguments=arguments, options=options)
+        else:
+            queue = Queue(
+                self,
+                name,
+                durable=durable,
+                auto_delete=auto_delete,
+                owner=owner,
+                arguments=arguments,
+                options=options,
+            )
+            if owner is not None:
+                owner.exclusive_queues[name] = queue
         self.queues[name] = queue
         self._apply_to(queue)
-        if owner is not None:
-            owner.exclusive_queues[name] = queue
         self._routes.clear()
         return queue
 
-    def delete_queue(self, queue: Queue) -> int:
+    def delete_queue(self, queue: AnyQueue) -> int:
         """Delete a queue with its messages and bindings, cancel its consumers.
 
         Returns:
@@ -245,7 +261,7 @@ class VirtualHost:
 
     # Messages
 
-    def route(self, exchange: Exchange, message: Message) -> Sequence[Queue]:
+    def route(self, exchange: Exchange, message: Message) -> Sequence[AnyQueue]:
         """Return the queues that a message goes to from an exchange, each once."""
         if len(message.routing_keys) > 1:
             return self._route(exchange, message)[0]
@@ -259,9 +275,9 @@ class VirtualHost:
                 self._routes[key] = queues
         return queues
 
-    def _route(self, first: Exchange, message: Message) -> tuple[Sequence[Queue], bool]:
+    def _route(self, first: Exchange, message: Message) -> tuple[Sequence[AnyQueue], bool]:
         """Return the queues, and whether they depend on the routing key alone."""
-        queues: dict[Queue, None] = {}
+        queues: dict[AnyQueue, None] = {}
         by_key = True
         seen = {first}
         work = [first]
@@ -277,7 +293,7 @@ class VirtualHost:
                     continue
                 for binding in exchange.router.route(routing_key, message):
                     found = True
-                    if isinstance(binding.destination, Queue):
+                    if isinstance(binding.destination, Queue | Stream):
                         queues[binding.destination] = None
                     elif isinstance(binding.destination, Exchange):
                         following.append(binding.destination)
@@ -312,9 +328,9 @@ class VirtualHost:
         taken = False
         if exchange is not None:
             own_deaths = self.semantics.own_deaths
-            dead = dead_letter(message, queue, reason, name, self._time(), own_deaths=own_deaths)
+            dead = dead_letter(message, queue, reason, name, self.time(), own_deaths=own_deaths)
             targets = without_cycles(dead, reason, self.route(exchange, dead))
-            refused = sum(not target.accept(dead) for target in targets)
+            refused = sum(not _accepts(target, dead) for target in targets)
             taken = bool(targets) and not refused
         if not taken and queue.options.at_least_once:
             self._keep(queue, message, reason)
@@ -329,6 +345,14 @@ class VirtualHost:
                 self.dead_letter(queue, message, reason)
 
         self.schedule.call_at(self.schedule.now() + _AT_LEAST_ONCE_RETRY, again)
+
+
+def _accepts(queue: AnyQueue, message: Message) -> bool:
+    """Whether a queue takes a dead message; one that a stream cannot keep is nobody's error."""
+    try:
+        return queue.accept(message)
+    except AmqpError:
+        return False
 
 
 def _binding_key(

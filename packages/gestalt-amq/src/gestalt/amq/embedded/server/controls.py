@@ -16,7 +16,7 @@ from .infos import (
     binding_infos,
     connection_info,
     consumer_infos,
-    message_info,
+    message_infos,
     queue_info,
 )
 
@@ -232,11 +232,12 @@ class Controls:
         """Drop all messages that are ready in a queue, and return how many that were.
 
         Raises:
-            AmqpError: there is no such queue.
+            AmqpError: there is no such queue, or it is a stream.
         """
 
         def act(hub: Hub) -> int:
-            count = _host(hub, virtual_host).queue(name).purge()
+            host = _host(hub, virtual_host)
+            count = host.as_queue(host.queue(name), "queue.purge").purge()
             hub.settle()
             return count
 
@@ -263,7 +264,7 @@ class Controls:
         """
 
         def act(hub: Hub) -> list[MessageInfo]:
-            return [message_info(entry) for entry in _host(hub, virtual_host).queue(queue).ready]
+            return message_infos(_host(hub, virtual_host).queue(queue))
 
         return self.control(act)
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from gestalt.amq.embedded.model import Entry, Queue, Session, VirtualHost
-from gestalt.amq.wire import FieldValue, Properties
+from gestalt.amq.embedded.model import Entry, Queue, Record, Session, Stream, VirtualHost
+from gestalt.amq.wire import FieldValue, Properties, read_properties
+from gestalt.amq.wire.strings import decode_short_string
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def connection_name(transport: asyncio.Transport) -> str:
     return " -> ".join(f"{end[0]}:{end[1]}" if end else "?" for end in ends)
 
 
-def queue_info(queue: Queue) -> QueueInfo:
+def queue_info(queue: Queue | Stream) -> QueueInfo:
     """Describe a queue."""
     return QueueInfo(
         queue.name,
@@ -120,7 +121,7 @@ def queue_info(queue: Queue) -> QueueInfo:
         queue.auto_delete,
         queue.owner is not None,
         dict(queue.arguments),
-        len(queue.ready),
+        queue.count,
         queue.unacked,
         len(queue.consumers),
         queue.policy.name if queue.policy is not None else None,
@@ -129,8 +130,21 @@ def queue_info(queue: Queue) -> QueueInfo:
     )
 
 
-def message_info(entry: Entry) -> MessageInfo:
-    """Describe a message that is ready."""
+def message_infos(queue: Queue | Stream) -> list[MessageInfo]:
+    """Describe the messages that are ready, or those that a stream keeps."""
+    if isinstance(queue, Stream):
+        return [_record_info(offset, record) for offset, record in queue.log]
+    return [_entry_info(entry) for entry in queue.ready]
+
+
+def _record_info(offset: int, record: Record) -> MessageInfo:
+    exchange, position = decode_short_string(record.address, 0)
+    routing_key, _ = decode_short_string(record.address, position)
+    properties = read_properties(record.header(offset))
+    return MessageInfo(record.body, properties, exchange, routing_key, False)
+
+
+def _entry_info(entry: Entry) -> MessageInfo:
     message = entry.message
     return MessageInfo(
         message.body,
@@ -172,7 +186,7 @@ def consumer_infos(client: Described, host: VirtualHost) -> Iterator[ConsumerInf
                 consumer.prefetch,
                 consumer.priority,
                 consumer.unacked,
-                consumer.queue.consumers.is_active(consumer),
+                consumer.is_active(),
             )
 
 
@@ -182,7 +196,7 @@ def binding_infos(host: VirtualHost) -> list[BindingInfo]:
         BindingInfo(
             binding.source.name,
             binding.destination.name,
-            "queue" if isinstance(binding.destination, Queue) else "exchange",
+            "queue" if isinstance(binding.destination, Queue | Stream) else "exchange",
             binding.routing_key,
             dict(binding.arguments),
         )

@@ -1,0 +1,1 @@
+"""What makes shells complete the command line, made from the tables of options."""
