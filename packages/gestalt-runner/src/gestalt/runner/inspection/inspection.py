@@ -22,8 +22,6 @@ from .logs import LogTail
 from .process import WORKER, command, process
 from .sampling import INTERVAL, Sampler
 from .server import Server
-from .snapshot import Snapshots
-from .stacks import stacks, thread_stack
 
 logger = logging.getLogger("gestalt.runner")
 
@@ -72,11 +70,17 @@ class Inspection(Attendant):
         self._began = 0.0
         self._server: Server | None = None
         self._sampler: Sampler
-        self._snapshots: Snapshots
         self._log_tail = LogTail()
         self._waiting: dict[Future[object], _Waiting] = {}
         # The last snapshot, when it was taken, and when one was last asked for.
-        self._last = Snapshots.nothing()
+        self._last: dict[str, Any] = {
+            "components": [],
+            "components_total": 0,
+            "measured": [],
+            "tasks": [],
+            "tasks_total": 0,
+        }
+        self._take: Callable[[], dict[str, Any]] | None = None
         self._taken = self._asked = 0.0
         self._lag: float | None = None
         # How much processor time the last snapshot took in the event loop, in seconds.
@@ -111,7 +115,6 @@ class Inspection(Attendant):
         self._pid = os.getpid()
         self._began = time.monotonic()
         self._sampler = Sampler(view.loop, self._loop_thread)
-        self._snapshots = Snapshots(view.loop)
         if not places.supported():
             logger.info("No inspection: this system has no unix sockets")
             return
@@ -168,6 +171,7 @@ class Inspection(Attendant):
             now = time.monotonic()
             if name == "snapshot":
                 self._asked = now
+                self._prepare()
             self._waiting[future] = _Waiting(name, now)
             try:
                 self._loop.call_soon_threadsafe(self._begin_answer, future, function, request)
@@ -180,6 +184,13 @@ class Inspection(Attendant):
             known = ", ".join(sorted([*self._anywhere, *self._in_loop]))
             future.set_exception(InspectionError(f"there is no such answer; there are: {known}"))
         return future
+
+    def _prepare(self) -> None:
+        if self._take is None:
+            # Most applications are never asked: what it takes is imported only here.
+            from .snapshot import Snapshots
+
+            self._take = Snapshots(self._loop).take
 
     def overdue(self) -> float | None:
         """Look what the event loop does, and give up what it does not answer."""
@@ -242,7 +253,8 @@ class Inspection(Attendant):
 
     def _snapshot(self, _request: dict[str, Any]) -> Callable[[], object]:
         began = time.thread_time()
-        self._last = self._snapshots.take()
+        if self._take is not None:
+            self._last = self._take()
         self._cost = time.thread_time() - began
         self._taken = time.monotonic()
         # What is asked of the system is asked in the thread.
@@ -270,6 +282,8 @@ class Inspection(Attendant):
 
     def _holding(self) -> dict[str, Any]:
         """Who holds the event loop, for how long at least, and where that is."""
+        from .stacks import thread_stack
+
         return {
             "name": self._sampler.holder(),
             "seconds": time.monotonic() - (self._unheard or time.monotonic()),
@@ -289,6 +303,8 @@ class Inspection(Attendant):
         }
 
     def _stacks(self, _request: dict[str, Any]) -> dict[str, Any]:
+        from .stacks import stacks
+
         return {
             "application": self._application({}),
             "loop": {"holder": self._sampler.holder(), "lag": self._lag},

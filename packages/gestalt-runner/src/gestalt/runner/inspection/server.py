@@ -5,7 +5,6 @@ sleeps until somebody asks.
 """
 
 import contextlib
-import json
 import logging
 import selectors
 import socket
@@ -204,6 +203,9 @@ class Server:
         if not newline:
             return
         client.input[:] = rest
+        # Imported by the first request: most applications are never asked.
+        import json
+
         try:
             request = json.loads(line)
         except ValueError:
@@ -303,6 +305,8 @@ class _Client:
 
 
 def _encode(answer: dict[str, Any]) -> bytes:
+    import json
+
     # Never a repr: it can hold secrets.
     text = json.dumps(answer, separators=(",", ":"), default=lambda value: type(value).__name__)
     return text.encode() + b"\n"

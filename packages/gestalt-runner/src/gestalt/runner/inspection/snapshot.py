@@ -32,17 +32,6 @@ class Snapshots:
         self._seen: weakref.WeakKeyDictionary[asyncio.Task[Any], float]
         self._seen = weakref.WeakKeyDictionary()
 
-    @staticmethod
-    def nothing() -> dict[str, Any]:
-        """What there is before the first snapshot."""
-        return {
-            "components": [],
-            "components_total": 0,
-            "measured": [],
-            "tasks": [],
-            "tasks_total": 0,
-        }
-
     def take(self) -> dict[str, Any]:
         """A snapshot, ready to be made JSON."""
         components = census.components()
