@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from gestalt.core import Component
 from gestalt.core.calling import RAISED, is_awaitable
 from gestalt.runner.attendants import Attendant, View
 from gestalt.runner.errors import InspectionError
@@ -53,6 +54,7 @@ class Inspection(Attendant):
 
     Attributes:
         path: where the socket is; None while there is none.
+        view: the application; None before it begins.
     """
 
     def __init__(self) -> None:
@@ -63,7 +65,7 @@ class Inspection(Attendant):
             "stacks": self._stacks,
             "logs": self._logs,
         }
-        self._view: View | None = None
+        self.view: View | None = None
         self._loop: asyncio.AbstractEventLoop
         self._loop_thread = 0
         self._pid = 0
@@ -109,7 +111,7 @@ class Inspection(Attendant):
     # What an application tells its attendants
 
     async def begin(self, view: View) -> None:
-        self._view = view
+        self.view = view
         self._loop = view.loop
         self._loop_thread = threading.get_ident()
         self._pid = os.getpid()
@@ -190,7 +192,12 @@ class Inspection(Attendant):
             # Most applications are never asked: what it takes is imported only here.
             from .snapshot import Snapshots
 
-            self._take = Snapshots(self._loop).take
+            self._take = Snapshots(self._loop, self._of_others).take
+
+    def _of_others(self) -> list[Component]:
+        """The parts of other applications of this process."""
+        views = [each.view for each in list(_inspections) if each is not self]
+        return [part for view in views if view is not None for part in view.components]
 
     def overdue(self) -> float | None:
         """Look what the event loop does, and give up what it does not answer."""
@@ -234,8 +241,8 @@ class Inspection(Attendant):
             except RAISED as error:
                 _fail(future, error)
 
-        if self._view is not None:
-            self._view.attend(finish(), f"inspection {waiting.name}")
+        if self.view is not None:
+            self.view.attend(finish(), f"inspection {waiting.name}")
 
     def _late(self, waiting: "_Waiting") -> object:
         """What to say in place of an answer that the event loop does not give."""
@@ -291,7 +298,7 @@ class Inspection(Attendant):
         }
 
     def _application(self, _request: dict[str, Any]) -> dict[str, Any]:
-        view = self._view
+        view = self.view
         return {
             "pid": self._pid,
             "command": command(),

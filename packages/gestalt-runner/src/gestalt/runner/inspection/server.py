@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol
 
-from gestalt.core import keep_from_children
+from gestalt.core import Reports, keep_from_children
 
 logger = logging.getLogger("gestalt.runner")
 
@@ -71,6 +71,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._pausing = False
+        self._reports = Reports(logger)
         for each in (self._woken, self._waker):
             each.setblocking(False)
         for each in (self._woken, self._listener):
@@ -123,9 +124,9 @@ class Server:
         while not self._pausing:
             try:
                 self._turn()
-            except Exception:
+            except Exception as error:
                 # Whatever it is, the application has nothing to do with it.
-                logger.exception("Inspection: a request failed")
+                self._reports.log("inspection: a request failed", error)
                 for client in list(self._clients):
                     self._drop(client)
 
