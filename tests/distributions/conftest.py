@@ -51,6 +51,11 @@ class Environment:
         self._python = path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         run(self._uv, "venv", "-q", "--python", sys.executable, path)
 
+    @property
+    def folder(self) -> Path:
+        """Where its programs are."""
+        return self._python.parent
+
     def install(self, wheels: Mapping[str, Path], *requirements: str) -> None:
         """Install requirements; members come from these wheels."""
         constraints = self._path / "constraints.txt"

@@ -48,6 +48,18 @@ def broken(): raise OSError("no port")
 async def ended():
     if "--fail" in os.environ.get("HOW", ""): sys.exit(3)
 
+class Slow(Part):
+    "The first worker is quick; the others do not get ready."
+    async def _open(self):
+        await super()._open()
+        if os.environ["GESTALT_WORKER"] != "1":
+            await asyncio.Event().wait()
+    async def _drain(self):
+        await asyncio.sleep(0.1)
+        say("drained")
+
+slow = Slow()
+
 class Dying(Component):
     async def _open(self): self._spawn(self.die())
     async def die(self):
@@ -249,3 +261,14 @@ def test_the_parent_answers_for_all_also_while_one_is_started_again(start):
             assert page.status == 200
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM, process.errors
+
+
+def test_a_stop_during_the_start_drains_those_that_work_already(start):
+    process = start("slow", "--workers", "2")
+    lines = Lines(process)
+    lines.take(r"open 1 \d+")
+    lines.take(r"open 2 \d+")
+    process.send(signal.SIGTERM)
+    lines.take("drained")
+    assert process.end() == -signal.SIGTERM, process.errors
+    assert len([line for line in process.lines if line.startswith("close")]) == 2

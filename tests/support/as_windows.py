@@ -38,7 +38,6 @@ def pretend() -> None:
     for name in MODULES:
         sys.modules[name] = None  # type: ignore[assignment]
     sys.platform = "win32"
-    os.name = "nt"
     fstat = os.fstat
 
     def fstat_of_files(descriptor: int) -> os.stat_result:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 
 from gestalt.core.dial import dial as dial_host
 from gestalt.core.dial import race
@@ -31,7 +32,7 @@ def let_go(sock: socket.socket) -> None:
 
     uvloop closes the descriptor below it: the number may be another one's in the next turn.
     """
-    if os.name != "posix":
+    if sys.platform == "win32":
         # Where there is no uvloop, either, a socket is no descriptor.
         sock.close()
         return

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -252,7 +253,7 @@ async def bind(address: Address, *, reuse_port: bool) -> list[socket.socket]:
 
 
 def _bind(sock: socket.socket, name: Any, address: Address, *, reuse_port: bool) -> None:
-    if os.name == "posix":
+    if sys.platform != "win32":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:
         share_port(sock, address)

@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from gestalt.runner.lifeline import CUT, STOP, VARIABLE
-
-PIPES = os.name != "nt"
-"""Whether a process can inherit a pipe; where it cannot, a stop is a kill."""
+from gestalt.runner.platform import INHERITS_PIPES
 
 
 class Child:
@@ -41,7 +39,7 @@ class Child:
             OSError: the system cannot start it.
         """
         variables = os.environ | (environment or {}) | {VARIABLE: "none"}
-        if not PIPES:
+        if not INHERITS_PIPES:
             return cls(await asyncio.create_subprocess_exec(*command, env=variables), None)
         reader, writer = os.pipe()
         try:

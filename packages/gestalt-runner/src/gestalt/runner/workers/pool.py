@@ -14,6 +14,10 @@ from .worker import Worker
 
 PERIOD = 60.0
 
+STOP_OF_START = 3.0
+"""How long workers may drain when the start of others is given up, in seconds: within the 5 s that
+are waited for that."""
+
 
 class Workers(Supervisor):
     """Keeps a number of workers running.
@@ -77,7 +81,13 @@ class Workers(Supervisor):
                 raise result
 
     async def _open(self) -> None:
-        await super()._open()
+        try:
+            await super()._open()
+        except asyncio.CancelledError:
+            # Those that are ready work already.
+            self._drain_within(STOP_OF_START)
+            await self._stop_children()
+            raise
         loop = asyncio.get_running_loop()
 
         def asked(*_: object) -> None:

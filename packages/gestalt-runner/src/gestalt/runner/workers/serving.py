@@ -1,6 +1,5 @@
 """From the settings of `gestalt run --workers N` to processes that are kept running."""
 
-import os
 from collections.abc import Sequence
 
 from gestalt.core.activation import handed_over
@@ -14,6 +13,7 @@ from gestalt.runner.lifeline import take_lifeline
 from gestalt.runner.logs import Logs
 from gestalt.runner.options.option import Settings
 from gestalt.runner.options.table import SHUTDOWN, WORKERS
+from gestalt.runner.platform import HAS_WORKERS
 from gestalt.runner.rereading import Rereading
 from gestalt.runner.restarting.child import command_of
 from gestalt.runner.systemd import take_systemd
@@ -41,7 +41,7 @@ def serve_workers(
         OptionError: this system cannot do it.
         SystemExit, KeyboardInterrupt: as `run` raises them.
     """
-    if os.name != "posix":
+    if not HAS_WORKERS:
         raise OptionError(
             f"{settings.origin(WORKERS)}: there are no workers on this system: start the command "
             "several times instead"

@@ -69,7 +69,8 @@ class Worker(Component):
         self._become(new)
         if old is not None:
             old.stop()
-            await self._end(old)
+            if (failure := await self._end(old)) is not None:
+                logger.error("%s", failure)
 
     async def reload(self) -> None:
         """Have the application reload what it can without a restart, and wait for that."""
@@ -110,6 +111,8 @@ class Worker(Component):
     async def _start(self) -> WorkerProcess:
         process = await self._start_process(self.number)
         self._processes.add(process)
+        if self._leaving:
+            process.cut()
         try:
             async with asyncio.timeout(READY_TIMEOUT):
                 ready = await process.wait_ready()

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -160,7 +161,7 @@ def _let_go(accepted: socket.socket) -> None:
 
     The number of its descriptor may be another one's then.
     """
-    if os.name != "posix":
+    if sys.platform == "win32":
         # Where there is no uvloop, either, a socket is no descriptor.
         accepted.close()
         return
