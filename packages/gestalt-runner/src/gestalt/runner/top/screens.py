@@ -102,7 +102,7 @@ class Choice(Screen[Path]):
         for each in found:
             worker = f", worker {each['worker']}" if each["worker"] else ""
             text = (
-                f"{Path(each['path']).stem:>8}  {each['command']}{worker}, {each['state']} for "
+                f"{Path(each['path']).stem:>8}  {each['command']}{worker}, {each['state']}, up "
                 f"{figures.seconds(each['uptime'])}"
             )
             options.add_option(Option(Text(text), id=each["path"]))
