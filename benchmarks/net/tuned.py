@@ -59,6 +59,7 @@ class Sender(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.resumed: asyncio.Future[None] | None = None
+        self.lost = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._frames: list[bytes] = []
 
@@ -75,6 +76,9 @@ class Sender(asyncio.Protocol):
         self.transport.write(b"".join(self._frames))
         self._frames.clear()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(None)
+
     def pause_writing(self) -> None:
         self.resumed = self._loop.create_future()
 
@@ -82,6 +86,14 @@ class Sender(asyncio.Protocol):
         if self.resumed is not None:
             self.resumed.set_result(None)
             self.resumed = None
+
+
+def some_payloads(run: Run) -> list[bytes]:
+    """About BATCH bytes of messages, of the size of the case, or of sizes around it."""
+    size, mixed = run.options["size"], run.options.get("mixed", 0)
+    number = max(1, BATCH // (size + 8))
+    # A step that has no divisor in common with the number of sizes meets each of them.
+    return [bytes(size - mixed + n * 37 % (2 * mixed + 1)) for n in range(number)]
 
 
 async def server(run: Run) -> Measured:
@@ -105,13 +117,14 @@ async def client(run: Run) -> None:
     loop = asyncio.get_running_loop()
     transport, sender = await loop.create_connection(Sender, "127.0.0.1", run.partner["port"])
     send = sender.send
-    payload = bytes(run.options["size"])
-    per_batch = max(1, BATCH // (len(payload) + 8))
+    payloads = some_payloads(run)
     end = time.perf_counter() + run.seconds
     while time.perf_counter() < end:
-        for _ in range(per_batch):
+        for payload in payloads:
             send(payload, 7)
         await asyncio.sleep(0)
         if sender.resumed is not None:
             await sender.resumed
     transport.close()
+    # What the socket did not take would stay with the transport of a loop that has ended.
+    await sender.lost

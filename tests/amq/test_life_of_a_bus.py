@@ -97,7 +97,7 @@ def of_proxy(task: asyncio.Task[Any]) -> bool:
     return getattr(task.get_coro(), "__qualname__", "").startswith("Proxy.")
 
 
-async def stopped_within(seconds: float, stop: Awaitable[None]) -> None:
+async def stopped_within(seconds: float, stop: Awaitable[object]) -> None:
     begun = time.monotonic()
     await stop
     assert time.monotonic() - begun < seconds
@@ -194,6 +194,33 @@ async def test_a_handler_that_stops_its_bus_begins_the_stop_and_returns(
             await bus.publisher(unique).publish(1)
             await stopped_within(3, bus.wait_stopped())
             assert done.is_set()
+
+
+async def test_a_stop_that_is_cut_before_it_drains_cuts_what_is_handled(
+    broker_url: str, unique: str
+) -> None:
+    begun: asyncio.Queue[None] = asyncio.Queue()
+
+    async def handle(_: object) -> None:
+        begun.put_nowait(None)
+        await asyncio.Event().wait()
+
+    # Each has 10 s by itself, and the bus 5 s to close.
+    bus = connect(broker_url, backoff=QUICK)
+    await bus.start()
+    await bus.subscribe(unique, "#", handle)
+    await bus.respond(unique, handle)
+    await bus.publisher(unique).publish(1)
+    request = asyncio.create_task(bus.requester(unique).request(1))
+    for _ in range(2):
+        await begun.get()
+    stopping = asyncio.create_task(bus.stop())
+    await asyncio.sleep(0)
+    stopping.cancel()
+    await stopped_within(3, asyncio.wait([stopping]))
+    assert bus.state is State.STOPPED
+    with pytest.raises(OutcomeUnknown):
+        await request
 
 
 async def test_a_request_whose_handler_stops_the_bus_is_replied_to(

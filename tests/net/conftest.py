@@ -56,7 +56,7 @@ async def serve(stack: AsyncExitStack) -> Serve:
     """Starts a server on a free port; it stops at the end of the test."""
 
     async def start(
-        on_message: Handler,
+        on_message: Handler | None = None,
         *,
         wire: Wire | None = None,
         url: str = "tcp://127.0.0.1:0",

@@ -15,7 +15,12 @@ class Serve(Protocol):
     """Starts a server on a free port; it stops at the end of the test."""
 
     async def __call__(
-        self, on_message: Handler, *, wire: Wire | None = None, url: str = ..., **options: Any
+        self,
+        on_message: Handler | None = None,
+        *,
+        wire: Wire | None = None,
+        url: str = ...,
+        **options: Any,
     ) -> StreamServer: ...
 
 

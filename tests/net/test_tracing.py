@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from gestalt.codecs import Codec
 from gestalt.core import Message
-from gestalt.net import DatagramEndpoint, Mti, StreamClient, StreamServer, Wire
+from gestalt.net import DatagramEndpoint, Mti, StreamBatch, StreamClient, StreamServer, Wire
 from tests.support.waiting import until
 
 WIRE = Wire(Mti())
@@ -104,6 +104,33 @@ async def test_a_plain_handler_of_datagrams_has_spans_and_what_it_raises_is_one_
     assert len(named(spans, "send out")) == 2
     assert one.attributes is not None
     assert one.attributes["messaging.system"] == "gestalt.datagram"
+
+
+async def test_many_messages_have_a_span_each_when_sent_and_one_for_the_batch_when_handled(
+    spans: InMemorySpanExporter,
+) -> None:
+    received: list[bytes] = []
+
+    async def handle(batch: StreamBatch[bytes]) -> None:
+        received.extend(batch.bodies)
+        await batch.reply_many(batch.bodies)
+
+    async with (
+        StreamServer("tcp://127.0.0.1:0", WIRE, on_messages=handle, name="gate") as server,
+        StreamClient(server.address, WIRE, name="vehicle") as client,
+    ):
+        await client.send_many([b"1", b"2", b"3"], 7)
+        replies = aiter(client)
+        assert [(await anext(replies)).body for _ in range(3)] == received == [b"1", b"2", b"3"]
+        await server.broadcast_many([b"4", b"5"])
+        await until(lambda: sum(_sizes(spans)) == 3)
+    assert len(named(spans, "send vehicle")) == 3
+    assert len(named(spans, "send gate")) == 5
+
+
+def _sizes(spans: InMemorySpanExporter) -> list[int]:
+    found = [span.attributes for span in named(spans, "process gate")]
+    return [int(str(each["messaging.batch.message_count"])) for each in found if each]
 
 
 async def calls_of_tracing() -> int:

@@ -81,7 +81,7 @@ _SUITES = (
             "t/integration/test_worker.py",
             "t/integration/test_connection_recovery.py",
         ],
-        extras="yaml,msgpack,redis,sqlalchemy,auth",
+        extras="yaml,msgpack,redis,sqlalchemy,auth,django,pydantic",
         requirements=[
             "pytest-rerunfailures",
             "pytest-subtests",
@@ -99,7 +99,7 @@ _SUITES = (
     Suite(
         "faststream",
         ["tests/brokers/rabbit", "-m", "rabbit"],
-        extras="rabbit,cli,prometheus,otel",
+        extras="rabbit,kafka,confluent,nats,redis,mqtt,cli,prometheus,otel",
         requirements=[
             "dirty-equals",
             "httpx",

@@ -1,6 +1,7 @@
 """The `gestalt` command."""
 
 import os
+import re
 import signal
 import sys
 
@@ -206,6 +207,24 @@ def test_version_and_help(gestalt):
         "GESTALT_SHUTDOWN_TIMEOUT; default: 25.0)",
     ):
         assert word in text
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_debug_names_what_is_slow_with_its_duration_and_handler(gestalt, tmp_path, loop):
+    (tmp_path / "app.py").write_text("""
+import time
+from gestalt.core import Timer
+def sluggish(): time.sleep(0.3)
+timer = Timer.after(0.01, sluggish)
+""")
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    process = gestalt("run", "app:timer", "--loop", loop, "--debug")
+    quiet = gestalt("run", "app:timer", "--loop", loop)
+    assert process.end() == quiet.end() == 0
+    assert f"at sluggish ({tmp_path}/app.py:4)" in process.errors
+    assert re.search(r"took \d+\.\d+ seconds|took \d+\.\d+ s", process.errors)
+    assert quiet.errors == ""
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -238,6 +238,38 @@ def test_an_error_has_the_code_the_scope_and_the_text(stage, method, code, text)
     assert error.scope == ("connection" if code > 500 else "channel")
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("x-message-ttl", "arg 'x-message-ttl' for {}: \"expected integer, got void\""),
+        ("x-expires", "arg 'x-expires' for {}: \"expected integer, got void\""),
+        ("x-max-length", "arg 'x-max-length' for {}: \"expected integer, got void\""),
+        ("x-max-length-bytes", "arg 'x-max-length-bytes' for {}: \"expected integer, got void\""),
+        ("x-max-priority", "arg 'x-max-priority' for {}: \"expected integer, got void\""),
+        ("x-queue-version", "arg 'x-queue-version' for {}: \"expected integer, got void\""),
+        ("x-dead-letter-exchange", "type 'void' for arg 'x-dead-letter-exchange' in {}"),
+        ("x-overflow", "arg 'x-overflow' for {}: {{unacceptable_type,void}}"),
+        ("x-queue-type", "arg 'x-queue-type' for {}: {{unacceptable_type,void}}"),
+        (
+            "x-single-active-consumer",
+            "arg 'x-single-active-consumer' for {}: {{unacceptable_type,void}}",
+        ),
+    ],
+)
+def test_an_argument_that_is_given_as_nothing_is_refused(client, unique, key, text):
+    client.send(1, m.QueueDeclare(0, unique, exclusive=True, arguments={key: None}))
+    error = client.closed()
+    resource = f"queue '{unique}' in vhost '/'"
+    assert error.text.startswith("PRECONDITION_FAILED - invalid " + text.format(resource))
+    assert error.scope == "channel"
+
+
+def test_a_consumers_priority_that_is_given_as_nothing_is_refused(client):
+    queue = client.call(1, m.QueueDeclare(0, "", exclusive=True)).queue
+    client.send(1, m.BasicConsume(0, queue, arguments={"x-priority": None}))
+    assert client.closed().text.endswith(': "expected integer, got void"')
+
+
 PUBLISHES = [
     (("no.exchange", "k"), {}, 404, "NOT_FOUND - no exchange 'no.exchange' in vhost '/'"),
     (("amq.rabbitmq.trace", "k"), {}, 403, "ACCESS_REFUSED - cannot publish to internal exchange"),

@@ -243,6 +243,19 @@ def amqplain(user, password):
     return encode_table({"LOGIN": user, "PASSWORD": password})[4:]
 
 
+def test_the_time_for_an_acknowledgement_is_a_setting():
+    settings = Settings(consumer_timeout=0.2)
+    with ThreadedBroker(settings=settings, compatible="3.10", stop_timeout=0) as broker:
+        with WireClient(broker.url) as client:
+            client.channel(1)
+            client.call(1, m.QueueDeclare(0, "q"))
+            client.publish(1, "", "q")
+            client.call(1, m.BasicConsume(0, "q", "slow"))
+            client.receive(m.BasicDeliver)
+            assert "Timeout value used: 200 ms" in client.closed().text
+        assert broker.queues()[0].ready == 1
+
+
 @pytest.fixture
 def process():
     with subprocess.Popen(

@@ -31,10 +31,14 @@ class Recorder:
 class Client:
     """A client of a model, without any connection."""
 
-    def __init__(self, version="4.3"):
+    def __init__(self, version="4.3", *, consumer_timeout=None):
         self.now = 0.0
         self.model = BrokerModel(
-            users={}, semantics=semantics_of(version), clock=lambda: self.now, time=lambda: 0.0
+            users={},
+            semantics=semantics_of(version),
+            clock=lambda: self.now,
+            time=lambda: 0.0,
+            consumer_timeout=consumer_timeout,
         )
         self.output = Recorder()
         self.session = Session(
@@ -128,6 +132,80 @@ def test_a_channel_of_4_0_is_closed_for_what_is_late():
     assert isinstance(close, m.ChannelClose)
     assert close.reply_code == 406
     assert client.count("q") == 1
+
+
+def late_after(client, kind, how):
+    """Returns what is sent within the third minute after a delivery is late by half an hour."""
+    if kind == "quorum":
+        client.quorum("q")
+    else:
+        client.do(m.QueueDeclare(0, "q", durable=True))
+    client.pass_by(1000.0)
+    if how == "consume":
+        client.do(m.BasicConsume(0, "q", "slow"))
+    client.publish("q", b"1")
+    if how == "get":
+        client.do(m.BasicGet(0, "q"))
+    for _ in range(29):
+        assert client.pass_by(60.0) == []
+    sent = []
+    for _ in range(3):
+        sent += client.pass_by(60.0)
+    return sent
+
+
+@pytest.mark.parametrize("how", ["consume", "get"])
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+@pytest.mark.parametrize("version", ["3.10", "4.0"])
+def test_half_an_hour_without_an_acknowledgement_closes_the_channel(version, kind, how):
+    """As RabbitMQ 3.10.8 and 4.0.5 do."""
+    client = Client(version, consumer_timeout=1800.0)
+    [close] = late_after(client, kind, how)
+    assert close.reply_code == 406
+    assert "Timeout value used: 1800000 ms" in close.reply_text
+    assert client.count("q") == 1
+
+
+def test_half_an_hour_without_an_acknowledgement_ends_the_delivery_in_4_3():
+    """As RabbitMQ 4.3.6 does; of classic queues it asks nothing."""
+    client = Client(consumer_timeout=1800.0)
+    assert late_after(client, "quorum", "consume") == [m.BasicCancel("slow", True)]
+    assert client.count("q") == 1
+    # When it has acknowledged, it goes on; what it gets then is looked after as well.
+    assert client.do(m.BasicAck(1)) == [(2, True, b"1")]
+    for _ in range(29):
+        assert client.pass_by(60.0) == []
+    sent = []
+    for _ in range(3):
+        sent += client.pass_by(60.0)
+    assert sent == [m.BasicCancel("slow", True)]
+    [close] = late_after(Client(consumer_timeout=1800.0), "quorum", "get")
+    assert "Timeout value used: -1 ms" in close.reply_text
+    for how in ("consume", "get"):
+        assert late_after(Client(consumer_timeout=1800.0), "classic", how) == []
+
+
+def test_a_queue_that_has_a_timeout_of_its_own_is_looked_after_by_that_alone():
+    client = Client("4.0", consumer_timeout=100.0)
+    client.quorum("q", consumer_timeout=1_000_000)
+    client.do(m.BasicConsume(0, "q", "slow"))
+    for body in (b"1", b"2"):
+        client.publish("q", body)
+    client.do(m.BasicCancel("slow"))
+    client.publish("q", b"3")
+    client.do(m.BasicGet(0, "q"))
+    for _ in range(9):
+        assert client.pass_by(100.0) == []
+    [close] = client.pass_by(100.0)
+    assert "Timeout value used: 1000000 ms" in close.reply_text
+
+
+def test_a_channel_that_is_closed_is_looked_after_no_more():
+    client = Client("3.10", consumer_timeout=1800.0)
+    client.do(m.QueueDeclare(0, "q", exclusive=True))
+    assert client.model.schedule.next_due is not None
+    client.do(m.ChannelClose(200, "", 0, 0))
+    assert client.model.schedule.next_due is None
 
 
 def test_a_delivery_that_is_acknowledged_is_never_late():

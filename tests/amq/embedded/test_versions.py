@@ -443,6 +443,23 @@ def test_a_consumer_has_a_timeout_of_its_own_in_4_3(client, quorum):
         assert get(client, name).content.body == b"first"
 
 
+def test_what_basic_get_has_brought_is_late_as_well(url, client, quorum):
+    name = quorum(consumer_timeout=200)
+    publish(client, name, b"first")
+    with WireClient(url) as other:
+        other.channel(1)
+        assert other.get(1, name, no_ack=False).content.body == b"first"
+        if client.version < (4, 3) and "Gestalt" not in client.server_properties["platform"]:
+            pytest.skip("RabbitMQ looks once a minute")
+        if client.version < (4, 0):
+            assert other.call(1, m.BasicQos(0, 1)) == m.BasicQosOk()
+            return
+        error = other.closed()
+    timeout = -1 if client.version >= (4, 3) else 200
+    assert (error.scope, error.text) == ("channel", LATE.format(timeout))
+    assert get(client, name).content.body == b"first"
+
+
 def test_who_cannot_be_told_of_the_end_of_a_delivery_loses_the_channel(url, client, quorum):
     if client.version < (4, 3):
         pytest.skip("a timeout closes the channel of everybody, or of nobody")

@@ -131,6 +131,6 @@ class Consumers:
         await gather_all(each.stop() for each in self._begun)
 
     async def stop(self) -> None:
-        """Stop what is left, and forget them."""
+        """Cut what is left, and forget them."""
         begun, self._begun = self._begun, []
-        await gather_all(each.stop() for each in begun)
+        await gather_all(each.stop(timeout=0) for each in begun)

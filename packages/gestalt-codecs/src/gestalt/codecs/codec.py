@@ -1,10 +1,11 @@
 """The codec: a serializer, a compressor, limits and message types, bound together once."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, NamedTuple
 
 from . import content, tagging
+from .bound import Bound
 from .errors import (
     CodecError,
     ContentNotAllowed,
@@ -15,7 +16,7 @@ from .errors import (
     short,
 )
 from .registry import essence, find_compressor, find_serializer
-from .serializer import Dumps, Loads, Serializer
+from .serializer import Serializer
 from .types import MessageType, MessageTypes
 
 MiB: Final = 1024 * 1024
@@ -41,18 +42,6 @@ class Encoded(NamedTuple):
     body: bytes
     content_type: str
     content_encoding: str | None
-    type_id: int | None
-    type_name: str | None
-
-
-class _Bound(NamedTuple):
-    """All that encoding and decoding values of one type takes, looked up once."""
-
-    dumps: Dumps
-    loads: Loads
-    serializer: Serializer
-    content_type: str
-    content_types: tuple[str, ...]
     type_id: int | None
     type_name: str | None
 
@@ -115,12 +104,12 @@ class Codec:
 
     _short: int = field(init=False, repr=False)
     _types: MessageTypes = field(init=False, repr=False)
-    _plain: _Bound | None = field(init=False, repr=False)
-    _tagged: _Bound | None = field(init=False, repr=False)
+    _plain: Bound | None = field(init=False, repr=False)
+    _tagged: Bound | None = field(init=False, repr=False)
     _pack: Callable[[bytes], bytes] | None = field(init=False, repr=False)
     _unpackers: dict[str, Callable[[bytes, int], bytes]] = field(init=False, repr=False)
     _formats: dict[str, tuple[Serializer, tuple[str, ...]]] = field(init=False, repr=False)
-    _bound: dict[int, _Bound] = field(init=False, repr=False)
+    _bound: dict[int, Bound] = field(init=False, repr=False)
     _codings: dict[str, content.Coding] = field(init=False, repr=False)
     _declared: dict[str, content.Declared] = field(init=False, repr=False)
 
@@ -213,6 +202,52 @@ class Codec:
         except Exception as error:
             raise bound.serializer.explain(error, data) from error
 
+    def decompress(self, data: bytes, content_encoding: str) -> bytes:
+        """Undo the compression of a body, which `decode` then takes without `content_encoding`.
+
+        Raises:
+            DecodeError: it is not allowed, or fails, or makes more than `max_size` bytes.
+        """
+        coding = self._codings.get(content_encoding) or self._parse_coding(content_encoding)
+        unpack = self._unpackers[coding.name] if coding.name else None
+        return data if unpack is None else unpack(data, self.max_size)
+
+    def encode_alike(self, values: Sequence[Any], bodies: list[bytes]) -> int | None:
+        """Encode values of one class in a loop of its own, by a codec that does not compress.
+
+        Args:
+            values: at least one.
+            bodies: where the body of each is appended.
+
+        Returns:
+            The number of their message type, or None without types.
+
+        Raises:
+            EncodeError: as `encode` does, for one of them; those before it are appended.
+        """
+        bound = self._plain or self._bound_to_class(type(values[0]))
+        if not bound.encode_all(values, bodies, self._short):
+            # One by one, which tells what is wrong.
+            for value in values:
+                bodies.append(self.encode(value).body)  # noqa: PERF401
+        return bound.type_id
+
+    def decode_alike(self, bodies: Sequence[bytes], type_id: int | None, values: list[Any]) -> None:
+        """Decode bodies of one message type in a loop of its own; they are not compressed.
+
+        Args:
+            bodies: at least one.
+            type_id: the number of their message type, as `decode` takes it.
+            values: where what each one is, is appended.
+
+        Raises:
+            DecodeError: as `decode` does, for one of them; those before it are appended.
+        """
+        bound = self._plain or self._bound_to_name(type_id, None)
+        if not bound.decode_all(bodies, values, self.max_size):
+            for body in bodies:
+                values.append(self.decode(body, type_id=type_id))  # noqa: PERF401
+
     def _check_long(self, serializer: Serializer, value: Any, body: bytes) -> None:
         if len(body) > self.max_size:
             raise EncodeError(
@@ -263,11 +298,11 @@ class Codec:
                 unpackers[entry.name] = entry.make(None).decompress
         self._remember(_pack=pack, _unpackers=unpackers, accept=tuple(unpackers))
 
-    def _bound_to_class(self, cls: type) -> _Bound:
+    def _bound_to_class(self, cls: type) -> Bound:
         kind = self._types.by_class(cls)
         return self._bound.get(kind.id) or self._bind(kind)
 
-    def _bound_to_name(self, type_id: int | None, type_name: str | None) -> _Bound:
+    def _bound_to_name(self, type_id: int | None, type_name: str | None) -> Bound:
         if type_id is not None:
             try:
                 bound = self._bound.get(type_id)
@@ -284,32 +319,33 @@ class Codec:
             kind = self._types.only()
         return self._bound.get(kind.id) or self._bind(kind)
 
-    def _bind(self, kind: MessageType | None) -> _Bound:
+    def _bind(self, kind: MessageType | None) -> Bound:
         name = kind.format if kind and kind.format else self.serializer
         self._format(name)
         serializer, content_types = self._formats[name]
+        written = content_types[0]
         if kind is None:
             dumps, loads = serializer.untyped()
-            return _Bound(dumps, loads, serializer, content_types[0], content_types, None, None)
+            quick = serializer.quick(None)
+            return Bound(dumps, loads, serializer, written, content_types, None, None, quick)
         dumps, loads = serializer.functions(kind)
         if kind.tag is not None:
             loads = tagging.of_one(kind, serializer, loads)
             dumps = tagging.refusing(kind, dumps)
-        bound = _Bound(
-            dumps, loads, serializer, content_types[0], content_types, kind.id, kind.name
-        )
+        quick = serializer.quick(kind)
+        bound = Bound(dumps, loads, serializer, written, content_types, kind.id, kind.name, quick)
         self._bound[kind.id] = bound
         return bound
 
-    def _bind_tag(self, types: MessageTypes) -> _Bound:
+    def _bind_tag(self, types: MessageTypes) -> Bound:
         """Bind what decodes a body that nothing but its tag tells the type of."""
         serializer, content_types = self._formats[self.serializer]
         loads = tagging.of_any(types, serializer)
         written = content_types[0]
-        return _Bound(_told_by_class, loads, serializer, written, content_types, None, None)
+        return Bound(_told_by_class, loads, serializer, written, content_types, None, None)
 
     def _undo_content(
-        self, bound: _Bound, data: bytes, content_type: str | None, content_encoding: str | None
+        self, bound: Bound, data: bytes, content_type: str | None, content_encoding: str | None
     ) -> bytes:
         charset = None
         if content_encoding:

@@ -1,6 +1,6 @@
 """What every serializer is: the interface between a format and the rest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from .errors import CodecError, DecodeError, SchemaError, TooDeep, TooLarge, reason_of, short
@@ -20,6 +20,23 @@ class Functions(NamedTuple):
 
     dumps: Dumps
     loads: Loads
+
+
+class Quick(NamedTuple):
+    """What reads and writes many values with nothing between the calls of the library.
+
+    Where one of them raises, or a body is too long for it, the Functions are asked one by one.
+
+    Attributes:
+        loads_all: comes to the same as `loads` of the Functions for each body of up to `most`
+            bytes, too short to exceed a limit.
+        most: in bytes.
+        dumps_all: comes to the same as `dumps` for each; None where nothing is faster.
+    """
+
+    loads_all: Callable[[Sequence[bytes]], list[Any]]
+    most: int
+    dumps_all: Callable[[Sequence[Any]], list[bytes]] | None = None
 
 
 class Serializer:
@@ -63,6 +80,14 @@ class Serializer:
             SchemaError: the format cannot carry such values.
         """
         raise SchemaError(f"{self.name} cannot carry {kind.name}, which is {short(kind.type)}")
+
+    def quick(self, kind: MessageType | None) -> Quick | None:  # noqa: ARG002 - for those that can
+        """Give what reads and writes many short values; None where nothing is faster.
+
+        Args:
+            kind: the message type; None for plain values.
+        """
+        return None
 
     def functions(self, kind: MessageType) -> Functions:
         """Give what `typed` gives, for the codec to call.

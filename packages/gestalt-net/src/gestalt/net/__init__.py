@@ -5,6 +5,7 @@ from .datagram.batch import DatagramBatch
 from .datagram.endpoint import DatagramEndpoint
 from .datagram.errors import DatagramDropped, PeerUnreachable
 from .datagram.message import DatagramMessage
+from .datagram.message_batch import DatagramMessageBatch
 from .datagram.socket import DatagramOptions
 from .datagram.stats import DatagramStats
 from .errors import (
@@ -22,9 +23,11 @@ from .errors import (
     PayloadError,
     SendBufferFull,
     SendFailed,
+    SendIncomplete,
     UnknownPeer,
 )
 from .framings import Decoder, Delimited, Frame, Framing, LengthPrefix, Mti, Netstring, Raw
+from .stream.batch import StreamBatch
 from .stream.client import StreamClient
 from .stream.errors import ConnectionLost, HandshakeFailed
 from .stream.limits import Limits
@@ -45,6 +48,7 @@ __all__ = [
     "DatagramDropped",
     "DatagramEndpoint",
     "DatagramMessage",
+    "DatagramMessageBatch",
     "DatagramOptions",
     "DatagramStats",
     "DatagramTooLarge",
@@ -70,6 +74,8 @@ __all__ = [
     "Raw",
     "SendBufferFull",
     "SendFailed",
+    "SendIncomplete",
+    "StreamBatch",
     "StreamClient",
     "StreamMessage",
     "StreamServer",

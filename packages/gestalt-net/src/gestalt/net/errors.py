@@ -14,6 +14,7 @@ NetError (GestaltError)
 ├── HandshakeFailed (ConnectionError)        the ends did not agree on TLS; its cause says why
 ├── ConnectionLost (ConnectionError)         a connection ended; its cause says why
 ├── SendBufferFull (BlockingIOError)         a peer reads more slowly than it is sent to
+├── SendIncomplete (RuntimeError)            a `send_many` ended before its last message
 ├── SendFailed (ConnectionError)             the system refused a datagram; its cause says why
 ├── PeerUnreachable (ConnectionError)        nobody receives there; earlier datagrams are lost
 ├── DatagramDropped (ValueError)             a received datagram is no message; its cause says why
@@ -29,7 +30,7 @@ HandshakeFailed in `stream.errors`, DatagramDropped and PeerUnreachable in `data
 
 from typing import Any
 
-from gestalt.core import GestaltError, Message
+from gestalt.core import GestaltError, Message, MessageBatch
 
 
 class NetError(GestaltError):
@@ -96,6 +97,18 @@ class SendBufferFull(NetError, BlockingIOError):
     """A peer reads more slowly than it is sent to; the message was not sent."""
 
 
+class SendIncomplete(NetError, RuntimeError):
+    """Not all messages of a `send_many` were accepted; the cause is what `send` would have raised.
+
+    Attributes:
+        accepted: how many were, from the first one on.
+    """
+
+    def __init__(self, text: str, accepted: int) -> None:
+        super().__init__(text)
+        self.accepted = accepted
+
+
 class SendFailed(NetError, ConnectionError):
     """The operating system refused to send a datagram; it was not sent."""
 
@@ -109,10 +122,27 @@ class HandlerError(NetError, RuntimeError):
 
     Attributes:
         peer: the Peer whose message, or whose coming or going, it was; for a datagram, the Address.
-        message: the message that was handled; None for a callback.
+        message: the message that was handled; None for a callback, and for a batch.
+        batch: the batch that was handled; None where it was a single message.
     """
 
-    def __init__(self, text: str, peer: Any, message: Message[Any] | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        peer: Any,
+        message: Message[Any] | None = None,
+        batch: MessageBatch[Any] | None = None,
+    ) -> None:
         super().__init__(text)
         self.peer = peer
         self.message = message
+        self.batch = batch
+
+
+def handler_error(
+    text: str, peer: Any, handled: Message[Any] | MessageBatch[Any] | None
+) -> HandlerError:
+    """The HandlerError about a message, a batch, or a callback."""
+    if isinstance(handled, MessageBatch):
+        return HandlerError(text, peer, batch=handled)
+    return HandlerError(text, peer, handled)

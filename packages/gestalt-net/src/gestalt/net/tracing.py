@@ -9,7 +9,7 @@ without it, and without a tracer provider at the start of an endpoint, no code h
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from gestalt.core import Handler
+from gestalt.core import Handler, MessageBatch
 from gestalt.core.calling import is_awaitable
 from gestalt.core.tracing import Spans, provider_is_set
 
@@ -103,9 +103,11 @@ class EndpointSpans(Spans):
             return await result
 
 
-def _told(attributes: dict[str, str], message: Any) -> dict[str, str]:
+def _told(attributes: dict[str, str], message: Any) -> dict[str, str | int]:
     """Attributes with what a message tells of itself: its kind, never what it holds."""
+    if isinstance(message, MessageBatch):
+        return {**attributes, "messaging.batch.message_count": len(message)}
     body = getattr(message, "body", None)
     if body is None:
-        return attributes
+        return {**attributes}
     return {**attributes, "gestalt.message.type": type(body).__name__}

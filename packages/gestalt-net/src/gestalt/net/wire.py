@@ -1,11 +1,13 @@
 """How messages cross a socket: a framing and a codec."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
+from functools import cache
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from .errors import PayloadError
-from .framings import Framing, Mti
+from .framings import Framing, Mti, TypeIds
 
 # Imported where it is used: an endpoint whose messages are bytes needs no codec.
 if TYPE_CHECKING:
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
 
 IDENTITY = 0
 """The coding tag of a payload that is not compressed."""
+
+
+EXPANDED = 256 * 1024
+"""How many bytes compressed messages that came together may become before others wait."""
 
 
 class Wire:
@@ -33,10 +39,11 @@ class Wire:
             codec raises.
         decode: `(payload, type_id) -> value`. Raises what the codec raises. None where the payload
             is the value.
+        singly: whether every frame is to be made by `encode`, also of those that are sent together.
         tagged: whether a payload may be compressed, and tells how.
     """
 
-    __slots__ = ("_plain_mti", "codec", "decode", "encode", "framing", "tagged")
+    __slots__ = ("_plain_mti", "codec", "decode", "encode", "framing", "singly", "tagged")
 
     encode: Callable[..., bytes]
     decode: Callable[[bytes, int | None], Any] | None
@@ -44,6 +51,7 @@ class Wire:
     def __init__(self, framing: Framing, codec: "Codec | None" = None) -> None:
         self.framing = framing
         self.codec = codec
+        self.singly = False
         # Where a frame is a header, followed by the body as it is given.
         self._plain_mti: Mti | None = None
         tagged = codec is not None and (codec.compress is not None or bool(codec.accept))
@@ -74,10 +82,76 @@ class Wire:
         mti = self._plain_mti
         return mti.pack_header if mti is not None and size <= mti.max_size else None
 
+    def payloads_of(
+        self, values: list[Any], type_id: int | None
+    ) -> tuple[list[bytes], TypeIds, Exception | None]:
+        """What is framed for values that are sent together.
+
+        Args:
+            values: at least one.
+            type_id: as `encode` takes it.
+
+        Returns:
+            The payloads and their type identifiers, as far as the values can be encoded, and what
+            is wrong with the next one.
+        """
+        codec = self.codec
+        if codec is None or self.decode is None:
+            return values, type_id, None
+        payloads: list[bytes] = []
+        type_ids: list[int | None] = []
+        carries_type_id = self.framing.carries_type_id and codec.types is not None
+        if codec.types is not None and type_id is not None:
+            return payloads, None, _superfluous(type_id)
+        try:
+            if not self.tagged and len(set(map(type, values))) == 1:
+                known = codec.encode_alike(values, payloads)
+                return payloads, known if carries_type_id else type_id, None
+            for value in values:
+                encoded = codec.encode(value)
+                body = encoded.body
+                payloads.append(_tag(encoded.content_encoding) + body if self.tagged else body)
+                type_ids.append(encoded.type_id if carries_type_id else type_id)
+        except Exception as error:
+            return payloads, type_ids, error
+        return payloads, type_ids, None
+
+    def decode_many(
+        self, payloads: list[bytes], type_ids: Sequence[int | None] | None, values: list[Any]
+    ) -> None:
+        """Decode payloads that came together, and append what they are to `values`.
+
+        All of them, unless compressed ones become many bytes: then those before, at least one.
+
+        Raises:
+            Exception: what `decode` raises for one of them; those before it are appended.
+        """
+        decode = self.decode
+        codec = self.codec
+        if codec is None or decode is None:
+            values += payloads
+            return
+        if not self.tagged and (type_ids is None or len(set(type_ids)) == 1):
+            codec.decode_alike(payloads, None if type_ids is None else type_ids[0], values)
+            return
+        expanded = 0
+        for payload, type_id in zip(payloads, type_ids or repeat(None), strict=False):
+            if not self.tagged:
+                values.append(decode(payload, type_id))
+                continue
+            body, coding = _untag(payload)
+            if coding is not None:
+                body = codec.decompress(body, coding)
+                expanded += len(body)
+            values.append(codec.decode(body, type_id=type_id))
+            if expanded >= EXPANDED:
+                return
+
     def with_encode(self, encode: Callable[..., bytes]) -> "Wire":
         """The same wire, with every frame made by `encode`."""
         other = copy(self)
         other.encode = encode
+        other.singly = True
         other._plain_mti = None  # noqa: SLF001 - of an object of this class
         return other
 
@@ -85,26 +159,57 @@ class Wire:
         return f"Wire({self.framing!r}, {self.codec!r})"
 
 
-def _encoder(framing: Framing, codec: "Codec", *, tagged: bool) -> Callable[..., bytes]:
+def _superfluous(type_id: int) -> PayloadError:
+    return PayloadError(f"type_id={type_id} was given, but the codec's types tell it")
+
+
+@cache
+def _tag(coding: str | None) -> bytes:
     from gestalt.codecs import CODING_TAGS
 
+    return bytes([IDENTITY if coding is None else CODING_TAGS[coding]])
+
+
+@cache
+def _codings() -> dict[int, str | None]:
+    from gestalt.codecs import CODING_TAGS
+
+    return {IDENTITY: None, **{tag: coding for coding, tag in CODING_TAGS.items()}}
+
+
+def _untag(payload: bytes) -> tuple[bytes, str | None]:
+    """A body, and how it is compressed.
+
+    Raises:
+        DecodeError: it does not start with a coding tag.
+    """
+    from gestalt.codecs import DecodeError
+
+    if not payload:
+        raise DecodeError("the payload is empty: it must start with a coding tag")
+    tag = payload[0]
+    codings = _codings()
+    if tag not in codings:
+        raise DecodeError(f"{tag} is no coding tag")
+    return payload[1:], codings[tag]
+
+
+def _encoder(framing: Framing, codec: "Codec", *, tagged: bool) -> Callable[..., bytes]:
     encode_value = codec.encode
     encode_frame = framing.encode
     typed = codec.types is not None
     carries_type_id = framing.carries_type_id
-    tags: dict[str | None, bytes] = {coding: bytes([tag]) for coding, tag in CODING_TAGS.items()}
-    tags[None] = bytes([IDENTITY])
 
     def encode(value: Any, type_id: int | None = None) -> bytes:
         encoded = encode_value(value)
         if typed:
             if type_id is not None:
-                raise PayloadError(f"type_id={type_id} was given, but the codec's types tell it")
+                raise _superfluous(type_id)
             # Without type identifiers both ends know the single type, or the body tells it.
             type_id = encoded.type_id if carries_type_id else None
         body = encoded.body
         if tagged:
-            body = tags[encoded.content_encoding] + body
+            body = _tag(encoded.content_encoding) + body
         return encode_frame(body, type_id)
 
     return encode
@@ -120,18 +225,10 @@ def _decoder(codec: "Codec") -> Callable[[bytes, int | None], Any]:
 
 
 def _tagged_decoder(codec: "Codec") -> Callable[[bytes, int | None], Any]:
-    from gestalt.codecs import CODING_TAGS, DecodeError
-
     decode_value = codec.decode
-    codings: dict[int, str | None] = {tag: coding for coding, tag in CODING_TAGS.items()}
-    codings[IDENTITY] = None
 
     def decode(payload: bytes, type_id: int | None) -> Any:
-        if not payload:
-            raise DecodeError("the payload is empty: it must start with a coding tag")
-        tag = payload[0]
-        if tag not in codings:
-            raise DecodeError(f"{tag} is no coding tag")
-        return decode_value(payload[1:], type_id=type_id, content_encoding=codings[tag])
+        body, coding = _untag(payload)
+        return decode_value(body, type_id=type_id, content_encoding=coding)
 
     return decode

@@ -12,6 +12,7 @@ from .options.option import Settings
 from .options.table import (
     APP_DIR,
     BLOCKED_AFTER,
+    DEBUG,
     HEALTH_ADDRESS,
     HEALTH_CHECK_TIMEOUT,
     HEALTH_CHECKS,
@@ -19,6 +20,9 @@ from .options.table import (
 )
 from .targets import find
 from .watchdog import Watchdog
+
+SLOW = 0.1
+"""After how many seconds asyncio calls a step of the event loop slow, in its debug mode."""
 
 UNTOLD = 10.0
 """After how many seconds an event loop is not alive, where nobody wants to be told sooner."""
@@ -40,7 +44,7 @@ def accompanying(
     Raises:
         OptionError: the checks cannot be found, the address is none, or h11 is not installed.
     """
-    after, address = settings[BLOCKED_AFTER], settings[HEALTH_ADDRESS] or None
+    after, address = _blocked_after(settings), settings[HEALTH_ADDRESS] or None
     if role == "worker":
         address = None
     watchdog = Watchdog(after or UNTOLD, tell=after > 0)
@@ -65,6 +69,12 @@ def accompanying(
         inspection.answer("health", health.report)
         found.insert(0, inspection)
     return found
+
+
+def _blocked_after(settings: Settings) -> float:
+    """In debug mode, what holds the event loop is told as soon as asyncio calls it slow."""
+    slow = settings[DEBUG] and not settings.origin(BLOCKED_AFTER)
+    return SLOW if slow else settings[BLOCKED_AFTER]
 
 
 def _checks(settings: Settings) -> Mapping[str, Any]:

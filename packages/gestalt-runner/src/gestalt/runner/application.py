@@ -11,19 +11,15 @@ from gestalt.core.calling import call_plain, is_awaitable, is_own_cancellation
 
 from .attendants import Attendant, Stage
 from .contexts import describe_context, is_survived
+from .defaults import GRACE
 from .delay import DrainDelay
 from .errors import ShutdownTimeout, UnhandledError
 from .executors import join
 from .parts import ComponentPart, MainPart, Part
 from .reloads import Reloads
 from .report import describe_tasks, logger, name_of, report_error
+from .stop_time import StopTime
 from .unretrieved import unretrieved_failures
-
-# After the deadline of the stop, the parts have this long, in seconds, to release what they hold;
-# then the finalizers have it, and at last what the event loop itself has to close. It is one budget
-# for each of the three: whoever is waited for may use up half of what the others left, so that
-# nothing goes without, and the sum is bounded.
-GRACE = 1.0
 
 T = TypeVar("T")
 
@@ -58,7 +54,7 @@ class Application:
         self._on_exception = on_exception
         self._shutdown_timeout = shutdown_timeout
         self._drain_delay = DrainDelay(drain_delay)
-        self._deadline = self._grace_end = 0.0
+        self._time = StopTime(loop.time, shutdown_timeout)
         # Given up: they were cancelled and named, and still ran when their time was over.
         self.abandoned: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
@@ -107,8 +103,7 @@ class Application:
         if self._stopping.is_set():
             self._drain_delay.end()
         else:
-            self._deadline = self.loop.time() + self._shutdown_timeout
-            self._begin_grace()
+            self._time.begin()
             self._stopping.set()
             self._tell("stopping", lambda each: each.stopping(self._shutdown_timeout))
 
@@ -175,11 +170,11 @@ class Application:
         for part in reversed([part for part in self._parts if part.started]):
             await self._stop(part)
         await self._end_tasks()
-        self._begin_grace()
+        self._time.begin_grace()
         for number, finalizer in enumerate(self._finalizers, 1):
             last = number == len(self._finalizers)
             await self._finalize(finalizer, share=0.9 if last else 0.5)
-        self._begin_grace()
+        self._time.begin_grace()
         for attendant in reversed(self._begun):
             await self._within(attendant.end(), f"{_kind(attendant)} end", share=0.3, most=GRACE)
         self._attending.clear()
@@ -209,7 +204,7 @@ class Application:
         stopping.cancel()
         if not task.done():
             task.cancel()
-            await asyncio.wait([task], timeout=self._patience())
+            await asyncio.wait([task], timeout=self._time.patience())
         if not task.done():
             self._fail_late(f"the start of {name}", {task})
             self.abandoned.add(task)
@@ -262,13 +257,13 @@ class Application:
 
     async def _stop(self, part: Part) -> None:
         self._ending = part
-        part.request_stop(0.0 if self._cutting else self._remaining())
+        part.request_stop(0.0 if self._cutting else self._time.draining())
         stopping = self._task(part.stop(), f"{part.name} stop")
-        await asyncio.wait([stopping], timeout=self._remaining() or self._patience())
+        await asyncio.wait([stopping], timeout=self._time.patience())
         if not stopping.done():
             left = describe_tasks(self._others() - {stopping})
             part.request_stop(0.0)
-            await asyncio.wait([stopping], timeout=self._patience())
+            await asyncio.wait([stopping], timeout=self._time.patience())
             # A component has told by itself what it cut.
             if stopping.done() and isinstance(part, MainPart):
                 self._warn_cut(part.name, left)
@@ -285,13 +280,13 @@ class Application:
         for task in left:
             task.cancel()
         if left:
-            await asyncio.wait(left, timeout=self._remaining() or self._patience())
+            await asyncio.wait(left, timeout=self._time.patience())
         late = {task: describe_tasks([task]) for task in left if not task.done()}
         if not late:
             return
         for task in late:
             task.cancel()
-        ended, pending = await asyncio.wait(late, timeout=self._patience())
+        ended, pending = await asyncio.wait(late, timeout=self._time.patience())
         if ended:
             named = "\n".join(sorted(late[task] for task in ended))
             self._warn_cut(f"{len(ended)} cancelled task(s)", named)
@@ -318,13 +313,13 @@ class Application:
             await awaitable
 
         task = self._task(wait(), name)
-        await asyncio.wait([task], timeout=min(most, self._patience(share)))
+        await asyncio.wait([task], timeout=min(most, self._time.patience(share)))
         late = not task.done()
         if late:
             # What it was to do remains undone, which nobody else can know.
             self._fail_late(name, {task})
             task.cancel()
-            await asyncio.wait([task], timeout=min(most, self._patience(share)))
+            await asyncio.wait([task], timeout=min(most, self._time.patience(share)))
         if not task.done():
             self.abandoned.add(task)
         elif not task.cancelled():
@@ -373,17 +368,6 @@ class Application:
     def _others(self) -> set[asyncio.Task[Any]]:
         spared = self._watchers | self._attending | self.abandoned
         return asyncio.all_tasks() - spared - {asyncio.current_task()}
-
-    def _begin_grace(self) -> None:
-        self._grace_end = max(self._deadline, self.loop.time()) + GRACE
-
-    def _remaining(self) -> float:
-        return max(self._deadline - self.loop.time(), 0.0)
-
-    def _patience(self, share: float = 0.5) -> float:
-        """How long to wait for what ends by itself, or was cut, without taking all from others."""
-        grace_left = max(self._grace_end - self.loop.time(), 0.0) * share
-        return max(self._remaining(), grace_left)
 
 
 def _kind(attendant: Attendant) -> str:

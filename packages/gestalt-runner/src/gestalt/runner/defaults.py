@@ -3,6 +3,10 @@
 # Kubernetes gives 30 s from SIGTERM to SIGKILL: this, and the grace after it, stay below.
 SHUTDOWN_TIMEOUT = 25.0
 
+GRACE = 1.0
+"""After the deadline of the stop, the parts have this long, in seconds, to release what they hold;
+then the finalizers have it, and at last what the event loop itself has to close."""
+
 BLOCKED_AFTER = 1.0
 """After how many seconds an event loop that does not come round is told of."""
 

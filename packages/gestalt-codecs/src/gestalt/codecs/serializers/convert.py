@@ -77,11 +77,16 @@ def typed_loads(name: str, kind: MessageType, loads: Loads) -> Loads:
     if kind.tag is not None:
         convert = from_plain(name, cls)
         return lambda read: convert(*read)
-    if _check(name, cls) is None and not is_model(cls) and not holds_models(cls):
+    if is_simple(name, cls):
         # The usual case, and the fast one.
         return lambda data: msgspec.convert(loads(data), cls)
     convert = from_plain(name, cls)
     return lambda data: convert(loads(data), data)
+
+
+def is_simple(name: str, cls: Any) -> bool:
+    """Whether values of a class need no look at their keys, and no model within."""
+    return _check(name, cls) is None and not is_model(cls) and not holds_models(cls)
 
 
 def read_tagged(loads: Loads, tag: str, loads_of: LoadsOf) -> Loads:

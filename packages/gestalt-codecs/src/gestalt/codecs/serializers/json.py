@@ -7,7 +7,7 @@ import msgspec
 
 from gestalt.codecs.classes import is_model, refuses_unknown_fields
 from gestalt.codecs.errors import DecodeError, EncodeError, TrailingData, Truncated, short
-from gestalt.codecs.serializer import ABSENT, Dumps, Functions, Loads, LoadsOf, Serializer
+from gestalt.codecs.serializer import ABSENT, Dumps, Functions, Loads, LoadsOf, Quick, Serializer
 from gestalt.codecs.types import MessageType
 
 from . import kombu, models
@@ -42,6 +42,16 @@ class Json(Serializer):
         if refuses_unknown_fields(kind.type):
             loads = _without(kind.tag, self._bounded(msgspec.json.Decoder().decode), loads)
         return Functions(_tagging(kind, kind.tag, dumps), loads)
+
+    def quick(self, kind: MessageType | None) -> Quick | None:
+        if kind is None:
+            decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+        elif kind.format is not None or kind.tag is not None or is_model(kind.type):
+            return None
+        else:
+            decoder = msgspec.json.Decoder(kind.type, dec_hook=models.from_plain)
+        decode = decoder.decode
+        return Quick(lambda bodies: list(map(decode, bodies)), min(self._free, SMALL))
 
     def tagged(self, tag: str, loads_of: LoadsOf) -> Loads:
         # The tag comes first where we have written it, and is found without parsing the rest. Where
@@ -79,13 +89,18 @@ class Json(Serializer):
                 return TrailingData(f"{self.name}: something follows the value in {short(data)}")
         return super().explain(error, data)
 
+    @property
+    def _free(self) -> int:
+        """Up to how many bytes data cannot be too deep, nor hold too many values."""
+        # Every level takes an opening and a closing bracket, and every value or key a byte and one
+        # that separates it from the next.
+        return min(2 * self.max_depth, 2 * self.max_values - 1)
+
     def _bounded(self, loads: Loads, otherwise: Loads | None = None) -> Loads:
         """Bound what `loads` is given; `otherwise` reads what it refuses, and kombu has written."""
         max_depth, max_values = self.max_depth, self.max_values
-        # Every level takes an opening and a closing bracket, and every value or key a byte and one
-        # that separates it from the next: shorter data cannot be too deep, nor hold too many.
         most = 2 * max_values
-        free = min(2 * max_depth, most - 1)
+        free = self._free
 
         def bounded(data: bytes) -> Any:
             if len(data) > free:

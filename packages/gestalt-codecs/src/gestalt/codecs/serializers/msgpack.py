@@ -1,5 +1,6 @@
 """MessagePack, by the msgpack package."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -7,10 +8,18 @@ import msgspec
 from msgpack import packb, unpackb
 
 from gestalt.codecs.errors import DecodeError, TooDeep, TrailingData, Truncated, short
-from gestalt.codecs.serializer import Functions, Loads, LoadsOf, Serializer
+from gestalt.codecs.serializer import Functions, Loads, LoadsOf, Quick, Serializer
 from gestalt.codecs.types import MessageType
 
-from .convert import plain_of, read_tagged, to_plain, typed_loads, validation_error
+from .convert import (
+    SMALL,
+    is_simple,
+    plain_of,
+    read_tagged,
+    to_plain,
+    typed_loads,
+    validation_error,
+)
 from .msgpack_guard import check_claims, check_depth, check_structure
 
 
@@ -29,6 +38,15 @@ class Msgpack(Serializer):
             return packb(plain(value))  # type: ignore[no-any-return]
 
         return Functions(typed_dumps, typed_loads(self.name, kind, self._loads()))
+
+    def quick(self, kind: MessageType | None) -> Quick | None:
+        most = min(self.max_depth, self.max_values, SMALL)
+        if kind is None:
+            return Quick(_loads_all, most, _dumps_all)
+        if kind.tag is not None or not is_simple(self.name, kind.type):
+            return None
+        cls, convert = kind.type, msgspec.convert
+        return Quick(lambda bodies: [convert(each, cls) for each in _loads_all(bodies)], most)
 
     def tagged(self, tag: str, loads_of: LoadsOf) -> Loads:
         return read_tagged(self._loads(), tag, loads_of)
@@ -64,6 +82,15 @@ class Msgpack(Serializer):
         if "incomplete input" in str(error) or "exceeds max_" in str(error):
             return Truncated(f"{self.name}: the end is missing from {short(data)}")
         return super().explain(error, data)
+
+
+def _loads_all(bodies: Sequence[bytes]) -> list[Any]:
+    return [unpackb(body, strict_map_key=False, timestamp=3) for body in bodies]
+
+
+def _dumps_all(values: Sequence[Any]) -> list[bytes]:
+    # `packb` makes a Packer for each value.
+    return list(map(msgpack.Packer().pack, values))
 
 
 def _dumps(value: Any) -> bytes:

@@ -70,6 +70,11 @@ class DatagramBatch:
             return ACCEPTED
         return self._send_next(frame)
 
+    @property
+    def refused(self) -> int:
+        """How many messages the system has refused, so far or in the last block."""
+        return self._refused
+
     async def __aenter__(self) -> Self:
         """Look up whom the batch is for.
 

@@ -1,7 +1,7 @@
 """An endpoint for datagrams."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from functools import partial
 from struct import error as StructError
 from threading import get_ident
@@ -10,6 +10,7 @@ from typing import Any
 from gestalt.core import Handler, StateError, WrongThread
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
+from gestalt.net.batch import check_batch_handler
 from gestalt.net.inherited import SCHEMES
 from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace, TimeSlice
@@ -18,7 +19,7 @@ from gestalt.net.tracing import traced
 from gestalt.net.wire import Wire
 
 from .backlog import Backlog, Overflow, check_backlog
-from .batch import DatagramBatch
+from .batching import BatchMaker, BatchReader, BatchWorker
 from .completion_socket import watched
 from .decoding import decoder
 from .failures import DatagramFailures
@@ -29,6 +30,7 @@ from .message import DatagramMessage
 from .multicast import change_membership, interface_index
 from .reader import DatagramReader
 from .sender import DatagramSender
+from .sending_many import ManySender
 from .sockaddr import address_of
 from .socket import (
     LARGEST_IPV6,
@@ -41,7 +43,7 @@ from .socket import (
 from .stats import DatagramStats
 
 
-class DatagramEndpoint(MeasuredEndpoint):
+class DatagramEndpoint(ManySender, MeasuredEndpoint):
     """Sends and receives messages, one a datagram.
 
         async with DatagramEndpoint("udp://0.0.0.0:9000", wire, on_message=handlers) as endpoint:
@@ -74,6 +76,7 @@ class DatagramEndpoint(MeasuredEndpoint):
             are what this process was started with, and take no `peer`.
         wire: how messages are put into datagrams.
         on_message: takes each `DatagramMessage`.
+        on_messages: in its place, takes a `DatagramMessageBatch` of what the system had, up to 64.
         peer: where `send` sends to by default. Datagrams from elsewhere are then not received,
             unless it is a multicast group, or `broadcast` is among the options.
         on_error: takes a DatagramDropped, a PeerUnreachable or a HandlerError. When it is an async
@@ -105,6 +108,7 @@ class DatagramEndpoint(MeasuredEndpoint):
         wire: Wire,
         *,
         on_message: Handler | None = None,
+        on_messages: Handler | None = None,
         peer: str | Address | None = None,
         on_error: OnError | None = None,
         concurrency: int = 1,
@@ -118,6 +122,7 @@ class DatagramEndpoint(MeasuredEndpoint):
         stop_timeout: float = 10.0,
     ) -> None:
         super().__init__(name=name, stop_timeout=stop_timeout)
+        check_batch_handler(on_messages, on_message, key)
         check_handling(on_message, concurrency, key)
         check_backlog(backlog, overflow)
         if max_size is not None and max_size < 1:
@@ -130,6 +135,7 @@ class DatagramEndpoint(MeasuredEndpoint):
         self._bind_to = None if address is None else Address.parse(address, ("udp", *SCHEMES))
         self._peer = None if peer is None else Address.parse(peer, ("udp",))
         self._on_message = on_message
+        self._on_messages = on_messages
         self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
         self._failures = DatagramFailures(self.stats, self._reporting.tell)
         self._concurrency = concurrency
@@ -236,25 +242,6 @@ class DatagramEndpoint(MeasuredEndpoint):
         stats.sent_bytes += len(frame)
         return ACCEPTED
 
-    def batch(self, *, to: Address | str | None = None) -> DatagramBatch:
-        """Send many messages to one address, several times as fast where they have one size.
-
-            async with endpoint.batch() as batch:
-                for reading in readings:
-                    await batch.send(reading)
-
-        Up to 64 of one size wait for each other, and Linux takes them by one call. They leave in
-        order, the last ones at the end of the block; other sends may overtake them. A block that
-        raises sends what waits if the system has room for it at once.
-
-        Leaving the block raises SendFailed when the system refused any of them; all others were
-        sent.
-
-        Args:
-            to: whom to send them to; by default the `peer`. A name is looked up at the beginning.
-        """
-        return DatagramBatch(self._sender, self._encode, to)
-
     async def _send_there(self, frame: bytes, to: Address | str | None) -> None:
         self._sender.check_thread()
         await self._sender.send_after_yield(frame, to)
@@ -316,8 +303,9 @@ class DatagramEndpoint(MeasuredEndpoint):
         Raises:
             StateError: the endpoint has `on_message`, or was never started.
         """
-        if self._on_message is not None:
-            raise StateError(f"{self!r} gives its messages to on_message")
+        if self._on_message is not None or self._on_messages is not None:
+            taker = "on_message" if self._on_messages is None else "on_messages"
+            raise StateError(f"{self!r} gives its messages to {taker}")
         if self._backlog is None:
             raise StateError(f"{self!r} has no messages before it is started")
         return DatagramIteration(self._backlog, self._decode, TimeSlice(self._pace))
@@ -331,12 +319,18 @@ class DatagramEndpoint(MeasuredEndpoint):
         unreachable = partial(self._failures.unreachable, self._peer or address)
         self._sock = sock = watched(loop, raw, unreachable, self._spawn)
         max_size = min(self._max_size or LARGEST_IPV6, largest_datagram(raw.family))
-        handler, wire = traced("datagram", self.name, self._on_message, self.wire)
+        handler, wire = traced(
+            "datagram", self.name, self._on_message or self._on_messages, self.wire
+        )
         self._encode, self._header = wire.encode, wire.header_for(LARGEST_IPV6)
         self._pace = Pace(loop)
         self._backlog = Backlog(loop, self._backlog_limit, self._overflow, self.stats)
         self._decode = decoder(self.wire, self, self._failures.drop)
-        self._reader = DatagramReader(
+        reader: Callable[..., DatagramReader] = DatagramReader
+        if self._on_messages is not None:
+            maker = BatchMaker(self.wire, self, self._failures.drop)
+            reader = partial(BatchReader, maker=maker, worker=partial(BatchWorker, maker=maker))
+        self._reader = reader(
             sock,
             self.wire,
             max_size,

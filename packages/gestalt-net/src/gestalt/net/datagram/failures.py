@@ -1,6 +1,7 @@
 """What goes wrong at a datagram endpoint, and does not end it: counted by its cause, and told."""
 
 from collections.abc import Callable
+from typing import Any
 
 from gestalt.core import Discard, HandlerNotFound
 from gestalt.net.address import Address
@@ -15,6 +16,7 @@ from gestalt.net.reporting import is_sender_at_fault
 
 from .errors import DatagramDropped, PeerUnreachable
 from .message import DatagramMessage
+from .message_batch import DatagramMessageBatch
 from .stats import DatagramStats
 
 
@@ -53,7 +55,31 @@ class DatagramFailures:
         )
         failure.__cause__ = error
         self._stats.handler_errors += 1
+        self._stats.failed += 1
         self._tell(failure)
+
+    def batch_failed(self, error: BaseException, batch: DatagramMessageBatch[Any]) -> None:
+        """A handler of batches raised `error`; whoever sent a message may be at fault."""
+        if isinstance(error, HandlerNotFound) and error.message is not None:
+            for message in batch:
+                if message is error.message:
+                    self.drop(message.source, error)
+                    return
+        if isinstance(error, Discard):
+            self._stats.discarded += len(batch) - len(batch.failures)
+            return
+        failure = HandlerError(
+            f"the handler of {batch!r} raised {error!r}", batch.source, batch=batch
+        )
+        failure.__cause__ = error
+        self._stats.failed += len(batch) - len(batch.failures)
+        self._stats.handler_errors += 1
+        self._tell(failure)
+
+    def settle(self, batch: DatagramMessageBatch[Any]) -> None:
+        """Tell of the messages that the handler of a batch has failed."""
+        for index, error in batch.failures.items():
+            self.handler_failed(error, batch[index])
 
     def unreachable(self, where: Address, error: OSError) -> None:
         """A host has answered that nobody receives at `where`."""

@@ -31,7 +31,7 @@ class MeasuredEndpoint(Component):
         worker = None if self._reader is None else self._reader.worker
         waiting = len(self._backlog or ()) + (0 if worker is None else worker.waiting)
         in_flight = 0 if worker is None else worker.in_flight
-        left = waiting + in_flight + stats.dropped + stats.handler_errors + stats.discarded
+        left = waiting + in_flight + stats.dropped + stats.failed + stats.discarded
         # A task that has handled one message and gives way to others counts as being at it.
         self._handled = max(self._handled, stats.received - left)
         yield words.RECEIVED("datagram", stats.received)
@@ -39,7 +39,7 @@ class MeasuredEndpoint(Component):
         yield words.SENT("datagram", stats.sent)
         yield words.SENT_BYTES("datagram", stats.sent_bytes)
         yield words.HANDLED("datagram", self._handled)
-        yield words.FAILED("datagram", stats.handler_errors)
+        yield words.FAILED("datagram", stats.failed)
         yield words.DISCARDED("datagram", stats.discarded)
         for reason, labels in _REASONS.items():
             yield words.DROPPED("datagram", getattr(stats, reason), labels)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_awaitable
@@ -69,6 +69,7 @@ class DatagramReader:
         spawn: makes a task that ends with the endpoint.
         stats: where they are counted.
         failures: is told what is no message, and what a handler raises.
+        worker: makes what runs an asynchronous handler; a DatagramWorker by default.
 
     Attributes:
         worker: what runs the handler: from its first awaitable on, or from the beginning where it
@@ -105,6 +106,7 @@ class DatagramReader:
         spawn: Callable[..., asyncio.Task[None]],
         stats: DatagramStats,
         failures: DatagramFailures,
+        worker: Callable[..., DatagramWorker[Any]] | None = None,
     ) -> None:
         self._recvfrom = sock.recvfrom
         self._unreachable = sock.unreachable
@@ -115,7 +117,7 @@ class DatagramReader:
         self._backlog = backlog
         self._handler = handler
         self._make_worker = partial(
-            DatagramWorker,
+            worker or DatagramWorker,
             backlog=backlog,
             decode=decode,
             failures=failures,

@@ -32,6 +32,7 @@ class DatagramStats:
         abandoned: dropped, since the endpoint stopped before they were handled.
         unreachable: how often a host has answered that nobody receives there.
         handler_errors: exceptions raised by handlers.
+        failed: messages whose handler raised.
         discarded: their handler has dropped them, by a `Discard`.
         unreported: errors that `on_error` was not given, since it was too slow.
         received_bytes: of all datagrams that were received.
@@ -50,6 +51,7 @@ class DatagramStats:
     abandoned: int = 0
     unreachable: int = 0
     handler_errors: int = 0
+    failed: int = 0
     discarded: int = 0
     unreported: int = 0
     received_bytes: int = 0

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
@@ -11,10 +11,11 @@ from gestalt.net.pace import TimeSlice
 from .backlog import Backlog, Received
 from .decoding import Decode
 from .failures import DatagramFailures
-from .message import DatagramMessage
+
+M = TypeVar("M")
 
 
-class DatagramWorker:
+class DatagramWorker(Generic[M]):
     """Runs asynchronous handlers, `concurrency` of them at a time.
 
     The tasks are made when they are needed, and kept until the endpoint stops.
@@ -61,7 +62,7 @@ class DatagramWorker:
         self._time_slice = time_slice
         self._spawn = spawn
         # What the handler returned that made this worker, until a task awaits it.
-        self._first: tuple[Awaitable[Any], DatagramMessage[Any]] | None = None
+        self._first: tuple[Awaitable[Any], M] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         # The handling has ended, or was cut: who is cancelled from now on is so by the endpoint.
         self._ending = False
@@ -76,7 +77,7 @@ class DatagramWorker:
         """How many messages are being handled."""
         return len(self._tasks) - self._backlog.awaited
 
-    def start(self, result: Awaitable[Any], message: DatagramMessage[Any]) -> None:
+    def start(self, result: Awaitable[Any], message: M) -> None:
         """Await what the handler returned for `message`, then handle what comes."""
         self._first = result, message
         self._add_task()
@@ -130,7 +131,7 @@ class DatagramWorker:
             await self._handle(received)
 
     async def _handle(self, received: Received) -> None:
-        message = self._decode(*received)
+        message: Any = self._decode(*received)
         if message is None:
             return
         try:
@@ -140,13 +141,25 @@ class DatagramWorker:
         except RAISED as error:
             self._raised(error, message)
 
-    async def _await(self, result: Awaitable[Any], message: DatagramMessage[Any]) -> None:
+    async def _await(self, result: Awaitable[Any], message: M) -> None:
         try:
             await result
         except RAISED as error:
             self._raised(error, message)
+        finally:
+            self._settled(message)
 
-    def _raised(self, error: BaseException, message: DatagramMessage[Any]) -> None:
+    def _settled(self, message: M) -> None:
+        """Note that the handler of the first message has ended."""
+
+    def _size(self, message: M) -> int:  # noqa: ARG002 - for batches
+        """How many datagrams are lost with one that was to be handled."""
+        return 1
+
+    def _tell(self, error: BaseException, message: Any) -> None:
+        self._failures.handler_failed(error, message)
+
+    def _raised(self, error: BaseException, message: M) -> None:
         """Tell of an error of a handler, but not of the end that a stop puts to it.
 
         Raises:
@@ -154,8 +167,8 @@ class DatagramWorker:
         """
         cancelled = is_own_cancellation(error)
         if cancelled and self._ending:
-            self._backlog.abandoned(1)
+            self._backlog.abandoned(self._size(message))
         else:
-            self._failures.handler_failed(error, message)
+            self._tell(error, message)
         if cancelled:
             raise error

@@ -1,7 +1,8 @@
 """What every framing is: an immutable value that encodes frames, and cuts them out of bytes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import repeat
 from operator import length_hint
 from typing import ClassVar, TypeAlias
@@ -9,10 +10,16 @@ from typing import ClassVar, TypeAlias
 from gestalt.net.errors import FramingError, IncompleteFrame, PayloadError
 
 Frame: TypeAlias = tuple[bytes, int | None]
+"""A payload with its type identifier, None where the framing carries none."""
+
+TypeIds: TypeAlias = int | Sequence[int | None] | None
+"""The type identifier of all payloads, or that of each."""
+
+TypeIdsLater: TypeAlias = Callable[[], Sequence[int | None]]
+"""Gives the type identifiers of frames that came together, when somebody asks for them."""
 
 LARGE = 16 * 1024
 """A single frame below this size, in bytes, comes in a tuple: its handling needs no watch."""
-"""A payload with its type identifier, None where the framing carries none."""
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
@@ -38,6 +45,31 @@ class Framing(ABC):
             PayloadError: the framing cannot carry this payload or this type identifier.
         """
 
+    def encode_many(
+        self, payloads: Sequence[BytesLike], type_ids: TypeIds = None, room: int = 0
+    ) -> tuple[bytes, int]:
+        """The bytes of several frames in a row: of as many payloads as fit in, at least one.
+
+        Args:
+            payloads: at least one.
+            type_ids: as `encode` takes it, for all of them, or a sequence with one for each.
+            room: how many bytes there is room for.
+
+        Returns:
+            The bytes, and how many frames they are.
+
+        Raises:
+            PayloadError, TypeError: as `encode` does, for any of them.
+        """
+        frames: list[bytes] = []
+        for payload, type_id in zip(payloads, each_of(type_ids), strict=False):
+            frame = self.encode(payload, type_id)
+            room -= len(frame)
+            if frames and room < 0:
+                break
+            frames.append(frame)
+        return b"".join(frames), len(frames)
+
     @abstractmethod
     def cut(self, data: bytes, payloads: list[bytes], type_ids: list[int]) -> tuple[int, int]:
         """Cut every complete frame that `data` starts with.
@@ -54,6 +86,24 @@ class Framing(ABC):
         Raises:
             FramingError: what follows these frames is not a frame.
         """
+
+    def cut_together(
+        self, data: bytes, payloads: list[bytes]
+    ) -> tuple[int, int, TypeIdsLater | None]:
+        """Cut frames as `cut` does, for those who take the frames of a read together.
+
+        Returns:
+            What `cut` returns, and what gives the type identifiers; None where there are none.
+        """
+        type_ids: list[int] = []
+        used, needed = self.cut(data, payloads, type_ids)
+        if not self.carries_type_id:
+            return used, needed, None
+        if len(type_ids) != len(payloads):
+            raise ValueError(
+                f"{self!r} has cut {len(payloads)} payloads, and {len(type_ids)} type identifiers"
+            )
+        return used, needed, lambda: type_ids
 
     def whole(self, data: bytes) -> Frame:
         """The frame that `data`, a datagram, is.
@@ -76,6 +126,28 @@ class Framing(ABC):
         return Decoder(self)
 
 
+class Frames(Iterable[Frame]):
+    """Frames that came together.
+
+    Attributes:
+        payloads: those of all frames.
+    """
+
+    __slots__ = ("_type_ids", "payloads")
+
+    def __init__(self, payloads: list[bytes], type_ids: TypeIdsLater | None) -> None:
+        self.payloads = payloads
+        self._type_ids = type_ids
+
+    @property
+    def type_ids(self) -> Sequence[int | None] | None:
+        """Their type identifiers; None where the framing carries none."""
+        return None if self._type_ids is None else self._type_ids()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return zip(self.payloads, self.type_ids or repeat(None), strict=False)
+
+
 class Decoder:
     """Cuts the frames out of the bytes of one connection, in whatever pieces these arrive.
 
@@ -85,9 +157,10 @@ class Decoder:
         count: how many frames it has cut.
     """
 
-    __slots__ = ("_carries_type_id", "_cut", "_error", "_needed", "_pending", "count")
+    __slots__ = ("_carries_type_id", "_cut", "_error", "_framing", "_needed", "_pending", "count")
 
     def __init__(self, framing: Framing) -> None:
+        self._framing = framing
         self._cut = framing.cut
         self._carries_type_id = framing.carries_type_id
         self._pending = bytearray()
@@ -135,6 +208,44 @@ class Decoder:
             return zip(payloads, type_ids, strict=True)
         return zip(payloads, repeat(None), strict=False)
 
+    def feed_together(self, data: BytesLike) -> "Frames | tuple[()]":
+        """What `feed` gives, for those who take the frames of a read together.
+
+        Raises:
+            FramingError: as `feed` does.
+        """
+        if self._error is not None:
+            raise self._error
+        pending = self._pending
+        if pending:
+            if len(pending) + len(data) < self._needed:
+                pending += data
+                return ()
+            data = b"".join((pending, data))
+            pending.clear()
+        elif type(data) is not bytes:
+            data = bytes(data)
+        payloads: list[bytes] = []
+        try:
+            used, self._needed, type_ids = self._framing.cut_together(data, payloads)
+        except FramingError as error:
+            # Rare, and then cut once more, for the type identifiers of the good ones.
+            self._fail(error)
+            error.frames = self._good(data)
+            self.count += len(error.frames)
+            raise
+        if used < len(data):
+            pending += data[used:] if used else data
+        self.count += len(payloads)
+        return Frames(payloads, type_ids) if payloads else ()
+
+    def _good(self, data: bytes) -> list[Frame]:
+        payloads: list[bytes] = []
+        type_ids: list[int] = []
+        with suppress(FramingError):
+            self._cut(data, payloads, type_ids)
+        return list(zip(payloads, type_ids or repeat(None), strict=False))
+
     @property
     def incomplete(self) -> bool:
         """Whether a frame has begun and is not complete."""
@@ -161,7 +272,12 @@ class Decoder:
         self._error = type(error)(str(error))
 
 
-def frames_left(frames: Iterator[Frame]) -> int:
+def each_of(type_ids: TypeIds) -> Iterable[int | None]:
+    """The type identifier of each payload, endless where all have the same."""
+    return repeat(type_ids) if type_ids is None or isinstance(type_ids, int) else type_ids
+
+
+def frames_left(frames: Iterator[object]) -> int:
     """How many frames there are, still, in what was made of what a `Decoder` gave."""
     left: object = frames
     if isinstance(frames, zip):

@@ -1,6 +1,7 @@
 """Messages that end with a delimiter, such as lines."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gestalt.net.errors import FrameTooLarge, PayloadError
@@ -10,11 +11,14 @@ from .base import (
     BytesLike,
     Decoder,
     Frame,
+    Frames,
     Framing,
+    TypeIds,
     as_bytes,
     check_max_size,
     refuse_type_id,
 )
+from .runs import fitting
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,24 @@ class Delimited(Framing):
             raise PayloadError(f"the payload has the delimiter {self.delimiter!r} in it")
         return frame
 
+    def encode_many(
+        self, payloads: Sequence[BytesLike], type_ids: TypeIds = None, room: int = 0
+    ) -> tuple[bytes, int]:
+        # A delimiter of several bytes may also arise where a payload meets it.
+        if type_ids is None and len(self.delimiter) == 1:
+            with suppress(TypeError):
+                sizes, total = fitting(payloads, 1, room)
+                count = len(sizes)
+                data = self.delimiter.join([*payloads[:count], b""])
+                if (
+                    len(data) == total
+                    and max(sizes) <= self.max_size
+                    and data.count(self.delimiter) == count
+                ):
+                    return data, count
+        # Framing's says what is wrong. A dataclass with slots has no super() without names.
+        return Framing.encode_many(self, payloads, type_ids, room)
+
     def cut(self, data: bytes, payloads: list[bytes], _: list[int]) -> tuple[int, int]:
         *messages, rest = data.split(self.delimiter)
         max_size = self.max_size
@@ -64,28 +86,40 @@ class Delimited(Framing):
 class DelimitedDecoder(Decoder):
     """Searches each byte of an incomplete message once, in however small pieces it arrives."""
 
-    __slots__ = ("_framing",)
+    __slots__ = ("_delimited",)
 
     def __init__(self, framing: Delimited) -> None:
         super().__init__(framing)
-        self._framing = framing
+        self._delimited = framing
 
     def feed(self, data: BytesLike) -> Iterable[Frame]:
-        pending = self._pending
-        framing = self._framing
-        if pending and self._error is None:
-            before = len(pending)
-            pending += data
-            overlap = len(framing.delimiter) - 1
-            if pending.find(framing.delimiter, max(0, before - overlap)) < 0:
-                if len(pending) > framing.max_size and _exceeds(framing, pending):
-                    error = _too_large(framing)
-                    self._fail(error)
-                    raise error
-                return ()
-            data = bytes(pending)
-            pending.clear()
+        if self._pending and self._error is None:
+            joined = self._join(data)
+            return () if joined is None else super().feed(joined)
         return super().feed(data)
+
+    def feed_together(self, data: BytesLike) -> "Frames | tuple[()]":
+        if self._pending and self._error is None:
+            joined = self._join(data)
+            return () if joined is None else super().feed_together(joined)
+        return super().feed_together(data)
+
+    def _join(self, data: BytesLike) -> bytes | None:
+        """What has arrived with what `data` adds to it, or None while no message is complete."""
+        pending = self._pending
+        framing = self._delimited
+        before = len(pending)
+        pending += data
+        overlap = len(framing.delimiter) - 1
+        if pending.find(framing.delimiter, max(0, before - overlap)) < 0:
+            if len(pending) > framing.max_size and _exceeds(framing, pending):
+                error = _too_large(framing)
+                self._fail(error)
+                raise error
+            return None
+        joined = bytes(pending)
+        pending.clear()
+        return joined
 
 
 def _exceeds(framing: Delimited, rest: bytes | bytearray) -> bool:

@@ -1,14 +1,24 @@
 """Messages that start with their length as an unsigned integer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from struct import Struct
+from struct import error as StructError
 from typing import Any, Literal
 
-from gestalt.net.errors import FrameTooLarge, PayloadError
+from gestalt.net.errors import PayloadError
 
-from .base import MAX_SIZE, BytesLike, Framing, as_bytes, check_max_size, refuse_type_id
-from .runs import LONGEST, RUN, run_of
+from .base import (
+    MAX_SIZE,
+    BytesLike,
+    Framing,
+    TypeIds,
+    TypeIdsLater,
+    as_bytes,
+    check_max_size,
+    refuse_type_id,
+)
+from .runs import LONGEST, RUN, cut_lengths, join_frames, runs_of, too_large
 
 CODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
 ORDERS = {"big": ">", "little": "<"}
@@ -55,6 +65,26 @@ class LengthPrefix(Framing):
             raise PayloadError(f"{size} bytes are more than max_size, {self.max_size}")
         return self._pack(size) + payload
 
+    def encode_many(
+        self, payloads: Sequence[BytesLike], type_ids: TypeIds = None, room: int = 0
+    ) -> tuple[bytes, int]:
+        joined = None
+        if type_ids is None:
+            pack = self._pack
+            try:
+                joined = join_frames(
+                    payloads,
+                    None,
+                    room,
+                    header_size=self.size,
+                    header_of=lambda size, _: pack(size),
+                    max_size=self.max_size,
+                )
+            except (TypeError, StructError):
+                joined = None
+        # Framing's says what is wrong. A dataclass with slots has no super() without names.
+        return joined or Framing.encode_many(self, payloads, type_ids, room)
+
     def cut(self, data: bytes, payloads: list[bytes], _: list[int]) -> tuple[int, int]:
         unpack = self._unpack
         max_size = self.max_size
@@ -70,7 +100,7 @@ class LengthPrefix(Framing):
                 return position, header_size
             (length,) = unpack(data, position)
             if length > max_size:
-                raise FrameTooLarge(f"a frame of {length} bytes is more than max_size, {max_size}")
+                raise too_large(length, max_size)
             end = start + length
             if end > total:
                 return position, end - position
@@ -82,16 +112,19 @@ class LengthPrefix(Framing):
             elif not tried:
                 tried = True
                 if length <= LONGEST and total - end >= RUN * (header_size + length):
-                    position = self._cut_runs(data, end, length, payloads)
+                    for after, fields in runs_of(data, end, self._format, length, 2):
+                        position = after
+                        payloads += fields[1::2]
 
-    def _cut_runs(self, data: bytes, position: int, length: int, payloads: list[bytes]) -> int:
-        """Cut runs of payloads of `length` bytes; return where they end."""
-        run = run_of(self._format, length)
-        last = len(data) - run.size
-        while position <= last:
-            fields = run.unpack_from(data, position)
-            if fields[0::2].count(length) != RUN:
-                break
-            payloads += fields[1::2]
-            position += run.size
-        return position
+    def cut_together(
+        self, data: bytes, payloads: list[bytes]
+    ) -> tuple[int, int, TypeIdsLater | None]:
+        used, needed = cut_lengths(
+            data,
+            payloads,
+            header=self._format,
+            header_size=self.size,
+            unpack=self._unpack,
+            max_size=self.max_size,
+        )
+        return used, needed, None

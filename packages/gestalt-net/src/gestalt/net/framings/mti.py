@@ -1,16 +1,26 @@
 """Messages with a message type identifier."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, repeat
 from struct import Struct
 from struct import error as StructError
 from typing import Any, ClassVar, Literal
 
-from gestalt.net.errors import FrameTooLarge, PayloadError
+from gestalt.net.errors import PayloadError
 
-from .base import MAX_SIZE, BytesLike, Frame, Framing, as_bytes, check_max_size
+from .base import (
+    MAX_SIZE,
+    BytesLike,
+    Frame,
+    Framing,
+    TypeIds,
+    TypeIdsLater,
+    as_bytes,
+    check_max_size,
+)
 from .length_prefix import ORDERS
-from .runs import LONGEST, RUN, run_of
+from .runs import LONGEST, RUN, cut_lengths, join_frames, runs_of, too_large
 
 HEADER_SIZE = 8
 LARGEST = (1 << 32) - 1
@@ -35,6 +45,9 @@ class Mti(Framing):
     _format: str = field(init=False, repr=False, compare=False)
     pack_header: Callable[[int, int], bytes] = field(init=False, repr=False, compare=False)
     _unpack: Callable[[bytes, int], tuple[Any, ...]] = field(init=False, repr=False, compare=False)
+    _unpack_length: Callable[[bytes, int], tuple[Any, ...]] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.byteorder not in tuple(ORDERS):
@@ -45,6 +58,8 @@ class Mti(Framing):
         header = Struct(self._format)
         object.__setattr__(self, "pack_header", header.pack)
         object.__setattr__(self, "_unpack", header.unpack_from)
+        length = Struct(ORDERS[self.byteorder] + "I4x")
+        object.__setattr__(self, "_unpack_length", length.unpack_from)
 
     def encode(self, payload: BytesLike, type_id: int | None = None) -> bytes:
         if type(payload) is not bytes:
@@ -58,6 +73,23 @@ class Mti(Framing):
             raise PayloadError(
                 f"a type identifier must be an integer of 0 to {LARGEST}, got {type_id!r}"
             ) from None
+
+    def encode_many(
+        self, payloads: Sequence[BytesLike], type_ids: TypeIds = None, room: int = 0
+    ) -> tuple[bytes, int]:
+        try:
+            joined = join_frames(
+                payloads,
+                type_ids,
+                room,
+                header_size=HEADER_SIZE,
+                header_of=self.pack_header,
+                max_size=self.max_size,
+            )
+        except (TypeError, StructError):
+            joined = None
+        # Framing's says what is wrong. A dataclass with slots has no super() without names.
+        return joined or Framing.encode_many(self, payloads, type_ids, room)
 
     def cut(self, data: bytes, payloads: list[bytes], type_ids: list[int]) -> tuple[int, int]:
         unpack = self._unpack
@@ -74,7 +106,7 @@ class Mti(Framing):
                 return position, HEADER_SIZE
             length, type_id = unpack(data, position)
             if length > max_size:
-                raise FrameTooLarge(f"a frame of {length} bytes is more than max_size, {max_size}")
+                raise too_large(length, max_size)
             end = start + length
             if end > total:
                 return position, end - position
@@ -87,7 +119,28 @@ class Mti(Framing):
             elif not tried:
                 tried = True
                 if length <= LONGEST and total - end >= RUN * (HEADER_SIZE + length):
-                    position = self._cut_runs(data, end, length, payloads, type_ids)
+                    for after, fields in runs_of(data, end, self._format, length, 3):
+                        position = after
+                        payloads += fields[2::3]
+                        type_ids += fields[1::3]
+
+    def cut_together(self, data: bytes, payloads: list[bytes]) -> tuple[int, int, TypeIdsLater]:
+        used, needed = cut_lengths(
+            data,
+            payloads,
+            header=self._format[:2] + "4x",
+            header_size=HEADER_SIZE,
+            unpack=self._unpack_length,
+            max_size=self.max_size,
+        )
+        return used, needed, lambda: self._type_ids_of(data, payloads)
+
+    def _type_ids_of(self, data: bytes, payloads: list[bytes]) -> list[int]:
+        """The type identifiers of the frames of `data`, whose payloads are known."""
+        sizes = map(HEADER_SIZE.__add__, map(len, payloads))
+        starts = accumulate(sizes, initial=0)
+        unpack = Struct(f"{self._format[0]}4xI").unpack_from
+        return [type_id for (type_id,) in map(unpack, repeat(data, len(payloads)), starts)]
 
     def whole(self, data: bytes) -> Frame:
         size = len(data) - HEADER_SIZE
@@ -95,25 +148,5 @@ class Mti(Framing):
             length, type_id = self._unpack(data, 0)
             if length == size <= self.max_size:
                 return data[HEADER_SIZE:], type_id
-        # Framing's, which says what is wrong. A dataclass with slots has no super() without names.
+        # Framing's, which says what is wrong.
         return Framing.whole(self, data)
-
-    def _cut_runs(
-        self,
-        data: bytes,
-        position: int,
-        length: int,
-        payloads: list[bytes],
-        type_ids: list[int],
-    ) -> int:
-        """Cut runs of payloads of `length` bytes; return where they end."""
-        run = run_of(self._format, length)
-        last = len(data) - run.size
-        while position <= last:
-            fields = run.unpack_from(data, position)
-            if fields[0::3].count(length) != RUN:
-                break
-            payloads += fields[2::3]
-            type_ids += fields[1::3]
-            position += run.size
-        return position

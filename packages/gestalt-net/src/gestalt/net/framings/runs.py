@@ -1,19 +1,203 @@
-"""Runs of frames of one size, cut by one call: what steady telemetry mostly consists of."""
+"""Runs of frames, cut and made by few calls: what steady telemetry mostly consists of."""
 
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from struct import Struct
+from struct import error as StructError
+from typing import Any
+
+from gestalt.net.errors import FrameTooLarge
+
+from .base import BytesLike, TypeIds
 
 RUN = 16
-"""How many frames make a run. More make long formats, fewer many calls."""
+"""How many frames of one size make a run."""
+
+LONG_RUN = 64
+"""How many, where a run has come before: longer formats take longer to make."""
 
 LONGEST = 512
 """The largest payload worth it, in bytes: copying larger ones costs more than the calls do."""
 
 
 @lru_cache(maxsize=128)
-def run_of(header: str, length: int) -> Struct:
-    """The struct of a run: RUN times the fields of `header`, then a payload of `length` bytes.
+def _run_of(header: str, length: int, count: int) -> Struct:
+    """The struct of a run: so many times the fields of `header`, and a payload of `length` bytes.
 
     It takes every length on trust; the caller compares those that were unpacked.
     """
-    return Struct(header[0] + f"{header[1:]}{length}s" * RUN)
+    return Struct(header[0] + f"{header[1:]}{length}s" * count)
+
+
+def runs_of(
+    data: bytes, position: int, header: str, length: int, fields_of_one: int
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Unpack runs of frames whose payloads have `length` bytes.
+
+    Args:
+        data: what has arrived.
+        position: where the first of these frames begins.
+        header: the format of a header, the length first.
+        length: that of each payload.
+        fields_of_one: how many fields a frame has, its payload with them.
+
+    Yields:
+        Where a run ends, and its fields, one frame after the other.
+    """
+    for count, several in ((RUN, False), (LONG_RUN, True), (RUN, True)):
+        run = _run_of(header, length, count)
+        size = run.size
+        last = len(data) - size
+        unpack = run.unpack_from
+        while position <= last:
+            fields = unpack(data, position)
+            if fields[::fields_of_one].count(length) != count:
+                if count == RUN:
+                    return
+                break
+            position += size
+            yield position, fields
+            if not several:
+                break
+
+
+def fitting(payloads: Sequence[BytesLike], added: int, room: int) -> tuple[list[int], int]:
+    """How many payloads there is room for, at least one.
+
+    Args:
+        payloads: at least one.
+        added: how many bytes the framing adds to each.
+        room: in bytes.
+
+    Returns:
+        The size of each of these, and that of their frames together.
+    """
+    # Not a look at thousands where there is room for a few.
+    guess = 8 + 2 * room // (added + len(payloads[0]))
+    sizes = list(map(len, payloads if guess >= len(payloads) else payloads[:guess]))
+    total = sum(sizes) + added * len(sizes)
+    if total > room:
+        ends = list(accumulate(map(added.__add__, sizes)))
+        count = max(1, bisect_right(ends, room))
+        return sizes[:count], ends[count - 1]
+    return sizes, total
+
+
+def join_frames(
+    payloads: Sequence[BytesLike],
+    type_ids: TypeIds,
+    room: int,
+    *,
+    header_size: int,
+    header_of: Callable[[int, int], bytes],
+    max_size: int,
+) -> tuple[bytes, int] | None:
+    """The bytes of as many frames as there is room for, each a header and its payload.
+
+    Args:
+        payloads: at least one.
+        type_ids: that of all, or that of each.
+        room: in bytes.
+        header_size: in bytes.
+        header_of: `(size, type_id) -> bytes`; it may raise struct.error.
+        max_size: of a payload, in bytes.
+
+    Returns:
+        The bytes, and how many frames they are; None where a look at each payload has to tell.
+    """
+    sizes, total = fitting(payloads, header_size, room)
+    count = len(sizes)
+    payloads = payloads[:count]
+    distinct = set(sizes)
+    if max(distinct) > max_size:
+        return None
+    alike = len(distinct) == 1
+    if alike and (type_ids is None or isinstance(type_ids, int)):
+        header = header_of(sizes[0], type_ids or 0)
+        data = header.join([b"", *payloads])
+    else:
+        if type_ids is None or isinstance(type_ids, int):
+            # Of many payloads, several mostly have one size.
+            known = {size: header_of(size, type_ids or 0) for size in distinct}
+            headers = map(known.__getitem__, sizes)
+        else:
+            headers = map(header_of, sizes, [each or 0 for each in type_ids[:count]])
+        parts: list[BytesLike] = [b""] * (2 * count)
+        parts[0::2] = headers
+        parts[1::2] = payloads
+        data = b"".join(parts)
+    # What is no bytes may have another length than it takes.
+    return (data, count) if len(data) == total else None
+
+
+def cut_lengths(
+    data: bytes,
+    payloads: list[bytes],
+    *,
+    header: str,
+    header_size: int,
+    unpack: Callable[[bytes, int], tuple[int]],
+    max_size: int,
+) -> tuple[int, int]:
+    """Cut payloads that each follow a header: see `Framing.cut`.
+
+    Args:
+        data: what has arrived, from the start of a frame on.
+        payloads: where each payload is appended.
+        header: the format of a header, which has one field, the length.
+        header_size: in bytes.
+        unpack: takes the length out of `data`, at a position.
+        max_size: of a payload, in bytes.
+    """
+    add = payloads.append
+    begin = len(payloads)
+    total = len(data)
+    position = 0
+    length = previous = -1
+    several = 1
+    # The fewest looks for each frame: that one is not complete, or is too large, shows later.
+    try:
+        while position < total:
+            for _ in range(several):
+                (length,) = unpack(data, position)
+                start = position + header_size
+                position = start + length
+                add(data[start:position])
+            if previous == length <= LONGEST:
+                for after, fields in runs_of(data, position, header, length, 2):
+                    position = after
+                    payloads += fields[1::2]
+            if previous >= 0:
+                several = RUN
+            previous = length
+    except (StructError, OverflowError):
+        pass
+    needed = header_size
+    if position > total:
+        needed += length
+        position -= needed
+        del payloads[-1]
+    if max_size < total:
+        _check_sizes(payloads, begin, max_size)
+    if needed - header_size > max_size:
+        raise too_large(needed - header_size, max_size)
+    return position, needed
+
+
+def _check_sizes(payloads: list[bytes], begin: int, max_size: int) -> None:
+    """Refuse the first payload, from the one with index `begin` on, that is too large.
+
+    Raises:
+        FrameTooLarge: it, and what follows, is no longer in the list.
+    """
+    for index in range(begin, len(payloads)):
+        if (size := len(payloads[index])) > max_size:
+            del payloads[index:]
+            raise too_large(size, max_size)
+
+
+def too_large(size: int, max_size: int) -> FrameTooLarge:
+    """The error for a frame that is, or announces to be, larger than it may be."""
+    return FrameTooLarge(f"a frame of {size} bytes is more than max_size, {max_size}")

@@ -54,6 +54,8 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
             addresses, they are tried as RFC 8305 (happy eyeballs) has it.
         wire: how messages cross the socket.
         on_message: takes each `StreamMessage`; a plain function or an async one.
+        on_messages: in its place, takes a `StreamBatch` of what one read has brought, up to 1,024
+            messages.
         on_connected: takes the `Peer`, the server, on each new connection.
         on_disconnected: takes the `Peer`, after its last message, or at once where it was cut from
             here, and a ConnectionLost, or None when nothing was wrong and nothing is lost.
@@ -77,7 +79,7 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
         AddressError: the address is none for a stream.
         ValueError: an argument is out of its range, TLS settings are superfluous, or there is a
             `key` and no `on_message`.
-        TypeError: `key` is no plain function.
+        TypeError: `key` is no plain function, or `on_messages` is a table of handlers.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
         wire: Wire,
         *,
         on_message: Handler | None = None,
+        on_messages: Handler | None = None,
         on_connected: OnConnected | None = None,
         on_disconnected: OnDisconnected | None = None,
         on_error: OnError | None = None,
@@ -101,6 +104,7 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
         super().__init__(
             wire,
             on_message=on_message,
+            on_messages=on_messages,
             on_connected=on_connected,
             on_disconnected=on_disconnected,
             on_error=on_error,
@@ -119,12 +123,13 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
         self._tls = tls
         self._backoff = backoff or Backoff()
         self._connect_timeout = connect_timeout
-        self._iterated = on_message is None
+        self._iterated = on_message is None and on_messages is None
         self._inbox: Inbox | None = None
         self._current = CurrentConnection(self, self._address, connect_timeout, self._serving)
         self._socket: socket.socket | None = None
         self._buffer = NO_ROOM
         self._writer = self._current
+        self._wire = wire
         self._encode, self._header = wire.encode, wire.header_for(self.limits.send_buffer)
 
     # What an application uses
@@ -187,7 +192,8 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
             StateError: the client has `on_message`, or was never started.
         """
         if not self._iterated:
-            raise StateError(f"{self!r} gives its messages to on_message")
+            taker = "on_message" if self._on_messages is None else "on_messages"
+            raise StateError(f"{self!r} gives its messages to {taker}")
         if self._inbox is None:
             raise StateError(f"{self!r} has no messages before it is started")
         return StreamIteration(self._inbox, self.wire, self._pace)
@@ -196,7 +202,7 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
 
     async def _open(self) -> None:
         self._begin()
-        wire = self._connections.wire
+        wire = self._wire = self._connections.wire
         self._encode, self._header = wire.encode, wire.header_for(self.limits.send_buffer)
         self._current.loop = self._loop
         if self._iterated:

@@ -49,6 +49,10 @@ class Owner(Protocol):
         """Numbers for peers, each once."""
 
     @property
+    def together(self) -> bool:
+        """Whether the frames of a read are to be taken together."""
+
+    @property
     def dispatch(self) -> "Callable[[Connection, Iterable[Frame]], None]":
         """Takes the frames that it has received, in order."""
 
@@ -328,13 +332,13 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
     # The mechanism
 
     def _first_feed(self, data: bytes) -> Iterable[Frame]:
-        self._decoder = self._owner.wire.framing.decoder()
-        self._feed = self._decoder.feed
+        decoder = self._decoder = self._owner.wire.framing.decoder()
+        self._feed = decoder.feed_together if self._owner.together else decoder.feed
         return self._feed(data)
 
     def _lost_error(self, exc: Exception | None) -> ConnectionLost | None:
         """What the end of the connection means: None if nothing was wrong and nothing is lost."""
-        unsent = len(self.frames)
+        unsent = self.unsent_messages
         in_doubt = self._in_flight if self._blocked else 0
         cause = self.fault or exc
         if cause is None and not unsent and not in_doubt:

@@ -41,6 +41,7 @@ class Connections:
     Attributes:
         loop: the event loop, once the endpoint was started.
         dispatch: takes what a connection has received, once the endpoint was started.
+        together: whether it takes the frames of a read together.
         peer_ids: where the identifiers of peers are from.
         present: those that are connected, by the identifiers of their peers.
         unread: how many messages wait that no worker has.
@@ -67,6 +68,7 @@ class Connections:
         self.room = room
         self.loop: asyncio.AbstractEventLoop
         self.dispatch: Callable[[Connection, Iterable[Frame]], None]
+        self.together = False
         self.peer_ids = itertools.count(1)
         self.present: dict[int, Connection] = {}
         self.unread: Callable[[], int] = int

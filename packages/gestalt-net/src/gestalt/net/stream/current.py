@@ -70,6 +70,14 @@ class CurrentConnection:
             return self._send_later(frame)
         return connection.send(frame)
 
+    async def ready(self) -> Connection:
+        """Wait until there are a connection and room, and give the connection."""
+        connection = self.connection
+        if connection is None or (connection.full and connection.closing):
+            connection = await self.wait()
+        await connection.writable()
+        return connection
+
     def write_now(self, frame: bytes) -> None:
         """Send a frame now, or raise.
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any, Protocol
 
 from gestalt.core import Component, Discard, Handler, State
 from gestalt.core import vocabulary as words
 from gestalt.core.details import PeerRow, details
 from gestalt.core.metrics import Metric, measures
 from gestalt.net.address import Address
-from gestalt.net.errors import HandlerError
+from gestalt.net.batch import check_batch_handler
+from gestalt.net.errors import SendIncomplete, handler_error
+from gestalt.net.framings import Frame
 from gestalt.net.keyed import check_handling
 from gestalt.net.pace import Pace
 from gestalt.net.reporting import OnError, Reporting
@@ -18,6 +21,8 @@ from gestalt.net.tls import Tls
 from gestalt.net.tracing import traced
 from gestalt.net.wire import Wire
 
+from .batch import StreamBatch
+from .batching import BatchDispatcher
 from .connection import Connection
 from .connections import Connections, OnConnected, OnDisconnected
 from .errors import ConnectionLost
@@ -32,6 +37,13 @@ from .timeouts import Timeouts
 
 _ABANDONED = {"reason": "abandoned"}
 _SLOW_PEER = {"reason": "slow_peer"}
+
+
+class Dispatcher(Protocol):
+    """What gives messages to a handler."""
+
+    def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
+        """Take frames, in order."""
 
 
 class StreamEndpoint(Component):
@@ -49,6 +61,7 @@ class StreamEndpoint(Component):
         wire: Wire,
         *,
         on_message: Handler | None,
+        on_messages: Handler | None,
         on_connected: OnConnected | None,
         on_disconnected: OnDisconnected | None,
         on_error: OnError | None,
@@ -59,12 +72,14 @@ class StreamEndpoint(Component):
         stop_timeout: float,
     ) -> None:
         super().__init__(name=name, stop_timeout=stop_timeout)
+        check_batch_handler(on_messages, on_message, key)
         check_handling(on_message, concurrency, key)
         self.wire = wire
         self.limits = limits
         self.stats = StreamStats()
         self.room = Room(limits.receive_buffer, getattr(wire.framing, "max_size", None))
         self._on_message = on_message
+        self._on_messages = on_messages
         self._concurrency = concurrency
         self._key = key
         self._reporting = Reporting(self, on_error, report=self._report_error, spawn=self._spawn)
@@ -102,10 +117,16 @@ class StreamEndpoint(Component):
         connections = self._connections
         loop = self._loop = connections.loop = asyncio.get_running_loop()
         self._pace = Pace(loop)
-        handler, connections.wire = traced("stream", self.name, self._on_message, self.wire)
+        given = self._on_message or self._on_messages
+        handler, connections.wire = traced("stream", self.name, given, self.wire)
         if handler is not None:
-            keyed = None if self._key is None else partial(KeyedDispatcher, key=self._key)
-            connections.dispatch = (keyed or HandlerDispatcher)(
+            dispatcher: Callable[..., Dispatcher] = HandlerDispatcher
+            if self._key is not None:
+                dispatcher = partial(KeyedDispatcher, key=self._key)
+            elif self._on_messages is not None:
+                dispatcher = BatchDispatcher
+                connections.together = True
+            connections.dispatch = dispatcher(
                 handler,
                 self.wire,
                 self._concurrency,
@@ -166,22 +187,33 @@ class StreamEndpoint(Component):
         return self.state is State.RUNNING or self.state is State.STARTING
 
     def _handler_failed(
-        self, error: BaseException, peer: Peer, message: StreamMessage[object] | None = None
+        self,
+        error: BaseException,
+        peer: Peer,
+        message: StreamMessage[Any] | StreamBatch[Any] | None = None,
     ) -> None:
         """Tell of what a handler or a callback raised."""
-        if isinstance(error, ConnectionLost) and error.peer is peer:
+        cause = error.__cause__ if isinstance(error, SendIncomplete) else error
+        if isinstance(cause, ConnectionLost) and cause.peer is peer:
             # It left before its reply, which is what on_disconnected tells: once, not per message.
             return
         if isinstance(error, Discard) and message is not None:
-            self.stats.discarded += 1
+            self.stats.discarded += _count(message)
             return
         what = "a callback" if message is None else f"the handler of {message!r}"
-        failure = HandlerError(f"{what} from {peer!r} raised {error!r}", peer, message)
+        failure = handler_error(f"{what} from {peer!r} raised {error!r}", peer, message)
         failure.__cause__ = error
         self.stats.handler_errors += 1
         if message is not None:
-            self.stats.failed += 1
+            self.stats.failed += _count(message)
         self._reporting.tell(failure)
+
+
+def _count(handled: StreamMessage[Any] | StreamBatch[Any]) -> int:
+    """How many messages an error is about: of a batch, those that it has not told of itself."""
+    if isinstance(handled, StreamBatch):
+        return len(handled) - len(handled.failures)
+    return 1
 
 
 def check_tls(address: Address, tls: Tls | ssl.SSLContext | None) -> None:

@@ -16,6 +16,7 @@ from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, TimeSlice, several_of
 from gestalt.net.reporting import is_sender_at_fault
 from gestalt.net.wire import Wire
 
+from .batch import StreamBatch
 from .connection import Connection
 from .message import StreamMessage
 from .peer import Peer
@@ -25,7 +26,11 @@ class Failed(Protocol):
     """Takes what a handler raised."""
 
     def __call__(
-        self, error: BaseException, peer: Peer, message: StreamMessage[Any] | None, /
+        self,
+        error: BaseException,
+        peer: Peer,
+        message: StreamMessage[Any] | StreamBatch[Any] | None,
+        /,
     ) -> None: ...
 
 
@@ -55,6 +60,7 @@ class HandlerDispatcher:
         "pace",
         "several",
         "spawn",
+        "wire",
     )
 
     def __init__(
@@ -69,6 +75,7 @@ class HandlerDispatcher:
         handles: Callable[[], bool],
     ) -> None:
         self.handler = handler
+        self.wire = wire
         self.decode = wire.decode
         self.concurrency = concurrency
         self.several = several_of(compressed=wire.tagged)
@@ -159,10 +166,10 @@ class HandlerWorker:
         self._connection = connection
         self._asynchronous = False
         # What one read brought is one batch. Its iterator is shared by the tasks.
-        self._batches: deque[Iterator[Frame]] = deque()
+        self._batches: deque[Iterator[Any]] = deque()
         self._time_slice = TimeSlice(dispatcher.pace)
         # What the handler returned that made this worker, until a task awaits it.
-        self._first: tuple[Awaitable[Any], StreamMessage[Any]] | None = None
+        self._first: tuple[Awaitable[Any], Any] | None = None
         self._tasks = 0
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -181,20 +188,18 @@ class HandlerWorker:
         """How many messages are being handled."""
         return self._tasks - len(self._waiting)
 
-    def start(
-        self, result: Awaitable[Any], message: StreamMessage[Any], rest: Iterator[Frame]
-    ) -> None:
+    def start(self, result: Awaitable[Any], message: Any, rest: Iterator[Any]) -> None:
         """Await what the handler returned for `message`, then handle the rest."""
         self._asynchronous = True
         self._first = result, message
         self.put(rest)
 
-    def take_over(self, rest: Iterator[Frame]) -> None:
+    def take_over(self, rest: Iterator[Any]) -> None:
         """Handle the rest of a read that has used up its time."""
         self._time_slice.overran = True
         self.put(rest)
 
-    def put(self, frames: Iterator[Frame]) -> None:
+    def put(self, frames: Iterator[Any]) -> None:
         """Take another batch."""
         self._batches.append(frames)
         if len(self._batches) > 1:
@@ -255,16 +260,7 @@ class HandlerWorker:
         time_slice = self._time_slice
         result = None
         message: StreamMessage[Any] | None
-        if time_slice.overran:
-            await time_slice.give_way()
-        else:
-            await self._dispatcher.pace.unspent()
-        time_slice.begin()
-        if self._first is not None:
-            first, self._first = self._first, None
-            await self._await(*first)
-            if time_slice.over():
-                await time_slice.give_way()
+        await self._begin()
         while batches:
             frames = batches[0]
             payload = None
@@ -283,21 +279,41 @@ class HandlerWorker:
                 self._asynchronous = True
             # Another task of this worker may have removed the batch meanwhile.
             if payload is None and batches and batches[0] is frames:
-                batches.popleft()
-                if len(batches) == 1:
-                    connection.resume_reading()
+                self._taken(frames)
             elif time_slice.over():
                 await time_slice.give_way()
 
-    async def _await(self, result: Awaitable[Any], message: StreamMessage[Any]) -> None:
-        try:
-            await result
-        except RAISED as error:
-            self._raised(error, message)
+    async def _begin(self) -> None:
+        """Wait for one's turn, then for what the first asynchronous handler is still about."""
+        time_slice = self._time_slice
+        if time_slice.overran:
+            await time_slice.give_way()
+        else:
+            await self._dispatcher.pace.unspent()
+        time_slice.begin()
+        if self._first is not None:
+            (result, message), self._first = self._first, None
+            try:
+                await result
+            except RAISED as error:
+                self._raised(error, message)
+            finally:
+                self._settle(message)
+            if time_slice.over():
+                await time_slice.give_way()
 
-    def _raised(
-        self, error: Exception | asyncio.CancelledError, message: StreamMessage[Any] | None
-    ) -> None:
+    def _settle(self, message: Any) -> None:
+        """Note that the handler of a message has ended."""
+
+    def _taken(self, frames: Iterator[Any]) -> None:
+        """Note that a batch is empty; another task of this worker may have done so meanwhile."""
+        batches = self._batches
+        if batches and batches[0] is frames:
+            batches.popleft()
+            if len(batches) == 1:
+                self._connection.resume_reading()
+
+    def _raised(self, error: Exception | asyncio.CancelledError, message: Any) -> None:
         """Look whose fault it is: the peer's, the handler's, or of who cancelled this task.
 
         Raises:
@@ -305,16 +321,34 @@ class HandlerWorker:
         """
         connection = self._connection
         cancelled = is_own_cancellation(error)
-        if message is None or is_sender_at_fault(error, message):
-            connection.abandon(1 + self.waiting)
-            for batch in self._batches:
-                # Other tasks of this worker have it in their hands, too.
-                deque(batch, maxlen=0)
-            self._batches.clear()
-            connection.fail(error)
+        if message is None or self._is_sender_at_fault(error, message):
+            connection.abandon(self._size(message) + self.waiting)
+            self._fail(error)
         elif not cancelled or self._dispatcher.handles():
             self._dispatcher.failed(error, connection.peer, message)
         else:
-            connection.abandon(1)
+            connection.abandon(self._size(message))
         if cancelled:
             raise error
+
+    def _size(self, message: Any) -> int:  # noqa: ARG002 - for batches
+        """How many messages are lost with one that was to be handled."""
+        return 1
+
+    def _is_sender_at_fault(self, error: BaseException, message: Any) -> bool:
+        return is_sender_at_fault(error, message)
+
+    def _fail(self, fault: BaseException) -> None:
+        """End the connection by a fault of the peer."""
+        self._forget()
+        self._connection.fail(fault)
+
+    def _forget(self) -> None:
+        """Handle nothing more of what waits."""
+        for batch in self._batches:
+            # Other tasks of this worker have it in their hands, too.
+            self._empty(batch)
+        self._batches.clear()
+
+    def _empty(self, batch: Iterator[Any]) -> None:
+        deque(batch, maxlen=0)

@@ -57,12 +57,13 @@ class Peer(MessageSender):
         state: whatever the application keeps of this peer; None at first.
     """
 
-    __slots__ = ("_buffer", "_encode", "_header", "_link", "_writer", "id", "state")
+    __slots__ = ("_buffer", "_encode", "_header", "_link", "_wire", "_writer", "id", "state")
 
     def __init__(self, peer_id: int, link: Link, wire: Wire, send_buffer: int) -> None:
         self.id = peer_id
         self.state: Any = None
         self._link = self._buffer = self._writer = link
+        self._wire = wire
         self._encode, self._header = wire.encode, wire.header_for(send_buffer)
 
     async def close(self) -> None:

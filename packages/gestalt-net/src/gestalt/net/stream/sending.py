@@ -1,11 +1,14 @@
 """What messages of a stream are sent through: a peer, or a client."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from struct import error as StructError
 from typing import Any, Protocol
 
 from gestalt.core import WrongThread
 from gestalt.net.accepted import ACCEPTED
+from gestalt.net.wire import Wire
+
+from .sending_many import Sink, send_many
 
 
 class SendBuffer(Protocol):
@@ -29,6 +32,9 @@ class Writer(Protocol):
     def write_now(self, frame: bytes) -> None:
         """Take a frame, or raise."""
 
+    async def ready(self) -> Sink:
+        """Wait until there is room, and give what takes frames that are already joined."""
+
 
 class MessageSender:
     """Sends messages.
@@ -43,6 +49,7 @@ class MessageSender:
     # Slots or attributes of the subclasses, since one class cannot have two bases with slots.
     _buffer: SendBuffer
     _writer: Writer
+    _wire: Wire
     _encode: Callable[..., bytes]
     # None where a frame is more than a header and the body, see `Wire.header_for`.
     _header: Callable[[int, int], bytes] | None
@@ -94,6 +101,24 @@ class MessageSender:
         except WrongThread:
             # The event loop may be about to await it: run_coroutine_threadsafe is called with it.
             return self._send_there(frame)
+
+    async def send_many(self, bodies: Iterable[Any], type_id: int | None = None) -> None:
+        """Send messages in order: several times as fast as one by one, where they are small.
+
+        It waits as long as the other end is too slow to take them, and returns when the last one is
+        accepted. Cancelled while it waits, it sends no more; a note of the CancelledError says how
+        many were accepted.
+
+        Args:
+            bodies: as in `send`.
+            type_id: as in `send`, for all of them.
+
+        Raises:
+            SendIncomplete: not all of them were accepted. It says how many were, from the first one
+                on, and its cause is what `send` would have raised for the next.
+            TypeError: `bodies` is a single message.
+        """
+        await send_many(self._writer, self._wire, bodies, type_id)
 
     def send_nowait(self, body: Any, type_id: int | None = None) -> None:
         """Send a message now, or raise.

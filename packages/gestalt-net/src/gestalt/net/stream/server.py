@@ -5,21 +5,22 @@ import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from gestalt.core import Handler, StateError, check_thread, keep_from_children
 from gestalt.core.reloading import reloads
 from gestalt.net.address import Address
-from gestalt.net.errors import AcceptFailed, SendBufferFull, UnknownPeer
+from gestalt.net.errors import AcceptFailed, UnknownPeer
 from gestalt.net.inherited import SCHEMES, inherited
 from gestalt.net.reporting import OnError
 from gestalt.net.tls import Tls, half_closing
 from gestalt.net.wire import Wire
 
+from .broadcast import Broadcaster
 from .connection import Connection
 from .connections import OnConnected, OnDisconnected, PeersView
 from .endpoint import StreamEndpoint, check_tls
-from .errors import ConnectionLost, HandshakeFailed
+from .errors import HandshakeFailed
 from .handshakes import Handshakes
 from .keepalive import keep_alive
 from .keyed import Key
@@ -29,7 +30,7 @@ from .peer import Peer
 from .unix_socket import inode, listen
 
 
-class StreamServer(StreamEndpoint):
+class StreamServer(Broadcaster, StreamEndpoint):
     """Listens on an address and exchanges messages with the peers that connect.
 
         async with StreamServer("tcp://0.0.0.0:9000", wire, on_message=handlers) as server:
@@ -59,6 +60,8 @@ class StreamServer(StreamEndpoint):
             started with: `fd://3` or, by socket activation, `systemd://name`.
         wire: how messages cross the socket.
         on_message: takes each `StreamMessage`.
+        on_messages: in its place, takes a `StreamBatch` of what one read has brought from one peer,
+            up to 1,024 messages. Where one does not decode, those before it come first.
         on_connected: takes each new `Peer`.
         on_disconnected: takes each `Peer` that has gone, and a ConnectionLost, or None when nothing
             was wrong and nothing is lost. It is called after the peer's last message; at once where
@@ -79,7 +82,8 @@ class StreamServer(StreamEndpoint):
     Raises:
         AddressError: the address is none for a stream.
         ValueError: an argument is out of its range, or TLS settings are missing or superfluous.
-        TypeError: `key` is no plain function.
+        TypeError: `key` is no plain function, `on_messages` is a table of handlers, or there is
+            neither `on_message` nor `on_messages`.
     """
 
     def __init__(
@@ -87,7 +91,8 @@ class StreamServer(StreamEndpoint):
         address: str | Address,
         wire: Wire,
         *,
-        on_message: Handler,
+        on_message: Handler | None = None,
+        on_messages: Handler | None = None,
         on_connected: OnConnected | None = None,
         on_disconnected: OnDisconnected | None = None,
         on_error: OnError | None = None,
@@ -99,9 +104,12 @@ class StreamServer(StreamEndpoint):
         name: str | None = None,
         stop_timeout: float = 10.0,
     ) -> None:
+        if on_message is None and on_messages is None:
+            raise TypeError("a StreamServer needs on_message= or on_messages=")
         super().__init__(
             wire,
             on_message=on_message,
+            on_messages=on_messages,
             on_connected=on_connected,
             on_disconnected=on_disconnected,
             on_error=on_error,
@@ -153,6 +161,15 @@ class StreamServer(StreamEndpoint):
         """The connected peers by their identifiers; it shows each change."""
         return self._peers
 
+    @property
+    def _sending_wire(self) -> Wire:
+        return self._connections.wire
+
+    def _receivers(self, to: Iterable[Peer] | None) -> list[Connection]:
+        if self._serving():
+            check_thread(self._loop, self)
+        return self._connections.of(to)
+
     async def send(self, peer_id: int, body: Any, type_id: int | None = None) -> None:
         """Send a message to one peer: see `Peer.send`.
 
@@ -162,56 +179,6 @@ class StreamServer(StreamEndpoint):
         if peer_id not in self._peers:
             raise UnknownPeer(f"no peer {peer_id} is connected")
         await self._peers[peer_id].send(body, type_id)
-
-    async def broadcast(
-        self,
-        body: Any,
-        type_id: int | None = None,
-        *,
-        to: Iterable[Peer] | None = None,
-        slow: Literal["wait", "drop", "disconnect"] = "wait",
-    ) -> int:
-        """Send a message to all peers; it is encoded once.
-
-        Args:
-            body: the message.
-            type_id: its message type identifier.
-            to: these peers only.
-            slow: what to do about a peer that has not taken what it was sent before: wait for it
-                (others are served first), drop the message for it, or disconnect it.
-
-        Returns:
-            To how many peers it was sent.
-
-        Raises:
-            PayloadError, CodecError: the message cannot be sent to anybody.
-            ValueError: `slow` is none of these.
-            WrongThread: this is not the thread of the server's event loop.
-        """
-        if slow not in ("wait", "drop", "disconnect"):
-            raise ValueError(f'slow must be "wait", "drop" or "disconnect", got {slow!r}')
-        if self._serving():
-            check_thread(self._loop, self)
-        frame = self._connections.wire.encode(body, type_id)
-        connections = self._connections.of(to)
-        behind = []
-        sent = 0
-        for connection in connections:
-            if connection.full and not connection.closing:
-                connection.flush()
-            if not connection.full:
-                connection.write(frame)
-                sent += 1
-            elif not connection.closing:
-                behind.append(connection)
-        if slow == "wait":
-            results = await asyncio.gather(*(_write(each, frame) for each in behind))
-            return sent + sum(results)
-        for connection in behind:
-            self.stats.dropped += 1
-            if slow == "disconnect":
-                connection.abort(SendBufferFull("it reads more slowly than it is sent to"))
-        return sent
 
     def reload_tls(self) -> None:
         """Read all TLS files again, for connections made from now on.
@@ -311,12 +278,3 @@ class StreamServer(StreamEndpoint):
     def _admit(self, connection: Connection) -> bool:
         self._handshakes.done(connection)
         return self._serving()
-
-
-async def _write(connection: Connection, frame: bytes) -> bool:
-    try:
-        await connection.writable()
-    except ConnectionLost:
-        return False
-    connection.write(frame)
-    return True

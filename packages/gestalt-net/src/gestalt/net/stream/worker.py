@@ -1,9 +1,7 @@
 """What runs the handlers of a peer, as its connection sees it."""
 
 from collections.abc import Iterator
-from typing import Protocol
-
-from gestalt.net.framings import Frame
+from typing import Any, Protocol
 
 
 class Worker(Protocol):
@@ -13,8 +11,8 @@ class Worker(Protocol):
     def idle(self) -> bool:
         """Whether everything that was received is handled."""
 
-    def put(self, frames: Iterator[Frame]) -> None:
-        """Take what another read has brought."""
+    def put(self, frames: Iterator[Any]) -> None:
+        """Take what another read has brought, as the dispatcher has made it."""
 
     def end(self) -> None:
         """Hear that the connection is lost."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from gestalt.core import check_thread
 from gestalt.net.accepted import ACCEPTED
@@ -21,6 +21,7 @@ class FrameWriter:
         "_flushes",
         "_in_flight",
         "_loop",
+        "_more",
         "_waiters",
         "frames",
         "full",
@@ -47,6 +48,8 @@ class FrameWriter:
         # Set where `write` must not be called: above the mark, and when the connection is closing.
         self.full = False
         self._flushes = 0
+        # How many messages `frames` holds beyond one each.
+        self._more = 0
         # How many messages, and bytes, were given to the transport.
         self.sent = 0
         self.sent_bytes = 0
@@ -67,6 +70,25 @@ class FrameWriter:
         self.room -= len(frame)
         if self.room <= 0:
             self.refuse()
+
+    def write_many(self, data: bytes, count: int) -> None:
+        """Queue several frames, already joined, as `write` does one."""
+        self.write(data)
+        self._more += count - 1
+
+    @property
+    def space(self) -> int:
+        """How many bytes more there is room for before somebody has to wait."""
+        return self.room if self.frames else self.high_water
+
+    async def ready(self) -> Self:
+        """Wait until there is room.
+
+        Raises:
+            ConnectionLost: the connection is closed, or was lost meanwhile.
+        """
+        await self.writable()
+        return self
 
     def send(self, frame: bytes) -> Coroutine[Any, Any, None]:
         """Queue a frame now, or when it is awaited, as soon as `full` is cleared.
@@ -149,6 +171,9 @@ class FrameWriter:
         self.room = 0
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         self._in_flight = len(frames)
+        if self._more:
+            self._in_flight += self._more
+            self._more = 0
         self.full = False
         self._flushes += 1
         self.sent += self._in_flight
@@ -159,6 +184,11 @@ class FrameWriter:
             # It failed, and will take nothing any more: what it was given is in doubt.
             self._blocked = True
             self.refuse()
+
+    @property
+    def unsent_messages(self) -> int:
+        """How many messages wait here, which have certainly not left."""
+        return len(self.frames) + self._more
 
     @property
     def blocked(self) -> bool:

@@ -79,7 +79,8 @@ LOG_FORMAT: Option[str] = Option(
 )
 DEBUG: Option[bool] = Option(
     name="debug",
-    help="asyncio's debug mode; what holds up the event loop is named",
+    help="asyncio's debug mode; what holds the event loop for 0.1 s is named, with its stack and "
+    "its duration",
     default=False,
     parse=truth,
     flag=True,

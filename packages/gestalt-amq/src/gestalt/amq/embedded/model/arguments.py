@@ -73,6 +73,8 @@ def type_name(arguments: Mapping[str, FieldValue], key: str) -> str:
             return "longstr"
         case float():
             return "double"
+        case None:
+            return "void"
         case _:
             return "table"
 
@@ -86,7 +88,7 @@ def consume_timeout(
         AmqpError: it is no such timeout, or this type of queue has none.
     """
     key = "x-consumer-timeout"
-    if key not in semantics.quorum_arguments or arguments.get(key) is None:
+    if key not in semantics.quorum_arguments or key not in arguments:
         return None
     if kind != "quorum":
         raise _foreign(key, resource, kind)
@@ -207,9 +209,9 @@ class _Checks:
         self.known = frozenset({"x-queue-type"})
 
     def string(self, key: str, check: Callable[[str], str | None] | None = None) -> str | None:
-        value = self._get(key)
-        if value is None:
+        if not self._has(key):
             return None
+        value = self._arguments[key]
         if not isinstance(value, str):
             self._refuse(key, f"{{unacceptable_type,{type_name(self._arguments, key)}}}")
         if check is not None and (problem := check(value)) is not None:
@@ -219,25 +221,25 @@ class _Checks:
     def dead_letter_exchange(self) -> str | None:
         key = "x-dead-letter-exchange"
         value = self._arguments.get(key)
-        if value is None or isinstance(value, str):
-            return value
+        if key not in self._arguments or isinstance(value, str):
+            return value if isinstance(value, str) else None
         raise AmqpError(
             "PRECONDITION_FAILED",
             f"invalid type '{type_name(self._arguments, key)}' for arg '{key}' in {self._resource}",
         )
 
     def flag(self, key: str) -> bool:
-        value = self._get(key)
-        if value is None:
+        if not self._has(key):
             return False
+        value = self._arguments[key]
         if not isinstance(value, bool):
             self._refuse(key, f"{{unacceptable_type,{type_name(self._arguments, key)}}}")
         return value
 
     def seconds(self, key: str, *, minimum: int) -> float | None:
-        value = self._get(key)
-        if value is None:
+        if not self._has(key):
             return None
+        value = self._arguments[key]
         number = self._number(key, value)
         if number < 0:
             self._refuse(key, f"{{value_negative,{number}}}")
@@ -248,12 +250,11 @@ class _Checks:
         return number / 1000
 
     def any_integer(self, key: str) -> int | None:
-        value = self._get(key)
-        return None if value is None else self._number(key, value)
+        return self._number(key, self._arguments[key]) if self._has(key) else None
 
     def version(self, key: str, known: tuple[int, ...]) -> None:
-        value = self._get(key)
-        if value is not None and (number := self._number(key, value)) not in known:
+        number = self.any_integer(key)
+        if number is not None and number not in known:
             self._refuse(key, f"\"unsupported queue version '{number}'\"")
 
     def timeout(self, semantics: Semantics) -> float | None:
@@ -268,9 +269,9 @@ class _Checks:
         return milliseconds / 1000 if isinstance(milliseconds, int) else None
 
     def integer(self, key: str, *, minimum: int = 0, maximum: int | None = None) -> int | None:
-        value = self._get(key)
-        if value is None:
+        if not self._has(key):
             return None
+        value = self._arguments[key]
         number = self._number(key, value)
         if number < 0:
             self._refuse(key, f"{{value_negative,{number}}}")
@@ -280,8 +281,9 @@ class _Checks:
             self._refuse(key, f"{{max_value_exceeded,{number}}}")
         return number
 
-    def _get(self, key: str) -> FieldValue:
-        return self._arguments.get(key) if key in self.known else None
+    def _has(self, key: str) -> bool:
+        """Tell whether the argument is given. No value at all is one, and not of any right type."""
+        return key in self.known and key in self._arguments
 
     def _number(self, key: str, value: FieldValue) -> int:
         kind = type_name(self._arguments, key)

@@ -22,6 +22,8 @@ class BrokerModel:
         clock: returns the time in seconds; monotonic, of any origin.
         time: returns the time of day in seconds since 1970.
         limits: how much of everything there may be.
+        consumer_timeout: how long a delivery may take that no queue and no consumer says of, in
+            seconds; None for any time.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class BrokerModel:
         clock: Callable[[], float] = system_time.monotonic,
         time: Callable[[], float] = system_time.time,
         limits: ResourceLimits | None = None,
+        consumer_timeout: float | None = None,
     ) -> None:
         self.users = dict(users)
         self.semantics = semantics or semantics_of(DEFAULT_VERSION)
@@ -41,7 +44,9 @@ class BrokerModel:
         self.memory = 0
         usage = Usage(limits or ResourceLimits())
         self.virtual_hosts = {
-            name: VirtualHost(name, self.schedule, self._account, time, self.semantics, usage)
+            name: VirtualHost(
+                name, self.schedule, self._account, time, self.semantics, usage, consumer_timeout
+            )
             for name in virtual_hosts
         }
 

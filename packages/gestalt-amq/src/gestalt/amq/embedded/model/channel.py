@@ -21,6 +21,7 @@ from .deliveries import OF_A_STREAM, Delivery, by_queue, header_for
 from .message import Entry, Message, Receiver, with_reply_to
 from .queue import Owner, Queue
 from .stream_record import Record
+from .timeouts import DeliveryTimeouts
 from .virtualhost import REPLY_PREFIX, REPLY_QUEUE, VirtualHost
 
 # How long the end of a reply address is, in characters.
@@ -103,6 +104,8 @@ class Channel:
         self._outcomes: list[bool] = []
         self._receiver = Receiver()
         self.transaction: Transaction | None = None
+        # Those of what basic.get has brought, by their seconds.
+        self.get_timeouts: dict[float, DeliveryTimeouts] = {}
 
     # Publishing
 
@@ -382,6 +385,8 @@ class Channel:
             self.end_transaction(commit=False)
         self.unacked = {}
         self.limiter.paused = True
+        for timeouts in self.get_timeouts.values():
+            timeouts.close()
         # First: the consumer that follows a single active one gets them before all others.
         for queue, entries in by_queue([deliveries[tag] for tag in sorted(deliveries)]).items():
             queue.put_back(entries)

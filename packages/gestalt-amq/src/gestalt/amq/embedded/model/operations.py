@@ -44,7 +44,7 @@ from .channel import Channel, Transaction
 from .consumer import Consumer, QueueConsumer, StreamConsumer
 from .declarations import DECLARATIONS, accessible_queue, named_queue
 from .deliveries import Delivery, header_for
-from .overdue import watch
+from .overdue import watch, watch_gets
 from .queue import Queue
 from .stream import Stream
 from .stream_start import read_filter, read_start
@@ -121,12 +121,23 @@ def _get(channel: Channel, method: BasicGet) -> Method | None:
     if entry is None:
         return BasicGetEmpty()
     tag = channel.next_delivery_tag() if method.no_ack else channel.hold(queue, entry)
+    if not method.no_ack and (seconds := queue.options.consumer_timeout):
+        _watch_get(channel, seconds, tag)
     message = entry.message
     answer = BasicGetOk(
         tag, entry.redelivered, message.exchange, message.routing_keys[0], len(queue.ready)
     )
     channel.output.send_content(answer, header_for(queue, entry), message.body)
     return None
+
+
+def _watch_get(channel: Channel, seconds: float, tag: int) -> None:
+    timeouts = channel.get_timeouts.get(seconds)
+    if timeouts is None:
+        host = channel.host
+        timeouts = watch_gets(channel, seconds, host.semantics, host.schedule)
+        channel.get_timeouts[seconds] = timeouts
+    timeouts.add(tag)
 
 
 def _consume(channel: Channel, method: BasicConsume) -> Method | None:

@@ -56,6 +56,27 @@ def watch(
     )
 
 
+def watch_gets(
+    holder: Holder, seconds: float, semantics: Semantics, schedule: Schedule
+) -> DeliveryTimeouts:
+    """Return what sees to it that what basic.get brings from some queue is acknowledged in time.
+
+    Args:
+        holder: the channel.
+        seconds: how long it may take.
+        semantics: what holds for the version.
+        schedule: for what has to happen later.
+    """
+    # Who has asked for one message is no consumer, and cannot be told that it has lost it.
+    told = seconds if semantics.consumer_timeout is ConsumerTimeout.CLOSES_CHANNEL else None
+    return DeliveryTimeouts(
+        schedule,
+        seconds,
+        is_open=lambda tag: tag in holder.unacked,
+        expired=lambda _: holder.time_out(told),
+    )
+
+
 class Ended:
     """In place of the queue of deliveries that took too long: they are back there already.
 

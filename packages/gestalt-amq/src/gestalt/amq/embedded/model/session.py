@@ -16,6 +16,7 @@ from gestalt.amq.wire.methods import (
 from .channel import Channel, Output
 from .operations import OPERATIONS
 from .queue import Queue
+from .usual_timeout import UsualTimeout
 from .virtualhost import VirtualHost
 
 
@@ -56,6 +57,7 @@ class Session:
         self._channel_max = channel_max
         self._max_message_size = max_message_size
         self._channels: dict[int, Channel] = {}
+        self._timeouts: dict[Channel, UsualTimeout] = {}
         # Those that were closed for an error, of which the client has not said that it knows.
         self._closing: set[int] = set()
         # The channels on which something was published since confirms were sent.
@@ -164,14 +166,22 @@ class Session:
                 f" ({self._channel_max})",
             )
         self.host.usage.channel_opened()
-        self._channels[number] = Channel(
+        channel = Channel(
             self, output, max_message_size=self._max_message_size, paused=self._paused
         )
+        self._channels[number] = channel
+        host = self.host
+        if host.consumer_timeout:
+            self._timeouts[channel] = UsualTimeout(
+                channel, host.consumer_timeout, host.semantics, host.schedule
+            )
         output.send(ChannelOpenOk())
 
     def _end(self, number: int) -> None:
         channel = self._channels.pop(number, None)
         if channel is not None:
+            if (timeout := self._timeouts.pop(channel, None)) is not None:
+                timeout.close()
             channel.close()
             self._published.pop(channel, None)
             self.host.usage.channel_closed()

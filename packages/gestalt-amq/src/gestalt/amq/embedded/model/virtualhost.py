@@ -45,6 +45,8 @@ class VirtualHost:
         time: returns the time of day in seconds since 1970, for the headers of dead letters.
         semantics: what holds for the version of RabbitMQ that the broker is like.
         usage: counts what there is in the broker, and refuses what is too much.
+        consumer_timeout: how long a delivery may take that no queue and no consumer says of, in
+            seconds; None for any time.
 
     Attributes:
         exchanges, queues: what there is, by name.
@@ -61,12 +63,14 @@ class VirtualHost:
         time: Callable[[], float],
         semantics: Semantics,
         usage: Usage,
+        consumer_timeout: float | None = None,
     ) -> None:
         self.name = name
         self.schedule = schedule
         self.account = account
         self.semantics = semantics
         self.usage = usage
+        self.consumer_timeout = consumer_timeout
         self.outstanding = usage.outstanding
         self.time = time
         self.exchanges = {

@@ -99,6 +99,7 @@ class EmbeddedBroker(Component, Controls):
             semantics=self._semantics,
             clock=time.monotonic,
             limits=settings.limits,
+            consumer_timeout=settings.consumer_timeout,
         )
         for policy in settings.policies:
             model.set_policy(policy)

@@ -340,6 +340,8 @@ class Connection(asyncio.Protocol):
         refused = error.code == REPLY_CODES["ACCESS_REFUSED"]
         self._end_session()
         self._closing = True
+        if not tuned:
+            class_id = method_id = 0
         if tuned or (refused and self._can("authentication_failure_close")):
             close = ConnectionClose(error.code, error.text, class_id, method_id)
             self.write(method_frame(0, close))

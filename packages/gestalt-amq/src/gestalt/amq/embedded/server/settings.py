@@ -31,6 +31,9 @@ class Settings:
         refusal_delay: how long a client that is refused before its connection is open has to
             wait until that is cut, in seconds.
         send_timeout: how long a client may read nothing of what waits for it, in seconds.
+        consumer_timeout: how long a client may take to acknowledge a delivery where neither the
+            queue nor the consumer says other, in seconds; None for any time. What becomes of one
+            that takes too long depends on the version.
         policies: what operators set in production, for many queues or exchanges at once.
         limits: how many connections, channels, consumers, queues, exchanges and bindings there
             may be.
@@ -49,6 +52,7 @@ class Settings:
     close_timeout: float = 2.0
     refusal_delay: float = 3.0
     send_timeout: float = 30.0
+    consumer_timeout: float | None = 1800.0
     policies: Sequence[Policy] = ()
     limits: ResourceLimits = field(default_factory=ResourceLimits)
     tls: ssl.SSLContext | None = None

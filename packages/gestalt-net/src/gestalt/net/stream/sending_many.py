@@ -1,0 +1,141 @@
+"""Many messages by one call: encoded in one loop, and joined once."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from gestalt.net.batch import listed
+from gestalt.net.errors import SendIncomplete
+from gestalt.net.framings import TypeIds
+from gestalt.net.wire import Wire
+
+AT_ONCE = 1024
+"""How many messages are encoded together, at most."""
+
+FIRST = 64
+"""How many, before it is known how large their payloads are."""
+
+
+class Sink(Protocol):
+    """Takes frames that are already joined."""
+
+    @property
+    def space(self) -> int:
+        """How many bytes more there is room for before somebody has to wait."""
+
+    async def writable(self) -> None:
+        """Wait until there is room."""
+
+    def write_many(self, data: bytes, count: int) -> None:
+        """Take so many frames."""
+
+
+class Writer(Protocol):
+    """Knows where frames go."""
+
+    async def ready(self) -> Sink:
+        """Wait until there are a connection and room, and give what takes the frames."""
+
+
+async def send_many(
+    writer: Writer, wire: Wire, messages: Iterable[Any], type_id: int | None
+) -> None:
+    """Send messages in order, and wait whenever the other end is too slow to take them.
+
+    Args:
+        writer: where they go.
+        wire: how they cross the socket.
+        messages: what the codec of the wire takes; without a codec, bytes.
+        type_id: as in `send`, for all of them.
+
+    Raises:
+        SendIncomplete: not all of them were accepted.
+        TypeError: `messages` is a single one.
+    """
+    values = listed(messages)
+    accepted = 0
+    try:
+        if values:
+            sink = await writer.ready()
+        batch = Encoding(wire, values, type_id)
+        while accepted < len(values):
+            await sink.writable()
+            data, count = batch.take(sink.space)
+            sink.write_many(data, count)
+            accepted += count
+    except Exception as error:
+        raise incomplete(error, accepted, len(values)) from error
+    except BaseException as error:
+        error.add_note(f"{accepted} of {len(values)} messages were accepted")
+        raise
+
+
+def incomplete(error: Exception, accepted: int, number: int) -> SendIncomplete:
+    """The error for messages of which not all were accepted."""
+    return SendIncomplete(f"{accepted} of {number} messages were accepted: {error}", accepted)
+
+
+class Encoding:
+    """Makes frames of messages, as many at a time as there is room for.
+
+    What is encoded ahead is bounded: about as many as had room the last time.
+    """
+
+    __slots__ = (
+        "_begin",
+        "_failure",
+        "_payloads",
+        "_several",
+        "_type_id",
+        "_type_ids",
+        "_values",
+        "_wire",
+    )
+
+    def __init__(self, wire: Wire, values: list[Any], type_id: int | None) -> None:
+        self._wire = wire
+        self._values = values
+        self._type_id = type_id
+        # The next one to encode, and how many to encode at once.
+        self._begin = 0
+        self._several = FIRST if wire.decode else AT_ONCE
+        self._payloads: list[bytes] = []
+        self._type_ids: TypeIds = None
+        self._failure: Exception | None = None
+
+    def take(self, room: int) -> tuple[bytes, int]:
+        """The next frames that fit into `room` bytes, at least one, and how many they are.
+
+        Raises:
+            Exception: what `Wire.encode` raises for the next message.
+        """
+        if self._wire.singly:
+            frame = self._wire.encode(self._values[self._begin], self._type_id)
+            self._begin += 1
+            return frame, 1
+        if not self._payloads:
+            self._encode()
+        payloads = self._payloads
+        framing = self._wire.framing
+        try:
+            data, count = framing.encode_many(payloads, self._type_ids, room)
+        except Exception:
+            data, count = framing.encode_many(payloads[:1], self._type_ids, room)
+        if count < len(payloads):
+            self._payloads = payloads[count:]
+            if isinstance(self._type_ids, list):
+                self._type_ids = self._type_ids[count:]
+        else:
+            self._payloads = []
+        if self._wire.decode:
+            self._several = min(AT_ONCE, 2 * count)
+        return data, count
+
+    def _encode(self) -> None:
+        if self._failure is None:
+            some = self._values[self._begin : self._begin + self._several]
+            self._begin += len(some)
+            self._payloads, self._type_ids, self._failure = self._wire.payloads_of(
+                some, self._type_id
+            )
+        if self._failure is not None and not self._payloads:
+            raise self._failure

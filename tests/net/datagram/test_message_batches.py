@@ -1,0 +1,255 @@
+"""Datagrams that are sent, and handled, many at a time."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from gestalt.codecs import Codec
+from gestalt.core import Discard, HandlerNotFound, Handlers, MessageBatch
+from gestalt.core.metrics import measure
+from gestalt.net import (
+    Address,
+    DatagramDropped,
+    DatagramEndpoint,
+    DatagramMessage,
+    DatagramMessageBatch,
+    DatagramTooLarge,
+    HandlerError,
+    Mti,
+    NetError,
+    NotConnected,
+    Raw,
+    SendIncomplete,
+    Wire,
+)
+from tests.net.datagram.fixtures import StartEndpoint, Take, Until
+from tests.net.fixtures import Within
+
+RAW = Wire(Raw())
+JSON = Wire(Mti(), Codec("json"))
+
+
+class Received:
+    """What came, batch by batch, and what was told."""
+
+    def __init__(self) -> None:
+        self.batches: list[DatagramMessageBatch[Any]] = []
+        self.errors: list[NetError] = []
+        self.bodies: list[Any] = []
+
+    def take(self, batch: DatagramMessageBatch[Any]) -> None:
+        self.batches.append(batch)
+        self.bodies += batch.bodies
+
+    async def take_later(self, batch: DatagramMessageBatch[Any]) -> None:
+        await asyncio.sleep(0)
+        self.take(batch)
+
+
+def send_plain(sock: socket.socket, endpoint: DatagramEndpoint, *datagrams: bytes) -> None:
+    """Send before the endpoint's event loop has a turn, so that it finds them together."""
+    for datagram in datagrams:
+        sock.sendto(datagram, (endpoint.address.host, endpoint.address.port))
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_has_come_is_handled_together(
+    endpoint: StartEndpoint,
+    plain_socket: socket.socket,
+    until: Until,
+    asynchronous: bool,
+) -> None:
+    received = Received()
+    handler = received.take_later if asynchronous else received.take
+    server = await endpoint(on_messages=handler)
+    mti = Mti()
+    send_plain(plain_socket, server, *(mti.encode(b"%d" % n, n) for n in range(100)))
+    await until(lambda: len(received.bodies) == 100)
+    assert received.bodies == [b"%d" % n for n in range(100)]
+    # Up to 64 at a time; the first asynchronous handler takes them while the others wait.
+    assert len(received.batches) <= 4
+    batch = received.batches[0]
+    where = Address("udp", *plain_socket.getsockname())
+    assert isinstance(batch, MessageBatch)
+    assert batch.type_ids[:3] == [0, 1, 2]
+    assert batch.source == where
+    assert batch.sources == [where] * len(batch)
+    assert type(batch[2]) is DatagramMessage
+    assert (batch[2].body, batch[2].type_id, batch[2].source) == (b"2", 2, where)
+    assert server.stats.received == 100
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_is_no_message_costs_itself_alone(
+    endpoint: StartEndpoint, plain_socket: socket.socket, until: Until, asynchronous: bool
+) -> None:
+    received = Received()
+    server = await endpoint(
+        wire=JSON,
+        on_messages=received.take_later if asynchronous else received.take,
+        on_error=received.errors.append,
+        max_size=1000,
+    )
+    mti = Mti()
+    bad = [mti.encode(b"nonsense", 7), b"x", mti.encode(b"1", 7) * 2, bytes(1001)]
+    good = [mti.encode(b"%d" % n, 7) for n in range(8)]
+    send_plain(plain_socket, server, *good[:2], bad[0], good[2], bad[1], *good[3:5], *bad[2:])
+    send_plain(plain_socket, server, bad[0], *good[5:], bad[0])
+    await until(lambda: len(received.bodies) == 8 and len(received.errors) == 6)
+    assert received.bodies == list(range(8))
+    stats = server.stats
+    assert (stats.undecodable, stats.truncated, stats.malformed, stats.too_large) == (3, 1, 1, 1)
+    assert all(isinstance(error, DatagramDropped) for error in received.errors)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_outcomes_are_those_of_single_messages(
+    endpoint: StartEndpoint, plain_socket: socket.socket, until: Until, asynchronous: bool
+) -> None:
+    received = Received()
+
+    def handle(batch: DatagramMessageBatch[bytes]) -> None:
+        received.take(batch)
+        for message in batch:
+            if message.body == b"fail":
+                batch.fail(message, ValueError("one"))
+            elif message.body == b"discard":
+                batch.fail(message, Discard())
+            elif message.body == b"unknown":
+                batch.fail(message, HandlerNotFound("nobody", message))
+            elif message.body == b"raise":
+                raise KeyError("all")
+
+    async def handle_later(batch: DatagramMessageBatch[bytes]) -> None:
+        await asyncio.sleep(0)
+        handle(batch)
+
+    server = await endpoint(
+        wire=RAW,
+        on_messages=handle_later if asynchronous else handle,
+        on_error=received.errors.append,
+    )
+    send_plain(plain_socket, server, b"a", b"fail", b"discard", b"unknown", b"b")
+    await until(lambda: len(received.bodies) == 5)
+    send_plain(plain_socket, server, b"raise")
+    await until(lambda: len(received.errors) == 3)
+    failed, unknown, raised = received.errors
+    assert isinstance(failed, HandlerError)
+    assert failed.message is not None
+    assert failed.message.body == b"fail"
+    assert isinstance(unknown, DatagramDropped)
+    assert isinstance(raised, HandlerError)
+    assert raised.batch is received.batches[-1]
+    stats = server.stats
+    assert (stats.handler_errors, stats.failed, stats.discarded, stats.unhandled) == (2, 2, 1, 1)
+    assert (stats.received, stats.received_bytes) == (6, 1 + 4 + 7 + 7 + 1 + 5)
+    values = {m.name: m.value for m in measure(server) if not m.labels.get("reason")}
+    assert values["handled"] == 2
+
+
+async def test_answers_go_to_whoever_sent_each_message(
+    endpoint: StartEndpoint, until: Until, take: Take
+) -> None:
+    async def answer(batch: DatagramMessageBatch[bytes]) -> None:
+        with pytest.raises(ValueError, match="as many answers, got"):
+            await batch.reply_many([*batch.bodies, b"one more"])
+        await batch.reply_many([body.upper() for body in batch.bodies])
+
+    server = await endpoint(wire=RAW, on_messages=answer)
+    clients = [await endpoint(None, wire=RAW, peer=server.address) for _ in range(2)]
+    for number in range(10):
+        for name, client in zip("ab", clients, strict=True):
+            client.send_nowait(f"{name}{number}".encode())
+    for name, client in zip("AB", clients, strict=True):
+        bodies = [message.body for message in await take(client, 10)]
+        assert bodies == [f"{name}{number}".encode() for number in range(10)]
+
+
+async def test_what_waits_is_bounded_and_the_rest_is_dropped(
+    endpoint: StartEndpoint, plain_socket: socket.socket, until: Until
+) -> None:
+    release = asyncio.Event()
+    received = Received()
+
+    async def handle(batch: DatagramMessageBatch[bytes]) -> None:
+        received.take(batch)
+        await release.wait()
+
+    server = await endpoint(wire=RAW, on_messages=handle, backlog=10)
+    send_plain(plain_socket, server, b"first")
+    await until(lambda: received.batches)
+    send_plain(plain_socket, server, *(b"%d" % n for n in range(30)))
+    await until(lambda: server.stats.received == 31)
+    release.set()
+    await until(lambda: len(received.bodies) == 11)
+    assert received.bodies == [b"first", *(b"%d" % n for n in range(20, 30))]
+    assert server.stats.overflowed == 20
+    assert [len(batch) for batch in received.batches] == [1, 10]
+
+
+async def test_a_stop_handles_what_waits(
+    endpoint: StartEndpoint, plain_socket: socket.socket, until: Until, within: Within
+) -> None:
+    release = asyncio.Event()
+    received = Received()
+
+    async def handle(batch: DatagramMessageBatch[bytes]) -> None:
+        await release.wait()
+        received.take(batch)
+
+    server = await endpoint(wire=RAW, on_messages=handle)
+    send_plain(plain_socket, server, *(b"%d" % n for n in range(100)))
+    await until(lambda: server.stats.received == 100)
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.sleep(0)
+    release.set()
+    await within(stopping)
+    assert received.bodies == [b"%d" % n for n in range(100)]
+
+
+async def test_many_are_sent_by_one_call_to_the_peer_or_another(
+    endpoint: StartEndpoint, take: Take, within: Within
+) -> None:
+    server = await endpoint(wire=RAW)
+    client = await endpoint(None, wire=RAW, peer=server.address)
+    other = await endpoint(wire=RAW)
+    sizes = [64] * 100 + [0, 5, 5, 3, 1400]
+    bodies = [bytes([n]) * size for n, size in enumerate(sizes)]
+    await within(client.send_many(bodies))
+    assert [message.body for message in await take(server, len(bodies))] == bodies
+    await within(other.send_many(iter(bodies), to=server.address))
+    assert [message.body for message in await take(server, len(bodies))] == bodies
+    assert client.stats.sent == len(bodies)
+
+
+async def test_who_fails_to_send_many_hears_how_many_were_sent(
+    endpoint: StartEndpoint, take: Take
+) -> None:
+    server = await endpoint(wire=RAW)
+    client = await endpoint(None, wire=RAW, peer=server.address, max_size=100)
+    with pytest.raises(SendIncomplete, match=r"^70 of 90 messages were sent") as caught:
+        await client.send_many([b"x" * 50] * 70 + [bytes(101)] * 20)
+    assert caught.value.accepted == 70
+    assert isinstance(caught.value.__cause__, DatagramTooLarge)
+    assert len(await take(server, 70)) == 70
+    with pytest.raises(SendIncomplete, match=r"^0 of 1 ") as caught:
+        await server.send_many([b"x"])
+    assert isinstance(caught.value.__cause__, NotConnected)
+    with pytest.raises(TypeError, match="several messages, got one: bytes"):
+        await client.send_many(b"one")
+
+
+def test_what_excludes_batches_is_refused() -> None:
+    def handle(batch: DatagramMessageBatch[bytes]) -> None:
+        raise NotImplementedError
+
+    for options, error in (
+        ({"on_message": handle}, "exclude each other"),
+        ({"key": lambda message: 1}, "on_messages= and key="),
+    ):
+        with pytest.raises(ValueError, match=error):
+            DatagramEndpoint(None, RAW, on_messages=handle, **options)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Handlers choose"):
+        DatagramEndpoint(None, RAW, on_messages=Handlers())
