@@ -1,6 +1,7 @@
 """The hot frames, against the protocol library's own encoding, and at every split."""
 
 import contextlib
+import dataclasses
 import datetime
 import struct
 from typing import Any
@@ -20,6 +21,7 @@ from gestalt.amq.wire import (
     Got,
     PartialContent,
     Properties,
+    PropertiesTemplate,
     WireError,
     ack_frame,
     content_parts,
@@ -114,6 +116,22 @@ def frame(kind: int, channel: int, payload: bytes) -> bytes:
     return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
 
 
+@given(all_properties, st.text(max_size=20), st.integers(2**31, 2**62), st.integers(0, 10**9))
+def test_a_template_gives_what_is_encoded_one_by_one(
+    properties: Properties, correlation_id: str, number: int, expiration: int
+) -> None:
+    headers = {**(properties.headers or {}), "number": number}
+    wanted = dataclasses.replace(
+        properties, headers=headers, correlation_id=correlation_id, expiration=str(expiration)
+    )
+    template = PropertiesTemplate(properties, number="number", expires=True)
+    given = template.encode(correlation_id, number=number, expiration=str(expiration))
+    assert given == encode_properties(wanted)
+
+    plain = dataclasses.replace(properties, expiration=None, correlation_id=correlation_id)
+    assert PropertiesTemplate(properties).encode(correlation_id) == encode_properties(plain)
+
+
 @given(all_properties)
 def test_properties_survive_the_wire(properties: Properties) -> None:
     assert decode_properties(encode_properties(properties)) == (properties, None)
@@ -133,7 +151,7 @@ def test_the_protocol_library_reads_what_is_published(properties: Properties, bo
     size, channel, header = pamqp.frame.unmarshal(data)
     assert isinstance(header, pamqp.header.ContentHeader)
     assert header.body_size == len(body)
-    for name in Properties.__slots__:
+    for name in (field.name for field in dataclasses.fields(Properties)):
         read = getattr(header.properties, name if name != "type" else "message_type")
         if name == "cluster_id":
             read = read or None

@@ -207,16 +207,27 @@ class Component:
     # What a subclass uses
 
     @final
-    def _spawn(self, coro: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
+    def _spawn(
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, eager: bool = False
+    ) -> asyncio.Task[T]:
         """Run `coro` in a task that this component owns, from the next turn of the event loop on.
 
         It is cancelled before `_close`; an exception that it raises fails the component.
+
+        Args:
+            coro: what is run.
+            name: how the task is called, after the name of the component.
+            eager: it runs at once until it first waits, on Python 3.12 and later: what does not
+                wait costs the event loop nothing.
         """
         life = self.__life
         title = f"{self.name} {name or getattr(coro, '__name__', 'task')}"
-        task = make_task(coro, title, inside(life))
-        life.tasks.add(task)
-        task.add_done_callback(self.__task_done)
+        task = make_task(coro, title, inside(life), eager=eager)
+        if task.done():
+            self.__task_done(task)
+        else:
+            life.tasks.add(task)
+            task.add_done_callback(self.__task_done)
         return task
 
     @final

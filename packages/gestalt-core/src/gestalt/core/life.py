@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import enum
 import logging
+import sys
 import weakref
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -131,10 +132,13 @@ def lives(life: Life | None) -> bool:
 
 
 def make_task(
-    coro: Coroutine[Any, Any, T], name: str, context: contextvars.Context
+    coro: Coroutine[Any, Any, T], name: str, context: contextvars.Context, *, eager: bool = False
 ) -> asyncio.Task[T]:
     # Not by the loop's factory: an eager one runs it before anybody holds the task.
-    return asyncio.Task(coro, loop=asyncio.get_running_loop(), name=name, context=context)
+    loop = asyncio.get_running_loop()
+    if eager and sys.version_info >= (3, 12):
+        return asyncio.Task(coro, loop=loop, name=name, context=context, eager_start=True)
+    return asyncio.Task(coro, loop=loop, name=name, context=context)
 
 
 def run_at_once(coro: Coroutine[Any, Any, object]) -> None:

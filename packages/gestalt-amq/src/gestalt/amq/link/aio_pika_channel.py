@@ -121,7 +121,7 @@ class AioPikaChannel(Channel):
         self,
         exchange: str,
         routing_key: str,
-        properties: Properties,
+        properties: Properties | bytes,
         body: bytes,
         *,
         mandatory: bool = False,
@@ -130,7 +130,9 @@ class AioPikaChannel(Channel):
         if self.closed.done():
             raise LinkLost(str(self.closed.result()))
         try:
-            if properties is self._encoded[0]:
+            if isinstance(properties, bytes):
+                encoded = properties
+            elif properties is self._encoded[0]:
                 encoded = self._encoded[1]
             else:
                 encoded = self._encode(properties)

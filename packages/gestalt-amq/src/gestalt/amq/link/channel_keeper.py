@@ -33,7 +33,7 @@ class Spawn(Protocol):
     """Runs a coroutine in a task that the bus owns."""
 
     def __call__(
-        self, coro: Coroutine[Any, Any, T], *, name: str | None = None
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, eager: bool = False
     ) -> asyncio.Task[T]: ...
 
 

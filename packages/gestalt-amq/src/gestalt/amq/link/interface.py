@@ -62,7 +62,7 @@ class Channel(ABC):
         self,
         exchange: str,
         routing_key: str,
-        properties: Properties,
+        properties: Properties | bytes,
         body: bytes,
         *,
         mandatory: bool = False,
@@ -71,6 +71,9 @@ class Channel(ABC):
         """Send a message as `publish` does, on a channel without confirmations.
 
         A mandatory one that no queue takes goes to the channel's `on_returned`.
+
+        Args:
+            properties: the properties, or what a `PropertiesTemplate` has encoded of them.
 
         Raises:
             LinkLost, Unsendable: as `publish`.

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from gestalt.amq.encoding import checked_headers, make_properties
 from gestalt.amq.errors import DeadlineExceeded, NoResponder, OutcomeUnknown, RequestError
 from gestalt.amq.headers import DEADLINE_HEADER, ITEM_HEADER, STATUS_HEADER
-from gestalt.amq.wire import TRANSIENT, Delivery, Properties
+from gestalt.amq.wire import TRANSIENT, Delivery, Properties, PropertiesTemplate
 from gestalt.codecs import Encoded
 
 from . import protocol
@@ -34,10 +35,19 @@ class EncodedRequest:
         self.headers: dict[str, Any] = {**checked_headers(headers)}
         self._encoded = encoded
 
-    def properties(self, correlation_id: str) -> Properties:
-        """The properties for sending it now."""
-        left = max(0.0, self.deadline - asyncio.get_running_loop().time())
-        left = min(left, protocol.MAX_LEFT)
+    def properties(self, correlation_id: str, now: float) -> Properties | bytes:
+        """The properties for sending it at `now`, by the loop's clock; encoded, where they can be.
+
+        Raises:
+            Unsendable: a header cannot be sent.
+        """
+        left = min(max(0.0, self.deadline - now), protocol.MAX_LEFT)
+        if not self.headers:
+            return _template(*self._encoded[1:]).encode(
+                correlation_id,
+                number=int((time.time() + left) * 1000),
+                expiration=str(round(left * 1000)),
+            )
         return make_properties(
             self._encoded,
             TRANSIENT,
@@ -51,6 +61,16 @@ class EncodedRequest:
                 },
             },
         )
+
+
+@lru_cache(maxsize=1024)
+def _template(
+    content_type: str, content_encoding: str | None, type_id: int | None, type_name: str | None
+) -> PropertiesTemplate:
+    """What requests of one type, without headers of the application, have in common."""
+    encoded = Encoded(b"", content_type, content_encoding, type_id, type_name)
+    properties = make_properties(encoded, TRANSIENT, {"reply_to": protocol.REPLY_TO})
+    return PropertiesTemplate(properties, number=DEADLINE_HEADER, expires=True)
 
 
 class Call(asyncio.Future[T]):

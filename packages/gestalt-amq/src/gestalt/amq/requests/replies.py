@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import traceback
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from gestalt.amq.encoding import MessageOptions, make_properties
@@ -16,7 +17,7 @@ from gestalt.amq.headers import (
     TRACEBACK_HEADER,
 )
 from gestalt.amq.link.interface import Channel
-from gestalt.amq.wire import TRANSIENT, Delivery
+from gestalt.amq.wire import TRANSIENT, Delivery, PropertiesTemplate
 from gestalt.codecs import Codec, Encoded
 
 from . import protocol
@@ -156,10 +157,16 @@ class Replies:
         properties = delivery.properties
         if properties.reply_to is None:
             return channel
+        correlation_id = properties.correlation_id
+        gathered = delivery.exchange == protocol.INSTANCES.name
+        if correlation_id is not None and not (gathered or headers or reply_to):
+            plain = _template(*encoded[1:]).encode(correlation_id)
+            channel.send("", properties.reply_to, plain, encoded.body)
+            return channel
         options: MessageOptions = {}
-        if properties.correlation_id is not None:
-            options["correlation_id"] = properties.correlation_id
-        if delivery.exchange == protocol.INSTANCES.name:
+        if correlation_id is not None:
+            options["correlation_id"] = correlation_id
+        if gathered:
             headers = {**(headers or {}), INSTANCE_HEADER: self._instance}
         if headers:
             options["headers"] = headers
@@ -169,6 +176,15 @@ class Replies:
             "", properties.reply_to, make_properties(encoded, TRANSIENT, options), encoded.body
         )
         return channel
+
+
+@lru_cache(maxsize=1024)
+def _template(
+    content_type: str, content_encoding: str | None, type_id: int | None, type_name: str | None
+) -> PropertiesTemplate:
+    """What the plain replies of one type have in common."""
+    encoded = Encoded(b"", content_type, content_encoding, type_id, type_name)
+    return PropertiesTemplate(make_properties(encoded, TRANSIENT, {}))
 
 
 def describe_request(delivery: Delivery) -> str:

@@ -84,7 +84,10 @@ class RequestSender(Sender):
             failure: AmqError
             try:
                 await self._send(call, request)
-                reply = await call
+                try:
+                    reply = await call
+                finally:
+                    self._done(call)
                 if not (idempotent and protocol.is_abandoned(reply)):
                     return reply
                 lost = failure = protocol.read_error(self._service, reply)
@@ -128,6 +131,7 @@ class RequestSender(Sender):
         call = GatherCall(self._next_correlation_id(), self._service, count or MAX_REPLIES)
         try:
             await self._send(call, request, protocol.INSTANCES)
+            call.add_done_callback(self._done)
             return await call
         except LinkLost as error:
             raise self._lost_after_sending(error) from error
@@ -140,6 +144,7 @@ class RequestSender(Sender):
         request.headers[WINDOW_HEADER] = buffer
         call = StreamCall(self._next_correlation_id(), self._service, buffer)
         await self._send(call, request)
+        call.add_done_callback(self._done)
         return call
 
     def note_used(self, call: StreamCall) -> None:
@@ -173,19 +178,21 @@ class RequestSender(Sender):
         request: EncodedRequest,
         exchange: Exchange = protocol.REQUESTS,
     ) -> None:
-        """Send a request, and note that its replies are awaited."""
+        """Send a request, and note that its replies are awaited, until `_done`."""
         now = asyncio.get_running_loop().time()
         channel = self._ready_now(exchange.name, len(request.body), now)
         if channel is None:
             question = Question(exchange.name, self._service, len(request.body))
             channel = await self._ready(request.deadline, question)
+            now = asyncio.get_running_loop().time()
         try:
             channel.send(
                 exchange.name,
                 self._service,
-                request.properties(call.correlation_id),
+                request.properties(call.correlation_id, now),
                 request.body,
                 mandatory=True,
+                at_once=not self.pending,
             )
         except BaseException:
             self._window.release()
@@ -194,7 +201,6 @@ class RequestSender(Sender):
         self.pending += 1
         self._requests.expect(call, request.deadline)
         self._counts.begin(call)
-        call.add_done_callback(self._done)
 
     def _done(self, pending: asyncio.Future[Any]) -> None:
         super()._done(pending)

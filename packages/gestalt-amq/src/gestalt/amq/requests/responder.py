@@ -316,6 +316,7 @@ class Responder(Consumer[ResponderSession]):
 
     async def _close(self) -> None:
         self._backlog.clear()
+        self._worker.stop()
         self._worker.reports.flush()
         await super()._close()
 

@@ -18,6 +18,7 @@ class Work:
         deadline: when its handler is cancelled, by the loop's clock.
         codec: for the replies: the one that the caller used.
         cancelled: its caller has given up.
+        late: its deadline has passed, and its handler is cancelled for it.
         replied: its one reply was sent.
         settled: it has its outcome, and is acknowledged.
         items: how many replies of its stream were sent.
@@ -31,6 +32,7 @@ class Work:
         "deadline",
         "delivery",
         "items",
+        "late",
         "receiver",
         "replied",
         "settled",
@@ -47,6 +49,7 @@ class Work:
         self.codec = codec
         self.task: asyncio.Task[Any] | None = None
         self.cancelled = False
+        self.late = False
         self.replied = False
         self.settled = False
         self.items = 0

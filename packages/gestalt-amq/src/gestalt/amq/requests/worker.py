@@ -11,6 +11,7 @@ from gestalt.amq.encoding import decode_body
 from gestalt.amq.errors import LinkLost
 from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver
+from gestalt.amq.link.in_flight import InFlight
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
@@ -73,6 +74,7 @@ class Worker:
         self._on_done = on_done
         self._tracing = tracing
         self.running: set[Work] = set()
+        self._deadlines = InFlight(self._expire)
         self.durations = Histogram()
         self.reports = Reports(logger)
 
@@ -120,6 +122,10 @@ class Worker:
                 return True
         return False
 
+    def stop(self) -> None:
+        """End none of them at its deadline any more."""
+        self._deadlines.stop()
+
     def end_streams(self) -> None:
         """Abandon what streams to its caller: with the connection, replies and credit were lost."""
         for work in self.running:
@@ -156,14 +162,19 @@ class Worker:
     def _run(self, work: Work, coro: Coroutine[Any, Any, None], result: Any = None) -> None:
         self.running.add(work)
         task = work.task = self._spawn(
-            self._guarded(work, coro), name=f"request {work.correlation_id}"
+            self._guarded(work, coro), name=f"request {work.correlation_id}", eager=True
         )
+        if task.done():
+            self._ended(work, task, coro, result)
+            return
+        self._deadlines.add(task, work.deadline)
         task.add_done_callback(lambda _: self._ended(work, task, coro, result))
 
     def _ended(
         self, work: Work, task: asyncio.Task[None], coro: Coroutine[Any, Any, None], result: Any
     ) -> None:
         self.running.discard(work)
+        self._deadlines.remove(task)
         if task.cancelled() and not work.settled:
             # A task that is cancelled before its first step runs nothing of itself.
             coro.close()
@@ -172,9 +183,20 @@ class Worker:
             self._cancelled(work)
         self._on_done()
 
+    def _expire(self, task: asyncio.Future[Any]) -> None:
+        for work in self.running:
+            if work.task is task:
+                work.late = True
+                task.cancel()
+
     def _cancelled(self, work: Work) -> None:
         """Give its outcome to a request whose handler was not let to its end."""
-        if work.cancelled:
+        if work.late:
+            self._stats.expired += 1
+            self._log("is cancelled at its deadline", work, level=logging.WARNING)
+            self._replies.status(work.delivery, protocol.LATE)
+        elif work.cancelled:
+            # By its caller; otherwise the responder stops, and waits no longer.
             self._stats.cancelled += 1
         else:
             self.abandon(work.delivery)
@@ -184,24 +206,16 @@ class Worker:
         """Give the request its outcome, whatever becomes of the handler."""
         begun = monotonic()
         try:
-            async with asyncio.timeout_at(work.deadline) as limit:
-                await coro
+            await coro
         except asyncio.CancelledError as error:
             if is_own_cancellation(error):
-                # By its caller; or the responder stops, and waits no longer.
                 self._cancelled(work)
                 raise
             self._failed(work, error)
         except HandlerNotFound as error:
             self._refuse(work, error)
         except Exception as error:
-            if limit.expired() and isinstance(error, TimeoutError):
-                self._stats.expired += 1
-                self._log("is cancelled at its deadline", work, level=logging.WARNING)
-                self._replies.status(work.delivery, protocol.LATE)
-                self._ack(work)
-            else:
-                self._failed(work, error)
+            self._failed(work, error)
         finally:
             self.durations.record(monotonic() - begun)
 

@@ -54,6 +54,7 @@ from .tables import (
     decode_value,
     encode_table,
 )
+from .template import PropertiesTemplate
 
 __all__ = [
     "CONTENT_HEADER",
@@ -78,6 +79,7 @@ __all__ = [
     "NestingError",
     "PartialContent",
     "Properties",
+    "PropertiesTemplate",
     "RawValue",
     "Sink",
     "WireError",
