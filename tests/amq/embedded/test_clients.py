@@ -130,7 +130,8 @@ def test_pika_reads_a_stream_and_aio_pika_goes_on_in_it(blocking, amqp_url):
                     offsets.append(message.headers["x-stream-offset"])
                     await message.ack()
                     if len(offsets) == 5:
-                        return offsets
+                        break
+        return offsets
 
     assert asyncio.run(go_on()) == [15, 16, 17, 18, 19]
 
