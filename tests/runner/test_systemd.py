@@ -12,7 +12,7 @@ from gestalt.runner.systemd import protocol
 from .conftest import DEADLINE
 
 APP = """
-import asyncio, os, subprocess, sys, time
+import asyncio, os, signal, subprocess, sys, time
 from gestalt.core import Component
 
 def say(text): print(text, flush=True)
@@ -25,12 +25,8 @@ class Part(Component):
 
 class Blocking(Part):
     async def _open(self):
+        signal.signal(signal.SIGUSR1, lambda *_: time.sleep(1.0))
         await super()._open()
-        self._spawn(self.block())
-    async def block(self):
-        await asyncio.sleep(0.3)
-        say("blocked")
-        time.sleep(1.0)
 
 part, blocking = Part(), Blocking()
 def broken(): raise OSError("secret")
@@ -109,6 +105,18 @@ def test_a_start_that_fails_is_told_by_the_kind_of_the_error(start, manager):
     assert process.end() == 1
 
 
+def longest_silence(manager, process):
+    """How long, in seconds, there is no sign of life while the event loop is blocked for one."""
+    process.send(signal.SIGUSR1)
+    longest, begun = 0.0, time.monotonic()
+    previous = begun
+    while previous - begun < 1.5:
+        manager.wait_alive()
+        longest = max(longest, time.monotonic() - previous)
+        previous = time.monotonic()
+    return longest
+
+
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
 def test_signs_of_life_come_from_a_loop_that_turns(start, manager):
     process = start("blocking", WATCHDOG_USEC="100000")
@@ -116,15 +124,8 @@ def test_signs_of_life_come_from_a_loop_that_turns(start, manager):
     for _ in range(3):
         manager.wait_alive()
     # Of the second in which the loop is blocked, there is none; else there are twenty in a second.
-    longest, previous = 0.0, time.monotonic()
-    deadline = previous + DEADLINE / 2
-    while longest < 0.6:
-        manager.wait_alive()
-        longest = max(longest, time.monotonic() - previous)
-        previous = time.monotonic()
-        assert previous < deadline, "signs of life came all the time"
-    process.wait_for("blocked")
-    manager.wait_alive()
+    # Where this test itself was held up, it does not see that, and tries again.
+    assert any(longest_silence(manager, process) > 0.5 for _ in range(5))
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM
 
