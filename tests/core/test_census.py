@@ -1,13 +1,14 @@
 """Which components live, and which started which."""
 
 import asyncio
+import contextvars
 import gc
 from collections.abc import Iterator
 
 import pytest
 
 from gestalt.core import Component, Group, Timer
-from gestalt.core.census import components, parent_of
+from gestalt.core.census import component_in, components, parent_of
 from gestalt.core.identity import IdentityMap
 
 _before: list[Component] = []
@@ -153,3 +154,19 @@ def test_a_map_by_identity_forgets_who_dies_and_keeps_who_took_its_place() -> No
     assert items.present() == [two]
     items.pop(two)
     assert (items.get(two), items.present()) == (None, [])
+
+
+async def test_a_context_tells_within_which_component_its_code_runs() -> None:
+    contexts: list[contextvars.Context] = []
+    called = asyncio.Event()
+
+    def note() -> None:
+        contexts.append(contextvars.copy_context())
+        called.set()
+
+    assert component_in(contextvars.copy_context()) is None
+    timer = Timer.every(1000.0, note, delay=0.0)
+    async with Group(timer, Part()):
+        await called.wait()
+        assert component_in(contexts[0]) is timer
+    assert component_in(contexts[0]) is None

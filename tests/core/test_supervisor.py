@@ -463,3 +463,16 @@ async def test_its_metrics_are_what_runs_and_how_many_restarts_there_were(log: l
         await until(lambda: supervisor.restarts == 1 and len(supervisor.running) == 2)
         found = {metric.name: metric.value for metric in measure(supervisor)}
         assert (found["parts"], found["restarted"], found["reported"]) == (2, 1, 1)
+
+
+async def test_it_is_in_trouble_while_a_child_waits_for_its_next_start(log: list[str]) -> None:
+    a, b = Child(log, "a"), Child(log, "b")
+    async with Supervisor(a, b, backoff=NEVER) as supervisor:
+        assert supervisor.ready
+        await b.stop()
+        # It has ended by itself, and is not to run again.
+        assert supervisor.trouble is None
+        a.fail(ConnectionError("lost"))
+        await until(lambda: not supervisor.running)
+        assert not supervisor.ready
+        assert supervisor.trouble == "a is started again"

@@ -353,7 +353,8 @@ def test_what_the_command_line_says_wrongly_is_a_sentence(
 
 def test_prometheus_scrapes_the_metrics_of_components(healthy) -> None:
     parser = pytest.importorskip("prometheus_client.parser")
-    _, address = healthy("healthy(Gate('part'))")
+    process, address = healthy("healthy(Gate('part'))")
+    process.wait_until(lambda: ask(address, "/readyz")[0] == 200)
     client = Client(address)
     client.request("GET", "/metrics")
     response = client.getresponse()

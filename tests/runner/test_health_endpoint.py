@@ -12,6 +12,7 @@ pytest.importorskip("h11")
 
 from gestalt.runner.health import HealthAddress
 from gestalt.runner.health import connection as connection_module
+from gestalt.runner.health.address import listen
 from gestalt.runner.health.connection import HEAD_SIZE, MOST_REQUESTS, Response
 from gestalt.runner.health.server import MOST_CONNECTIONS, HealthServer
 
@@ -131,6 +132,15 @@ def test_who_sends_or_reads_slowly_is_cut(
         assert answers(server)
         # It has been cut meanwhile, and gets what had left by then.
         assert len(read_all(reader)) < LARGE
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", ""])
+def test_a_port_that_is_taken_is_told_whatever_the_host_stands_for(
+    server: HealthServer, host: str
+) -> None:
+    taken = HealthAddress(host, server.address.port)
+    with pytest.raises(OSError, match=r"cannot listen on .*: Address already in use"):
+        listen(taken)
 
 
 def test_an_answer_that_cannot_be_made_costs_its_connection_alone(

@@ -248,6 +248,8 @@ async def never() -> None:
         ([never], {"shutdown_timeout": 10**400}, ValueError, "finite, got an int of 1329 bits"),
         ([never], {"shutdown_timeout": "5"}, TypeError, "seconds, got an object of type str"),
         ([never], {"shutdown_timeout": True}, TypeError, "seconds, got an object of type bool"),
+        ([never], {"drain_delay": -1}, ValueError, "drain_delay must be finite and not negative"),
+        ([never], {"drain_delay": 25}, ValueError, "part of shutdown_timeout, which must be long"),
         ([never], {"on_exception": "ignore"}, ValueError, "a function, got 'ignore'"),
         ([never], {"on_exception": [1]}, ValueError, "a function, got an object of type list"),
         ([never], {"on_reload": 3}, TypeError, "on_reload must be a function, got an object of"),

@@ -3,6 +3,7 @@
 import itertools
 import re
 import signal
+import sys
 import textwrap
 import time
 
@@ -69,6 +70,31 @@ def test_it_is_told_while_it_happens_with_the_stack_and_the_task(watched) -> Non
     assert "in busy\n    assert told.wait(10)" in told[1]
     assert "run_until_complete" not in told[1]
     assert re.fullmatch(r"The event loop goes on; it was blocked for at least \d\.\d s", told[2])
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python tells no context of a task")
+@LOOPS
+def test_the_component_is_named_whose_callback_or_task_it_is(watched, loop: str) -> None:
+    process = watched("""
+        from gestalt.core import Timer
+
+        async def work():
+            time.sleep(0.5)
+
+        async def main():
+            for name, block in (("plain", lambda: time.sleep(0.5)), ("async", work)):
+                await idle()
+                async with Timer.after(0.0, block, name=name) as timer:
+                    await timer.wait_stopped()
+            await idle()
+
+        watch(main)
+    """)
+    assert process.end() == 0, process.errors
+    text = "\n".join(process.lines)
+    # uvloop does not tell whose callback it calls.
+    assert (" within <Timer 'plain' running>, at " in text) is (loop == "asyncio")
+    assert " within <Timer 'async' running>, at " in text
 
 
 def test_it_is_told_again_with_growing_pauses(watched) -> None:
@@ -188,7 +214,7 @@ def test_an_idle_event_loop_is_not_woken(watched) -> None:
     assert process.lines == ["woken 0 times"]
 
 
-def test_a_busy_event_loop_is_asked_a_few_times_a_second(watched) -> None:
+def test_a_busy_event_loop_is_asked_at_most_a_few_times_a_second(watched) -> None:
     process = watched("""
         async def main():
             loop = asyncio.get_running_loop()
@@ -203,9 +229,9 @@ def test_a_busy_event_loop_is_asked_a_few_times_a_second(watched) -> None:
             while time.monotonic() < end:
                 turns += 1
                 await asyncio.sleep(0)
-            say(f"asked {1 <= len(calls) <= 11}, many turns {turns > 1000}")
+            say(f"asked little {len(calls) <= 11}, many turns {turns > 1000}")
 
         watch(main)
     """)
     assert process.end() == 0, process.errors
-    assert process.lines == ["asked True, many turns True"]
+    assert process.lines == ["asked little True, many turns True"]

@@ -225,3 +225,22 @@ def test_a_client_that_never_reads_stalls_the_sender_and_not_the_memory(tmp_path
     sent, growth = map(int, result.stdout.split())
     assert sent < 64 << 20
     assert growth < 8 << 20
+
+
+async def test_a_client_says_what_keeps_it_from_its_work(serve: Serve, within: Within) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    failed = asyncio.Event()
+    client = StreamClient(url, Wire(Mti()), backoff=FAST, on_error=lambda _: failed.set())
+    assert client.trouble == "it is not connected"
+    async with client:
+        await within(failed.wait())
+        assert not client.ready
+        assert client.trouble is not None
+        assert client.trouble.startswith(f"{url} cannot be connected to: ")
+        assert client.trouble.endswith("Connection refused")
+        async with StreamServer(url, Wire(Mti()), on_message=plain_echo):
+            await within(client.wait_connected())
+            assert client.ready
+            assert client.trouble is None

@@ -5,9 +5,8 @@ import contextvars
 import sys
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from gestalt.core.census import component_in
 
@@ -19,8 +18,7 @@ _TURN: CodeType = vars(asyncio.BaseEventLoop)["_run_once"].__code__
 _DEBUGGERS = frozenset({"bdb", "pdb", "pydevd", "debugpy"})
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One step of an event loop: a callback, or what a task does until it waits again.
 
     Attributes:

@@ -1,17 +1,17 @@
 """Where the health endpoint listens."""
 
 import contextlib
+import errno
 import socket
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 FORM = "host:port, [ipv6]:port, :port for all interfaces, or unix:/path"
 
 
-@dataclass(frozen=True, slots=True)
-class HealthAddress:
+class HealthAddress(NamedTuple):
     """A port, or a unix socket.
 
     Attributes:
@@ -77,19 +77,25 @@ def _listen_all(address: HealthAddress) -> list[socket.socket]:
         address.host or "0.0.0.0", address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     sockets: list[socket.socket] = []
-    failed: OSError | None = None
+    absent: OSError | None = None
     port = address.port
-    for family, *_, target in dict.fromkeys(found):
-        try:
-            sock = socket.create_server((target[0], port), family=family)
-        except OSError as error:
-            # localhost may stand for an address that this machine does not have.
-            failed = error
-            continue
-        port = sock.getsockname()[1]
-        sockets.append(sock)
-    if failed is not None and not sockets:
-        raise failed
+    try:
+        for family, *_, target in dict.fromkeys(found):
+            try:
+                sockets.append(socket.create_server((target[0], port), family=family))
+            except OSError as error:
+                # localhost may stand for an address that this machine does not have.
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                absent = error
+            else:
+                port = sockets[-1].getsockname()[1]
+        if absent is not None and not sockets:
+            raise absent
+    except OSError:
+        for each in sockets:
+            each.close()
+        raise
     return sockets
 
 

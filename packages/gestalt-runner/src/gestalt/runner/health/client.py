@@ -22,6 +22,8 @@ def fetch(address: HealthAddress, path: str, *, timeout: float) -> dict[str, Any
     Raises:
         OSError: it does not answer, or not as a health endpoint does.
     """
+    if address.path and not hasattr(socket, "AF_UNIX"):
+        raise OSError("this system has no unix sockets")
     connection = _Connection(address, timeout)
     try:
         connection.request("GET", path, headers={"Connection": "close"})

@@ -1,15 +1,13 @@
 """Whether an application can work, and what says that it cannot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 LONGEST = 200
 """How many characters of a reason are told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What one check came to.
 
     Attributes:
@@ -23,8 +21,7 @@ class Finding:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What an application is found to be.
 
     Attributes:
