@@ -71,6 +71,7 @@ _SUITES = (
         ["tests"],
         requirements=["aiomisc-pytest", "pytest-rst", "shortuuid"],
         left_out={_TLS: ["test_amqps"]},
+        seconds=1800.0,
     ),
     Suite(
         "celery",
@@ -80,6 +81,8 @@ _SUITES = (
             "t/integration/test_tasks.py",
             "t/integration/test_worker.py",
             "t/integration/test_connection_recovery.py",
+            "-p",
+            "celery.contrib.pytest",
         ],
         extras="yaml,msgpack,redis,sqlalchemy,auth,django,pydantic",
         requirements=[

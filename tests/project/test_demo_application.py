@@ -66,6 +66,9 @@ def test_gestalt_top_shows_the_demo_and_sigterm_ends_it(
     assert components["StreamServer"]["peers"][0]["received"] > 10
     (queue,) = components["subscription telemetry.alerter"]["queues"]
     assert (queue["name"], queue["note"]) == ("telemetry.alerter", "")
+    waiting = {each["name"]: each["waiting"] for each in components["broker"]["queues"]}
+    assert waiting.keys() >= {"telemetry.alerter", "telemetry.collector.requests"}
+    assert len(components["broker"]["peers"]) == 7
     demo.send_signal(signal.SIGTERM)
     assert demo.wait(DEADLINE) == -signal.SIGTERM
     # What it says while its imports hold up the event loop is a warning.

@@ -41,7 +41,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "runtime"
     folder.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     return folder
 
 
@@ -258,6 +258,30 @@ def test_a_folder_that_others_may_write_to_is_not_used(
     assert "needs mode 0700" in process.errors
 
 
+def test_sockets_in_a_folder_that_others_may_write_to_are_not_asked(
+    client: Client, runtime: Path
+) -> None:
+    (runtime / "gestalt").chmod(0o770)
+    assert running() == []
+
+
+def test_what_a_terminal_would_obey_does_not_come_through(start: Callable[..., Process]) -> None:
+    process = start(
+        r"""
+        import logging
+
+        def log():
+            logging.getLogger("app").warning("\x1b]0;mine\x07 \x9b31m\ttab\r\x7f")
+
+        run(Timer.after(0, ready), Timer.every(0.05, log), wait, inspect=True, loop=LOOP)
+        """
+    )
+    with connect(str(process.pid)) as client:
+        until(lambda: client.ask("logs")["lines"])
+        text = client.ask("logs")["lines"][0]["text"]
+    assert text == "�]0;mine� �31m\ttab��"
+
+
 def test_a_system_without_unix_sockets_is_told_and_runs_without_it(
     start: Callable[..., Process],
 ) -> None:
@@ -335,8 +359,10 @@ def test_two_applications_in_one_process_have_a_socket_each(
     until(lambda: len(running()) == 2)
     with connect(str(process.pid)) as client:
         assert client.ask("application")["parts"] == ["first"]
+        assert [each["name"] for each in client.ask("snapshot")["components"]] == ["first"]
     with connect(f"{process.pid}.2") as client:
         assert client.ask("application")["parts"] == ["second"]
+        assert [each["name"] for each in client.ask("snapshot")["components"]] == ["second"]
 
 
 def test_forking_is_no_danger_and_the_child_has_nothing_of_it(

@@ -127,3 +127,16 @@ def test_the_command_writes_json_alone_also_of_the_error_that_ends_it(launch, tm
     assert [line["logger"] for line in lines] == ["app", "gestalt.runner"]
     assert lines[0]["order"] == 7
     assert "ZeroDivisionError" in lines[1]["exception"]
+
+
+def test_warnings_and_an_import_that_fails_are_json_too(launch, tmp_path):
+    (tmp_path / "app.py").write_text(
+        "import warnings\nwarnings.warn('look out', UserWarning)\nimport nowhere\n"
+    )
+    process = launch("-m", "gestalt.runner", "run", "app:main", "--log-format", "json")
+    assert process.end() == 1
+    warned, failed = [json.loads(line) for line in process.errors.splitlines()]
+    assert warned["message"] == "UserWarning: look out"
+    assert (warned["file"], warned["line"]) == (str(tmp_path / "app.py"), 2)
+    assert failed["message"] == "the application cannot be run"
+    assert "ModuleNotFoundError: No module named 'nowhere'" in failed["exception"]

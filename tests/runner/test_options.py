@@ -1,6 +1,7 @@
 """Every option from the command line, the environment and pyproject.toml, in this precedence."""
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,12 @@ def test_every_option_is_in_the_help_with_its_variable_and_can_be_said_everywher
     assert by_variable[option] == by_argument[option] == by_project[option]
     assert by_variable[option] != option.default or option.choices
     assert option.variable in parser_of("run", RUN, description="").format_help()
+
+
+@pytest.mark.parametrize("option", RUN, ids=lambda option: option.name)
+def test_every_option_is_in_the_documentation(option):
+    page = Path(__file__).parents[2] / "docs" / "runner" / "command.md"
+    assert f"`{option.name}" in page.read_text("utf-8")
 
 
 def test_a_flag_is_undone_on_the_command_line(read):

@@ -203,3 +203,17 @@ def test_which_files_are_watched(path, watched):
     folder = Path("/home/.cache/project")
     files = Watched([folder], ["*.py", "pyproject.toml", "*.html"], [folder / ".env"])
     assert (folder / path in files) is watched
+
+
+def test_with_workers_a_change_restarts_all_of_them(gestalt, write):
+    process = gestalt("--workers", "2")
+    first = {process.wait_for_part("version 1").split()[-1] for _ in range(2)}
+    process.wait_for_part("all workers are ready: 2")
+    write(2)
+    second = {process.wait_for_part("version 2").split()[-1] for _ in range(2)}
+    assert len(first | second) == 4
+    assert process.lines.count("closed 1") == 2
+    process.wait_for_part("all workers are ready: 2")
+    process.send(signal.SIGTERM)
+    assert process.end() == -signal.SIGTERM
+    assert process.lines.count("closed 2") == 2

@@ -181,20 +181,20 @@ class Side:
         self.observer.socket.close()
 
 
-class Differential(RuleBasedStateMachine):
-    """Both brokers, driven alike."""
+class Both(RuleBasedStateMachine):
+    """Both brokers, driven alike, and what is done with any kind of queue."""
 
     urls: tuple[str, str]
 
-    @initialize()
-    def connect(self):
+    def __init__(self):
+        super().__init__()
         self.prefix = uuid.uuid4().hex[:8] + "."
         self.queues = [self.prefix + name for name in ("q0", "q1", "q2")]
         self.sides = [Side(url) for url in self.urls]
         self.streams: set[str] = set()
 
     def teardown(self):
-        for side in getattr(self, "sides", []):
+        for side in self.sides:
             side.close(self.queues, [self.prefix + "e0", self.prefix + "e1"])
 
     def both(self, method, *, answered=True):
@@ -221,7 +221,7 @@ class Differential(RuleBasedStateMachine):
         assert errors[0] == errors[1]
         while True:
             embedded, rabbitmq = [
-                (side.counts(self.queues, self.streams), list(side.collect()))
+                (side.counts(self.queues, self.streams), self.ordered(side.collect()))
                 for side in self.sides
             ]
             if embedded == rabbitmq:
@@ -231,8 +231,52 @@ class Differential(RuleBasedStateMachine):
             for side in self.sides:
                 side.barrier()
 
+    def ordered(self, seen):
+        """Returns what was sent in the order that is the same on both."""
+        return list(seen)
+
     def name(self, name):
         return self.prefix + name
+
+    @rule(
+        tag=st.integers(0, 5),
+        multiple=st.booleans(),
+        requeue=st.booleans(),
+        kind=st.sampled_from(["ack", "nack", "reject"]),
+    )
+    def settle_deliveries(self, tag, multiple, requeue, kind):
+        match kind:
+            case "ack":
+                method = m.BasicAck(tag, multiple)
+            case "nack":
+                method = m.BasicNack(tag, multiple, requeue)
+            case _:
+                method = m.BasicReject(tag, requeue)
+        self.both(method, answered=False)
+
+    @rule()
+    def reopen(self):
+        for side in self.sides:
+            side.client.call(1, m.ChannelClose(200, ""))
+            side.open_channel()
+            side.client.inbox.clear()
+        self.settle()
+
+    @rule(tag=st.sampled_from(["c0", "c1"]))
+    def cancel(self, tag):
+        self.both(m.BasicCancel(tag))
+
+    @rule(count=st.integers(0, 2), scope=st.booleans())
+    def limit(self, count, scope):
+        self.both(m.BasicQos(0, count, scope))
+
+    @rule()
+    def recover(self):
+        self.both(m.BasicRecover(True))
+
+
+class Differential(Both):
+    """Queues of all kinds but streams, and exchanges."""
 
     @rule(queue=QUEUES, arguments=ARGUMENTS, durable=st.booleans(), passive=st.booleans())
     def declare_queue(self, queue, arguments, durable, passive):
@@ -303,30 +347,6 @@ class Differential(RuleBasedStateMachine):
         self.both(m.BasicGet(0, self.name(queue), no_ack))
 
     @rule(
-        tag=st.integers(0, 5),
-        multiple=st.booleans(),
-        requeue=st.booleans(),
-        kind=st.sampled_from(["ack", "nack", "reject"]),
-    )
-    def settle_deliveries(self, tag, multiple, requeue, kind):
-        match kind:
-            case "ack":
-                method = m.BasicAck(tag, multiple)
-            case "nack":
-                method = m.BasicNack(tag, multiple, requeue)
-            case _:
-                method = m.BasicReject(tag, requeue)
-        self.both(method, answered=False)
-
-    @rule()
-    def reopen(self):
-        for side in self.sides:
-            side.client.call(1, m.ChannelClose(200, ""))
-            side.open_channel()
-            side.client.inbox.clear()
-        self.settle()
-
-    @rule(
         queue=st.sampled_from(["q0"]),
         tag=st.sampled_from(["c0", "c1"]),
         no_ack=st.booleans(),
@@ -336,39 +356,51 @@ class Differential(RuleBasedStateMachine):
         name = self.name(queue)
         self.both(m.BasicConsume(0, name, tag, no_ack=no_ack, exclusive=exclusive))
 
-    @rule(tag=st.sampled_from(["c0", "c1"]))
-    def cancel(self, tag):
-        self.both(m.BasicCancel(tag))
 
-    @rule(count=st.integers(0, 2), scope=st.booleans())
-    def limit(self, count, scope):
-        self.both(m.BasicQos(0, count, scope))
+class StreamDifferential(Both):
+    """A stream, which may be deleted and become another one, or a queue."""
 
-    @rule()
-    def recover(self):
-        self.both(m.BasicRecover(True))
+    def ordered(self, seen):
+        # RabbitMQ confirms before or after it delivers, as it happens.
+        return sorted(seen, key=lambda entry: entry[0] == "BasicAck")
 
+    @initialize()
+    def begin(self):
+        self.declare(STREAM, True)
+        for body in (b"0", b"1", b"2"):
+            self.append("a" if body == b"1" else None, body, None)
 
-class StreamDifferential(Differential):
-    """The same, with streams among the queues."""
-
-    @rule(queue=QUEUES, arguments=STREAM_ARGUMENTS, durable=st.sampled_from([True, True, False]))
-    def declare_stream(self, queue, arguments, durable):
-        method = m.QueueDeclare(0, self.name(queue), durable=durable, arguments=arguments)
+    @rule(arguments=STREAM_ARGUMENTS, durable=st.sampled_from([True, True, True, False]))
+    def declare(self, arguments, durable):
+        method = m.QueueDeclare(0, self.name("q0"), durable=durable, arguments=arguments)
         self.both(method)
 
-    @rule(
-        queue=QUEUES, tag=st.sampled_from(["c0", "c1"]), arguments=STARTS, count=st.integers(1, 3)
-    )
-    def read(self, queue, tag, arguments, count):
-        self.both(m.BasicQos(0, count, False))
-        self.both(m.BasicConsume(0, self.name(queue), tag, arguments=arguments))
+    @rule(if_unused=st.booleans())
+    def delete(self, if_unused):
+        self.both(m.QueueDelete(0, self.name("q0"), if_unused))
+        self.declare(STREAM, True)
 
-    @rule(queue=QUEUES, value=st.sampled_from([None, "", "a", "b"]), body=st.binary(max_size=3))
-    def append(self, queue, value, body):
-        headers = {} if value is None else {"x-stream-filter-value": value}
+    @rule(purge=st.booleans())
+    def take(self, purge):
+        name = self.name("q0")
+        self.both(m.QueuePurge(0, name) if purge else m.BasicGet(0, name))
+
+    @rule(tag=TAGS, arguments=STARTS, count=st.integers(1, 4))
+    def read(self, tag, arguments, count):
+        self.both(m.BasicQos(0, count, False))
+        self.both(m.BasicConsume(0, self.name("q0"), tag, arguments=arguments))
+
+    @rule(
+        value=st.sampled_from([None, "", "a", "b"]),
+        body=st.binary(max_size=3),
+        header=st.sampled_from([None, 1, True, "x", {"a": 1}, [1], b"y", 1.5]),
+    )
+    def append(self, value, body, header):
+        headers = {"h": header, "x-h": header}
+        if value is not None:
+            headers["x-stream-filter-value"] = value
         for side in self.sides:
-            side.client.publish(1, "", self.name(queue), body, headers=headers)
+            side.client.publish(1, "", self.name("q0"), body, headers=headers)
         self.settle()
 
 

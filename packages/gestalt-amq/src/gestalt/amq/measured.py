@@ -7,11 +7,15 @@ from gestalt.core import vocabulary as words
 from gestalt.core.metrics import Metric
 
 from .link.channel_keeper import ChannelKeeper
-from .link.counts import SendCounts
 
 # What has a word of its own.
 UNROUTABLE = "Unroutable"
 LATE = "DeadlineExceeded"
+
+# What is told of before it has happened; anything else, from then on.
+LOST = ("LinkLost", "OutcomeUnknown", "cancelled")
+UNPUBLISHED = dict.fromkeys(("Rejected", "Refused", *LOST), 0)
+UNCALLED = dict.fromkeys(("NoResponder", *LOST), 0)
 
 
 def publisher_metrics(keepers: Iterable[ChannelKeeper]) -> Iterator[Metric]:
@@ -22,7 +26,7 @@ def publisher_metrics(keepers: Iterable[ChannelKeeper]) -> Iterator[Metric]:
             yield words.PUBLISHED("publisher", counts.sent, labels)
             yield words.CONFIRMED("publisher", counts.answered, labels)
             yield words.RETURNED("publisher", counts.errors.get(UNROUTABLE, 0), labels)
-            yield from _failures("publisher", counts, labels)
+            yield from _failures("publisher", UNPUBLISHED | counts.errors, labels)
             yield words.UNCONFIRMED("publisher", counts.pending, labels)
             yield words.LATENCY("publisher", counts.latency, labels)
         yield words.BACKLOG("publisher", keeper.queued, {"channel": keeper.name})
@@ -35,14 +39,14 @@ def requester_metrics(keeper: ChannelKeeper) -> Iterator[Metric]:
         yield words.CALLS("requester", counts.sent, labels)
         yield words.ANSWERED("requester", counts.answered, labels)
         yield words.TIMED_OUT("requester", counts.errors.get(LATE, 0), labels)
-        yield from _failures("requester", counts, labels)
+        yield from _failures("requester", UNCALLED | counts.errors, labels)
         yield words.IN_FLIGHT("requester", counts.pending, labels)
         yield words.LATENCY("requester", counts.latency, labels)
     yield words.BACKLOG("requester", keeper.queued)
 
 
-def _failures(subsystem: str, counts: SendCounts, labels: dict[str, str]) -> Iterator[Metric]:
-    for name, count in counts.errors.items():
+def _failures(subsystem: str, errors: dict[str, int], labels: dict[str, str]) -> Iterator[Metric]:
+    for name, count in errors.items():
         if name not in (UNROUTABLE, LATE):
             reason = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
             yield words.FAILED(subsystem, count, {**labels, "reason": reason})

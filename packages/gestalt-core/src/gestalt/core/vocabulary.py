@@ -13,7 +13,7 @@ UNMEASURED = Description("unmeasured", "counter", "Readings of metrics that fail
 RECEIVED = Description("received", "counter", "Messages that came, whatever became of them.")
 RECEIVED_BYTES = Description("received_bytes", "counter", "Bytes that came.", "bytes")
 HANDLED = Description("handled", "counter", "Messages whose handler succeeded.")
-FAILED = Description("failed", "counter", "Messages whose handler raised; what was not answered.")
+FAILED = Description("failed", "counter", "Messages whose handler raised, or sent in vain.")
 HANDLER_ERRORS = Description("handler_errors", "counter", "What handlers and callbacks raised.")
 RETRIED = Description("retried", "counter", "Messages that failed and will be handled again.")
 PARKED = Description("parked", "counter", "Messages that were put aside as not to be handled.")
@@ -21,8 +21,8 @@ DISCARDED = Description("discarded", "counter", "Messages that their handler dro
 DROPPED = Description("dropped", "counter", "Messages that were lost here, by reason.")
 GIVEN_BACK = Description("given_back", "counter", "Messages that were given back to their queue.")
 UNMOVED = Description("unmoved", "counter", "Attempts to retry or park a message that failed.")
-BACKLOG = Description("backlog", "gauge", "What was received and is not begun.")
-IN_FLIGHT = Description("in_flight", "gauge", "What is being handled.")
+BACKLOG = Description("backlog", "gauge", "What waits to be begun, or to be sent.")
+IN_FLIGHT = Description("in_flight", "gauge", "What is being handled, or not answered yet.")
 DURATION = Description("duration", "histogram", "How long messages were handled.", "seconds")
 
 # Messages that go

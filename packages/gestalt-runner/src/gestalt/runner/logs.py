@@ -1,10 +1,14 @@
 """What the `gestalt` command does to logging: as little as it can."""
 
 import logging
-from typing import Any
+import sys
+import warnings
+from types import TracebackType
+from typing import Any, TextIO
 
 from .options.option import Settings
 from .options.table import LOG_FORMAT, LOG_LEVEL
+from .report import report_error
 
 
 class Logs:
@@ -46,6 +50,38 @@ def _formatter(kind: str, worker: int | None) -> logging.Formatter:
     if kind == "json":
         from .json_lines import JsonFormatter
 
+        _log_what_python_tells()
         return JsonFormatter()
     who = "" if worker is None else f" worker {worker}"
     return logging.Formatter(f"%(asctime)s{who} %(levelname)s %(name)s: %(message)s")
+
+
+def _log_what_python_tells() -> None:
+    """Have warnings, and the error that ends the interpreter, logged in place of written plainly.
+
+    `logging.captureWarnings` would give them a handler that does nothing, so that they vanish where
+    nobody has configured logging.
+    """
+    warnings.showwarning = _log_warning
+    sys.excepthook = _log_error
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001 - as Python calls it
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    place = {"file": filename, "line": lineno}
+    logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message, extra=place)
+
+
+def _log_error(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        report_error("the application cannot be run", error)

@@ -60,4 +60,13 @@ class DatagramStats:
     @property
     def dropped(self) -> int:
         """How many received datagrams were dropped, by any cause."""
-        return sum(getattr(self, reason) for reason in REASONS)
+        return (
+            self.truncated
+            + self.malformed
+            + self.too_large
+            + self.undecodable
+            + self.disallowed
+            + self.unhandled
+            + self.overflowed
+            + self.abandoned
+        )

@@ -113,9 +113,10 @@ class Connections:
             received_bytes += connection.received_bytes
             sent += connection.sent
             sent_bytes += connection.sent_bytes
-            if connection.worker is not None:
-                waiting += connection.worker.waiting
-                in_flight += connection.worker.in_flight
+            # Most of many are idle, and this is one look in place of two.
+            if (worker := connection.worker) is not None and not worker.idle:
+                waiting += worker.waiting
+                in_flight += worker.in_flight
         for connection in self._lingering:
             if connection.worker is not None:
                 waiting += connection.worker.waiting

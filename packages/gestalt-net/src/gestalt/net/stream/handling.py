@@ -181,7 +181,7 @@ class HandlerWorker:
     @property
     def waiting(self) -> int:
         """How many messages have come and are not begun."""
-        return sum(map(frames_left, self._batches))
+        return sum(map(frames_left, self._batches)) if self._batches else 0
 
     @property
     def in_flight(self) -> int:

@@ -18,6 +18,11 @@ TIMEOUT = 12.0
 
 LONGEST_ANSWER = 16 * 1024 * 1024
 
+# All but tabs and line feeds.
+_CONTROLS = dict.fromkeys(
+    [*range(9), *range(11, 32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}"
+)
+
 _TARGET = re.compile(r"(\d{1,10})(?:\.(\d{1,4}))?")
 
 
@@ -59,7 +64,7 @@ class Client:
             with contextlib.suppress(BrokenPipeError):
                 # One that refuses us says why before it closes.
                 self._socket.sendall(json.dumps({"ask": name, **details}).encode() + b"\n")
-            answer = json.loads(self._line(until))
+            answer = _printable(json.loads(self._line(until)))
         except TimeoutError as error:
             raise InspectionError(f"no answer within {self._timeout:g} s") from error
         except (OSError, ValueError) as error:
@@ -112,6 +117,17 @@ class Client:
                 raise ConnectionError("too long")
         line, _, self._rest = b"".join(parts).partition(b"\n")
         return line
+
+
+def _printable(value: Any) -> Any:
+    """Without characters that a terminal obeys: a peer may have had them logged."""
+    if isinstance(value, str):
+        return value.translate(_CONTROLS)
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _printable(each) for key, each in value.items()}
+    return value
 
 
 class ApplicationEnded(InspectionError):

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from gestalt.core import Component
 from gestalt.core.calling import RAISED, is_awaitable
 from gestalt.runner.attendants import Attendant, View
 from gestalt.runner.errors import InspectionError
@@ -22,8 +23,6 @@ from .logs import LogTail
 from .process import WORKER, command, process
 from .sampling import INTERVAL, Sampler
 from .server import Server
-from .snapshot import Snapshots
-from .stacks import stacks, thread_stack
 
 logger = logging.getLogger("gestalt.runner")
 
@@ -55,6 +54,7 @@ class Inspection(Attendant):
 
     Attributes:
         path: where the socket is; None while there is none.
+        view: the application; None before it begins.
     """
 
     def __init__(self) -> None:
@@ -65,18 +65,24 @@ class Inspection(Attendant):
             "stacks": self._stacks,
             "logs": self._logs,
         }
-        self._view: View | None = None
+        self.view: View | None = None
         self._loop: asyncio.AbstractEventLoop
         self._loop_thread = 0
         self._pid = 0
         self._began = 0.0
         self._server: Server | None = None
         self._sampler: Sampler
-        self._snapshots: Snapshots
         self._log_tail = LogTail()
         self._waiting: dict[Future[object], _Waiting] = {}
         # The last snapshot, when it was taken, and when one was last asked for.
-        self._last = Snapshots.nothing()
+        self._last: dict[str, Any] = {
+            "components": [],
+            "components_total": 0,
+            "measured": [],
+            "tasks": [],
+            "tasks_total": 0,
+        }
+        self._take: Callable[[], dict[str, Any]] | None = None
         self._taken = self._asked = 0.0
         self._lag: float | None = None
         # How much processor time the last snapshot took in the event loop, in seconds.
@@ -105,13 +111,12 @@ class Inspection(Attendant):
     # What an application tells its attendants
 
     async def begin(self, view: View) -> None:
-        self._view = view
+        self.view = view
         self._loop = view.loop
         self._loop_thread = threading.get_ident()
         self._pid = os.getpid()
         self._began = time.monotonic()
         self._sampler = Sampler(view.loop, self._loop_thread)
-        self._snapshots = Snapshots(view.loop)
         if not places.supported():
             logger.info("No inspection: this system has no unix sockets")
             return
@@ -168,6 +173,7 @@ class Inspection(Attendant):
             now = time.monotonic()
             if name == "snapshot":
                 self._asked = now
+                self._prepare()
             self._waiting[future] = _Waiting(name, now)
             try:
                 self._loop.call_soon_threadsafe(self._begin_answer, future, function, request)
@@ -180,6 +186,18 @@ class Inspection(Attendant):
             known = ", ".join(sorted([*self._anywhere, *self._in_loop]))
             future.set_exception(InspectionError(f"there is no such answer; there are: {known}"))
         return future
+
+    def _prepare(self) -> None:
+        if self._take is None:
+            # Most applications are never asked: what it takes is imported only here.
+            from .snapshot import Snapshots
+
+            self._take = Snapshots(self._loop, self._of_others).take
+
+    def _of_others(self) -> list[Component]:
+        """The parts of other applications of this process."""
+        views = [each.view for each in list(_inspections) if each is not self]
+        return [part for view in views if view is not None for part in view.components]
 
     def overdue(self) -> float | None:
         """Look what the event loop does, and give up what it does not answer."""
@@ -223,8 +241,8 @@ class Inspection(Attendant):
             except RAISED as error:
                 _fail(future, error)
 
-        if self._view is not None:
-            self._view.attend(finish(), f"inspection {waiting.name}")
+        if self.view is not None:
+            self.view.attend(finish(), f"inspection {waiting.name}")
 
     def _late(self, waiting: "_Waiting") -> object:
         """What to say in place of an answer that the event loop does not give."""
@@ -242,7 +260,8 @@ class Inspection(Attendant):
 
     def _snapshot(self, _request: dict[str, Any]) -> Callable[[], object]:
         began = time.thread_time()
-        self._last = self._snapshots.take()
+        if self._take is not None:
+            self._last = self._take()
         self._cost = time.thread_time() - began
         self._taken = time.monotonic()
         # What is asked of the system is asked in the thread.
@@ -270,6 +289,8 @@ class Inspection(Attendant):
 
     def _holding(self) -> dict[str, Any]:
         """Who holds the event loop, for how long at least, and where that is."""
+        from .stacks import thread_stack
+
         return {
             "name": self._sampler.holder(),
             "seconds": time.monotonic() - (self._unheard or time.monotonic()),
@@ -277,7 +298,7 @@ class Inspection(Attendant):
         }
 
     def _application(self, _request: dict[str, Any]) -> dict[str, Any]:
-        view = self._view
+        view = self.view
         return {
             "pid": self._pid,
             "command": command(),
@@ -289,6 +310,8 @@ class Inspection(Attendant):
         }
 
     def _stacks(self, _request: dict[str, Any]) -> dict[str, Any]:
+        from .stacks import stacks
+
         return {
             "application": self._application({}),
             "loop": {"holder": self._sampler.holder(), "lag": self._lag},

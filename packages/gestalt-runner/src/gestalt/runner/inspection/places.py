@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from gestalt.runner.errors import InspectionError
 
 # What sun_path holds on the systems that there are, with the zero at its end.
 LONGEST = 104
+
+# Applications of one process take their names one after another.
+_naming = threading.Lock()
 
 _NAME = re.compile(r"(\d+)(?:\.\d+)?\.sock")
 
@@ -54,14 +58,15 @@ def make_folder() -> Path:
         status = folder.lstat()
     except OSError as error:
         raise InspectionError(f"{folder} cannot be made: {error.strerror}") from error
-    if not _is_own(status):
+    if not _is_of(os.geteuid(), status):
         raise InspectionError(f"{folder} is not a folder of this user alone: it needs mode 0700")
     return folder
 
 
-def _is_own(status: os.stat_result) -> bool:
-    mine = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
-    return stat.S_ISDIR(status.st_mode) and mine
+def _is_of(uid: int, status: os.stat_result) -> bool:
+    """Whether it is a folder of this user alone."""
+    closed = status.st_uid == uid and not stat.S_IMODE(status.st_mode) & 0o077
+    return stat.S_ISDIR(status.st_mode) and closed
 
 
 def listen(folder: Path) -> tuple[socket.socket, Path]:
@@ -93,20 +98,14 @@ def listen(folder: Path) -> tuple[socket.socket, Path]:
 def _name(folder: Path, making: str) -> Path:
     """Give the socket the first name that is free."""
     number = 1
-    while True:
-        suffix = f".{number}" if number > 1 else ""
-        path = folder / f"{os.getpid()}{suffix}.sock"
-        try:
-            os.link(folder / making, path)
-        except FileExistsError:
-            if _answers(path):
-                number += 1
-            else:
-                # Left by a process of this number that was killed.
-                path.unlink(missing_ok=True)
-        else:
-            (folder / making).unlink()
-            return path
+    with _naming:
+        while True:
+            suffix = f".{number}" if number > 1 else ""
+            path = folder / f"{os.getpid()}{suffix}.sock"
+            if not _answers(path):
+                # What a process of this number has left that was killed gives way.
+                return (folder / making).rename(path)
+            number += 1
 
 
 @contextlib.contextmanager
@@ -142,12 +141,14 @@ def find(pid: int | None = None) -> list[Path]:
     if pid is not None and os.geteuid() == 0:
         with contextlib.suppress(OSError):
             uids.add(Path(f"/proc/{pid}").stat().st_uid)
-    found = []
-    for folder in (folder for uid in sorted(uids) for folder in folders(uid)):
-        for path, owner in _sockets(folder):
-            if (pid is None or owner == pid) and _answers(path):
-                found.append(path)
-    return found
+    found: list[Path] = []
+    for uid in sorted(uids):
+        for folder in folders(uid):
+            # Who else could put sockets there could show people what he likes.
+            with contextlib.suppress(OSError):
+                if _is_of(uid, folder.lstat()):
+                    found += [path for path, owner in _sockets(folder) if pid in (None, owner)]
+    return [path for path in found if _answers(path)]
 
 
 def clean(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """What the system says of this process."""
 
 import os
-import platform
 import sys
 import threading
 import time
@@ -18,7 +17,7 @@ def process() -> dict[str, Any]:
     import resource
 
     return {
-        "python": platform.python_version(),
+        "python": sys.version.partition(" ")[0],
         "cpu": time.process_time(),
         "memory": _memory(),
         "descriptors": _descriptors(),

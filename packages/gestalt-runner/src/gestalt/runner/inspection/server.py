@@ -5,7 +5,6 @@ sleeps until somebody asks.
 """
 
 import contextlib
-import json
 import logging
 import selectors
 import socket
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, Protocol
 
-from gestalt.core import keep_from_children
+from gestalt.core import Reports, keep_from_children
 
 logger = logging.getLogger("gestalt.runner")
 
@@ -72,6 +71,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._woken, self._waker = socket.socketpair()
         self._pausing = False
+        self._reports = Reports(logger)
         for each in (self._woken, self._waker):
             each.setblocking(False)
         for each in (self._woken, self._listener):
@@ -124,9 +124,9 @@ class Server:
         while not self._pausing:
             try:
                 self._turn()
-            except Exception:
+            except Exception as error:
                 # Whatever it is, the application has nothing to do with it.
-                logger.exception("Inspection: a request failed")
+                self._reports.log("inspection: a request failed", error)
                 for client in list(self._clients):
                     self._drop(client)
 
@@ -204,6 +204,9 @@ class Server:
         if not newline:
             return
         client.input[:] = rest
+        # Imported by the first request: most applications are never asked.
+        import json
+
         try:
             request = json.loads(line)
         except ValueError:
@@ -303,6 +306,8 @@ class _Client:
 
 
 def _encode(answer: dict[str, Any]) -> bytes:
+    import json
+
     # Never a repr: it can hold secrets.
     text = json.dumps(answer, separators=(",", ":"), default=lambda value: type(value).__name__)
     return text.encode() + b"\n"

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gestalt.core import Component, census
@@ -24,29 +24,24 @@ class Snapshots:
 
     Args:
         loop: the event loop.
+        others: gives the components that are parts of other applications of the process.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, others: Callable[[], Sequence[Component]]
+    ) -> None:
         self._loop = loop
+        self._others = others
         # When a task was first seen: asyncio does not tell its age.
         self._seen: weakref.WeakKeyDictionary[asyncio.Task[Any], float]
         self._seen = weakref.WeakKeyDictionary()
 
-    @staticmethod
-    def nothing() -> dict[str, Any]:
-        """What there is before the first snapshot."""
-        return {
-            "components": [],
-            "components_total": 0,
-            "measured": [],
-            "tasks": [],
-            "tasks_total": 0,
-        }
-
     def take(self) -> dict[str, Any]:
         """A snapshot, ready to be made JSON."""
         components = census.components()
-        # Those of another event loop of the process are another application's.
+        if others := self._others():
+            # They belong to another event loop, and are not to be touched here.
+            components = [each for each in components if _root(each) not in others]
         return {
             "components": [_component(each) for each in components[:MOST_COMPONENTS]],
             "components_total": len(components),
@@ -83,6 +78,12 @@ class Snapshots:
             ],
             "tasks_total": len(tasks),
         }
+
+
+def _root(component: Component) -> Component:
+    while (parent := census.parent_of(component)) is not None:
+        component = parent
+    return component
 
 
 def _component(component: Component) -> dict[str, Any]:

@@ -83,6 +83,7 @@ class Top(App[str]):
                     yield TableView(table)
             with TabPane("Logs", id="logs"):
                 yield RichLog(id="log", wrap=True, max_lines=MOST_LINES, auto_scroll=True)
+        yield Static(id="note")
         with VerticalScroll(id="detail", can_focus=False):
             yield Static(id="selected")
         yield Input(id="filter", placeholder="words that a row must have")
@@ -195,6 +196,10 @@ class Top(App[str]):
         view = self._view()
         panel = self.screen_stack[0].query_one("#detail")
         row = view.selected if view is not None else None
+        note = self.screen_stack[0].query_one("#note", Static)
+        note.display = view is not None and row is None and self._reading is not None
+        if view is not None:
+            note.update(Text("No row has these words." if self._words else view.table.empty))
         self._shows_stack = view is not None and view.table is TASKS
         panel.display = row is not None and self.size.height >= 30
         if panel.display:
@@ -280,8 +285,10 @@ class Top(App[str]):
         self._focus_view()
 
     def on_key(self, event: Any) -> None:
-        if event.key == "escape" and self.query_one("#filter", Input).display:
-            field = self.query_one("#filter", Input)
+        if event.key != "escape" or len(self.screen_stack) > 1:
+            return
+        field = self.query_one("#filter", Input)
+        if field.display:
             field.value = ""
             field.display = False
             self._focus_view()

@@ -78,6 +78,10 @@ class Choice(Screen[Path]):
 
     BINDINGS = [Binding("q,escape", "app.quit", "Leave")]  # noqa: RUF012
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._listed: list[str] = []
+
     def compose(self) -> ComposeResult:
         yield Static("Applications that run; Enter takes one", classes="title")
         yield OptionList(id="choice")
@@ -90,13 +94,15 @@ class Choice(Screen[Path]):
     def _list(self) -> None:
         options = self.query_one("#choice", OptionList)
         found = running()
-        if [each["path"] for each in found] == [option.id for option in options.options]:
+        paths = [each["path"] for each in found]
+        if paths == self._listed:
             return
+        self._listed = paths
         options.clear_options()
         for each in found:
             worker = f", worker {each['worker']}" if each["worker"] else ""
             text = (
-                f"{Path(each['path']).stem:>8}  {each['command']}{worker}, {each['state']} for "
+                f"{Path(each['path']).stem:>8}  {each['command']}{worker}, {each['state']}, up "
                 f"{figures.seconds(each['uptime'])}"
             )
             options.add_option(Option(Text(text), id=each["path"]))

@@ -42,6 +42,7 @@ class TableView(DataTable[Text]):
         self.filter_text = ""
         self._reading: Reading | None = None
         self._columns: Sequence[Column] = ()
+        self._heads: list[str] = []
         # The column that is sorted by, by its title; None as the rows come.
         self._sorted_by: str | None = None
         self._reversed = False
@@ -52,22 +53,13 @@ class TableView(DataTable[Text]):
         """The row that is selected; None where there is none."""
         return self._rows[self.cursor_row] if self.cursor_row < len(self._rows) else None
 
-    @property
-    def note(self) -> str:
-        """How it is sorted, and what of it is left out."""
-        notes = [f"by {self._sorted_by}"] if self._sorted_by else []
-        if self.filter_text:
-            notes.append(f"with {self.filter_text!r}")
-        return ", ".join(notes)
-
     def update(self, reading: Reading) -> None:
         """Show another reading."""
         self._reading = reading
         wide = self.app.size.width >= WIDE
-        columns = [column for column in self.table.columns if wide or not column.wide]
-        if columns != self._columns:
-            self._make_columns(columns)
         selected = self.selected
+        self._columns = [column for column in self.table.columns if wide or not column.wide]
+        self._show_heads()
         self._rows = self._arranged(reading)
         cells = [self._cells(row) for row in self._rows]
         keys = [self.table.key(row) for row in self._rows]
@@ -91,7 +83,6 @@ class TableView(DataTable[Text]):
     def sort_reversed(self) -> None:
         """Sort the other way round."""
         self._reversed = not self._reversed
-        self._make_columns(self._columns)
         self.refresh_rows()
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
@@ -108,17 +99,22 @@ class TableView(DataTable[Text]):
 
     def _sort(self, title: str | None) -> None:
         self._sorted_by, self._reversed = title, False
-        self._make_columns(self._columns)
         self.refresh_rows()
 
-    def _make_columns(self, columns: Sequence[Column]) -> None:
+    def _show_heads(self) -> None:
+        """Make the columns anew, where they or their order have changed."""
+        heads = [self._head(column) for column in self._columns]
+        if heads == self._heads:
+            return
+        self._heads = heads
         self.clear(columns=True)
-        self._columns = columns
-        for column in columns:
-            title = column.title
-            if title == self._sorted_by:
-                title += " ▲" if self._reversed == column.number else " ▼"
-            self.add_column(_cell(title, column), key=column.title)
+        for column, head in zip(self._columns, heads, strict=True):
+            self.add_column(_cell(head, column), key=column.title)
+
+    def _head(self, column: Column) -> str:
+        if column.title != self._sorted_by:
+            return column.title
+        return f"{column.title} {'▲' if self._reversed == column.number else '▼'}"
 
     def _arranged(self, reading: Reading) -> list[Any]:
         """The rows that are shown, in their order."""

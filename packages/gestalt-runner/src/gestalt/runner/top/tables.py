@@ -175,7 +175,7 @@ def header(reading: Reading) -> list[str]:
     worker = f", worker {application['worker']}" if application["worker"] else ""
     pieces = [
         f"process {application['pid']}{worker}",
-        f"{application['state']} for {figures.seconds(application['uptime'])}",
+        f"{application['state']}, up {figures.seconds(application['uptime'])}",
         f"CPU {figures.share(reading.cpu)}",
         f"memory {figures.size(process['memory'])}",
         f"descriptors {figures.count(process['descriptors'])}",

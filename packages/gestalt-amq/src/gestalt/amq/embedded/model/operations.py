@@ -73,7 +73,7 @@ def _settle(
 ) -> None:
     collected = channel.collect(tag, multiple=multiple)
     if rejects and not channel.host.semantics.stream_rejects:
-        _check_reject(channel, collected)
+        _check_reject(channel, collected, "NOT_IMPLEMENTED", "basic.nack and basic.reject")
     if channel.transaction is not None:
         # All of no deliveries may be settled without end.
         if collected:
@@ -82,15 +82,14 @@ def _settle(
         action(list(collected.values()))
 
 
-def _check_reject(channel: Channel, collected: dict[int, Delivery]) -> None:
+def _check_reject(
+    channel: Channel, collected: dict[int, Delivery], error: str, operation: str
+) -> None:
     for delivery in collected.values():
         if isinstance(delivery.queue, Stream):
             channel.restore(collected)
             resource = channel.host.resource("queue", delivery.queue.name)
-            raise AmqpError(
-                "NOT_IMPLEMENTED",
-                f"basic.nack and basic.reject not supported by stream queues {resource}",
-            )
+            raise AmqpError(error, f"{operation} not supported by stream queues {resource}")
 
 
 def _recover_async(channel: Channel, method: BasicRecoverAsync | BasicRecover) -> None:
@@ -98,7 +97,7 @@ def _recover_async(channel: Channel, method: BasicRecoverAsync | BasicRecover) -
         raise AmqpError("NOT_IMPLEMENTED", "requeue=false")
     collected = channel.collect(0, multiple=True)
     if not channel.host.semantics.stream_rejects:
-        _check_reject(channel, collected)
+        _check_reject(channel, collected, "INTERNAL_ERROR", "basic.recover")
     channel.requeue_quietly(list(collected.values()))
 
 

@@ -3,7 +3,7 @@
 https://www.rabbitmq.com/docs/streams
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import count
 from typing import Protocol
@@ -74,7 +74,7 @@ class Readers:
         return len(self._places)
 
     def __iter__(self) -> Iterator[Reader]:
-        return iter(list(self._places))
+        return iter(_by_name(self._places))
 
     def add(self, reader: Reader, place: _Place, end: int) -> None:
         """Add a reader to a stream with this end."""
@@ -106,12 +106,12 @@ class Readers:
         self._idle[reader] = None
 
     def turns(self) -> list[tuple[Reader, _Place]]:
-        """Return those whose turn it is, by their names, as RabbitMQ does within a channel."""
+        """Return those whose turn it is."""
         turns, self._turns = self._turns, {}
         return self._sorted(turns)
 
     def wake(self, offset: int) -> list[tuple[Reader, _Place]]:
-        """Return those that were idle until the stream came to an offset, in RabbitMQ's order."""
+        """Return those that were idle until the stream came to an offset, the last name first."""
         while self._later and self._later[0][0] <= offset:
             reader = heappop(self._later)[2]
             if reader in self._places:
@@ -122,8 +122,12 @@ class Readers:
         return self._sorted(idle)[::-1]
 
     def _sorted(self, readers: dict[Reader, None]) -> list[tuple[Reader, _Place]]:
-        names = sorted(readers, key=lambda reader: reader.tag) if len(readers) > 1 else readers
-        return [(reader, self._places[reader]) for reader in names]
+        return [(reader, self._places[reader]) for reader in _by_name(readers)]
+
+
+def _by_name(readers: Iterable[Reader]) -> list[Reader]:
+    """As RabbitMQ orders the readers of one channel."""
+    return sorted(readers, key=lambda reader: reader.tag)
 
 
 class Stream:
@@ -202,7 +206,11 @@ class Stream:
         )
         self._host.account(log.cost - before)
         for reader, place in self.consumers.wake(log.end - 1):
-            self._serve(reader, place)
+            # Of what came before, there is nothing left for them.
+            if place.values is None or value in place.values:
+                self._serve(reader, place)
+            else:
+                self.consumers.rest(reader)
         if is_full:
             self._retain()
         return True

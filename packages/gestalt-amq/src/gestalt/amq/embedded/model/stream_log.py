@@ -52,6 +52,11 @@ class StreamLog:
         self._segments: deque[_Segment] = deque()
         self._size = 0
 
+    @property
+    def places(self) -> int:
+        """How many places there are for records and filter values, of what is gone as well."""
+        return len(self._records) + len(self._by_value)
+
     def __len__(self) -> int:
         return self.end - self.first
 

@@ -16,6 +16,8 @@ from .arguments import INTEGERS, type_name
 OFFSET = "x-stream-offset"
 _FILTER = "x-stream-filter"
 _UNFILTERED = "x-stream-match-unfiltered"
+# RabbitMQ has no limit; each one costs time for each message.
+_MAX_VALUES = 255
 
 
 class Where(Enum):
@@ -82,7 +84,7 @@ def read_filter(
         The values, each once; None for all messages.
 
     Raises:
-        AmqpError: the filter is a list without any value.
+        AmqpError: the filter is a list without any value, or with too many.
     """
     value = arguments.get(_FILTER)
     if isinstance(value, str):
@@ -91,9 +93,11 @@ def read_filter(
         return None
     # An empty value stands for none.
     wanted = dict.fromkeys(each or None for each in value if isinstance(each, str))
-    if not wanted:
+    if not 0 < len(wanted) <= _MAX_VALUES:
         raise AmqpError(
-            "PRECONDITION_FAILED", f"invalid arg '{_FILTER}' for {resource}: it has no value"
+            "PRECONDITION_FAILED",
+            f"invalid arg '{_FILTER}' for {resource}: it has {len(wanted)} values, and may have"
+            f" {_MAX_VALUES}",
         )
     if arguments.get(_UNFILTERED) is True:
         wanted[None] = None

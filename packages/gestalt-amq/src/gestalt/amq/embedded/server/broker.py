@@ -1,13 +1,14 @@
 """The broker as a component of an asyncio application."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 from urllib.parse import quote
 
 from gestalt.amq.embedded.model import DEFAULT_VERSION, BrokerModel, semantics_of
 from gestalt.amq.wire import AmqpError
 from gestalt.core import Component, StateError
+from gestalt.core.details import PeerRow, QueueRow, details
 
 from .connection import Connection
 from .controls import Controls
@@ -90,6 +91,17 @@ class EmbeddedBroker(Component, Controls):
             KeyError: there is no such user.
         """
         return broker_url(self.settings, self._host, self.port, user, virtual_host)
+
+    @details
+    def _clients(self) -> Iterable[PeerRow]:
+        for client in self._hub.connections if self._hub is not None else ():
+            yield PeerRow(client.name, note=client.state)
+
+    @details
+    def _queues(self) -> Iterable[QueueRow]:
+        hosts = self._hub.model.virtual_hosts.values() if self._hub is not None else ()
+        for queue in (queue for host in hosts for queue in host.queues.values()):
+            yield QueueRow(queue.name, waiting=queue.count, active=queue.unacked)
 
     async def _open(self) -> None:
         settings = self.settings
