@@ -35,7 +35,6 @@ class Watchdog(Attendant):
     def __init__(self, blocked_after: float = BLOCKED_AFTER, *, tell: bool = True) -> None:
         self.blocked_after = blocked_after
         self._tell = tell
-        self._stack: LoopStack | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         # What it was asked, and has not answered.
@@ -66,10 +65,6 @@ class Watchdog(Attendant):
         seconds = time.monotonic() - question.at
         return seconds if seconds >= self.blocked_after else 0.0
 
-    def look(self) -> Step | None:
-        """Say what the event loop does at this moment; None when it cannot be seen."""
-        return None if self._stack is None else self._stack.look()
-
     # In the event loop
 
     def _begin(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
@@ -77,9 +72,9 @@ class Watchdog(Attendant):
             self._watch(loop, thread, caller_of_callbacks())
 
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int, caller: CodeType) -> None:
-        self._stack = LoopStack(loop, thread, caller)
+        stack = LoopStack(loop, thread, caller)
         self._thread = threading.Thread(
-            target=self._run, args=(loop, self._stack), name="watch the event loop", daemon=True
+            target=self._run, args=(loop, stack), name="watch the event loop", daemon=True
         )
         self._thread.start()
 
