@@ -152,7 +152,7 @@ async def test_calls_and_answers_are_counted(bus: Bus, unique: str) -> None:
     with pytest.raises(Exception, match="bad"):
         await requester.request("bad")
     with pytest.raises(DeadlineExceeded):
-        await requester.request("slow", timeout=0.05)
+        await requester.request("slow", timeout=0.5)
     found = counted(bus, service=unique)
     assert (found["calls"], found["answered"]) == (4, 3)
     assert found["timed_out"] == 1

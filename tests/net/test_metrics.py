@@ -178,7 +178,7 @@ async def test_what_comes_after_a_fault_of_the_peer_is_dropped(
     )
     with socket.create_connection(("127.0.0.1", server.address.port or 0)) as raw:
         raw.sendall(b"".join(map(frame, (b"1", b"2", b"{", b"4", b"5"))))
-        await until(lambda: server.stats.faults)
+        await until(lambda: server.stats.faults and "in_flight" not in counted(server))
     found = counted(server)
     assert (found["received"], found["handled"]) == (5, 2)
     assert found["dropped abandoned"] == 3

@@ -1,7 +1,6 @@
 """One connection: from the bytes of a transport to messages, and back."""
 
 import asyncio
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -13,19 +12,10 @@ from .errors import ConnectionLost
 from .limits import Limits
 from .peer import Peer
 from .room import Room
+from .shared_buffer import HEADROOM, shared_buffer
 from .shutdown import shut_down
 from .worker import Worker
 from .writer import FrameWriter
-
-READ_SIZE = 64 * 1024
-"""How many bytes are read, and handled, at once before it is another peer's turn."""
-
-HEADROOM = 16 * 1024
-"""How many bytes of an incomplete message are put before the next read, to save copying that."""
-
-# One buffer for all connections of an event loop: get_buffer and buffer_updated run back to back.
-_buffers: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[memoryview, memoryview]]"
-_buffers = weakref.WeakKeyDictionary()
 
 
 class Owner(Protocol):
@@ -372,7 +362,7 @@ class PlainConnection(Connection, asyncio.BufferedProtocol):
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(owner)
-        self._buffer, self._reading = _shared_buffer(owner.loop)
+        self._buffer, self._reading = shared_buffer(owner.loop)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - a hint that is not needed
         return self._reading
@@ -394,12 +384,3 @@ class PlainConnection(Connection, asyncio.BufferedProtocol):
             # Forked children may have the socket, too.
             shut_down(self.transport.get_extra_info("socket"))
         super().connection_lost(exc)
-
-
-def _shared_buffer(loop: asyncio.AbstractEventLoop) -> tuple[memoryview, memoryview]:
-    """The buffer, and the part of it that is read into."""
-    buffers = _buffers.get(loop)
-    if buffers is None:
-        whole = memoryview(bytearray(HEADROOM + READ_SIZE))
-        buffers = _buffers[loop] = whole, whole[HEADROOM:]
-    return buffers
