@@ -100,6 +100,42 @@ def test_pika_publishes_with_confirms_and_consumes(blocking):
     channel.cancel()
 
 
+def test_pika_reads_a_stream_and_aio_pika_goes_on_in_it(blocking, amqp_url):
+    channel = blocking.channel()
+    channel.confirm_delivery()
+    channel.queue_declare("history", durable=True, arguments={"x-queue-type": "stream"})
+    for number in range(20):
+        channel.basic_publish("", "history", b"%d" % number)
+    channel.basic_qos(prefetch_count=5)
+    read = []
+
+    def handle(channel, method, properties, body):
+        read.append((properties.headers["x-stream-offset"], body))
+        channel.basic_ack(method.delivery_tag)
+        if len(read) == 20:
+            channel.stop_consuming()
+
+    channel.basic_consume("history", handle, arguments={"x-stream-offset": "first"})
+    channel.start_consuming()
+    assert read == [(number, b"%d" % number) for number in range(20)]
+
+    async def go_on():
+        offsets = []
+        async with await aio_pika.connect(amqp_url) as connection:
+            channel = await connection.channel()
+            await channel.set_qos(prefetch_count=3)
+            queue = await channel.get_queue("history")
+            async with queue.iterator(arguments={"x-stream-offset": 15}) as messages:
+                async for message in messages:
+                    offsets.append(message.headers["x-stream-offset"])
+                    await message.ack()
+                    if len(offsets) == 5:
+                        break
+        return offsets
+
+    assert asyncio.run(go_on()) == [15, 16, 17, 18, 19]
+
+
 def test_pika_raises_what_the_broker_says(blocking, amqp_url):
     channel = blocking.channel()
     channel.queue_declare("q")

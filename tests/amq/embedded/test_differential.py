@@ -361,8 +361,13 @@ class StreamDifferential(Both):
     """A stream, which may be deleted and become another one, or a queue."""
 
     def ordered(self, seen):
-        # RabbitMQ confirms before or after it delivers, as it happens.
-        return sorted(seen, key=lambda entry: entry[0] == "BasicAck")
+        # RabbitMQ confirms before or after it delivers, and several at once, as it happens.
+        confirmed = set()
+        for name, method, *_ in seen:
+            if name == "BasicAck":
+                tag, multiple = method
+                confirmed.update(range(1, tag + 1) if multiple else [tag])
+        return [entry for entry in seen if entry[0] != "BasicAck"], confirmed
 
     @initialize()
     def begin(self):

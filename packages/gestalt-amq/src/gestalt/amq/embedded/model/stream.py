@@ -51,7 +51,7 @@ class _Place:
 
     __slots__ = ("offset", "values")
 
-    def __init__(self, offset: int, values: tuple[str | None, ...] | None) -> None:
+    def __init__(self, offset: int, values: frozenset[str | None] | None) -> None:
         self.offset = offset
         self.values = values
 
@@ -225,7 +225,7 @@ class Stream:
     # Messages out
 
     def add_reader(
-        self, reader: Reader, start: Start, values: tuple[str | None, ...] | None
+        self, reader: Reader, start: Start, values: frozenset[str | None] | None
     ) -> None:
         """Add a reader, and do not deliver to it yet: `run` does.
 

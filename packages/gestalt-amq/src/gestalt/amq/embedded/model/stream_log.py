@@ -7,6 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from .stream_record import Record
 
@@ -16,6 +17,8 @@ _MAX_SEGMENT_RECORDS = 256_000
 # What a segment, and a filter value, cost beside their records, roughly, in bytes.
 _SEGMENT_COST = 150
 _VALUE_COST = 200
+# So many records are looked at one by one before an index is asked for each value of a filter.
+_NEAR = 64
 # So many records may be gone and still have their places before these are given up.
 _MANY = 1000
 
@@ -43,9 +46,10 @@ class StreamLog:
         self.first = 0
         self.end = 0
         self.cost = 0
-        # The offset of the first place in `_records` and `_times`.
+        # The offset of the first place in `_records`, `_values` and `_times`.
         self._base = 0
         self._records: list[Record | None] = []
+        self._values: list[str | None] = []
         self._times = array("q")
         # The offsets of the records with each filter value; some of them may be gone.
         self._by_value: dict[str | None, array[int]] = {}
@@ -86,6 +90,7 @@ class StreamLog:
         milliseconds = max(milliseconds, times[-1]) if times else milliseconds
         times.append(milliseconds)
         self._records.append(record)
+        self._values.append(value)
         cost = record.cost
         offsets = self._by_value.get(value)
         if offsets is None:
@@ -135,11 +140,19 @@ class StreamLog:
         found = bisect_left(self._times, milliseconds, self.first - self._base)
         return self._base + found
 
-    def following(self, offset: int, values: tuple[str | None, ...] | None) -> int | None:
+    def following(self, offset: int, values: AbstractSet[str | None] | None) -> int | None:
         """Return the first offset from this one on whose record has one of the values, if any."""
         offset = max(offset, self.first)
         if values is None:
             return offset if offset < self.end else None
+        near = min(offset + _NEAR, self.end)
+        known = self._values
+        for place in range(offset - self._base, near - self._base):
+            if known[place] in values:
+                return self._base + place
+        return self._far(near, values) if near < self.end else None
+
+    def _far(self, offset: int, values: AbstractSet[str | None]) -> int | None:
         found = None
         for value in values:
             offsets = self._by_value.get(value)
@@ -163,6 +176,7 @@ class StreamLog:
     def _compact(self, gone: int) -> None:
         """Give up the places of what is gone."""
         del self._records[:gone]
+        del self._values[:gone]
         del self._times[:gone]
         self._base = self.first
         by_value = {}

@@ -75,13 +75,11 @@ def read_start(arguments: Mapping[str, FieldValue], resource: str, seconds: floa
     )
 
 
-def read_filter(
-    arguments: Mapping[str, FieldValue], resource: str
-) -> tuple[str | None, ...] | None:
+def read_filter(arguments: Mapping[str, FieldValue], resource: str) -> frozenset[str | None] | None:
     """Return the filter values of messages that a reader wants, None among them for those without.
 
     Returns:
-        The values, each once; None for all messages.
+        The values; None for all messages.
 
     Raises:
         AmqpError: the filter is a list without any value, or with too many.
@@ -92,7 +90,7 @@ def read_filter(
     if not isinstance(value, list):
         return None
     # An empty value stands for none.
-    wanted = dict.fromkeys(each or None for each in value if isinstance(each, str))
+    wanted = {each or None for each in value if isinstance(each, str)}
     if not 0 < len(wanted) <= _MAX_VALUES:
         raise AmqpError(
             "PRECONDITION_FAILED",
@@ -100,8 +98,8 @@ def read_filter(
             f" {_MAX_VALUES}",
         )
     if arguments.get(_UNFILTERED) is True:
-        wanted[None] = None
-    return tuple(wanted)
+        wanted.add(None)
+    return frozenset(wanted)
 
 
 def _moment(value: FieldValue) -> int:
