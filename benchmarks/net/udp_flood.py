@@ -37,12 +37,12 @@ class Count:
         self._first = 0.0
         self._watch = Stopwatch()
 
-    def add(self) -> None:
-        """Note one more."""
+    def add(self, more: int = 1) -> None:
+        """Note one more, or several."""
         if not self.count:
             self._first = time.perf_counter()
             self._watch = Stopwatch()
-        self.count += 1
+        self.count += more
         self.last = time.perf_counter()
 
     async def measured(self, run: Run) -> Measured:
@@ -124,6 +124,23 @@ async def gestalt(run: Run) -> Measured:
         return await count.measured(run)
 
 
+async def gestalt_batches(run: Run) -> Measured:
+    from gestalt.net import DatagramEndpoint, DatagramMessageBatch, DatagramOptions, Mti, Wire
+
+    count = Count()
+    add = count.add
+
+    def on_messages(batch: DatagramMessageBatch[bytes]) -> None:
+        add(len(batch.bodies))
+
+    options = DatagramOptions(receive_buffer=RECEIVE_BUFFER)
+    async with DatagramEndpoint(
+        "udp://127.0.0.1:0", Wire(Mti()), on_messages=on_messages, options=options
+    ) as endpoint:
+        run.ready(port=endpoint.address.port)
+        return await count.measured(run)
+
+
 def contender(name: str, server: Function, work: str, guarantees: str, **more: Any) -> Contender:
     return Contender(
         name=name,
@@ -147,6 +164,13 @@ BENCHMARK = Benchmark(
             "gestalt.net",
             gestalt,
             "a message object to a plain handler",
+            OURS,
+            package="gestalt-net",
+        ),
+        contender(
+            "gestalt.net, batches",
+            gestalt_batches,
+            "what has come, as a list of bytes, to a plain handler",
             OURS,
             package="gestalt-net",
         ),

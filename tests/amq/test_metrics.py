@@ -157,11 +157,13 @@ async def test_calls_and_answers_are_counted(bus: Bus, unique: str) -> None:
     assert (found["calls"], found["answered"]) == (4, 3)
     assert found["timed_out"] == 1
     assert found["latency"] == 4
+    await until(lambda: counted(responder).get("dropped expired"))
     await until(lambda: "in_flight" not in counted(responder))
     found = counted(responder)
     assert (found["received"], found["handled"], found["failed"]) == (4, 2, 1)
     assert found["dropped expired"] == 1
-    assert found["duration"] == 4
+    # The last one may come when it is too late to begin it.
+    assert found["duration"] in (3, 4)
 
 
 async def test_calls_that_nobody_serves_are_counted(bus: Bus, unique: str) -> None:

@@ -234,8 +234,9 @@ async def test_handled_never_falls(serve: Serve, connect: Connect) -> None:
         last = handled
         if number % 7 == 0:
             await asyncio.sleep(0)
-    await until(lambda: server.stats.handled == 400)
-    assert server.stats.failed == 200
+    await until(lambda: (server.stats.received, server.stats.failed) == (600, 200))
+    await until(lambda: "in_flight" not in counted(server))
+    assert server.stats.handled == 400
 
 
 async def test_a_broadcast_that_slow_peers_do_not_get_is_dropped(

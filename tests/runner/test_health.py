@@ -142,6 +142,7 @@ def test_parts_in_trouble_and_checks_that_fail_are_named_without_secrets(healthy
                 "hangs": lambda: asyncio.Event().wait(),
                 "well": lambda: None,
                 "also well": lambda: 1,
+                "silent": lambda: "",
             },
             check_timeout=0.2,
         )
@@ -160,7 +161,7 @@ def test_parts_in_trouble_and_checks_that_fail_are_named_without_secrets(healthy
         "hangs": "no answer for 0.2 s",
     }
     well = [each["check"] for each in answer["checks"] if each["ok"]]
-    assert well == ["group", "gate", "well", "also well"]
+    assert well == ["group", "gate", "well", "also well", "silent"]
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM
     # The log is the place for what an exception says.

@@ -138,13 +138,13 @@ def test_while_the_loop_is_blocked_it_says_by_whom_and_what_it_saw_last(
     process = start(
         """
         def block():
+            say("blocking")
             time.sleep(30)
 
         async def blocker():
             say("ready")
             while not os.path.exists("go"):
                 await asyncio.sleep(0.01)
-            say("blocking")
             block()
 
         run(blocker, inspect=True, loop=LOOP)
@@ -189,9 +189,16 @@ def test_stacks_are_in_the_order_of_awaits(start: Callable[..., Process]) -> Non
         run(outer, inspect=True, loop=LOOP)
         """
     )
+    stacks: dict[str, Any] = {}
+    tasks: dict[str, dict[str, Any]] = {}
+
+    def all_wait() -> bool:
+        stacks.update(client.ask("stacks"))
+        tasks.update({each["name"]: each for each in stacks["tasks"]})
+        return {each["state"] for each in tasks.values()} == {"waiting"}
+
     with connect(str(process.pid)) as client:
-        stacks = client.ask("stacks")
-    tasks = {each["name"]: each for each in stacks["tasks"]}
+        until(all_wait)
     assert [each["function"] for each in tasks["outer"]["stack"]][-2:] == ["outer", "middle"]
     assert tasks["outer"]["waits_for"] == "task the inmost"
     assert [each["function"] for each in tasks["the inmost"]["stack"]] == ["inmost", "Event.wait"]

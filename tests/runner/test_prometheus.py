@@ -293,3 +293,13 @@ def test_without_the_library_the_error_names_the_extra(monkeypatch: pytest.Monke
 def test_the_content_type_is_that_of_the_text_format() -> None:
     assert CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
     assert "gestalt.runner.exporters" in sys.modules
+
+
+async def test_what_cannot_be_shown_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    gauge = register(Gauge("python_info"))
+    try:
+        for _ in range(3):
+            assert render_prometheus().count(b"# TYPE python_info") == 1
+    finally:
+        unregister(gauge)
+    assert caplog.text.count("the metric python_info is not shown") == 1

@@ -12,7 +12,7 @@ from gestalt.runner.systemd import protocol
 from .conftest import DEADLINE
 
 APP = """
-import asyncio, os, subprocess, sys, time
+import asyncio, os, signal, subprocess, sys, time
 from gestalt.core import Component
 
 def say(text): print(text, flush=True)
@@ -25,13 +25,8 @@ class Part(Component):
 
 class Blocking(Part):
     async def _open(self):
+        signal.signal(signal.SIGUSR1, lambda *_: time.sleep(1.0))
         await super()._open()
-        self._spawn(self.block())
-    async def block(self):
-        await asyncio.sleep(0.3)
-        say("blocked")
-        time.sleep(0.6)
-        say("goes on")
 
 part, blocking = Part(), Blocking()
 def broken(): raise OSError("secret")
@@ -110,22 +105,27 @@ def test_a_start_that_fails_is_told_by_the_kind_of_the_error(start, manager):
     assert process.end() == 1
 
 
+def longest_silence(manager, process):
+    """How long, in seconds, there is no sign of life while the event loop is blocked for one."""
+    process.send(signal.SIGUSR1)
+    longest, begun = 0.0, time.monotonic()
+    previous = begun
+    while previous - begun < 1.5:
+        manager.wait_alive()
+        longest = max(longest, time.monotonic() - previous)
+        previous = time.monotonic()
+    return longest
+
+
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
 def test_signs_of_life_come_from_a_loop_that_turns(start, manager):
     process = start("blocking", WATCHDOG_USEC="100000")
     manager.hear("READY")
     for _ in range(3):
         manager.wait_alive()
-    process.wait_for("blocked")
-    blocked = time.monotonic()
-    # What was sent before is heard now; what comes after that is late.
-    longest = 0.0
-    previous = blocked
-    while time.monotonic() - blocked < 1.0:
-        manager.wait_alive()
-        longest = max(longest, time.monotonic() - previous)
-        previous = time.monotonic()
-    assert longest > 0.4
+    # Of the second in which the loop is blocked, there is none; else there are twenty in a second.
+    # Where this test itself was held up, it does not see that, and tries again.
+    assert any(longest_silence(manager, process) > 0.5 for _ in range(5))
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM
 

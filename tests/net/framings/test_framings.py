@@ -349,4 +349,4 @@ def test_a_message_sent_byte_by_byte_costs_no_memory_beyond_its_size(framing: Fr
     for byte in framing.encode(b"x" * size)[:-1]:
         assert not decoder.feed(bytes([byte]))
     assert decoder.incomplete
-    assert decoder._pending.__sizeof__() < 1.5 * size
+    assert decoder.pending.__sizeof__() < 1.5 * size

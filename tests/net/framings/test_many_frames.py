@@ -139,3 +139,27 @@ def test_what_cannot_be_framed_is_refused_as_it_is_one_by_one() -> None:
         Delimited().encode_many([b"a", b"\n"], None, 1000)
     with pytest.raises(PayloadError, match="carries no type identifier"):
         Delimited().encode_many([b"a"], 7, 1000)
+
+
+datagrams = st.lists(
+    st.binary(max_size=20)
+    | st.builds(Mti().encode, st.binary(max_size=20), st.integers(0, 9))
+    | st.builds(lambda body: Mti().encode(body, 1) * 2, st.binary(max_size=4)),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(st.sampled_from([Mti(), Mti(max_size=15), Raw(), Netstring(), LengthPrefix(4)]), datagrams)
+def test_datagrams_taken_together_are_those_taken_one_by_one(
+    framing: Framing, received: list[bytes]
+) -> None:
+    try:
+        expected = [framing.whole(data) for data in received]
+    except FramingError:
+        assert framing.whole_together(received) is None
+        return
+    together = framing.whole_together(received)
+    assert together is None or list(zip(*together, strict=True)) == expected
+    # What nearly all datagrams are is worth it.
+    assert together is not None or type(framing) not in (Mti, Raw)

@@ -2,8 +2,8 @@
 
 A socket's wire has no room for the context of a trace, so that none crosses it: each message that
 is handled begins a trace of its own. What is sent is a span within that of whoever sends. Span
-names and attributes: OpenTelemetry, semantic conventions for messaging. Needs the extra `otel`;
-without it, and without a tracer provider at the start of an endpoint, no code here runs again.
+names and attributes: OpenTelemetry, semantic conventions for messaging. Where there is no tracer
+provider when an endpoint starts, nothing here is called again.
 """
 
 from collections.abc import Awaitable, Callable

@@ -240,8 +240,7 @@ class ChannelKeeper(ABC):
         """It is done; False when it was of an earlier start."""
         if not self._in_flight.remove(pending):
             return False
-        if self._first and _succeeded(pending):
-            self._first = False
+        self._first = self._first and not _succeeded(pending)
         return True
 
     # What the broker takes

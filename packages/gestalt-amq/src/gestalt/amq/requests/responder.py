@@ -17,7 +17,7 @@ from gestalt.amq.declaring import (
 )
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
 from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER, as_integer
-from gestalt.amq.link.consumer import Consumer, Receiver, Session
+from gestalt.amq.link.consumer import Consumer, Receiver
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.tracing import Tracing
@@ -32,6 +32,7 @@ from .declaration import ResponderDeclaration
 from .departure import Departure
 from .plans import plan_service
 from .replies import Replies
+from .responder_session import ResponderSession
 from .service import ResponderStats, ServiceInfo, info_codec, responder_metrics
 from .worker import Worker
 
@@ -39,35 +40,6 @@ logger = logging.getLogger("gestalt.amq")
 
 # How long handlers may follow one another without giving way to the event loop, in seconds.
 TURN = 0.005
-
-
-class ResponderSession(Session):
-    """The requests that all instances share, and what is for this instance alone."""
-
-    requests: Receiver
-    instance: Receiver
-
-    def __init__(self, link: Link, service: str, *, lasting: bool) -> None:
-        super().__init__(link)
-        self._service = service
-        self._lasting = lasting
-        self._routed: Receiver | None = None
-
-    def note_routed(self) -> None:
-        """What is for this instance is routed here by now."""
-        self._routed = self.instance
-
-    async def _withdraw(self) -> None:
-        if (receiver := self._routed) is None:
-            return
-        # RabbitMQ 4.3 still routes to a queue that goes with its consumer, when that has gone; what
-        # it routes there it loses, and so a caller would wait for who is no more.
-        await receiver.channel.unbind(receiver.queue, protocol.INSTANCES.name, self._service)
-        # What was routed before is delivered before this is answered.
-        await receiver.channel.cancel(receiver.consumer_tag)
-        if self._lasting:
-            # Others go with their consumer.
-            await receiver.channel.delete_queue(receiver.queue)
 
 
 class Responder(Consumer[ResponderSession]):

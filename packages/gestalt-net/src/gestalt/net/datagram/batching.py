@@ -12,10 +12,15 @@ from gestalt.net.wire import Wire
 from .backlog import Received
 from .message_batch import DatagramMessageBatch, ManyReplier
 from .reader import BATCH, DatagramReader
+from .sockaddr import SocketAddress
+from .socket import DatagramSocket
 from .worker import DatagramWorker
 
 MOST_BYTES = 256 * 1024
-"""How many bytes a batch has at most, unless a single datagram has more."""
+"""How many bytes a batch has at most, less than one datagram more."""
+
+SMALL = MOST_BYTES // BATCH
+"""Up to so many bytes, a datagram counts for nothing: as many as there may be are no more."""
 
 
 class BatchMaker:
@@ -66,55 +71,72 @@ class BatchMaker:
 class BatchReader(DatagramReader):
     """Takes datagrams as DatagramReader does, and hands all that it took to one call."""
 
-    __slots__ = ("_maker",)
+    __slots__ = ("_framing", "_maker")
 
-    def __init__(self, *args: Any, maker: BatchMaker, **others: Any) -> None:
-        super().__init__(*args, **others)
+    def __init__(
+        self, sock: DatagramSocket, wire: Wire, *args: Any, maker: BatchMaker, **others: Any
+    ) -> None:
+        super().__init__(sock, wire, *args, **others)
+        self._framing = wire.framing
         self._maker = maker
 
     def read(self) -> None:
         """Take what there is. The event loop calls this while there is something."""
         recvfrom = self._recvfrom
-        whole = self._whole
-        sources = self._sources
-        max_size = self._max_size
-        size = max_size + 1
-        payloads: list[bytes] = []
-        type_ids: list[int | None] = []
-        senders: list[Address] = []
-        taken = room = 0
+        size = self._max_size + 1
+        datagrams: list[bytes] = []
+        names: list[SocketAddress] = []
+        add, add_name = datagrams.append, names.append
         room = MOST_BYTES
         fault: OSError | None = None
-        while taken < BATCH and room > 0:
-            try:
+        try:
+            for _ in range(BATCH):
                 data, name = recvfrom(size)
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError as error:
-                fault = error
-                break
-            taken += 1
-            room -= len(data)
-            source = sources.get(name) or self._new_source(name)
-            try:
-                if len(data) > max_size:
-                    raise FrameTooLarge(f"it has more than {max_size} bytes")
-                payload, type_id = whole(data)
-            except FramingError as error:
-                self._failures.drop(source, error)
-                continue
-            payloads.append(payload)
-            type_ids.append(type_id)
-            senders.append(source)
-        self._stats.received += taken
-        self._stats.received_bytes += MOST_BYTES - room
+                add(data)
+                add_name(name)
+                if len(data) > SMALL:
+                    room -= len(data)
+                    if room <= 0:
+                        break
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            fault = error
+        if datagrams:
+            self._stats.received += len(datagrams)
+            self._stats.received_bytes += sum(map(len, datagrams))
+            known = self._sources
+            senders = [known.get(name) or self._new_source(name) for name in names]
+            self._take(datagrams, senders)
+        if fault is not None:
+            self._unreachable(fault)
+
+    def _take(self, datagrams: list[bytes], senders: list[Address]) -> None:
+        together = None
+        if max(map(len, datagrams)) <= self._max_size:
+            together = self._framing.whole_together(datagrams)
+        if together is not None:
+            payloads, type_ids = together
+        else:
+            payloads, type_ids = [], []
+            good: list[Address] = []
+            for data, source in zip(datagrams, senders, strict=True):
+                try:
+                    if len(data) > self._max_size:
+                        raise FrameTooLarge(f"it has more than {self._max_size} bytes")
+                    payload, type_id = self._whole(data)
+                except FramingError as error:
+                    self._failures.drop(source, error)
+                else:
+                    payloads.append(payload)
+                    type_ids.append(type_id)
+                    good.append(source)
+            senders = good
         if self.worker is not None:
             for received in zip(payloads, type_ids, senders, strict=True):
                 self.worker.put(received)
         else:
             self._hand_over(payloads, type_ids, senders)
-        if fault is not None:
-            self._unreachable(fault)
 
     def _hand_over(
         self, payloads: list[bytes], type_ids: list[int | None], sources: list[Address]

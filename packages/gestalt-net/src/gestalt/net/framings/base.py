@@ -121,6 +121,17 @@ class Framing(ABC):
             raise FramingError(f"more than one frame is in {len(data)} bytes")
         return payloads[0], type_ids[0] if self.carries_type_id else None
 
+    def whole_together(
+        self,
+        datagrams: list[bytes],  # noqa: ARG002 - for those that can
+    ) -> tuple[list[bytes], list[int | None]] | None:
+        """What `whole` gives for each of these datagrams, where each is a frame.
+
+        Returns:
+            The payloads and the type identifiers; None where a look at each has to tell.
+        """
+        return None
+
     def decoder(self) -> "Decoder":
         """A decoder for one connection."""
         return Decoder(self)
@@ -155,15 +166,17 @@ class Decoder:
 
     Attributes:
         count: how many frames it has cut.
+        pending: the beginning of an incomplete frame. Whoever clears it puts it before the bytes
+            that are fed next, which saves a copy of them.
     """
 
-    __slots__ = ("_carries_type_id", "_cut", "_error", "_framing", "_needed", "_pending", "count")
+    __slots__ = ("_carries_type_id", "_cut", "_error", "_framing", "_needed", "count", "pending")
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
         self._cut = framing.cut
         self._carries_type_id = framing.carries_type_id
-        self._pending = bytearray()
+        self.pending = bytearray()
         self._needed = 0
         self._error: FramingError | None = None
         self.count = 0
@@ -177,7 +190,7 @@ class Decoder:
         """
         if self._error is not None:
             raise self._error
-        pending = self._pending
+        pending = self.pending
         if pending:
             if len(pending) + len(data) < self._needed:
                 pending += data
@@ -216,7 +229,7 @@ class Decoder:
         """
         if self._error is not None:
             raise self._error
-        pending = self._pending
+        pending = self.pending
         if pending:
             if len(pending) + len(data) < self._needed:
                 pending += data
@@ -249,12 +262,12 @@ class Decoder:
     @property
     def incomplete(self) -> bool:
         """Whether a frame has begun and is not complete."""
-        return bool(self._pending)
+        return bool(self.pending)
 
     @property
     def progress(self) -> tuple[int, int]:
         """How many bytes of an incomplete frame are here, and how many are needed to go on."""
-        return len(self._pending), self._needed
+        return len(self.pending), self._needed
 
     def eof(self) -> None:
         """Note that the stream has ended.
@@ -262,9 +275,9 @@ class Decoder:
         Raises:
             IncompleteFrame: it ended within a frame.
         """
-        if self._pending:
+        if self.pending:
             raise IncompleteFrame(
-                f"the stream ended within a frame, {len(self._pending)} bytes after its start"
+                f"the stream ended within a frame, {len(self.pending)} bytes after its start"
             )
 
     def _fail(self, error: FramingError) -> None:

@@ -93,20 +93,20 @@ class DelimitedDecoder(Decoder):
         self._delimited = framing
 
     def feed(self, data: BytesLike) -> Iterable[Frame]:
-        if self._pending and self._error is None:
+        if self.pending and self._error is None:
             joined = self._join(data)
             return () if joined is None else super().feed(joined)
         return super().feed(data)
 
     def feed_together(self, data: BytesLike) -> "Frames | tuple[()]":
-        if self._pending and self._error is None:
+        if self.pending and self._error is None:
             joined = self._join(data)
             return () if joined is None else super().feed_together(joined)
         return super().feed_together(data)
 
     def _join(self, data: BytesLike) -> bytes | None:
         """What has arrived with what `data` adds to it, or None while no message is complete."""
-        pending = self._pending
+        pending = self.pending
         framing = self._delimited
         before = len(pending)
         pending += data

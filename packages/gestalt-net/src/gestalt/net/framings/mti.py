@@ -142,6 +142,17 @@ class Mti(Framing):
         unpack = Struct(f"{self._format[0]}4xI").unpack_from
         return [type_id for (type_id,) in map(unpack, repeat(data, len(payloads)), starts)]
 
+    def whole_together(self, datagrams: list[bytes]) -> tuple[list[bytes], list[int | None]] | None:
+        try:
+            headers = list(map(self._unpack, datagrams, repeat(0)))
+        except StructError:
+            return None
+        payloads = [data[HEADER_SIZE:] for data in datagrams]
+        lengths, type_ids = zip(*headers, strict=True)
+        if list(lengths) != list(map(len, payloads)) or max(lengths) > self.max_size:
+            return None
+        return payloads, list(type_ids)
+
     def whole(self, data: bytes) -> Frame:
         size = len(data) - HEADER_SIZE
         if size >= 0:

@@ -22,5 +22,8 @@ class Raw(Framing):
             payloads.append(data)
         return len(data), 1
 
+    def whole_together(self, datagrams: list[bytes]) -> tuple[list[bytes], list[int | None]] | None:
+        return datagrams, [None] * len(datagrams)
+
     def whole(self, data: bytes) -> Frame:
         return data, None

@@ -20,8 +20,11 @@ from .writer import FrameWriter
 READ_SIZE = 64 * 1024
 """How many bytes are read, and handled, at once before it is another peer's turn."""
 
+HEADROOM = 16 * 1024
+"""How many bytes of an incomplete message are put before the next read, to save copying that."""
+
 # One buffer for all connections of an event loop: get_buffer and buffer_updated run back to back.
-_buffers: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview]"
+_buffers: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[memoryview, memoryview]]"
 _buffers = weakref.WeakKeyDictionary()
 
 
@@ -86,6 +89,7 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
         "_owner",
         "_paused",
         "_paused_at",
+        "_pending",
         "_reading_ended",
         "_received",
         "_reserved",
@@ -110,6 +114,7 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
         self._owner = owner
         # Made with the first data: most of many connections may be idle.
         self._decoder: Decoder | None = None
+        self._pending: bytearray | None = None
         self._feed: Callable[[bytes], Iterable[Frame]] = self._first_feed
         # What the peer did, or failed to do, that ends the connection.
         self.fault: BaseException | None = None
@@ -202,7 +207,7 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
             self._closed.set_result(None)
         # A Peer may be kept for long.
         self._received = self.received
-        self._decoder = None
+        self._decoder = self._pending = None
         self._owner.room.release(self)
         self._owner.lost(self, error)
 
@@ -333,6 +338,7 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
 
     def _first_feed(self, data: bytes) -> Iterable[Frame]:
         decoder = self._decoder = self._owner.wire.framing.decoder()
+        self._pending = decoder.pending
         self._feed = decoder.feed_together if self._owner.together else decoder.feed
         return self._feed(data)
 
@@ -362,18 +368,26 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
 class PlainConnection(Connection, asyncio.BufferedProtocol):
     """Reads into a buffer that all connections of the event loop share."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_buffer", "_reading")
 
     def __init__(self, owner: Owner) -> None:
         super().__init__(owner)
-        self._buffer = _shared_buffer(owner.loop)
+        self._buffer, self._reading = _shared_buffer(owner.loop)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - a hint that is not needed
-        return self._buffer
+        return self._reading
 
     def buffer_updated(self, nbytes: int) -> None:
         # Frames are cut out of immutable bytes: slicing these is twice as fast as a memoryview.
-        self.data_received(bytes(self._buffer[:nbytes]))
+        pending = self._pending
+        if pending and nbytes >= HEADROOM >= len(pending):
+            begin = HEADROOM - len(pending)
+            self._buffer[begin:HEADROOM] = pending
+            self.received_bytes -= len(pending)
+            pending.clear()
+            self.data_received(bytes(self._buffer[begin : HEADROOM + nbytes]))
+        else:
+            self.data_received(bytes(self._reading[:nbytes]))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.lost:
@@ -382,8 +396,10 @@ class PlainConnection(Connection, asyncio.BufferedProtocol):
         super().connection_lost(exc)
 
 
-def _shared_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
-    buffer = _buffers.get(loop)
-    if buffer is None:
-        buffer = _buffers[loop] = memoryview(bytearray(READ_SIZE))
-    return buffer
+def _shared_buffer(loop: asyncio.AbstractEventLoop) -> tuple[memoryview, memoryview]:
+    """The buffer, and the part of it that is read into."""
+    buffers = _buffers.get(loop)
+    if buffers is None:
+        whole = memoryview(bytearray(HEADROOM + READ_SIZE))
+        buffers = _buffers[loop] = whole, whole[HEADROOM:]
+    return buffers

@@ -10,7 +10,7 @@ from typing import Any
 from gestalt.core import ExtraNotInstalled
 from gestalt.core.metrics import Histogram
 
-from .reading import Family, Labels, read, read_in_turns
+from .reading import Family, Labels, leave_out, read, read_in_turns
 
 logger = logging.getLogger("gestalt.runner")
 
@@ -120,7 +120,7 @@ class _Page:
             yield metric
         for metric in _convert(self._client, self._families):
             if metric.name in taken:
-                logger.warning("the metric %s is not shown: prometheus-client has one", metric.name)
+                leave_out(f"the metric {metric.name} is not shown: prometheus-client has one")
             else:
                 yield metric
 

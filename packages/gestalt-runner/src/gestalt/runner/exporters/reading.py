@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
-from gestalt.core import Component, Reports
+from gestalt.core import Component
 from gestalt.core.census import components
 from gestalt.core.metrics import Counter, Histogram, Kind, Metric, Unit, measure, register
 
 from .lag import watch_lag
+
+logger = logging.getLogger("gestalt.runner")
+
+MOST_TOLD = 1000
+"""Of how many metrics that cannot be shown the log tells."""
 
 BUDGET = 0.002
 """For how long the event loop is held at a time, in seconds."""
@@ -21,7 +26,7 @@ BUDGET = 0.002
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 
 _NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*")
-_reports = Reports(logging.getLogger("gestalt.runner"))
+_told: set[str] = set()
 _left_out: list[Counter] = []
 
 
@@ -79,7 +84,7 @@ class Reading:
         prefix = f"gestalt_{metric.subsystem}_" if metric.subsystem else ""
         name = prefix + metric.name
         if not (_valid(name) and all(_valid(label) for label, _ in labels)):
-            _leave_out(f"the metric {metric.name[:99]!r} cannot be shown: it or a label is no name")
+            leave_out(f"the metric {metric.name[:99]!r} cannot be shown: it or a label is no name")
             return
         family = self._families.get(name)
         if family is None:
@@ -87,7 +92,7 @@ class Reading:
                 name, metric.kind, metric.unit, metric.help, metric.subsystem, metric.name
             )
         elif (family.kind, family.unit) != (metric.kind, metric.unit):
-            _leave_out(f"the {metric.kind} {name} cannot be shown: another one is a {family.kind}")
+            leave_out(f"the {metric.kind} {name} cannot be shown: another one is a {family.kind}")
             return
         self._merge(family, labels, metric.value)
 
@@ -99,7 +104,7 @@ class Reading:
             total.add(value)
             if isinstance(present, Histogram):
                 if present.bounds != value.bounds:
-                    _leave_out(f"the histogram {family.name} cannot be added up: bounds differ")
+                    leave_out(f"the histogram {family.name} cannot be added up: bounds differ")
                     return
                 total.add(present)
             family.samples[labels] = total
@@ -144,10 +149,12 @@ def _text(value: object) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
-def _leave_out(message: str) -> None:
-    """Tell of a metric that is not shown, and count it."""
+def leave_out(message: str) -> None:
+    """Tell of a metric that is not shown, once, and count it each time."""
     if not _left_out:
         text = "Metrics that exporters could not show."
         _left_out.append(register(Counter("left_out", help=text, subsystem="process")))
     _left_out[0].add()
-    _reports.log(message, cause=message)
+    if message not in _told and len(_told) < MOST_TOLD:
+        _told.add(message)
+        logger.warning("%s", message)

@@ -144,4 +144,5 @@ def _trouble_of(result: object) -> str | None:
         return "it returned False"
     if inspect.isasyncgen(result) or inspect.isgenerator(result):
         return "it is a generator, and not a function"
-    return result if isinstance(result, str) else None
+    # An empty one says nothing.
+    return result if isinstance(result, str) and result else None

@@ -72,7 +72,8 @@ def _trouble_of(component: Component) -> str | None:
     state = component.state
     if state is State.RUNNING:
         try:
-            return component.trouble if isinstance(component, Readiness) else None
+            trouble = component.trouble if isinstance(component, Readiness) else None
+            return None if trouble is None else str(trouble)
         except Exception as error:
             return f"its trouble cannot be told, by {type(error).__name__}"
     return None if state is State.STOPPED else f"it is {state.value}"

@@ -27,7 +27,7 @@ class ResourceLimits:
 
     connections: int = 1000
     channels: int = 20_000
-    consumers: int = 1000
+    consumers: int = 2000
     queues: int = 10_000
     exchanges: int = 10_000
     bindings: int = 100_000
