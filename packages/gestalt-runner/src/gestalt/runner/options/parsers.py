@@ -38,17 +38,6 @@ def count(text: str) -> int:
     return int(text)
 
 
-def positive(text: str) -> int:
-    """A whole number, 1 or more."""
-    try:
-        value = count(text)
-    except ValueError:
-        value = 0
-    if not value:
-        raise ValueError(f"must be a whole number, 1 or more, got {text!r}")
-    return value
-
-
 def workers(text: str) -> int:
     """A number of processes, or "auto" for as many as there are processors for this process."""
     if text.strip().lower() == "auto":
