@@ -109,9 +109,7 @@ def test_servers_take_what_was_handed_over_and_children_do_not_see_it(start, han
     assert again.end() == -signal.SIGTERM, again.errors
 
 
-def test_workers_share_what_was_handed_over_and_refuse_nobody_while_they_are_replaced(
-    start, handed
-):
+def test_workers_share_what_was_handed_over_and_refuse_nobody_when_replaced(start, handed):
     process = start("app:server", "app:datagrams", "--workers", "2")
     process.wait_for_error("all workers are ready")
     first, kind = ask(handed, socket.AF_INET), socket.SOCK_DGRAM
