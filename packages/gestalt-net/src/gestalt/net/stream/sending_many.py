@@ -8,7 +8,7 @@ from gestalt.net.errors import SendIncomplete
 from gestalt.net.framings import TypeIds
 from gestalt.net.wire import Wire
 
-AT_ONCE = 1024
+TOGETHER = 1024
 """How many messages are encoded together, at most."""
 
 FIRST = 64
@@ -97,7 +97,7 @@ class Encoding:
         self._type_id = type_id
         # The next one to encode, and how many to encode at once.
         self._begin = 0
-        self._several = FIRST if wire.decode else AT_ONCE
+        self._several = FIRST if wire.decode else TOGETHER
         self._payloads: list[bytes] = []
         self._type_ids: TypeIds = None
         self._failure: Exception | None = None
@@ -127,7 +127,7 @@ class Encoding:
         else:
             self._payloads = []
         if self._wire.decode:
-            self._several = min(AT_ONCE, 2 * count)
+            self._several = min(TOGETHER, 2 * count)
         return data, count
 
     def _encode(self) -> None:
