@@ -12,16 +12,8 @@ from pathlib import Path
 
 from .members import Member, read_member
 
-ALLOWED = (
-    ".py",
-    "/py.typed",
-    ".dist-info/METADATA",
-    ".dist-info/WHEEL",
-    ".dist-info/RECORD",
-    ".dist-info/licenses/LICENSE",
-    ".dist-info/entry_points.txt",
-)
-"""How the names of what a wheel may hold end."""
+ALLOWED = ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE", "entry_points.txt")
+"""What a wheel may tell of itself."""
 
 LEFT_OUT = ("__pycache__", "dist", ".pytest_cache", "*.pyc")
 
@@ -44,7 +36,7 @@ def _faults_of_wheel(member: Member, wheel: Path) -> Iterator[str]:
     """What is wrong with a wheel's contents."""
     found = wheel_contents(wheel)
     source = member.path / "src"
-    expected = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
+    expected = set(_files(source, source))
     if member.package:
         expected.add(f"{member.package.replace('.', '/')}/py.typed")
     info = f"{member.stem}.dist-info"
@@ -52,7 +44,7 @@ def _faults_of_wheel(member: Member, wheel: Path) -> Iterator[str]:
     for name in sorted(expected - found.keys()):
         yield f"{wheel.name} lacks {name}"
     for name in sorted(found.keys() - expected):
-        if not (name.startswith(f"{info}/") and name.endswith(ALLOWED)):
+        if name.removeprefix(f"{info}/") not in ALLOWED:
             yield f"{wheel.name} holds {name}, which nobody asked for"
     if found.get(f"{info}/licenses/LICENSE") != (member.path / "LICENSE").read_bytes():
         yield f"{wheel.name} does not hold the licence"
@@ -62,13 +54,20 @@ def _faults_of_sdist(member: Member, sdist: Path) -> Iterator[str]:
     """What is wrong with a source archive's contents."""
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    source = {p.relative_to(member.path).as_posix() for p in member.path.rglob("src/**/*.py")}
+    source = set(_files(member.path / "src", member.path))
     root = {"pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "PKG-INFO"}
     for name in sorted((source | root) - names):
         yield f"{sdist.name} lacks {name}"
     for name in sorted(names - source - root):
-        if not name.endswith("/py.typed") and name != ".gitignore":
+        if name != ".gitignore":
             yield f"{sdist.name} holds {name}, which nobody asked for"
+
+
+def _files(folder: Path, root: Path) -> Iterator[str]:
+    """The files below a folder, from `root` on, but for those that Python makes itself."""
+    for path in folder.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(root).as_posix()
 
 
 def faults_of_metadata(folder: Path) -> Iterator[str]:

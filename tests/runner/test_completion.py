@@ -96,7 +96,9 @@ def test_in_bash_at_a_terminal(folder):
     variables = VARIABLES | {"PS1": "ready$ ", "TERM": "xterm"}
     with Terminal(command, variables=variables, cwd=folder) as terminal:
         terminal.wait_for("ready$")
-        terminal.press("source ./gestalt.bash; clear\r")
+        terminal.press("source ./gestalt.bash\r")
+        # What is typed while it reads the file would be echoed where the next line is to be.
+        terminal.wait_until(lambda: terminal.text.count("ready$") == 2)
         terminal.press("gestalt run --shut\t5 --app-d\ts\t")
         terminal.wait_for("ready$ gestalt run --shutdown-timeout 5 --app-dir src/")
 

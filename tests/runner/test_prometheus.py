@@ -163,8 +163,8 @@ async def test_what_cannot_be_shown_is_left_out_told_and_counted(
         @measures
         def _numbers(self) -> Iterable[Metric]:
             yield Metric("articles", "counter", 3)
-            yield Metric("no name", "gauge", 3)
-            yield Metric("labelled", "gauge", 3, labels={"a-b": "1"})
+            yield Metric("name with spaces", "gauge", 3)
+            yield Metric("labelled_badly", "gauge", 3, labels={"a-b": "1"})
             yield Metric("good", "gauge", math.inf, labels={"a": 7})  # type: ignore[dict-item]
             yield Metric("sizes", "histogram", Histogram(bounds=[1]))
             yield Metric("sizes", "histogram", Histogram(bounds=[2]))
@@ -177,7 +177,7 @@ async def test_what_cannot_be_shown_is_left_out_told_and_counted(
     assert ("articles", frozenset({("component", "Store"), ("kind", "Store")})) in found
     assert value(page, "good", a="7", component="Wrong", kind="Wrong") == math.inf
     assert value(page, "gestalt_process_left_out_total") >= before + 1
-    for text in ("the counter articles", "'no name'", "'labelled'", "the histogram sizes"):
+    for text in ("the counter articles", "'name with spaces'", "'labelled_badly'", "the histogram sizes"):
         assert text in caplog.text
 
 
