@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -32,12 +33,10 @@ fixes = st.builds(
     st.text(max_size=300),
     st.none() | st.just(datetime.datetime.now(datetime.UTC)),
 )
+INSTALLED = [name for name in ("json", "msgpack", "yaml") if name == "json" or find_spec(name)]
 CODECS = [
-    Codec("json"),
-    Codec("msgpack"),
-    Codec("json", max_depth=3, max_values=20),
-    Codec("msgpack", max_depth=3, max_values=20),
-    Codec("yaml"),
+    *(Codec(name) for name in INSTALLED),
+    *(Codec(name, max_depth=3, max_values=20) for name in INSTALLED if name != "yaml"),
     Codec("json", max_size=50),
 ]
 

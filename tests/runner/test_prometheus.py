@@ -177,7 +177,12 @@ async def test_what_cannot_be_shown_is_left_out_told_and_counted(
     assert ("articles", frozenset({("component", "Store"), ("kind", "Store")})) in found
     assert value(page, "good", a="7", component="Wrong", kind="Wrong") == math.inf
     assert value(page, "gestalt_process_left_out_total") >= before + 1
-    for text in ("the counter articles", "'name with spaces'", "'labelled_badly'", "the histogram sizes"):
+    for text in (
+        "the counter articles",
+        "'name with spaces'",
+        "'labelled_badly'",
+        "the histogram sizes",
+    ):
         assert text in caplog.text
 
 

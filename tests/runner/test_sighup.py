@@ -32,6 +32,7 @@ def test_a_server_shows_a_renewed_certificate_and_keeps_the_old_one_when_the_new
     script, tmp_path
 ):
     trustme = pytest.importorskip("trustme")
+    pytest.importorskip("gestalt.net")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
 
