@@ -80,7 +80,7 @@ def test_nonsense_is_refused_as_one_by_one(codec: Codec, bodies: list[bytes]) ->
     )
 
 
-@pytest.mark.parametrize("serializer", ["json", "msgpack", "yaml"])
+@pytest.mark.parametrize("serializer", INSTALLED)
 @given(values=st.lists(fixes, min_size=1, max_size=5))
 def test_typed_values_are_encoded_and_decoded_as_one_by_one(
     serializer: str, values: list[Fix]
@@ -94,7 +94,7 @@ def test_typed_values_are_encoded_and_decoded_as_one_by_one(
     assert made == values
 
 
-@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+@pytest.mark.parametrize("serializer", INSTALLED)
 def test_what_is_wrong_is_told_as_ever_and_what_came_before_it_is_kept(serializer: str) -> None:
     codec = Codec(serializer, types=TYPES)
     good = codec.encode(Fix(1.0, "good")).body
@@ -111,7 +111,7 @@ def test_what_is_wrong_is_told_as_ever_and_what_came_before_it_is_kept(serialize
     assert bodies == [Codec(serializer).encode(1).body]
 
 
-@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+@pytest.mark.parametrize("serializer", INSTALLED)
 def test_short_bodies_are_no_way_around_the_limits(serializer: str) -> None:
     codec = Codec(serializer, max_depth=4)
     nested: Any = 0
