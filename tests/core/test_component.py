@@ -1,4 +1,5 @@
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -611,3 +612,34 @@ async def test_what_a_component_starts_within_another_in_a_chain_stays_short() -
     while len(asyncio.all_tasks()) > 1:
         await asyncio.sleep(0)
     assert max(depths) <= 2
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+async def test_an_eager_task_runs_until_it_first_waits_and_fails_the_component_as_any() -> None:
+    class Eager(Component):
+        async def _open(self) -> None: ...
+
+        async def _close(self) -> None: ...
+
+        def run(self, coro: Any) -> "asyncio.Task[Any]":
+            return self._spawn(coro, eager=True)
+
+    async def give(value: int) -> int:
+        return value
+
+    async def fail() -> None:
+        raise ValueError("wrong")
+
+    async with Eager() as component:
+        assert component.run(give(7)).result() == 7
+        waiting = component.run(asyncio.sleep(60))
+        assert not waiting.done()
+    assert waiting.cancelled()
+
+    component = Eager()
+    await component.start()
+    stopped = asyncio.ensure_future(component.wait_stopped())
+    await asyncio.sleep(0)
+    component.run(fail())
+    with pytest.raises(ValueError, match="wrong"):
+        await stopped

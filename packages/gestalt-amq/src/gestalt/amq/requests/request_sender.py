@@ -87,6 +87,8 @@ class RequestSender(Sender):
                 try:
                     reply = await call
                 finally:
+                    # Given up in whatever way, as by the end of the event loop, it is over, too.
+                    call.cancel()
                     self._done(call)
                 if not (idempotent and protocol.is_abandoned(reply)):
                     return reply
