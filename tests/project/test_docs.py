@@ -93,7 +93,7 @@ def test_the_index_leads_to_every_page() -> None:
 def test_the_style_is_shown_by_this_code() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     shown = re.findall(r"From\s`(\w+)/([\w/]+\.py)`:\n\n```python\n(.*?)\n```", text, re.DOTALL)
-    assert len(shown) == text.count("```python")
+    assert len(shown) == text.count("\n```python")
     for package, file, code in shown:
         source = ROOT / f"packages/gestalt-{package}/src/gestalt/{package}/{file}"
         assert dedented(code) in dedented(source.read_text()), code
