@@ -157,17 +157,16 @@ class PageRun:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
         previous = signal.signal(signal.SIGTERM, _end)
-        thread = threading.Thread(target=act)
+        thread = threading.Thread(target=act, daemon=True)
         thread.start()
         try:
             self._execute(body)
         except Terminated:
-            pass
+            thread.join()
         else:
             raise Mismatch(f"{self._page}:{block.line}: the program ended by itself")
         finally:
             signal.signal(signal.SIGTERM, previous)
-            thread.join()
         if failures:
             raise failures[0]
 
@@ -185,6 +184,8 @@ class Complaints(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by logging."""
+        if not record.name.startswith(("gestalt.", "asyncio")):
+            return
         self.lines.append(logging.Formatter("%(levelname)s %(name)s: %(message)s").format(record))
 
 
