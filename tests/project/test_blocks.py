@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.pages.markdown import PAGES, ROOT, PageError, blocks_of, name_of
 from tests.support.pages.running import sides_of
-from tests.support.pages.server import PageServer
+from tests.support.pages.server import Asked, PageServer
 
 pytestmark = pytest.mark.slow
 
@@ -22,23 +22,18 @@ def has_python(page: Path) -> bool:
     return any(block.language == "python" for block in blocks)
 
 
-LATER = {
-    name for name in map(name_of, PAGES) if name.startswith(("docs/amq/", "packages/gestalt-amq"))
-} | {"CONTRIBUTING.md"}
-"""Pages that were there before this test, and wait for what they need."""
-
 RUNS = [
     pytest.param(page, side, id=f"{name_of(page)}{side and '-'}{side}")
     for page in PAGES
-    if name_of(page) not in LATER and has_python(page)
+    if has_python(page)
     for side in sides_of(page)
 ]
 
 
 @pytest.fixture(scope="module")
 def server(request: pytest.FixtureRequest) -> Iterator[PageServer]:
-    wanted = [
-        (item.callspec.params["page"], item.callspec.params["side"])
+    wanted: list[Asked] = [
+        (item.callspec.params["page"], item.callspec.params["side"])  # type: ignore[misc]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.function is test_the_programs_of_a_page_run
     ]

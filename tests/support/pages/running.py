@@ -116,10 +116,12 @@ class PageRun:
         expected.print_values(tree, {block.line - 1 + line for line in shown})
         with redirect_stdout(io.StringIO()) as printed:
             if block.marker == "meanwhile":
-                self._execute(tree.body[:-1])
+                self._execute(tree.body[:-1], self._runner)
                 self._execute_beside(tree.body[-1:], block)
+            elif block.marker == "python":
+                self._execute_unseen(tree.body)
             else:
-                self._execute(tree.body)
+                self._execute(tree.body, self._runner)
         if below is None and shown:
             below = "\n".join(shown.values())
         if below is not None and (wrong := expected.differ(below, printed.getvalue())):
@@ -135,12 +137,23 @@ class PageRun:
         code: CodeType = compile(tree, str(self._page), "exec", flags=flags)
         return code
 
-    def _execute(self, body: list[ast.stmt], runner: asyncio.Runner | None = None) -> None:
+    def _execute(self, body: list[ast.stmt], runner: asyncio.Runner) -> None:
         code = self._compiled(body)
         if code.co_flags & inspect.CO_COROUTINE:
-            (runner or self._runner).run(eval(code, self._names))
+            runner.run(eval(code, self._names))
         else:
             exec(code, self._names)
+
+    def _execute_unseen(self, body: list[ast.stmt]) -> None:
+        """Execute a comment's code, for which there is a running event loop in any case."""
+
+        async def execute() -> None:
+            code = self._compiled(body)
+            running = eval(code, self._names)
+            if code.co_flags & inspect.CO_COROUTINE:
+                await running
+
+        self._runner.run(execute())
 
     def _execute_beside(self, body: list[ast.stmt], block: Block) -> None:
         """Execute what ends by a signal, which comes when the code of its comment is done."""
@@ -160,7 +173,7 @@ class PageRun:
         thread = threading.Thread(target=act, daemon=True)
         thread.start()
         try:
-            self._execute(body)
+            self._execute(body, self._runner)
         except Terminated:
             thread.join()
         else:
