@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pages.markdown import PAGES, ROOT, PageError, blocks_of, name_of
+from tests.support.pages.commands import WrongCommand, check, commands_of
+from tests.support.pages.data import CHECKS, SEEN
+from tests.support.pages.markdown import PAGES, ROOT, Block, PageError, blocks_of, name_of
 from tests.support.pages.running import sides_of
 from tests.support.pages.server import Asked, PageServer
 
@@ -45,6 +47,45 @@ def server(request: pytest.FixtureRequest) -> Iterator[PageServer]:
 def test_the_programs_of_a_page_run(server: PageServer, page: Path, side: str) -> None:
     if wrong := server.result(page, side):
         pytest.fail(wrong, pytrace=False)
+
+
+pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
+
+
+@pages
+def test_the_commands_of_a_page_can_be_typed(page: Path) -> None:
+    for block in blocks_of(page):
+        for command in commands_of(block):
+            check(command)
+
+
+@pages
+def test_the_data_of_a_page_can_be_read(page: Path) -> None:
+    for block in blocks_of(page):
+        if block.language in CHECKS:
+            CHECKS[block.language](block.text)
+        else:
+            assert block.language in SEEN, block.language
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "gestalt run app:bus --worker 2",
+        "gestalt run app:bus --log-format yaml",
+        "gestalt start app:bus",
+        "gestalt top --port 3",
+        "python -m gestalt.amq parked show",
+        "python -m gestalt.amq.embedded.control list_tables",
+        "python -m gestalt.broker",
+        "pip install gestalt-web",
+        "pip install 'gestalt-runner[tops]'",
+    ],
+)
+def test_a_command_that_cannot_be_typed_is_found(command: str) -> None:
+    [words] = commands_of(Block("sh", command, 1))
+    with pytest.raises(WrongCommand):
+        check(words)
 
 
 def test_what_does_not_run_is_little_and_says_why() -> None:
