@@ -160,7 +160,7 @@ async def buses(bus: Bus, publisher: Publisher, requester: Requester) -> None:
     await bus.subscribe("telemetry", "#", nothing)  # error
     await bus.subscribe("telemetry", "#", two)  # error
     await bus.subscribe("telemetry", 5, print)  # error
-    await bus.subscribe("telemetry", "#", print, concurency=8)  # error
+    await bus.subscribe("telemetry", "#", print, concurrent=8)  # error
     await bus.subscribe("telemetry", "#", print, queue=5)  # error
     await bus.subscribe("telemetry", "#", print, batch=100)  # error
     await bus.subscribe("telemetry", "#", print, retry=5)  # error
