@@ -162,9 +162,12 @@ class Benchmark:
         cases: options by case name; each case has a table of its own.
         seconds: how long one measured call lasts; `quick_seconds` with --quick.
         setup: gives a context manager around all runs, which yields further options (the address of
-            a broker).
+            a broker). Under "versions" it may tell what it has around itself: `{"RabbitMQ": "4.3"}`.
+            Benchmarks that follow each other and name the same function share it.
         pin: whether each process of a pair is bound to a core of its own.
         note: what a reader should know, below the table.
+        plot: the number by which rows compare, and which is drawn: "rate", "cpu", or the name of an
+            extra column, of which less is better; "" where rows do not compare.
     """
 
     title: str
@@ -177,6 +180,7 @@ class Benchmark:
     setup: Callable[[], AbstractContextManager[Options]] = lambda: nullcontext({})
     pin: bool = True
     note: str = ""
+    plot: str = "rate"
 
     def __post_init__(self) -> None:
         names = [contender.name for contender in self.contenders]
