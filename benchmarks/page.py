@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--update",
         action="store_true",
-        help="put what is in FILE in place of the same in benchmarks/results.json, and keep the rest",
+        help="put FILE in place of the same cases of benchmarks/results.json, and keep the rest",
     )
     return parser
 

@@ -152,6 +152,7 @@ BENCHMARK = Benchmark(
         ),
         Contender(
             name="aio-pika by hand",
+            bare=True,
             server=bare_server,
             client=bare_client,
             work="direct reply-to, a future per call",

@@ -1,7 +1,8 @@
 """NATS by nats-py, where a server is on PATH: confirmed publishes and calls, as of RabbitMQ.
 
-JetStream's acknowledgement is the counterpart of a confirmed publish on a durable queue: the message
-is in a file of the server. A request is answered by whoever subscribes, as its guide shows.
+JetStream's acknowledgement is the nearest that there is to a confirmed publish on a durable queue:
+the message is in a file of the server, though the disk need not have it yet. A request is answered
+by whoever subscribes, as its guide shows.
 """
 
 import json
@@ -32,10 +33,10 @@ def nats_server() -> Iterator[str]:
     if (command := shutil.which("nats-server")) is None:
         raise Unavailable("nats-server is not on PATH (Debian: apt-get install nats-server)")
     with tempfile.TemporaryDirectory() as folder:
+        # -1: a port that is free; a file in the folder says which.
+        arguments = ["-a", "127.0.0.1", "-p", "-1", "-js", "-sd", folder]
         process = subprocess.Popen(
-            # -1: a port that is free; the file says which.
-            [command, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", folder]
-            + ["--ports_file_dir", folder],
+            [command, *arguments, "--ports_file_dir", folder],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

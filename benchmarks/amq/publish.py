@@ -106,6 +106,7 @@ BENCHMARK = Benchmark(
         ),
         Contender(
             name="bare protocol",
+            bare=True,
             run=bare,
             work="one message, encoded beforehand",
             guarantees=GUARANTEES,
@@ -114,7 +115,7 @@ BENCHMARK = Benchmark(
             name="nats-py JetStream",
             run=nats_peer.publish,
             work="JetStreamContext.publish, to a NATS server",
-            guarantees="a stream in a file, acknowledged",
+            guarantees="a stream in a file that is synced every two minutes, acknowledged before",
             package="nats-py",
         ),
     ],

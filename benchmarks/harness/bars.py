@@ -16,7 +16,7 @@ LINE = 36
 """The height of a row: its text, its bar, and the room below."""
 
 STYLE = """
-text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
+text { font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
 .title { font-weight: 600; font-size: 14px }
 .quiet { fill: #59636e }
 .value { text-anchor: end }
@@ -102,7 +102,9 @@ def bar(case: Case, row: Row, spread: Spread | None, most: float, top: int) -> I
 
 def rect(kind: str, top: int, width: float) -> str:
     """A bar of a row."""
-    return f'<rect class="{kind}" x="{MARGIN}" y="{top + 18}" width="{width:.0f}" height="8" rx="2"/>'
+    return (
+        f'<rect class="{kind}" x="{MARGIN}" y="{top + 18}" width="{width:.0f}" height="8" rx="2"/>'
+    )
 
 
 def length(value: float, most: float) -> float:

@@ -1,6 +1,6 @@
 """Where a peer is better than Gestalt, as the figures have it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.harness.summary import Case, Row, Spread
@@ -11,22 +11,17 @@ MATTERS = 1.005
 
 @dataclass(frozen=True, slots=True)
 class Better:
-    """One contender of Gestalt's that one peer surpasses, in one number of one case.
+    """One contender that surpasses one of Gestalt's in a case.
 
     Attributes:
-        times: how many times better the peer is, round by round where rounds can be paired.
+        times: how many times better it is in each number in which it is, by the number's name;
+            round by round where rounds can be paired.
     """
 
     case: Case
-    ours: str
-    peer: str
-    number: str
-    times: Spread
-
-    @property
-    def always(self) -> bool:
-        """Whether it was so in every round."""
-        return self.times.low > 1
+    ours: Row
+    other: Row
+    times: Mapping[str, Spread]
 
 
 def numbers(case: Case) -> Sequence[str]:
@@ -37,26 +32,26 @@ def numbers(case: Case) -> Sequence[str]:
 
 
 def better(cases: Iterable[Case]) -> Iterator[Better]:
-    """Give each pair in which the peer is better; contenders on different event loops are none."""
+    """Give each pair in which the other is better; different event loops are not compared."""
     for case in cases:
         measured = [row for row in case.rows if row.name in case.rounds]
         for ours in (row for row in measured if row.is_ours):
-            for number in numbers(case):
-                for peer in measured:
-                    if peer.is_ours or peer.loop != ours.loop:
-                        continue
-                    times = surpassed(case, ours, peer, number)
-                    if times is not None and times.median > MATTERS:
-                        yield Better(case, ours.name, peer.name, number, times)
+            for other in measured:
+                if other.is_ours or other.loop != ours.loop:
+                    continue
+                times = {number: surpassed(case, ours, other, number) for number in numbers(case)}
+                found = {key: it for key, it in times.items() if it and it.median > MATTERS}
+                if found:
+                    yield Better(case, ours, other, found)
 
 
-def surpassed(case: Case, ours: Row, peer: Row, number: str) -> Spread | None:
-    """How many times better than ours a peer is, or None where it does not give the number."""
+def surpassed(case: Case, ours: Row, other: Row, number: str) -> Spread | None:
+    """How many times better than ours another is, or None where it does not give the number."""
     if number == "rate":
-        return case.ratio(peer.name, ours.name)
+        return case.ratio(other.name, ours.name)
     if number == "cpu":
-        return case.cpu_ratio(ours.name, peer.name)
-    mine, theirs = case.extra(ours.name, number), case.extra(peer.name, number)
+        return case.cpu_ratio(ours.name, other.name)
+    mine, theirs = case.extra(ours.name, number), case.extra(other.name, number)
     if mine is None or theirs is None or min(mine.low, theirs.low) <= 0:
         return None
     return Spread(mine.median / theirs.median, mine.low / theirs.high, mine.high / theirs.low)

@@ -26,6 +26,55 @@ SUITES = {
 }
 """The sections, in the order of the page."""
 
+HEAD = """\
+<!-- Made of benchmarks/results.json by `./dev run bench:page`. -->
+
+# How fast it is
+
+Gestalt and its peers, side by side in one run: what each does for its figure, and what it
+guarantees, stands with it. [How it is measured]({readme}), and what keeps the comparison fair.
+"""
+
+TRUST = """\
+With {cores} cores, both ends of a connection, the broker and whatever else runs share them, and
+the machine is noisy: the rates of one row differ by ± {half} % in half of all rows, and by up to ±
+{most} % in nine of ten. Absolute figures belong to this machine; ratios, taken round by round,
+travel better. Tables show medians; ± is half of the whole range; CPU time is that of all processes
+of a row, without a broker.
+
+{tables} of a quick run, which the line below a table tells. A quick run takes one or three short
+rounds (0.2 to 1 s each, hardly warmed up) in place of five of full length: it shows orders of
+magnitude, and no difference that is within its ±.
+"""
+
+REPEAT = """\
+## Repeat it
+
+    ./dev run bench:all            # everything, in full length
+    ./dev run bench:all --quick    # an impression, in three minutes
+    ./dev run bench:net --json net.json
+    ./dev run bench:page net.json  # this page, of what was measured
+
+The first two leave a page, its plots and `results.json` in `.hatch/benchmarks`. `./dev` brings the
+peers. RabbitMQ is found where it is installed, NATS where `nats-server` is on PATH (Debian:
+`apt-get install rabbitmq-server nats-server`); without them their rows say so.
+"""
+
+BETTER = """\
+## Where a peer is better
+
+Taken from the figures: each row of Gestalt's that a peer on the same event loop surpasses, and how
+many times, in the rate, in CPU time, or in what the table is about; in brackets what was not so in
+every round. What the peer leaves out for that, or does not promise, stands in its table.
+"""
+
+BARE = """\
+## What the work takes at least
+
+The same, of what is no library: protocols written by hand for one benchmark, and what a row of
+Gestalt's calls itself. It is the price of what stands under "guarantees".
+"""
+
 
 def write(folder: Path, results: Results) -> None:
     """Write the page, and its plots; what was drawn there before is gone."""
@@ -46,11 +95,17 @@ def file(benchmark: str) -> str:
 
 
 def grouped(cases: Sequence[Case]) -> Mapping[str, list[Case]]:
-    """The cases of each benchmark."""
+    """The cases of each benchmark, in the order of the page."""
+    order = list(SUITES)
     found: dict[str, list[Case]] = {}
-    for case in cases:
+    for case in sorted(cases, key=lambda case: order.index(suite_of(case.benchmark))):
         found.setdefault(case.benchmark, []).append(case)
     return found
+
+
+def suite_of(benchmark: str) -> str:
+    """The suite of `suite/file`."""
+    return benchmark.partition("/")[0]
 
 
 def markdown(results: Results, readme: str = "README.md") -> str:
@@ -60,108 +115,74 @@ def markdown(results: Results, readme: str = "README.md") -> str:
         results: what was measured.
         readme: where how it is measured is told, from where the page is.
     """
-    return "\n".join(
-        [
-            "<!-- Made of benchmarks/results.json by `./dev run bench:page`. -->",
-            "",
-            "# How fast it is",
-            "",
-            "Gestalt and its peers, side by side in one run: same work, same guarantees, stated with each table.",
-            f"[How it is measured]({readme}), and what keeps the comparison fair.",
-            "",
-            *machine(results),
-            *repeat(),
-            *where_better(results.cases),
-            *suites(results),
-        ]
-    )
+    parts = [
+        HEAD.format(readme=readme),
+        *machine(results),
+        REPEAT,
+        *where_better([case for cases in grouped(results.cases).values() for case in cases]),
+        *suites(results),
+    ]
+    return "\n".join(parts)
 
 
 def machine(results: Results) -> Iterator[str]:
     """Say where the figures come from, and how far they can be trusted."""
     of = results.machine
-    around = {name: version for case in results.cases for name, version in case.versions.items()}
+    servers = {name: version for case in results.cases for name, version in case.versions.items()}
+    if of["nats-server"]:
+        servers["NATS server"] = str(of["nats-server"])
     packages = {
-        row.package: case.rounds[row.name][0].version
+        row.package: str(case.rounds[row.name][0].version)
         for case in results.cases
         for row in case.rows
         if row.package and not row.package.startswith("gestalt-") and row.name in case.rounds
     }
-    servers = [*around.items()]
-    if of["nats-server"]:
-        servers.append(("NATS server", str(of["nats-server"])))
     facts = [
         ["processor", f"{of['processor'] or 'unknown'}, {of['machine']}"],
         ["cores", str(of["cores"])],
         ["system", str(of["system"])],
         ["Python", str(of["python"])],
-        ["servers", ", ".join(f"{name} {version}" for name, version in servers) or "none"],
-        ["libraries", ", ".join(f"{name} {packages[name]}" for name in sorted(packages)) or "none"],
+        ["servers", listed(servers)],
+        ["libraries", listed(packages)],
         ["measured on", ", ".join(results.dates)],
     ]
     yield from ["## The machine", "", report.tabular([["what", "which"], *facts]), ""]
-    spreads = sorted(
-        case.rate(name).percent for case in results.cases for name in case.rounds
-    )
-    if spreads:
-        most = spreads[int(0.9 * (len(spreads) - 1))]
-        yield (
-            f"With {of['cores']} cores, both ends of a connection, the broker and whatever else runs share "
-            f"them, and the machine is noisy: the rates of one row differ by ± {median(spreads):.0f} % in half "
-            f"of all rows, and by up to ± {most:.0f} % in nine of ten. Absolute figures belong to this machine; "
-            "ratios, taken round by round, travel better."
-        )
+    spreads = sorted(case.rate(name).percent for case in results.cases for name in case.rounds)
     quick = sum(case.quick for case in results.cases)
-    yield (
-        "Tables show medians; ± is half of the whole range; CPU time is that of all processes of a row, without "
-        f"a broker. {quick or 'None'} of {len(results.cases)} tables {'are' if quick != 1 else 'is'} of a quick run, "
-        "which says so: one or three short rounds (0.2 to 1 s) in place of five of full length, with little warm-up. "
-        "It shows orders of magnitude, and differences beyond its ±."
+    tables = f"{quick} of {len(results.cases)} tables" if quick else "None of these tables"
+    yield TRUST.format(
+        cores=of["cores"],
+        half=f"{median(spreads or [0.0]):.0f}",
+        most=f"{(spreads or [0.0])[int(0.9 * (len(spreads) - 1))]:.0f}",
+        tables=f"{tables} {'is' if quick <= 1 else 'are'}",
     )
-    yield ""
 
 
-def repeat() -> Iterator[str]:
-    """Say how the same is had on another machine."""
-    yield from [
-        "## Repeat it",
-        "",
-        "    ./dev run bench:all            # everything, in full length",
-        "    ./dev run bench:all --quick    # an impression, in three minutes",
-        "    ./dev run bench:net --json net.json && ./dev run bench:page net.json",
-        "",
-        "The first two leave the page, its plots and `results.json` in `.hatch/benchmarks`, the last one makes this "
-        "page anew. `./dev` brings the peers. RabbitMQ is found where it is installed, NATS where `nats-server` is "
-        "on PATH (Debian: `apt-get install rabbitmq-server nats-server`); without them their rows say so.",
-        "",
-    ]
+def listed(versions: Mapping[str, str]) -> str:
+    """Names and versions, in the order of the alphabet."""
+    return ", ".join(f"{name} {versions[name]}" for name in sorted(versions)) or "none"
 
 
 def where_better(cases: Sequence[Case]) -> Iterator[str]:
-    """List each row of Gestalt's that a peer surpasses."""
+    """List each row of Gestalt's that a peer surpasses, and apart what the work takes bare."""
     found = list(better.better(cases))
-    yield from ["## Where a peer is better", ""]
-    if not found:
-        yield from ["Nowhere in these figures.", ""]
-        return
-    yield from [
-        "Taken from the figures: each row of Gestalt's that a contender on the same event loop surpasses, in the rate, in "
-        "CPU time, or in what the table is about. In brackets what was not so in every round. What it does less for "
-        "that, and promises less, stands in the tables.",
-        "",
-    ]
-    table = [["measurement", "Gestalt", "in", "better"]]
-    for key, group in groupby(found, key=lambda each: (each.case.heading, each.ours, each.number)):
-        heading, ours, number = key
-        said = [shown(each) for each in sorted(group, key=lambda each: -each.times.median)]
-        table.append([heading, ours, {"cpu": "CPU time"}.get(number, number), ", ".join(said)])
-    yield from [report.tabular(table), ""]
+    for bare, text in ((False, BETTER), (True, BARE)):
+        yield text
+        table = [["measurement", "Gestalt", "surpassed by"]]
+        chosen = [each for each in found if each.other.bare == bare]
+        for key, group in groupby(chosen, key=lambda each: (each.case.heading, each.ours.name)):
+            table.append([*key, "; ".join(map(surpassing, group))])
+        yield from [report.tabular(table) if table[1:] else "Nowhere in these figures.", ""]
 
 
-def shown(one: better.Better) -> str:
-    """Write a peer and how much better it is."""
-    text = f"{one.peer} {one.times.median:.2f} times"
-    return text if one.always else f"({text})"
+def surpassing(one: better.Better) -> str:
+    """Write who is better, and how many times; in brackets what was not so in every round."""
+    names = {"rate": "rate", "cpu": "CPU time"}
+    said = []
+    for number, times in one.times.items():
+        text = f"{names.get(number, number)} {times.median:.2f}"
+        said.append(text if times.low > 1 else f"({text})")
+    return f"{one.other.name}: {', '.join(said)}"
 
 
 def suites(results: Results) -> Iterator[str]:
@@ -169,8 +190,8 @@ def suites(results: Results) -> Iterator[str]:
     benchmarks = grouped(results.cases)
     missing = results.missing
     for suite, title in SUITES.items():
-        names = [name for name in benchmarks if name.partition("/")[0] == suite]
-        lacking = [name for name in missing if name.partition("/")[0] == suite]
+        names = [name for name in benchmarks if suite_of(name) == suite]
+        lacking = [name for name in missing if suite_of(name) == suite]
         if not names and not lacking:
             continue
         yield from [f"## {title}", ""]

@@ -10,8 +10,7 @@ Table = list[list[str]]
 def markdown(case: Case) -> str:
     """Return a case's heading, one table of all there is to say, and what stands below it."""
     table = [
-        [*cells, *said]
-        for cells, said in zip(figures(case), words(case.rows, case), strict=True)
+        [*cells, *said] for cells, said in zip(figures(case), words(case.rows, case), strict=True)
     ]
     return "\n".join([f"### {case.heading}", "", tabular(table), "", *below(case), ""])
 

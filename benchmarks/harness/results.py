@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,9 @@ def read(path: Path) -> Results:
 
 def to_json(case: Case, *, details: bool = True) -> dict[str, Any]:
     """Return a case as plain values."""
+    # Before anything is derived: from what is read again, the same is.
+    rounds = {name: [*map(rounded, samples)] for name, samples in case.rounds.items()}
+    case = replace(case, rounds=rounds)
     measured = {}
     for name, samples in case.rounds.items():
         numbers = {"rate": case.rate(name), "cpu": case.cpu(name)}
@@ -134,11 +137,15 @@ def to_json(case: Case, *, details: bool = True) -> dict[str, Any]:
 
 def run_to_json(sample: Sample) -> dict[str, Any]:
     """Return a run as plain values."""
-    run: dict[str, Any] = {"count": sample.count, "seconds": shortened(sample.seconds)}
-    run["cpu"] = shortened(sample.cpu)
-    if sample.extra:
-        run["extra"] = {name: shortened(value) for name, value in sample.extra.items()}
-    return run
+    run = {"count": sample.count, "seconds": sample.seconds, "cpu": sample.cpu}
+    return run | {"extra": sample.extra} if sample.extra else run
+
+
+def rounded(sample: Sample) -> Sample:
+    """Return a run with numbers of DIGITS digits."""
+    extra = {name: shortened(value) for name, value in sample.extra.items()}
+    seconds, cpu = shortened(sample.seconds), shortened(sample.cpu)
+    return replace(sample, seconds=seconds, cpu=cpu, extra=extra)
 
 
 def shortened(value: float) -> float:

@@ -42,6 +42,7 @@ class Row:
         guarantees: what a user may rely on.
         package: the distribution whose version stands beside the name.
         loop: the event loop that it runs on.
+        bare: whether it is what the work takes at least, and no library.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Row:
     guarantees: str
     package: str | None = None
     loop: str = "asyncio"
+    bare: bool = False
 
     @classmethod
     def of(cls, contender: Contender) -> "Row":
@@ -59,6 +61,7 @@ class Row:
             contender.guarantees,
             contender.package,
             contender.loop,
+            contender.bare,
         )
 
     @property

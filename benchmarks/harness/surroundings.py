@@ -1,4 +1,4 @@
-"""What benchmarks need around their runs, such as a broker; kept for those that ask for the same."""
+"""What benchmarks need around their runs, such as a broker; shared by those that ask for one."""
 
 import traceback
 from collections.abc import Callable

@@ -134,6 +134,7 @@ def contenders(suffix: str, loop: str) -> list[Contender]:
     return [
         Contender(
             name=f"tuned by hand{suffix}",
+            bare=True,
             loop=loop,
             server=tuned_server,
             client=tuned_client,

@@ -1,7 +1,7 @@
 """gRPC on asyncio: one stream of messages one way, and echo by a stream and by calls.
 
-Bodies travel as bytes, without protobuf: what is measured is the transport. A call of a method on an
-open channel is what its guide to performance calls for; a stream is its way to many messages.
+Bodies travel as bytes, without protobuf: what is measured is the transport. Its guide to
+performance asks for channels that are kept, and for a stream where many messages follow each other.
 """
 
 import asyncio

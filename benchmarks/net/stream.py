@@ -59,6 +59,7 @@ BENCHMARK = Benchmark(
     contenders=[
         Contender(
             name="tuned by hand",
+            bare=True,
             server=tuned.server,
             client=tuned.client,
             work=f"{FRAMES}; one call to send each, cut and counted, handed to nobody",
@@ -74,6 +75,7 @@ BENCHMARK = Benchmark(
         ),
         Contender(
             name="tuned by hand, uvloop",
+            bare=True,
             loop="uvloop",
             package="uvloop",
             server=tuned.server,
@@ -111,7 +113,7 @@ BENCHMARK = Benchmark(
             package="websockets",
             server=websockets_peer.stream_server,
             client=websockets_peer.stream_client,
-            work="binary messages: no type; one `await send` and one turn of `async for` per message",
+            work="binary messages: no type; one `await send`, one turn of `async for` per message",
             guarantees="backpressure, limits, keepalive; what a client sends is masked",
         ),
         Contender(
@@ -119,7 +121,7 @@ BENCHMARK = Benchmark(
             package="grpcio",
             server=grpc_peer.stream_server,
             client=grpc_peer.stream_client,
-            work="a stream of bytes, no protobuf; one `await write`, one turn of `async for` per message",
+            work="a stream, no protobuf; one `await write`, one turn of `async for` per message",
             guarantees="backpressure, limits, deadlines; its I/O has threads of its own",
         ),
         Contender(
