@@ -90,6 +90,19 @@ def test_the_index_leads_to_every_page() -> None:
     assert {*ROOT.glob("docs/**/*.md")} - {index} <= linked
 
 
+def test_every_promise_is_tested_by_what_is_named() -> None:
+    file, named = Path(), 0
+    for line in (ROOT / "docs" / "delivery.md").read_text().splitlines():
+        # A test is followed by its file, or is in that of the line before.
+        parts = re.findall(r"`(test_\w+)`|\]\(\.\./(tests/[\w/]+\.py)\)", line)
+        for test, path in reversed(parts):
+            file = ROOT / path if path else file
+            named += bool(test)
+            assert not test or f"def {test}(" in file.read_text(), f"{test} is not in {file}"
+        file = ROOT / parts[-1][1] if parts and parts[-1][1] else file
+    assert named > 30
+
+
 def test_the_style_is_shown_by_this_code() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     shown = re.findall(r"From\s`(\w+)/([\w/]+\.py)`:\n\n```python\n(.*?)\n```", text, re.DOTALL)
