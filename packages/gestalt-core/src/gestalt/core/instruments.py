@@ -4,10 +4,9 @@ import math
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias, TypedDict, Unpack
+from typing import Final, Literal, NamedTuple, TypeAlias, TypedDict, Unpack
 
 from .numbers import check_number, kind_of
 
@@ -134,8 +133,7 @@ class Histogram:
         return self.description.of(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """A number that something counts or measures, as it is now.
 
     Args:
@@ -154,19 +152,18 @@ class Metric:
     value: float | Histogram
     unit: Unit = ""
     help: str = ""
-    labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
+    labels: Mapping[str, str] = NO_LABELS
     subsystem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """What a metric says, whatever its value; see Metric."""
 
     name: str
     kind: Kind
     help: str
     unit: Unit = ""
-    labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
+    labels: Mapping[str, str] = NO_LABELS
     subsystem: str = ""
 
     def of(self, value: float | Histogram) -> Metric:
