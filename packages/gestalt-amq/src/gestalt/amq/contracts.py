@@ -152,9 +152,7 @@ class BusContract:
         streamed: bool = False,
     ) -> Reply:
         # Each caller has its own place for replies, which the request names.
-        channel = Channel(
-            name=f"{service} replies", servers=self._servers, facts=_facts(codec)
-        )
+        channel = Channel(name=f"{service} replies", servers=self._servers, facts=_facts(codec))
         return Reply(channel=channel, messages=messages, streamed=streamed)
 
     def _channel(self, exchange: Exchange, key: str | None, codec: Codec) -> Channel:
@@ -195,8 +193,11 @@ def operations_of(
             yield from contract.service(declared)
     seen: list[Operation] = []
     for outlet in outlets:
-        told = contract.publisher if isinstance(outlet, Publisher) else contract.requester
-        for operation in told(outlet):  # type: ignore[operator]
+        if isinstance(outlet, Publisher):
+            told = contract.publisher(outlet)
+        else:
+            told = contract.requester(outlet)
+        for operation in told:
             # Several publishers of one kind are one operation.
             if operation not in seen:
                 seen.append(operation)

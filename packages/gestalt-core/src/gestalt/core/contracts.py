@@ -10,7 +10,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -160,16 +160,19 @@ def read(component: Component) -> list[Operation]:
     found: list[Operation] = []
     for method in describing(type(component)):
         try:
-            for operation in method(component):
-                if not isinstance(operation, Operation):
-                    raise TypeError(f"an Operation is needed, got {kind_of(operation)}")
-                found.append(operation)
+            found.extend(map(_checked, method(component)))
         except Exception as error:
             raise ContractError(
                 f"what {component.name!r}, a {type(component).__name__}, exchanges cannot be told: "
                 f"{error}"
             ) from error
     return found
+
+
+def _checked(operation: object) -> Operation:
+    if not isinstance(operation, Operation):
+        raise TypeError(f"an Operation is needed, got {kind_of(operation)}")
+    return operation
 
 
 # What an application says of a component, beyond what its arguments say

@@ -58,7 +58,7 @@ def operations_of(
         sent = everything
     else:
         sent = [shape for shape in everything if shape.name not in handled] or everything
-    if received and not (said.receives == ()):
+    if received and said.receives != ():
         yield Operation(
             action="receive",
             name=f"receive {endpoint.name}",
@@ -67,9 +67,7 @@ def operations_of(
             description="\n\n".join(filter(None, (each.description for each in functions))),
         )
     if sent and said.sends != ():
-        yield Operation(
-            action="send", name=f"send {endpoint.name}", channel=channel, messages=sent
-        )
+        yield Operation(action="send", name=f"send {endpoint.name}", channel=channel, messages=sent)
 
 
 def server_of(address: Address, name: str) -> Server:

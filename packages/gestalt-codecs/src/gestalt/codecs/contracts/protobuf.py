@@ -49,8 +49,7 @@ def proto_of(root: Descriptor) -> str:
     if imports := sorted({top.file.name for top in needed if top.file.package != package}):
         lines += [*(f'import "{name}";' for name in imports), ""]
     for top in own:
-        printed = _enum if isinstance(top, EnumDescriptor) else _message
-        lines += [*printed(top), ""]  # type: ignore[operator]
+        lines += [*(_enum(top) if isinstance(top, EnumDescriptor) else _message(top)), ""]
     return "\n".join(lines)
 
 
@@ -111,13 +110,13 @@ def _field(field: FieldDescriptor) -> dict[str, Any]:
 def _repeated(field: FieldDescriptor) -> bool:
     if hasattr(FieldDescriptor, "is_repeated"):
         return bool(field.is_repeated)
-    return bool(field.label == FieldDescriptor.LABEL_REPEATED)
+    return bool(getattr(field, "label", 0) == FieldDescriptor.LABEL_REPEATED)
 
 
 def _required(field: FieldDescriptor) -> bool:
     if hasattr(FieldDescriptor, "is_required"):
         return bool(field.is_required)
-    return bool(field.label == FieldDescriptor.LABEL_REQUIRED)
+    return bool(getattr(field, "label", 0) == FieldDescriptor.LABEL_REQUIRED)
 
 
 def _message(message: Descriptor) -> Iterator[str]:
@@ -128,15 +127,16 @@ def _message(message: Descriptor) -> Iterator[str]:
         if not nested.GetOptions().map_entry:
             yield from _indented(_message(nested))
     told: set[str] = set()
+    proto3 = _is_proto3(message.file)
     for field in message.fields:
         oneof = field.containing_oneof
         if oneof is None or _is_optional(field):
-            yield f"  {_declared(field)}"
+            yield f"  {_declared(field, proto3=proto3)}"
         elif oneof.name not in told:
             told.add(oneof.name)
             yield f"  oneof {oneof.name} {{"
             for each in oneof.fields:
-                yield f"    {_declared(each)}"
+                yield f"    {_declared(each, proto3=proto3)}"
             yield "  }"
     yield "}"
 
@@ -161,7 +161,7 @@ def _is_optional(field: FieldDescriptor) -> bool:
     return oneof is not None and len(oneof.fields) == 1 and oneof.name == f"_{field.name}"
 
 
-def _declared(field: FieldDescriptor) -> str:
+def _declared(field: FieldDescriptor, *, proto3: bool) -> str:
     """The line of a field."""
     described = field.message_type
     if described is not None and described.GetOptions().map_entry:
@@ -172,9 +172,7 @@ def _declared(field: FieldDescriptor) -> str:
         word = "repeated "
     elif _required(field):
         word = "required "
-    elif _is_optional(field) or (
-        not _is_proto3(field.file) and field.containing_oneof is None
-    ):
+    elif _is_optional(field) or (not proto3 and field.containing_oneof is None):
         word = "optional "
     return f"{word}{_type(field)} {field.name} = {field.number};"
 

@@ -54,9 +54,10 @@ def facts_of(codec: Any) -> dict[str, Any]:
         facts["compression"] = members[0].compress
     if accepted := sorted({each for member in members for each in member.accept}):
         facts["accepts-compression"] = accepted
-    others = {name for member in members for name in find_serializer(member.serializer).content_types}
-    others |= {name for member in members for name in member.accept_types}
-    facts["accepts"] = sorted(others)
+    read = {name for member in members for name in member.accept_types}
+    for member in members:
+        read.update(find_serializer(member.serializer).content_types)
+    facts["accepts"] = sorted(read)
     facts["max-size"] = codec.max_size
     return facts
 
@@ -72,6 +73,7 @@ def _shape(kind: MessageType, codec: Codec) -> MessageShape:
     written = find_serializer(kind.format or codec.serializer).content_types[0]
     facts: dict[str, Any] = {}
     form = ""
+    schema: Any
     described = kind.python_class
     if isinstance(kind.type, Avro):
         form, schema = AVRO, kind.type.schema

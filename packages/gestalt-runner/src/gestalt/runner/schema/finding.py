@@ -88,7 +88,7 @@ def _components(roots: Iterable[Component]) -> list[Component]:
     held: list[object] = []
     while waiting:
         each = waiting.popleft()
-        if id(each) in seen or isinstance(each, _PLAIN) or isinstance(each, _COMMON):
+        if id(each) in seen or isinstance(each, (*_PLAIN, *_COMMON)):
             continue
         if len(seen) >= MOST:
             raise ContractError(

@@ -86,9 +86,7 @@ def _is_file(named: str) -> bool:
     return ":" not in named or Path(named).is_file() or named.endswith((".json", ".yaml", ".yml"))
 
 
-def _document(
-    targets: Sequence[str], folder: str, title: str, version: str
-) -> dict[str, Any]:
+def _document(targets: Sequence[str], folder: str, title: str, version: str) -> dict[str, Any]:
     operations = _operations(targets, folder)
     return document_of(operations, title=title, version=version)
 
@@ -107,7 +105,7 @@ def _operations(targets: Sequence[str], folder: str) -> list[Operation]:
         sys.exit(2)
     except SystemExit as ended:
         if isinstance(ended.code, str):
-            print(ended.code, file=sys.stderr)
+            sys.stderr.write(f"{ended.code}\n")
         raise OptionError(f"{', '.join(map(repr, targets))}: the module ends the process") from None
 
 
