@@ -106,7 +106,7 @@ class BusContract:
             yield Operation(
                 action="receive",
                 name=f"serve {declared.service}{named}",
-                channel=self._requests(declared.service, codec, declared.description),
+                channel=self._requests(declared.service, codecs, declared.description),
                 messages=requests,
                 reply=self._reply(declared.service, codec, answers, streamed=function.streamed),
                 description=function.description,
@@ -124,7 +124,7 @@ class BusContract:
         yield Operation(
             action="send",
             name=f"request {requester.service}",
-            channel=self._requests(requester.service, codec, ""),
+            channel=self._requests(requester.service, [codec], ""),
             messages=shapes_of(codec, said.sends),
             reply=self._reply(requester.service, codec, shapes_of(codec, said.receives)),
             title=said.title,
@@ -132,15 +132,15 @@ class BusContract:
             facts={"service": requester.service},
         )
 
-    def _requests(self, service: str, codec: Codec, description: str) -> Channel:
-        channel = self._channel(protocol.REQUESTS, service, codec)
+    def _requests(self, service: str, codecs: Sequence[Codec], description: str) -> Channel:
+        channel = self._channel(protocol.REQUESTS, service, codecs[0])
         return Channel(
             name=f"{service} requests",
             address=channel.address,
             servers=channel.servers,
             description=description,
             bindings=channel.bindings,
-            facts=channel.facts,
+            facts={**channel.facts, **facts_of(codecs)},
         )
 
     def _reply(

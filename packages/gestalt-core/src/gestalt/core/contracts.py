@@ -254,8 +254,15 @@ def _received(function: Callable[[Any], Any], keys: tuple[Key, ...] | None) -> R
         keys=keys,
         replies=_classes(returned),
         streamed=streamed,
-        description=inspect.getdoc(function) or "" if inspect.isroutine(function) else "",
+        description=_described(function),
     )
+
+
+def _described(function: Any) -> str:
+    """The docstring that its author gave it."""
+    if not (inspect.isfunction(function) or inspect.ismethod(function)):
+        return ""
+    return inspect.getdoc(function) or ""
 
 
 def _plain(function: Any) -> Any:

@@ -47,7 +47,11 @@ def shapes_of(codec: Any, keys: Iterable[Key] | None = None) -> list[MessageShap
 
 
 def facts_of(codec: Any) -> dict[str, Any]:
-    """What both ends have to agree about, besides types: compression, and what else is read."""
+    """What both ends have to agree about, besides types: compression, and what else is read.
+
+    Args:
+        codec: a Codec, or several, of which the first one writes.
+    """
     members = [codec] if isinstance(codec, Codec) else list(codec)
     facts: dict[str, Any] = {}
     if members[0].compress is not None:
@@ -58,7 +62,7 @@ def facts_of(codec: Any) -> dict[str, Any]:
     for member in members:
         read.update(find_serializer(member.serializer).content_types)
     facts["accepts"] = sorted(read)
-    facts["max-size"] = codec.max_size
+    facts["max-size"] = max(member.max_size for member in members)
     return facts
 
 

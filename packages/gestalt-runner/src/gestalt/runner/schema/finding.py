@@ -112,7 +112,10 @@ def _held_by(each: object) -> Iterable[object]:
         return [*cells, *(each.__defaults__ or ()), *vars(each).values()]
     if isinstance(each, dict):
         return list(each.values())
-    return gc.get_referents(each)
+    if isinstance(each, (list, tuple)):
+        return each
+    # Attributes in the order in which they were set, then what else there is.
+    return [*getattr(each, "__dict__", {}).values(), *gc.get_referents(each)]
 
 
 def _empty(cell: Any) -> bool:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .channel_changes import IDENTIFIED
 from .document import PREFIX
 from .json_changes import look_up
 
+_TOLD_ELSEWHERE = {f"{PREFIX}exchange-type"}
 _INTRODUCED = {"send": "Sends", "receive": "Receives"}
 
 
@@ -53,11 +55,10 @@ class _Page:
 
     def _operation(self, key: str, operation: Mapping[str, Any]) -> Iterator[str]:
         channel = self._at(operation.get("channel"))
-        yield from _paragraphs(f"### {operation.get('title') or key}", operation.get("description"))
-        if title := channel.get("title"):
-            yield from _paragraphs(str(title), channel.get("description"))
-        else:
-            yield from _paragraphs(channel.get("description"))
+        title = operation.get("title") or channel.get("title") or key
+        yield from _paragraphs(
+            f"### {title}", operation.get("description"), channel.get("description")
+        )
         reply = operation.get("reply")
         rows = [("messages", self._named(operation.get("messages") or ()))]
         if reply is not None:
@@ -197,10 +198,14 @@ def _place(channel: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _facts(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in told.items():
-        if not key.startswith(PREFIX) or value is None or key == f"{PREFIX}exchange-type":
+        if not key.startswith(PREFIX) or value in (None, False) or key in _TOLD_ELSEWHERE:
             continue
         name = key.removeprefix(PREFIX).replace("-", " ")
-        if isinstance(value, Mapping):
+        if key == f"{PREFIX}identified-by":
+            yield "the type is told by", IDENTIFIED.get(str(value), str(value))
+        elif key == f"{PREFIX}max-size":
+            yield "most bytes of a body", _value(value)
+        elif isinstance(value, Mapping):
             yield name, ", ".join(f"{word} {_value(each)}" for word, each in value.items())
         elif isinstance(value, list):
             yield name, ", ".join(map(_value, value))
