@@ -31,7 +31,8 @@ APP = """
     class Status:
         vehicle: str
 
-    bus = connect("amqp://user:secret@broker:5673/tracks", codec=Codec("json", types=types), name="bus")
+    codec = Codec("json", types=types)
+    bus = connect("amqp://user:secret@broker:5673/tracks", codec=codec, name="bus")
 
     @bus.subscriber("telemetry", "vehicle.*.position", queue="tracker")
     async def track(message: BusMessage[Position]) -> None:

@@ -15,8 +15,16 @@ from gestalt.amq import BusBatch, Exchange, Partitioned, Queue, Request, connect
 from gestalt.codecs import Avro, Codec, Codecs, MessageTypes
 from gestalt.core import Batch, Call, Component, Group, Handlers, Message
 from gestalt.core.describing import note
-from gestalt.net import DatagramEndpoint, Delimited, LengthPrefix, Mti, Raw, StreamClient
-from gestalt.net import StreamServer, Wire
+from gestalt.net import (
+    DatagramEndpoint,
+    Delimited,
+    LengthPrefix,
+    Mti,
+    Raw,
+    StreamClient,
+    StreamServer,
+    Wire,
+)
 
 types = MessageTypes()
 tagged = MessageTypes(tag="kind")
@@ -146,9 +154,7 @@ def app() -> Group:
     bus.subscription("events", "#", take_batch, queue="batched", batch=Batch(10, within=1.0))
     bus.subscription("all", "#", take)
     bus.service("tickets", table, version="2", description="Sells tickets.")
-    bus.service(
-        "both", print, codec=[Codec("json", types=types), Codec("msgpack", types=types)]
-    )
+    bus.service("both", print, codec=[Codec("json", types=types), Codec("msgpack", types=types)])
     publisher = bus.publisher("telemetry", persistent=False)
     note(publisher, sends=[Position], keys=["vehicle.*.position", "vehicle.*.last"])
     other = bus.publisher(Exchange("hashed", "x-consistent-hash"), codec=Codec("text"))

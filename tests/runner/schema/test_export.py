@@ -155,7 +155,9 @@ def test_the_children_of_a_supervisor_are_told_also_where_functions_make_them(
             return StreamServer("tcp://127.0.0.1:0", Wire(Mti()), on_message=print, name="made")
         app = Supervisor(make, StreamServer("unix:///x", Wire(Mti()), on_message=print, name="one"))
     """)
-    assert {"receive-made", "receive-one"} <= set(schema("export", f"{module}:app").json["operations"])
+    assert {"receive-made", "receive-one"} <= set(
+        schema("export", f"{module}:app").json["operations"]
+    )
 
 
 def test_two_endpoints_of_one_name_are_two_channels(schema: Schema, write: Write) -> None:
@@ -179,8 +181,10 @@ def test_an_application_may_describe_what_it_does_itself(schema: Schema, write: 
             @describes
             def _frames(self):
                 shape = MessageShape(name="frame", schema={"type": "string"})
-                channel = Channel(name="can0", address="can0", facts={"bitrate": 500000})
-                yield Operation(action="send", name="send frames", channel=channel, messages=[shape])
+                can = Channel(name="can0", address="can0", facts={"bitrate": 500000})
+                yield Operation(action="send", name="send frames", channel=can, messages=[shape])
+            async def _open(self): ...
+            async def _close(self): ...
         app = Bridge()
     """)
     document = schema("export", f"{module}:app").json
@@ -234,8 +238,10 @@ def test_a_wrong_target_is_told(schema: Schema, write: Write, target: str, reaso
         from gestalt.core.contracts import describes
         types = MessageTypes()
         async def main(): ...
-        class Part(Component): ...
-        class Broken(Component):
+        class Part(Component):
+            async def _open(self): ...
+            async def _close(self): ...
+        class Broken(Part):
             @describes
             def _it(self):
                 raise ValueError("no message without a channel")

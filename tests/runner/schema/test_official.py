@@ -30,7 +30,9 @@ def validator(request: pytest.FixtureRequest) -> Any:
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_document_is_one_of_asyncapi(schema: Schema, validator: Any, target: str) -> None:
     document = schema("export", target).json
-    errors = [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(document)]
+    errors = [
+        f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(document)
+    ]
     assert errors == []
 
 
