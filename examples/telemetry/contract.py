@@ -1,4 +1,4 @@
-"""The parts with fixed addresses, for `gestalt schema export examples.telemetry.contract:collector`."""
+"""The parts with fixed addresses: `gestalt schema export examples.telemetry.contract:collector`."""
 
 from gestalt.core import Component
 
