@@ -148,6 +148,12 @@ class Supervisor(Composite, Readiness):
         )
 
     @property
+    def factories(self) -> tuple[Callable[[], Component | Awaitable[Component]], ...]:
+        """The functions among the children, in their order."""
+        sources = [child.source for child in self._children]
+        return tuple(source for source in sources if not isinstance(source, Component))
+
+    @property
     def trouble(self) -> str | None:
         """Which child does not run, and is to start again; None if all are as they are to be."""
         for child in self._children:
@@ -326,7 +332,7 @@ class _Child:
     """One child: where it comes from, and what it is now."""
 
     def __init__(self, source: Child) -> None:
-        self._source = source
+        self.source = source
         self.name = (
             source.name
             if isinstance(source, Component)
@@ -338,11 +344,11 @@ class _Child:
 
     async def make(self) -> Component:
         """The component to start now."""
-        if isinstance(self._source, Component):
-            self.component = self._source
-            return self._source
+        if isinstance(self.source, Component):
+            self.component = self.source
+            return self.source
         self.component = None
-        made = self._source()
+        made = self.source()
         if is_awaitable(made):
             made = await made
         if not isinstance(made, Component):
