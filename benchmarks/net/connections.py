@@ -133,10 +133,10 @@ async def bare_server(run: Run) -> Measured:
     run.ready(port=server.sockets[0].getsockname()[1])
     await turnout.all_came.wait()
     each = (resident() - before) / run.options["peers"]
-    watch = Stopwatch()
+    before_all, watch = Bare.received, Stopwatch()
     await turnout.all_went.wait()
     server.close()
-    return measured(run, watch, Bare.received // len(FRAME), each)
+    return measured(run, watch, (Bare.received - before_all) // len(FRAME), each)
 
 
 async def gestalt_server(run: Run) -> Measured:
@@ -161,9 +161,9 @@ async def gestalt_server(run: Run) -> Measured:
         run.ready(port=server.address.port)
         await turnout.all_came.wait()
         each = (resident() - before) / run.options["peers"]
-        watch = Stopwatch()
+        before_all, watch = count, Stopwatch()
         await turnout.all_went.wait()
-    return measured(run, watch, count, each)
+    return measured(run, watch, count - before_all, each)
 
 
 def measured(run: Run, watch: Stopwatch, count: int, each: float) -> Measured:
