@@ -14,20 +14,20 @@ from tests.support.pages.server import Asked, PageServer
 pytestmark = pytest.mark.slow
 
 
-def has_python(page: Path) -> bool:
+def has_something_to_run(page: Path) -> bool:
     try:
         blocks = blocks_of(page)
     except PageError:
         return True  # it is told when the page is run
     if any(block.marker == "run by" for block in blocks):
         return False
-    return any(block.language == "python" for block in blocks)
+    return any(block.language == "python" or block.marker in ("run", "start") for block in blocks)
 
 
 RUNS = [
     pytest.param(page, side, id=f"{name_of(page)}{side and '-'}{side}")
     for page in PAGES
-    if has_python(page)
+    if has_something_to_run(page)
     for side in sides_of(page)
 ]
 
