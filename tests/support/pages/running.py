@@ -27,7 +27,7 @@ from .terminal import Terminal, appended_to
 OUTPUT = "output"
 """The language of a block that shows what the one above it prints."""
 
-AMQP = re.compile(r"amqp://(?:(\w+):(\w+)@)?[\w.-]+(?::\d+)?(?=[/\"'?]|$)")
+AMQP = re.compile(r"amqp://(?:(\w+):(\w+)@)?([\w.-]+)(?::\d+)?(?=[/\"'?]|$)")
 PORT = re.compile(
     r"((?:tcp|udp|http)://[\w.-]*|127\.0\.0\.1|0\.0\.0\.0|localhost|(?<=[\"'])):(\d{4,5})\b"
 )
@@ -42,16 +42,20 @@ class Terminated(BaseException):
 
 
 class Addresses:
-    """What the addresses of a page stand for here: free ports, and an embedded broker."""
+    """What the addresses of a page stand for here: free ports, and an embedded broker.
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    Args:
+        texts: all of the page.
+        with_broker: whether there is a broker; a page may start its own by a command.
+    """
+
+    def __init__(self, texts: Iterable[str], *, with_broker: bool) -> None:
         text = "\n".join(texts)
         self.broker: ThreadedBroker | None = None
-        # A page may start its broker itself, by a command.
         self.broker_port = _free()
-        if "amqp" in text and "-m gestalt.amq.embedded" not in text:
+        if "amqp" in text and with_broker:
             users = {"guest": "guest"}
-            users |= {user: secret for user, secret in AMQP.findall(text) if user}
+            users |= {user: secret for user, secret, _ in AMQP.findall(text) if user}
             # One that is stopped and started again is where it was.
             self.broker = ThreadedBroker(port=self.broker_port, settings=Settings(users=users))
             self.broker.start()
@@ -71,7 +75,9 @@ class Addresses:
 
     def _amqp(self, match: re.Match[str]) -> str:
         user, secret = match[1] or "guest", match[2] or "guest"
-        return f"amqp://{user}:{secret}@127.0.0.1:{self.broker_port}"
+        # What is logged names the host.
+        host = "localhost" if match[3] == "localhost" else "127.0.0.1"
+        return f"amqp://{user}:{secret}@{host}:{self.broker_port}"
 
 
 class PageRun:
@@ -87,7 +93,12 @@ class PageRun:
         self._page = page
         self._blocks = [*_files_before(page), *blocks_of(page)]
         self._blocks = [block for block in self._blocks if _is_of(block, side)]
-        self._addresses = Addresses(block.text + block.note for block in self._blocks)
+        brings_broker = any(
+            appended_to(block.text, 0) for block in self._blocks if block.marker in ("run", "start")
+        )
+        self._addresses = Addresses(
+            (block.text + block.note for block in self._blocks), with_broker=not brings_broker
+        )
         self._terminals: list[Terminal] = []
         # Classes look up the module that they were made in.
         module = types.ModuleType("__main__")

@@ -72,10 +72,10 @@ class Histogram:
             if not bounds or not ascending or not all(map(math.isfinite, bounds)):
                 raise ValueError("bounds must be finite numbers, at least one, and ascend")
         options.setdefault("unit", "seconds")
-        self.description = describe(name, "histogram", options)
+        self.description: Description = describe(name, "histogram", options)
         self.bounds: tuple[float, ...] = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
+        self.counts: list[int] = [0] * (len(bounds) + 1)
+        self.sum: float = 0.0
 
     def record(self, value: float, times: int = 1) -> None:
         """Count a value, or so many that are alike.
@@ -189,7 +189,7 @@ class Counter:
     __slots__ = ("description", "value")
 
     def __init__(self, name: str, **options: Unpack[InstrumentOptions]) -> None:
-        self.description = describe(name, "counter", options)
+        self.description: Description = describe(name, "counter", options)
         self.value: float = 0
 
     def add(self, amount: float = 1) -> None:
@@ -226,7 +226,7 @@ class Gauge:
     ) -> None:
         if function is not None and not callable(function):
             raise TypeError(f"function must be one without arguments, got {kind_of(function)}")
-        self.description = describe(name, "gauge", options)
+        self.description: Description = describe(name, "gauge", options)
         self._function = function
         self._value: float = 0
 
