@@ -11,7 +11,8 @@ from tests.support.pages.markdown import PAGES, ROOT, Block, PageError, blocks_o
 from tests.support.pages.running import sides_of
 from tests.support.pages.server import Asked, PageServer
 
-pytestmark = pytest.mark.slow
+# A busy machine is no failure: pages that start processes wait for what those print.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 def has_something_to_run(page: Path) -> bool:

@@ -21,7 +21,7 @@ from .markdown import ROOT
 Asked: TypeAlias = tuple[Path, str]
 """A page, and its side."""
 
-DEADLINE = 45
+DEADLINE = 100
 """How long a page may take, in seconds."""
 TOGETHER = 6
 """How many run at a time: they wait more than they compute."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from . import expected
 from .commands import PROMPT
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """How long what is shown may take to appear, in seconds."""
 INTERRUPT = "^C"
 """What a terminal shows of Ctrl-C, which is pressed where it stands."""
@@ -69,7 +69,8 @@ class Terminal:
             self._interrupted = True
             seen = len(self._printed)
             self._end()
-            self._compare(self._after, self._printed[seen:])
+            # It may have printed more until it was interrupted.
+            self._compare(f"...\n{self._after}", self._printed[seen:])
 
     def close(self) -> None:
         """Wait as `wait_shown` does, and end the command by Ctrl-C if it has not ended yet."""
