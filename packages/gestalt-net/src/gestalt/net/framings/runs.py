@@ -190,11 +190,10 @@ def cut_lengths(
                 continue
             several = RUN
             if length == before:
-                start = position - header_size
-                for start, fields in runs_of(data, start, header, length, 2):
+                for end, fields in runs_of(data, position - header_size, header, length, 2):
                     payloads += fields[1::2]
-                position = start + header_size
-                (length,) = unpack(data, start)
+                    position = end + header_size
+                (length,) = unpack(data, position - header_size)
     except StructError:
         pass
     used = position - header_size
