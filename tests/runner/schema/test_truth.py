@@ -84,7 +84,7 @@ def document(codec: Codec) -> dict[str, Any]:
     return document_of([operation], title="x", version="1")
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(structs, structs, some.data())
 def test_who_is_not_said_to_be_in_trouble_reads_every_message(
     before: Any, after: Any, data: some.DataObject

@@ -153,6 +153,9 @@ class JsonChanges:
         for number, (was, now) in enumerate(zip(before, after, strict=False)):
             yield from self.compare(was, now, f"{path}[{number}]")
         was, now = _rest(old), _rest(new)
+        if was is False or now is False:
+            # How many there may be, says another word.
+            return
         for number in range(len(before), len(after)):
             yield from self.compare(was, after[number], f"{path}[{number}]")
         for number in range(len(after), len(before)):
