@@ -27,6 +27,8 @@ G = TypeVar("G", bound=Around)
 class HandlerNotFound(GestaltError, LookupError):
     """A table of handlers has none for a message, and no default.
 
+    Calling `Handlers` raises it; endpoints take it for a fault of whoever sent the message.
+
     Attributes:
         message: the message that no handler takes; None where whoever raised it did not tell.
     """

@@ -33,6 +33,8 @@ STOP_TIMEOUT = 10.0
 class TooManyRestarts(GestaltError, RuntimeError):
     """A supervisor has restarted its children more often than it may, and has given up.
 
+    `Supervisor.wait_stopped` raises it, and that of whatever the supervisor is a part of.
+
     Attributes:
         errors: what the restarts were for, the oldest first; they are the cause as well.
     """

@@ -7,7 +7,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from gestalt.runner.output import show
+
 from .option import Given, Option
+
+
+class Parser(argparse.ArgumentParser):
+    """Prints its help as commands print everything."""
+
+    def print_help(self, file: Any = None) -> None:  # noqa: ARG002 - as argparse calls it
+        show(self.format_help())
 
 
 def parser_of(
@@ -19,7 +28,7 @@ def parser_of(
         for option in options
         if option.positional
     ]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"gestalt {command}",
         usage=" ".join([f"gestalt {command} [options]", *places]),
         description=description,
