@@ -10,6 +10,7 @@ from gestalt.runner.options.arguments import given, parser_of
 from gestalt.runner.options.option import Given, Option
 from gestalt.runner.options.parsers import truth
 from gestalt.runner.options.table import APP_DIR, ENV_FILE
+from gestalt.runner.output import show
 from gestalt.runner.schema.loading import described, loaded
 from gestalt.runner.schema.writing import FORMATS, write
 
@@ -150,7 +151,7 @@ def _diff(arguments: Sequence[str]) -> None:
     if settings[JSON]:
         import json
 
-        print(json.dumps(as_data(changes, settings[FAIL_ON]), ensure_ascii=False, indent=2))
+        show(json.dumps(as_data(changes, settings[FAIL_ON]), ensure_ascii=False, indent=2))
     else:
-        print(text_of(changes, settings[FAIL_ON]))
+        show(text_of(changes, settings[FAIL_ON]))
     sys.exit(1 if failed else 0)
