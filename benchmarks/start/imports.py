@@ -1,11 +1,9 @@
 """What importing takes: the processor's time of a fresh interpreter, beside asyncio alone."""
 
-import subprocess
-import sys
 import time
 
 from benchmarks.harness import Benchmark, Contender, Function, Measured, Run
-from benchmarks.start.fresh import TIMEOUT, Watch
+from benchmarks.start.fresh import Watch, program, run_to_its_end
 
 PROGRAM = """
 import sys, time
@@ -76,13 +74,7 @@ def _measure(run: Run, modules: str) -> Measured:
 
 def _imported(modules: str) -> tuple[float, int]:
     """Import in a fresh interpreter: the CPU seconds, and how many modules it has then."""
-    said = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(modules=modules)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=TIMEOUT,
-    )
+    said = run_to_its_end(program(PROGRAM.format(modules=modules)))
     if said.returncode:
         raise ImportError(said.stderr.decode().strip().splitlines()[-1])
     cpu, count = said.stdout.split()
