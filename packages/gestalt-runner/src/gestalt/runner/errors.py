@@ -14,11 +14,17 @@ from gestalt.core import GestaltError
 
 
 class UnhandledError(GestaltError, RuntimeError):
-    """A problem without an exception: told by the event loop, or a cancellation from inside."""
+    """A problem without an exception: told by the event loop, or a cancellation from inside.
+
+    It is reported, and is the cause of the SystemExit of `run`, or among its causes.
+    """
 
 
 class ShutdownTimeout(GestaltError, TimeoutError):
-    """Something did not end in the time that shutdown has."""
+    """Something did not end in the time that shutdown has.
+
+    It is reported, and is the cause of the SystemExit of `run`, or among its causes.
+    """
 
 
 class LoopNotAvailable(GestaltError, ImportError):
