@@ -11,6 +11,10 @@ from .parts import as_part
 from .report import report_error
 
 
+class ImportFailed(SystemExit):
+    """A module of the application cannot be imported, which is reported."""
+
+
 def load(target: str, folder: str) -> Any:
     """What a target names, which `run` can take.
 
@@ -38,7 +42,7 @@ def find(target: str, folder: str) -> Any:
 
     Raises:
         OptionError: there is no such module or attribute.
-        SystemExit: the module cannot be imported, which is reported.
+        ImportFailed: the module cannot be imported.
     """
     module_name, _, attribute = target.partition(":")
     if module_name.endswith(".py") or "/" in module_name:
@@ -59,8 +63,8 @@ def find(target: str, folder: str) -> Any:
             ) from None
         # An error of the module itself, which is to be read without the way to it.
         error.__traceback__ = _beyond_import(error.__traceback__)
-        report_error("the application cannot be run", error)
-        raise SystemExit(1) from error
+        report_error(f"the module {module_name!r} cannot be imported", error)
+        raise ImportFailed(1) from error
     owner = f"module {module_name!r}"
     for name in attribute.split("."):
         try:

@@ -7,8 +7,9 @@ from typing import Any
 from gestalt.runner.errors import OptionError
 from gestalt.runner.options.arguments import given, parser_of
 from gestalt.runner.options.option import Given, Option
-from gestalt.runner.options.parsers import truth
+from gestalt.runner.options.shared import JSON
 from gestalt.runner.options.table import APP_DIR, ENV_FILE
+from gestalt.runner.output import show
 from gestalt.runner.schema.loading import described, loaded
 from gestalt.runner.schema.writing import FORMATS, write
 
@@ -53,9 +54,6 @@ FAIL_ON: Option[str] = Option(
     "readers, where old messages may still come; the trouble of all peers always is",
     default="any",
     choices=("any", "old-readers", "new-readers", "peers"),
-)
-JSON: Option[bool] = Option(
-    name="json", help="print JSON, for scripts", default=False, parse=truth, flag=True
 )
 DIFF: tuple[Option[Any], ...] = (DOCUMENTS, FAIL_ON, JSON, APP_DIR, ENV_FILE)
 
@@ -144,7 +142,8 @@ def _diff(arguments: Sequence[str]) -> None:
     if settings[JSON]:
         import json
 
-        print(json.dumps(as_data(changes, settings[FAIL_ON]), ensure_ascii=False, indent=2))
+        told = json.dumps(as_data(changes, settings[FAIL_ON]), ensure_ascii=False, indent=2)
     else:
-        print(text_of(changes, settings[FAIL_ON]))
+        told = text_of(changes, settings[FAIL_ON])
+    show(told)
     sys.exit(1 if failed else 0)

@@ -1,11 +1,11 @@
 """Writes a document, in the format that is asked for."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from gestalt.runner.errors import OptionError
+from gestalt.runner.output import show
 
 FORMATS = ("json", "yaml", "markdown")
 
@@ -25,7 +25,7 @@ def write(document: dict[str, Any], form: str, output: str) -> None:
     """
     text = text_of(document, form or _ENDINGS.get(Path(output).suffix.lower(), "json"))
     if not output:
-        sys.stdout.write(text)
+        show(text)
         return
     try:
         Path(output).write_text(text, "utf-8")

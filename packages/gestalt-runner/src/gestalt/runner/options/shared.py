@@ -1,4 +1,4 @@
-"""The options that several commands have which look into a running application."""
+"""The options that several commands have."""
 
 from .option import Option
 from .parsers import truth
