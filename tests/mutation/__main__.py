@@ -7,9 +7,11 @@ without any change.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,10 +61,18 @@ def run(folder: Path, options: argparse.Namespace) -> int:
 
     def tool(*words: object, seconds: float = options.timeout) -> subprocess.CompletedProcess[str]:
         command = [str(Path(sys.executable).parent / str(words[0])), *map(str, words[1:])]
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, check=False, text=True, timeout=seconds,
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        finally:
+            # Tests that a change made endless are children of it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        return subprocess.CompletedProcess(command, process.returncode, output)
 
     if (baseline := tool("cosmic-ray", "baseline", config)).returncode:
         print(baseline.stdout)

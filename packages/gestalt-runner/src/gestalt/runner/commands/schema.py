@@ -1,6 +1,7 @@
 """`gestalt schema`: what an application exchanges with others, as a document, and compared."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -137,13 +138,17 @@ def _diff(arguments: Sequence[str]) -> None:
         settings, old, new = loaded(DIFF, said, DOCUMENTS)
     except OptionError as error:
         parser.error(str(error))
-    changes = compare(old, new)
+    try:
+        changes = compare(old, new)
+    except Exception:
+        # A document that is malformed: the status 1 would tell of an incompatible change.
+        traceback.print_exc()
+        sys.exit(2)
     failed = [each for each in changes if each.fails(settings[FAIL_ON])]
     if settings[JSON]:
         import json
 
-        told = json.dumps(as_data(changes, settings[FAIL_ON]), ensure_ascii=False, indent=2)
+        show(json.dumps(as_data(changes, settings[FAIL_ON]), ensure_ascii=False, indent=2))
     else:
-        told = text_of(changes, settings[FAIL_ON])
-    show(told)
+        show(text_of(changes, settings[FAIL_ON]))
     sys.exit(1 if failed else 0)

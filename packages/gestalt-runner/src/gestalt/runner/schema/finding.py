@@ -5,7 +5,7 @@ import inspect
 from collections import deque
 from collections.abc import Iterable
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from gestalt.core import Component, GestaltError, Supervisor
 from gestalt.core.contracts import ContractError, Operation, read
@@ -16,9 +16,11 @@ from gestalt.runner.targets import find
 MOST = 1_000_000
 """How many objects are looked at."""
 
-# What is common to all objects leads out of the application.
-_COMMON = (type, ModuleType, CodeType, FrameType, BuiltinFunctionType)
-_PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None))
+# What holds nothing, and what is common to all objects, which leads out of the application.
+_LEFT_OUT = (
+    *(str, bytes, bytearray, int, float, complex, bool, type(None)),
+    *(type, ModuleType, CodeType, FrameType, BuiltinFunctionType),
+)
 
 
 def operations_of(targets: Iterable[str], folder: str) -> list[Operation]:
@@ -88,7 +90,8 @@ def _components(roots: Iterable[Component]) -> list[Component]:
     held: list[object] = []
     while waiting:
         each = waiting.popleft()
-        if id(each) in seen or isinstance(each, (*_PLAIN, *_COMMON)):
+        # By its type, since a proxy may answer for what is not there yet.
+        if id(each) in seen or issubclass(type(each), _LEFT_OUT):
             continue
         if len(seen) >= MOST:
             raise ContractError(
@@ -97,10 +100,10 @@ def _components(roots: Iterable[Component]) -> list[Component]:
             )
         seen.add(id(each))
         held.append(each)
-        if isinstance(each, Component):
-            found.append(each)
-            if isinstance(each, Supervisor):
-                waiting.extend(_children(each))
+        if issubclass(type(each), Component):
+            found.append(cast(Component, each))
+        if issubclass(type(each), Supervisor):
+            waiting.extend(_children(cast(Supervisor, each)))
         waiting.extend(_held_by(each))
     return found
 
@@ -114,8 +117,13 @@ def _held_by(each: object) -> Iterable[object]:
         return list(each.values())
     if isinstance(each, (list, tuple)):
         return each
+    try:
+        attributes = object.__getattribute__(each, "__dict__")
+    except AttributeError:
+        attributes = None
     # Attributes in the order in which they were set, then what else there is.
-    return [*getattr(each, "__dict__", {}).values(), *gc.get_referents(each)]
+    first = attributes.values() if isinstance(attributes, dict) else ()
+    return [*first, *gc.get_referents(each)]
 
 
 def _empty(cell: Any) -> bool:

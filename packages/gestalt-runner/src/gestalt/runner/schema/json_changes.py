@@ -153,11 +153,16 @@ class JsonChanges:
         for number, (was, now) in enumerate(zip(before, after, strict=False)):
             yield from self.compare(was, now, f"{path}[{number}]")
         was, now = _rest(old), _rest(new)
-        for number in range(len(before), len(after)):
-            yield from self.compare(was, after[number], f"{path}[{number}]")
-        for number in range(len(after), len(before)):
-            yield from self.compare(before[number], now, f"{path}[{number}]")
-        yield from self.compare(was, now, f"{path}[*]")
+        pairs = [(was, each) for each in after[len(before) :]]
+        pairs += [(each, now) for each in before[len(after) :]]
+        for number, (former, present) in enumerate(pairs, min(len(before), len(after))):
+            yield from self._further(former, present, f"{path}[{number}]")
+        yield from self._further(was, now, f"{path}[*]")
+
+    def _further(self, old: Any, new: Any, path: str) -> Iterator[Difference]:
+        # How many items there may be, says another word.
+        if old is not False and new is not False:
+            yield from self.compare(old, new, path)
 
 
 def look_up(document: Mapping[str, Any], reference: str) -> Any:
