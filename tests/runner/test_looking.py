@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -152,3 +153,31 @@ def test_json_of_each_command_is_one_value(application, gestalt):
     application()
     for command in ("stacks", "top --interval 0.1", "health"):
         assert json.loads(gestalt(f"{command} --json").stdout)
+
+
+def test_an_option_that_is_none_is_told_with_the_one_that_was_meant(gestalt):
+    for command, meant in (
+        ("run app:wait --wrkers 2", "--wrkers 2; did you mean '--workers'?"),
+        ("run --no-debgu=1", "--no-debgu=1; did you mean '--no-debug'?"),
+        ("top --everything", "--everything"),
+    ):
+        result = gestalt(command)
+        assert result.returncode == 2
+        assert result.stderr.endswith(f"error: unrecognized arguments: {meant}\n"), result.stderr
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "1")])
+def test_a_health_address_in_use_is_a_sentence(launch, tmp_path, options):
+    pytest.importorskip("h11")
+    (tmp_path / "app.py").write_text(APP)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        process = launch(
+            *("-m", "gestalt.runner", "run", "app:wait", "--health-address", address, *options)
+        )
+        assert process.end() == 1
+    assert process.errors.endswith(
+        "ERROR gestalt.runner: Health did not start:\n"
+        f"  the health endpoint cannot listen on {address}: Address already in use\n"
+    )
+    assert "Traceback" not in process.errors

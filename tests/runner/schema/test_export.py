@@ -261,11 +261,11 @@ def test_a_wrong_target_is_told(schema: Schema, write: Write, target: str, reaso
 
 
 def test_an_error_of_the_application_is_shown_with_its_traceback(
-    schema: Schema, write: Write
+    schema: Schema, write: Write, caplog: pytest.LogCaptureFixture
 ) -> None:
     told = schema("export", f"{write('import gestalt.nowhere')}:bus")
     assert told.status == 2
-    assert "ModuleNotFoundError" in told.err
+    assert "ModuleNotFoundError" in caplog.text
     told = schema("export", f"{write('import sys; sys.exit(chr(65) * 3)')}:bus")
     assert told.status == 2
     assert "AAA" in told.err

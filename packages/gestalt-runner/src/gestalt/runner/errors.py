@@ -4,6 +4,7 @@ GestaltError
 ├── UnhandledError (RuntimeError)        a problem that has no exception of its own
 ├── ShutdownTimeout (TimeoutError)       something did not end in the time that shutdown has
 ├── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
+├── CannotListen (OSError)               the health endpoint cannot have its address
 ├── WorkerDied (RuntimeError)            a worker did not start, or ended unasked
 ├── InspectionError (RuntimeError)       an application cannot be inspected, or gives no answer
 └── OptionError (ValueError)             an option of a command is wrong, or said wrongly
@@ -28,6 +29,10 @@ class ShutdownTimeout(GestaltError, TimeoutError):
 
 class LoopNotAvailable(GestaltError, ImportError):
     """The event loop that was insisted on is not installed."""
+
+
+class CannotListen(GestaltError, OSError):
+    """The health endpoint cannot listen at its address, which the message names with the reason."""
 
 
 class WorkerDied(GestaltError, RuntimeError):

@@ -10,9 +10,9 @@ from gestalt.runner.health.address import HealthAddress
 from gestalt.runner.health.client import fetch
 from gestalt.runner.inspection.client import reach
 from gestalt.runner.options.command_line import settings_of
-from gestalt.runner.options.looking import JSON
 from gestalt.runner.options.option import Option, Settings
 from gestalt.runner.options.parsers import seconds, truth
+from gestalt.runner.options.shared import JSON
 from gestalt.runner.output import show
 
 TARGET: Option[str] = Option(

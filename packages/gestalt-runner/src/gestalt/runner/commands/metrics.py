@@ -7,8 +7,8 @@ from typing import Any
 from gestalt.runner.errors import InspectionError
 from gestalt.runner.inspection.client import reach
 from gestalt.runner.options.command_line import settings_of
-from gestalt.runner.options.looking import PID
 from gestalt.runner.options.option import Option
+from gestalt.runner.options.shared import PID
 from gestalt.runner.output import show
 
 OPTIONS: tuple[Option[Any], ...] = (PID,)

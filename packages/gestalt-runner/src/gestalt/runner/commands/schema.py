@@ -7,8 +7,8 @@ from typing import Any
 
 from gestalt.runner.errors import OptionError
 from gestalt.runner.options.arguments import given, parser_of
-from gestalt.runner.options.looking import JSON
 from gestalt.runner.options.option import Given, Option
+from gestalt.runner.options.shared import JSON
 from gestalt.runner.options.table import APP_DIR, ENV_FILE
 from gestalt.runner.output import show
 from gestalt.runner.schema.loading import described, loaded

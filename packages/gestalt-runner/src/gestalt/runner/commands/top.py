@@ -10,9 +10,9 @@ from typing import Any
 from gestalt.runner.errors import InspectionError
 from gestalt.runner.inspection.client import Client, connect, only, reach, running
 from gestalt.runner.options.command_line import settings_of
-from gestalt.runner.options.looking import JSON
 from gestalt.runner.options.option import Option
 from gestalt.runner.options.parsers import interval, truth
+from gestalt.runner.options.shared import JSON
 from gestalt.runner.output import show
 from gestalt.runner.top.reading import Reading, Readings
 from gestalt.runner.top.text import as_data, describe

@@ -15,6 +15,7 @@ from gestalt.runner.errors import OptionError
 from gestalt.runner.options.option import Given, Option, Settings
 from gestalt.runner.options.resolving import Sources
 from gestalt.runner.options.table import APP_DIR, ENV_FILE, RUN, TARGETS
+from gestalt.runner.targets import ImportFailed
 
 from .document import VERSION, document_of
 from .finding import operations_of
@@ -100,6 +101,8 @@ def _operations(targets: Sequence[str], folder: str) -> list[Operation]:
         raise OptionError(f"{', '.join(map(repr, targets))}: {error}") from error
     except OptionError:
         raise
+    except ImportFailed:
+        sys.exit(2)
     except Exception:
         traceback.print_exc()
         sys.exit(2)
