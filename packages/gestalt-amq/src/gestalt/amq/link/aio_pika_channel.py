@@ -75,6 +75,7 @@ class AioPikaChannel(Channel):
         self.closed: asyncio.Future[AmqError] = self._loop.create_future()
         self.content: PartialContent | None = None
         self._write = output.write
+        self.before_flush = output.before_flush
         self._writable = output.writable
         self._calls = calls
         self._forget = forget

@@ -87,6 +87,9 @@ class Channel(ABC):
     def nack(self, tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         """Give a delivery back, with `multiple` all up to it."""
 
+    before_flush: Callable[[Callable[[], None]], None]
+    """Calls a function at the end of this turn, before what was sent in it is written."""
+
     @property
     @abstractmethod
     def congested(self) -> bool:
