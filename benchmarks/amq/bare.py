@@ -1,4 +1,4 @@
-"""The least that AMQP takes: frames by hand, on an asyncio protocol, for one message or one call."""
+"""The least that a confirmed publish takes, and a call: frames by hand, on an asyncio protocol."""
 
 import asyncio
 import struct

@@ -76,6 +76,7 @@ class AioPikaChannel(Channel):
         self.content: PartialContent | None = None
         self._write = output.write
         self.before_flush = output.before_flush
+        self.in_next_turn = output.in_next_turn
         self._writable = output.writable
         self._calls = calls
         self._forget = forget

@@ -89,6 +89,8 @@ class Channel(ABC):
 
     before_flush: Callable[[Callable[[], None]], None]
     """Calls a function at the end of this turn, before what was sent in it is written."""
+    in_next_turn: Callable[[Callable[[], None]], None]
+    """Calls a function in the next turn, after what was scheduled before; that ends the turn."""
 
     @property
     @abstractmethod

@@ -36,6 +36,8 @@ class Output:
         self._size = 0
         # What is to be called before what was gathered is written.
         self._callbacks: deque[Callable[[], None]] = deque()
+        # The same in the next turn.
+        self._next: deque[Callable[[], None]] = deque()
         # Whether the end of the turn comes by itself: it is scheduled, or the end of a read.
         self._ending = False
 
@@ -68,6 +70,11 @@ class Output:
         if not self._ending:
             self._end_soon()
 
+    def in_next_turn(self, callback: Callable[[], None]) -> None:
+        """Call a function in the next turn, after what was scheduled before; that ends the turn."""
+        self._next.append(callback)
+        self._loop.call_soon(self._end_next_turn)
+
     def begin_read(self) -> None:
         """What the broker sent is taken now: the turn ends with `end_turn`."""
         self._ending = True
@@ -84,7 +91,7 @@ class Output:
                     text = f"{self._name}: an error at the end of a turn"
                     self._loop.call_exception_handler({"message": text, "exception": error})
         finally:
-            self._ending = False
+            self._ending = bool(self._next)
             if callbacks:
                 self._end_soon()
         self.flush()
@@ -107,6 +114,10 @@ class Output:
         """The connection is over: nothing is sent any more, and nobody waits to send."""
         self.writable.set()
         self._gathered.clear()
+
+    def _end_next_turn(self) -> None:
+        self._callbacks.append(self._next.popleft())
+        self.end_turn()
 
     def _end_soon(self) -> None:
         self._ending = True

@@ -195,7 +195,7 @@ class Demultiplexer:
             or data[body - 1] != FRAME_END
         ):
             return 0
-        stop = body
+        stop: int = body
         if body_size:
             stop += FRAME_OVERHEAD + body_size
             if (
