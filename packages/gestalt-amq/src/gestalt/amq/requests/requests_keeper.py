@@ -54,7 +54,9 @@ class RequestsKeeper(ChannelKeeper):
         self.hold(call, deadline)
 
     def settle(self, pending: asyncio.Future[Any]) -> bool:
-        self._calls.pop(cast("Call[Any]", pending).correlation_id, None)
+        # A call by `expect`. To have that checked by cast() takes a call for each.
+        call: Any = pending
+        self._calls.pop(call.correlation_id, None)
         return super().settle(pending)
 
     async def _open_channel(self, link: Link) -> Channel:

@@ -44,7 +44,8 @@ class Runners:
         backlog: what was delivered and not begun, each with the channel that it came by.
         concurrency: how many asynchronous handlers run at once.
         ready: whether anything is to be begun now.
-        begin: begins a request; gives what is to be finished in a task, if anything is.
+        begin: begins a request, at a time by the loop's clock; gives what is to be finished in a
+            task, if anything is.
         finish: finishes that, and gives the request its outcome.
         cancelled: gives its outcome to a request whose task never ran.
         spawn: makes a task.
@@ -60,7 +61,7 @@ class Runners:
         concurrency: int,
         *,
         ready: Callable[[], bool],
-        begin: Callable[[Receiver, Delivery], tuple[Work, Any] | None],
+        begin: Callable[[Receiver, Delivery, float], tuple[Work, Any] | None],
         finish: Callable[[Work, Any], Coroutine[Any, Any, None]],
         cancelled: Callable[[Work], None],
         spawn: Spawn,
@@ -151,17 +152,19 @@ class Runners:
             self._note_waiting(self._current)
         if not self._ready():
             return
-        now = asyncio.get_running_loop().time
-        self._until = now() + TURN
+        clock = asyncio.get_running_loop().time
+        now = clock()
+        self._until = now + TURN
         go_on = False
         while self._backlog and len(self.running) < self._concurrency:
-            begun = self._begin(*self._backlog.popleft())
+            begun = self._begin(*self._backlog.popleft(), now)
             if begun is not None and not self._start(*begun):
                 # It runs in the next turn. Unless it waits, it goes on with all others.
                 go_on = True
                 if not self._waits:
                     break
-            if now() > self._until:
+            now = clock()
+            if now > self._until:
                 go_on = True
                 break
         if go_on and self._channel is not None:
@@ -193,6 +196,7 @@ class Runners:
         runner.task = task
         self._current = runner
         context = copy_context()
+        clock = task.get_loop().time
         following: tuple[Work, Any] | None = runner.work, result
         try:
             while following is not None:
@@ -205,7 +209,7 @@ class Runners:
                 self.running.discard(work)
                 if self._current is not runner or task.cancelling() or copy_context() != context:
                     return
-                following = self._next()
+                following = self._next(clock)
         finally:
             self.running.discard(runner.work)
             self._deadlines.remove(task)
@@ -214,13 +218,13 @@ class Runners:
                 self._waits = False
             self._done()
 
-    def _next(self) -> tuple[Work, Any] | None:
+    def _next(self, clock: Callable[[], float]) -> tuple[Work, Any] | None:
         """The next asynchronous handler that may run in the same task."""
-        now = asyncio.get_running_loop().time
         while self._backlog and len(self.running) < self._concurrency and self._ready():
-            if now() > self._until:
+            now = clock()
+            if now > self._until:
                 return None
-            begun = self._begin(*self._backlog.popleft())
+            begun = self._begin(*self._backlog.popleft(), now)
             if begun is not None:
                 return begun
         return None

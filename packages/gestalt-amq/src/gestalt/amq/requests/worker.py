@@ -62,6 +62,8 @@ class Worker:
         self._name = name
         self._handler = handler
         self._codecs = codecs
+        # The only one, where there are no others to choose from.
+        self._codec = codecs[0] if len(codecs) == 1 else None
         self._replies = replies
         self._stats = stats
         self._timeout = timeout
@@ -71,22 +73,31 @@ class Worker:
         self.durations = Histogram()
         self.reports = Reports(logger)
 
-    def begin(self, receiver: Receiver, delivery: Delivery) -> tuple[Work, Any] | None:
+    def begin(self, receiver: Receiver, delivery: Delivery, now: float) -> tuple[Work, Any] | None:
         """Work on a request; it is acknowledged when it has its outcome.
+
+        Args:
+            receiver: by which it came.
+            delivery: the request.
+            now: the time by the loop's clock.
 
         Returns:
             What is to be finished in a task; None where it has its outcome.
         """
         if receiver.channel.closed.done():
             return None  # it is delivered again, here or to others
-        left = protocol.remaining(delivery.properties.headers or {})
+        headers = delivery.properties.headers
+        left = protocol.remaining(headers) if headers else None
         if left is not None and left <= 0:
             self._stats.expired += 1
             self._replies.status(delivery, protocol.LATE)
-        elif protocol.may_have_begun(delivery):
+        elif delivery.redelivered and protocol.may_have_begun(delivery):
             self.abandon(delivery)
         else:
-            return self._call(receiver, delivery, self._timeout if left is None else left)
+            given = self._timeout
+            return self._call(
+                receiver, delivery, now + (given if left is None else min(left, given))
+            )
         receiver.acks.ack(delivery.tag)
         return None
 
@@ -95,9 +106,10 @@ class Worker:
         self._stats.abandoned += 1
         self._replies.status(delivery, protocol.ABANDONED)
 
-    def _call(self, receiver: Receiver, delivery: Delivery, left: float) -> tuple[Work, Any] | None:
-        codec = choose_codec(self._codecs, delivery.properties.content_type)
-        deadline = asyncio.get_running_loop().time() + min(left, self._timeout)
+    def _call(
+        self, receiver: Receiver, delivery: Delivery, deadline: float
+    ) -> tuple[Work, Any] | None:
+        codec = self._codec or choose_codec(self._codecs, delivery.properties.content_type)
         work = Work(receiver, delivery, deadline, codec)
         try:
             body, type_id = decode_body(codec, delivery)
