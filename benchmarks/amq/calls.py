@@ -1,30 +1,12 @@
 """Requests and their replies, a kilobyte each way, between two processes."""
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from typing import Any
 
+from benchmarks.amq import nats_peer
 from benchmarks.amq.bare import BareCaller, BareResponder
 from benchmarks.amq.rabbitmq_setup import BODY, broker
-from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
-
-
-async def calls(run: Run, call: Callable[[], Awaitable[Any]]) -> Measured:
-    """Call from as many tasks as are to be in flight, for as long as is asked for."""
-    await call()
-    end = time.perf_counter() + run.seconds
-    count = 0
-
-    async def work() -> None:
-        nonlocal count
-        while time.perf_counter() < end:
-            await call()
-            count += 1
-
-    watch = Stopwatch()
-    await asyncio.gather(*(work() for _ in range(int(run.options["in_flight"]))))
-    return watch.stop(count)
+from benchmarks.harness import Benchmark, Contender, Measured, Run, in_tasks
+from benchmarks.net import grpc_peer
 
 
 async def gestalt_server(run: Run) -> None:
@@ -46,7 +28,7 @@ async def gestalt_client(run: Run) -> Measured:
 
     async with connect(str(run.options["url"]), codec=Codec("bytes")) as bus:
         requester = bus.requester("bench.gestalt")
-        return await calls(run, lambda: requester.request(BODY))
+        return await in_tasks(run, lambda: requester.request(BODY))
 
 
 async def rpc_server(run: Run) -> None:
@@ -69,7 +51,7 @@ async def rpc_client(run: Run) -> Measured:
 
     async with await aio_pika.connect(str(run.options["url"])) as connection:
         rpc = await RPC.create(await connection.channel())
-        return await calls(run, lambda: rpc.call("bench.rpc", {"body": BODY}, expiration=10))
+        return await in_tasks(run, lambda: rpc.call("bench.rpc", {"body": BODY}, expiration=10))
 
 
 async def protocol_server(run: Run) -> None:
@@ -82,7 +64,7 @@ async def protocol_server(run: Run) -> None:
 async def protocol_client(run: Run) -> Measured:
     caller = await BareCaller.connect(str(run.options["url"]), "bench.protocol", BODY)
     try:
-        return await calls(run, caller.call)
+        return await in_tasks(run, caller.call)
     finally:
         await caller.close()
 
@@ -130,7 +112,7 @@ async def bare_client(run: Run) -> Measured:
             async with asyncio.timeout(10):
                 await reply
 
-        return await calls(run, call)
+        return await in_tasks(run, call)
 
 
 async def faststream_server(run: Run) -> None:
@@ -154,14 +136,17 @@ async def faststream_client(run: Run) -> Measured:
     from faststream.rabbit import RabbitBroker
 
     async with RabbitBroker(str(run.options["url"]), logger=None) as broker:
-        return await calls(run, lambda: broker.request(BODY, "bench.faststream", timeout=10))
+        return await in_tasks(run, lambda: broker.request(BODY, "bench.faststream", timeout=10))
 
 
 BENCHMARK = Benchmark(
     title="Calls with 1 KiB each way",
     unit="call",
     reference="aio-pika RPC",
-    cases={"1 in flight": {"in_flight": 1}, "64 in flight": {"in_flight": 64}},
+    cases={
+        "1 in flight": {"in_flight": 1, "size": len(BODY)},
+        "64 in flight": {"in_flight": 64, "size": len(BODY)},
+    },
     setup=broker,
     # With the broker there are three processes to two cores.
     pin=False,
@@ -183,6 +168,7 @@ BENCHMARK = Benchmark(
         ),
         Contender(
             name="aio-pika by hand",
+            bare=True,
             server=bare_server,
             client=bare_client,
             work="direct reply-to, a future per call",
@@ -203,6 +189,22 @@ BENCHMARK = Benchmark(
             work="broker.request, a subscriber that returns",
             guarantees="deadline",
             package="faststream",
+        ),
+        Contender(
+            name="nats-py request",
+            server=nats_peer.call_server,
+            client=nats_peer.call_client,
+            work="through a NATS server: request, a subscription's callback that responds",
+            guarantees="deadline, nobody serves told at once; nothing is kept",
+            package="nats-py",
+        ),
+        Contender(
+            name="grpc.aio unary",
+            server=grpc_peer.unary_server,
+            client=grpc_peer.unary_client,
+            work="no broker: a connection between the two, bytes, no protobuf",
+            guarantees="deadline told to the server; the caller has to know who serves",
+            package="grpcio",
         ),
     ],
 )

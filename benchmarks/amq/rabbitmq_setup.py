@@ -16,7 +16,7 @@ BODY = b"x" * 1024
 def broker() -> Iterator[Mapping[str, Any]]:
     """Give the URL of GESTALT_AMQP_URL, or of a node that lives as long as this."""
     if url := os.environ.get("GESTALT_AMQP_URL"):
-        yield {"url": url}
+        yield {"url": url, "versions": {"RabbitMQ": "as given"}}
         return
     from tests.support.rabbitmq import NoRabbitMQError, RabbitMQNode
 
@@ -26,7 +26,8 @@ def broker() -> Iterator[Mapping[str, Any]]:
     except NoRabbitMQError as error:
         raise Unavailable(str(error)) from error
     try:
-        yield {"url": node.url}
+        version = ".".join(map(str, node.version))
+        yield {"url": node.url, "versions": {"RabbitMQ": version}}
     finally:
         node.close()
 

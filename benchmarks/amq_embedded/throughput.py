@@ -1,32 +1,14 @@
 """Messages published with confirms and consumed with acknowledgements, through either broker."""
 
 import asyncio
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+from benchmarks.amq.rabbitmq_setup import broker
 from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
 
 IN_FLIGHT = 500
 BATCH = 50
-
-
-@contextmanager
-def rabbitmq() -> Iterator[Mapping[str, str]]:
-    """A private RabbitMQ, or the one that GESTALT_AMQP_URL names."""
-    if url := os.environ.get("GESTALT_AMQP_URL"):
-        yield {"url": url}
-        return
-    from tests.support.rabbitmq import RabbitMQNode
-
-    node = RabbitMQNode()
-    node.start()
-    try:
-        yield {"url": node.url}
-    finally:
-        node.close()
 
 
 async def serve(run: Run) -> None:
@@ -115,7 +97,7 @@ BENCHMARK = Benchmark(
     unit="message",
     reference="RabbitMQ",
     cases={"64 bytes": {"size": 64}, "4 KiB": {"size": 4096}},
-    setup=rabbitmq,
+    setup=broker,
     contenders=[
         Contender(
             name="gestalt.amq.embedded",

@@ -81,6 +81,7 @@ BENCHMARK = Benchmark(
     title="Formats and compressors, one message of telemetry",
     unit="message",
     reference="json",
+    plot="",
     seconds=0.5,
     contenders=[
         *(_contender(name, None) for name in FORMATS),

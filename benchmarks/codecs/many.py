@@ -101,6 +101,7 @@ BENCHMARK = Benchmark(
     contenders=[
         Contender(
             name="library alone",
+            bare=True,
             run=library,
             work="msgspec or msgpack in a loop",
             guarantees="validated where it is typed",

@@ -56,6 +56,7 @@ BENCHMARK = Benchmark(
     title="What a codec adds to its library, 100-byte messages",
     unit="message",
     reference="json",
+    plot="",
     seconds=2.0,
     contenders=[
         Contender(

@@ -227,6 +227,7 @@ BENCHMARK = Benchmark(
     title="The worst that is known for each format and compressor, at default limits",
     unit="message",
     reference="bytes",
+    plot="",
     seconds=0.1,
     contenders=[_contender(name) for name in CASES],
     note="Formats: what is just allowed. Compressors: 16 MiB of zeros. KB of input, MiB of memory.",

@@ -119,11 +119,13 @@ BENCHMARK = Benchmark(
     title="1,000 timers at 10 ms",
     unit="tick",
     reference="loop.call_at chain",
+    plot="cpu",
     seconds=5.0,
     quick_seconds=1.0,
     contenders=[
         Contender(
             name="loop.call_at chain",
+            bare=True,
             run=call_at,
             work="a plain function, scheduled again by itself",
             guarantees="every tick, on absolute deadlines; an error ends the chain",
@@ -137,6 +139,7 @@ BENCHMARK = Benchmark(
         ),
         Contender(
             name="asyncio.sleep loop",
+            bare=True,
             run=sleep,
             work="a plain function, called by a task",
             guarantees="none: each lateness adds to the drift",

@@ -1,5 +1,6 @@
 """What a benchmark's file needs; the rest of the harness is for its maintainers."""
 
+from .in_tasks import in_tasks
 from .model import (
     Benchmark,
     Contender,
@@ -20,4 +21,5 @@ __all__ = [
     "Run",
     "Stopwatch",
     "Unavailable",
+    "in_tasks",
 ]

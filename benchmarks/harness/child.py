@@ -7,7 +7,7 @@ standard error.
 Commands: `{"call": ...}` runs the function once, `{"finish": ...}` tells a server that its client
 is done. The end of the input ends the process and what it has started, since the harness is gone.
 Answers: `{"ready": ...}`, `{"done": ...}`,
-`{"unavailable": sentence}`, `{"failed": traceback}`.
+`{"unavailable": sentence}`, `{"failed": traceback, "reason": its last line}`.
 """
 
 import asyncio
@@ -48,8 +48,8 @@ class Child:
                 answer = {"done": self._call(call)}
             except Unavailable as error:
                 answer = {"unavailable": str(error)}
-            except Exception:
-                answer = {"failed": traceback.format_exc()}
+            except Exception as error:
+                answer = {"failed": traceback.format_exc(), "reason": reason(error)}
             self._answer(answer)
 
     def _read(self) -> None:
@@ -97,6 +97,12 @@ class Child:
             if measured.cpu is not None:
                 answer["cpu"] = measured.cpu
         return answer
+
+
+def reason(error: Exception) -> str:
+    """Return what stands in the last line of a traceback, where it fits into a line."""
+    lines = traceback.format_exception_only(error)[-1].splitlines()
+    return lines[0][:200]
 
 
 def find(name: str) -> Function:

@@ -13,16 +13,18 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from benchmarks.harness import floors, report
-from benchmarks.harness.model import Benchmark, Contender, Unavailable
+from benchmarks.harness import floors, page, report, results
+from benchmarks.harness.model import Benchmark, Contender, Options, Unavailable
 from benchmarks.harness.process import GRACE
-from benchmarks.harness.rounds import Effort, SetupError, cases
+from benchmarks.harness.rounds import Effort, cases
 from benchmarks.harness.summary import Case
+from benchmarks.harness.surroundings import SetupError, Surroundings
 
 HERE = Path(__file__).parents[1]
 INTERRUPTED = 128 + signal.SIGINT
 SUITES = sorted(path.name for path in HERE.iterdir() if path.is_dir() and path.name != "harness")
 SUITES = [suite for suite in SUITES if any((HERE / suite).glob("*.py"))]
+ALL = "all"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,11 +34,15 @@ def parser() -> argparse.ArgumentParser:
         description="Measure Gestalt beside its peers. Contenders take turns, each in processes of "
         "its own; the table has medians, and ratios to the reference of the same round.",
     )
-    parser.add_argument("suite", choices=SUITES, help="whose benchmarks")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="only these benchmarks")
+    parser.add_argument("suite", choices=[ALL, *SUITES], help="whose benchmarks")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these benchmarks (of all: SUITE/NAME)"
+    )
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument(
-        "--quick", action="store_true", help="three short rounds, for a first impression"
+        "--quick",
+        action="store_true",
+        help="three short rounds, for a first impression; of all, one very short one",
     )
     amount.add_argument(
         "--smoke",
@@ -63,6 +69,12 @@ def parser() -> argparse.ArgumentParser:
         help="only contenders whose name contains TEXT, and the reference; may be repeated",
     )
     parser.add_argument("--json", type=writable, metavar="FILE", help="write all numbers to FILE")
+    parser.add_argument(
+        "--page",
+        type=folder,
+        metavar="FOLDER",
+        help="make a page of tables and plots in FOLDER, and write results.json there",
+    )
     parser.add_argument("--check", action="store_true", help="fail below the floors in floors.toml")
     parser.add_argument("--list", action="store_true", help="list what there is to measure")
     return parser
@@ -97,27 +109,46 @@ def writable(text: str) -> Path:
     return path
 
 
+def folder(text: str) -> Path:
+    """A folder that is there, or can be made."""
+    path = Path(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text} cannot be made: {error.strerror}") from None
+    writable(str(path / page.PAGE))
+    return path
+
+
 def load(suite: str, names: Sequence[str] = ()) -> dict[str, Benchmark]:
-    """Return the benchmarks of a suite, by `suite/file`.
+    """Return the benchmarks of a suite, or of all of them, by `suite/file`.
+
+    Args:
+        suite: the folder's name, or "all".
+        names: those of files; with their suite where it is all.
 
     Raises:
         LookupError: there is none of a given name.
     """
     found = {}
-    for module in pkgutil.iter_modules([str(HERE / suite)]):
-        content = importlib.import_module(f"benchmarks.{suite}.{module.name}")
-        if isinstance(benchmark := getattr(content, "BENCHMARK", None), Benchmark):
-            found[module.name] = benchmark
-    if unknown := set(names) - found.keys():
-        known = ", ".join(found)
+    for each in SUITES if suite == ALL else [suite]:
+        for module in pkgutil.iter_modules([str(HERE / each)]):
+            content = importlib.import_module(f"benchmarks.{each}.{module.name}")
+            if isinstance(benchmark := getattr(content, "BENCHMARK", None), Benchmark):
+                found[f"{each}/{module.name}"] = benchmark
+    named = {name if suite == ALL else f"{suite}/{name}": name for name in names}
+    if unknown := [name for key, name in named.items() if key not in found]:
+        known = ", ".join(found if suite == ALL else [key.partition("/")[2] for key in found])
         raise LookupError(f"no benchmark is named {', '.join(unknown)}; there are {known}")
-    return {f"{suite}/{name}": found[name] for name in found if not names or name in names}
+    return {key: benchmark for key, benchmark in found.items() if not named or key in named}
 
 
 def effort(arguments: argparse.Namespace) -> Effort:
     """Return how much the command line asks for."""
     rounds, seconds, warmup = 5, None, 0.3
-    if arguments.quick:
+    if arguments.quick and arguments.suite == ALL:
+        rounds, seconds, warmup = 1, 0.2, 0.05
+    elif arguments.quick:
         rounds, warmup = 3, 0.1
     elif arguments.smoke:
         rounds, seconds, warmup = 1, 0.1, 0.0
@@ -149,11 +180,13 @@ class Measurement:
 
     Attributes:
         cases: what was measured.
+        missing: why whole benchmarks were not, in a line each.
         failures: a sentence for each benchmark and contender that could not be.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.cases: list[Case] = []
+        self.missing: dict[str, str] = {}
         self.failures: list[str] = []
         self._effort = effort(arguments)
         self._only: list[str] = arguments.only
@@ -167,14 +200,26 @@ class Measurement:
 
     async def run(self) -> None:
         """Measure, and print each table when it is there."""
-        for name, benchmark in self._benchmarks.items():
+        surroundings = Surroundings()
+        try:
+            for name, benchmark in self._benchmarks.items():
+                try:
+                    given = surroundings.around(benchmark)
+                except (Unavailable, SetupError) as error:
+                    self.missing[name] = str(error).strip().splitlines()[-1]
+                    self.failures.append(f"{name} was not measured: {error}")
+                else:
+                    await self._measure(name, benchmark, given)
+        finally:
             try:
-                await self._measure(name, benchmark)
-            except (Unavailable, SetupError) as error:
-                self.failures.append(f"{name} was not measured: {error}")
+                surroundings.close()
+            except SetupError as error:
+                self.failures.append(str(error))
 
-    async def _measure(self, name: str, benchmark: Benchmark) -> None:
-        measured = cases(name, benchmark, self._effort, chosen=self._is_chosen, progress=progress)
+    async def _measure(self, name: str, benchmark: Benchmark, given: Options) -> None:
+        measured = cases(
+            name, benchmark, self._effort, given, chosen=self._is_chosen, progress=progress
+        )
         async with aclosing(measured):
             async for case in measured:
                 progress("")
@@ -221,8 +266,13 @@ def carry_out(measurement: Measurement, arguments: argparse.Namespace) -> int:
         print("benchmarks: interrupted", file=sys.stderr)
         status = INTERRUPTED
     failures = measurement.failures
+    measured = results.here(measurement.cases, measurement.missing)
     if arguments.json:
-        report.write(arguments.json, measurement.cases)
+        results.write(arguments.json, measured)
+    if arguments.page:
+        results.write(arguments.page / "results.json", measured)
+        page.write(arguments.page, measured)
+        print(f"The page is {arguments.page / page.PAGE}.")
     if arguments.check and not status:
         failures += floors.check(measurement.cases, floors.load(HERE / "floors.toml"))
     progress("")

@@ -103,7 +103,8 @@ class Process:
         if "unavailable" in answer:
             raise Unavailable(answer["unavailable"])
         if "failed" in answer:
-            raise ContenderError(f"{self._label} failed", f"{answer['failed']}{self.printed}")
+            sentence = f"{self._label} failed: {answer['reason']}"
+            raise ContenderError(sentence, f"{answer['failed']}{self.printed}")
         if kind not in answer or not isinstance(answer[kind], dict):
             raise ContenderError(f"{self._label}: {', '.join(answer)} came instead of {kind}")
         found: dict[str, Any] = answer[kind]

@@ -125,6 +125,8 @@ class Contender:
         loop: the event loop of async functions, "asyncio" or "uvloop".
         package: the distribution whose version stands beside the name.
         environment: the hatch environment that it runs in, when it cannot share the harness's.
+        bare: whether it is no library that one could use instead, but what the work takes at least:
+            written for this benchmark, or a part of what the others do.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Contender:
     loop: str = "asyncio"
     package: str | None = None
     environment: str | None = None
+    bare: bool = False
 
     def __post_init__(self) -> None:
         alone, pair = self.run is not None, (self.server is not None, self.client is not None)
@@ -162,9 +165,12 @@ class Benchmark:
         cases: options by case name; each case has a table of its own.
         seconds: how long one measured call lasts; `quick_seconds` with --quick.
         setup: gives a context manager around all runs, which yields further options (the address of
-            a broker).
+            a broker). "versions" among them tells what that is: `{"RabbitMQ": "4.3.6"}`.
+            Benchmarks that follow each other and name the same function share it.
         pin: whether each process of a pair is bound to a core of its own.
         note: what a reader should know, below the table.
+        plot: the number by which rows compare, and which is drawn: "rate", "cpu", or the name of an
+            extra column, of which less is better; "" where rows do not compare.
     """
 
     title: str
@@ -177,6 +183,7 @@ class Benchmark:
     setup: Callable[[], AbstractContextManager[Options]] = lambda: nullcontext({})
     pin: bool = True
     note: str = ""
+    plot: str = "rate"
 
     def __post_init__(self) -> None:
         names = [contender.name for contender in self.contenders]

@@ -1,38 +1,28 @@
-"""What the reader sees: a Markdown table for each case, and a JSON file with all runs."""
+"""What the reader sees of a case: Markdown tables, and what stands below them."""
 
-import json
-import os
-import platform
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from benchmarks.harness.summary import Case
+from benchmarks.harness.summary import Case, Row
 
-
-def machine() -> dict[str, str | int | None]:
-    """Say where the numbers come from."""
-    return {
-        "python": platform.python_version(),
-        "implementation": sys.implementation.name,
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-    }
+Table = list[list[str]]
 
 
 def markdown(case: Case) -> str:
-    """Return a case's heading, its table, and what stands below it."""
-    heading = f"### {case.title}" + (f", {case.name}" if case.name else "")
-    columns = ["contender", f"{case.unit}s/s", "±", "ratio", f"CPU µs/{case.unit}", "CPU ratio"]
-    columns += [*case.extras, "work", "guarantees"]
-    rows = []
-    for contender in case.contenders:
-        name = contender.name
+    """Return a case's heading, one table of all there is to say, and what stands below it."""
+    table = [
+        [*cells, *said] for cells, said in zip(figures(case), words(case.rows, case), strict=True)
+    ]
+    return "\n".join([f"### {case.heading}", "", tabular(table), "", *below(case), ""])
+
+
+def figures(case: Case) -> Table:
+    """Return the head of a case's table and its rows, those of failed contenders included."""
+    head = ["contender", f"{case.unit}s/s", "±", "ratio", f"CPU µs/{case.unit}", "CPU ratio"]
+    table = [[*head, *case.extras]]
+    for row in shown(case):
+        name = row.name
         if name in case.failed:
-            blank = [""] * (len(columns) - 4)
-            rows.append([name, "failed", *blank, contender.work, contender.guarantees])
-        if name not in case.rounds:
+            table.append([name, "failed", *[""] * (len(table[0]) - 2)])
             continue
         version = case.rounds[name][0].version
         rate, cpu = case.rate(name), case.cpu(name)
@@ -44,23 +34,36 @@ def markdown(case: Case) -> str:
         for extra in case.extras:
             spread = case.extra(name, extra)
             cells.append("" if spread is None else f"{spread.median:.4g}")
-        rows.append([*cells, contender.work, contender.guarantees])
-    lines = [heading, "", line(columns), line(["---"] * len(columns)), *map(line, rows)]
-    below = [f"{name} was not measured: {why}" for name, why in case.unavailable.items()]
-    below += [f"{name} failed: {error.sentence}" for name, error in case.failed.items()]
-    if case.compared():
-        below.insert(0, f"Ratios are to {case.reference}, round by round.")
-    if case.note:
-        below.append(case.note)
-    return "\n".join([*lines, "", *below, ""])
+        table.append(cells)
+    return table
+
+
+def words(rows: Sequence[Row], case: Case) -> Table:
+    """Return what each contender that `figures` tells of does, and what it guarantees."""
+    names = {row.name for row in shown(case)}
+    told = [[row.work, row.guarantees] for row in rows if row.name in names]
+    return [["work", "guarantees"], *told]
+
+
+def shown(case: Case) -> list[Row]:
+    """The contenders that were measured, or failed."""
+    return [row for row in case.rows if row.name in case.rounds or row.name in case.failed]
+
+
+def below(case: Case) -> list[str]:
+    """Return what is to be said of a case beside its numbers, a sentence each."""
+    said = [f"Ratios are to {case.reference}, round by round."] if case.compared() else []
+    said += [f"{name} was not measured: {why}" for name, why in case.unavailable.items()]
+    said += [f"{name} failed: {error.sentence}" for name, error in case.failed.items()]
+    return [*said, case.note] if case.note else said
+
+
+def tabular(table: Table) -> str:
+    """Return a table in Markdown; its first row is the head."""
+    head, *rows = table
+    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])
 
 
 def line(cells: Sequence[str]) -> str:
     """Return one line of a table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def write(path: Path, cases: Sequence[Case]) -> None:
-    """Write all cases with all their runs."""
-    content = {"machine": machine(), "cases": [case.json() for case in cases]}
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,18 +1,12 @@
 """One benchmark, measured: every contender in turn, again and again."""
 
-import traceback
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.harness.launch import ContenderError
-from benchmarks.harness.model import Benchmark, Contender, Unavailable
+from benchmarks.harness.model import Benchmark, Contender, Options, Unavailable
 from benchmarks.harness.process import GRACE, Sample, measure
-from benchmarks.harness.summary import Case
-
-
-class SetupError(Exception):
-    """What a benchmark needs around it could not be made."""
+from benchmarks.harness.summary import Case, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,7 @@ async def cases(
     name: str,
     benchmark: Benchmark,
     effort: Effort,
+    given: Options,
     *,
     chosen: Callable[[Contender], bool] = lambda contender: True,
     progress: Callable[[str], None] = lambda text: None,
@@ -62,60 +57,54 @@ async def cases(
         name: `suite/file`.
         benchmark: what to measure.
         effort: how much of it.
+        given: what its setup has yielded.
         chosen: picks contenders; the reference always takes part.
         progress: is told what runs.
 
     A contender that fails, hangs or gives no result costs its own row of the case.
-
-    Raises:
-        Unavailable: the benchmark cannot be measured here.
-        SetupError: what it needs around it could not be made.
     """
     contenders = [c for c in benchmark.contenders if c.name == benchmark.reference or chosen(c)]
-    with ExitStack() as stack:
-        try:
-            given = stack.enter_context(benchmark.setup())
-        except Unavailable:
-            raise
-        except Exception as error:
-            raise SetupError(f"its setup failed\n{traceback.format_exc()}") from error
-        for case, options in benchmark.cases.items():
-            rounds: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
-            unavailable: dict[str, str] = {}
-            failed: dict[str, ContenderError] = {}
-            for number in range(effort.rounds):
-                for contender in order(contenders, number):
-                    if contender.name in unavailable or contender.name in failed:
-                        continue
-                    progress(f"{name} {case} {number + 1}/{effort.rounds}: {contender.name}")
-                    try:
-                        measured = await measure(
-                            contender,
-                            {**options, **given},
-                            seconds=effort.length(benchmark),
-                            warmup=effort.warmup,
-                            pin=benchmark.pin,
-                            grace=effort.grace,
-                        )
-                    except Unavailable as error:
-                        unavailable[contender.name] = str(error)
-                        del rounds[contender.name]
-                    except ContenderError as error:
-                        failed[contender.name] = error
-                        del rounds[contender.name]
-                    else:
-                        rounds[contender.name].append(measured)
-            yield Case(
-                benchmark=name,
-                name=case,
-                unit=benchmark.unit,
-                title=benchmark.title,
-                reference=benchmark.reference,
-                contenders=contenders,
-                rounds=rounds,
-                unavailable=unavailable,
-                failed=failed,
-                note=benchmark.note,
-            )
-            if effort.first_case:
-                return
+    for case, options in benchmark.cases.items():
+        rounds: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
+        unavailable: dict[str, str] = {}
+        failed: dict[str, ContenderError] = {}
+        for number in range(effort.rounds):
+            for contender in order(contenders, number):
+                if contender.name in unavailable or contender.name in failed:
+                    continue
+                progress(f"{name} {case} {number + 1}/{effort.rounds}: {contender.name}")
+                try:
+                    measured = await measure(
+                        contender,
+                        {**options, **given},
+                        seconds=effort.length(benchmark),
+                        warmup=effort.warmup,
+                        pin=benchmark.pin,
+                        grace=effort.grace,
+                    )
+                except Unavailable as error:
+                    unavailable[contender.name] = str(error)
+                    del rounds[contender.name]
+                except ContenderError as error:
+                    failed[contender.name] = error
+                    del rounds[contender.name]
+                else:
+                    rounds[contender.name].append(measured)
+        yield Case(
+            benchmark=name,
+            name=case,
+            unit=benchmark.unit,
+            title=benchmark.title,
+            reference=benchmark.reference,
+            rows=[Row.of(contender) for contender in contenders],
+            rounds=rounds,
+            unavailable=unavailable,
+            failed=failed,
+            note=benchmark.note,
+            plot=benchmark.plot,
+            seconds=effort.length(benchmark),
+            quick=effort.quick or effort.first_case,
+            versions=given.get("versions", {}),
+        )
+        if effort.first_case:
+            return

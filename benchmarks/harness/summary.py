@@ -1,9 +1,8 @@
 """Numbers over all runs of one case: medians, spread, and ratios to a contender of the same run."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 from benchmarks.harness.launch import ContenderError
 from benchmarks.harness.model import Contender
@@ -34,19 +33,74 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """What is said of a contender, measured or not.
+
+    Attributes:
+        name: the contender's.
+        work: what it does for each unit.
+        guarantees: what a user may rely on.
+        package: the distribution whose version stands beside the name.
+        loop: the event loop that it runs on.
+        bare: whether it is what the work takes at least, and no library.
+    """
+
+    name: str
+    work: str
+    guarantees: str
+    package: str | None = None
+    loop: str = "asyncio"
+    bare: bool = False
+
+    @classmethod
+    def of(cls, contender: Contender) -> "Row":
+        """The row of a contender."""
+        return cls(
+            contender.name,
+            contender.work,
+            contender.guarantees,
+            contender.package,
+            contender.loop,
+            contender.bare,
+        )
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is Gestalt: the names of such contenders begin with that of a package."""
+        return self.name.startswith("gestalt.")
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
-    """All that was measured in one case of one benchmark."""
+    """All that was measured in one case of one benchmark.
+
+    Attributes:
+        benchmark: `suite/file`.
+        name: the case's; empty where there is one only.
+        rows: the contenders, in their order.
+        rounds: the samples of those that were measured.
+        unavailable: why others were not, in a sentence.
+        failed: what went wrong with the rest.
+        seconds: how long each measured call was to last.
+        quick: whether that was a quick run.
+        versions: of what was around it, such as a broker.
+        unit, title, reference, note, plot: those of the benchmark.
+    """
 
     benchmark: str
     name: str
     unit: str
     title: str
     reference: str
-    contenders: Sequence[Contender]
+    rows: Sequence[Row]
     rounds: Rounds
     unavailable: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, ContenderError] = field(default_factory=dict)
     note: str = ""
+    plot: str = "rate"
+    seconds: float = 0.0
+    quick: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def rate(self, contender: str) -> "Spread":
         """Units per second."""
@@ -83,29 +137,17 @@ class Case:
         """Whether the reference was measured, so that ratios exist."""
         return self.reference in self.rounds
 
-    def json(self) -> dict[str, Any]:
-        """Return everything as plain values."""
-        rows = {}
-        for name, samples in self.rounds.items():
-            numbers = {"rate": self.rate(name), "cpu": self.cpu(name)}
-            if self.compared():
-                numbers |= {"ratio": self.ratio(name), "cpu_ratio": self.cpu_ratio(name)}
-            for extra in self.extras:
-                if (spread := self.extra(name, extra)) is not None:
-                    numbers[extra] = spread
-            row: dict[str, Any] = {key: asdict(spread) for key, spread in numbers.items()}
-            row["version"] = samples[0].version
-            row["runs"] = [
-                {"count": s.count, "seconds": s.seconds, "cpu": s.cpu, "extra": s.extra}
-                for s in samples
-            ]
-            rows[name] = row
-        return {
-            "benchmark": self.benchmark,
-            "case": self.name,
-            "unit": self.unit,
-            "reference": self.reference,
-            "contenders": rows,
-            "unavailable": dict(self.unavailable),
-            "failed": {name: str(error) for name, error in self.failed.items()},
-        }
+    def number(self, contender: str, name: str) -> Spread | None:
+        """The rate, the CPU time or an extra number of a contender, or None without it."""
+        match name:
+            case "rate":
+                return self.rate(contender)
+            case "cpu":
+                return self.cpu(contender)
+            case extra:
+                return self.extra(contender, extra)
+
+    @property
+    def heading(self) -> str:
+        """The benchmark's title, and the case's name where it has one."""
+        return f"{self.title}, {self.name}" if self.name else self.title

@@ -161,6 +161,7 @@ BENCHMARK = Benchmark(
     title="What codecs and asynchronous handlers add to a message",
     unit="message",
     reference="bytes, plain handler",
+    plot="added µs",
     contenders=[
         Contender(
             name="bytes, plain handler",

@@ -177,6 +177,7 @@ BENCHMARK = Benchmark(
     title="Many connections",
     unit="message or idle connection",
     reference="bare asyncio protocol",
+    plot="server CPU ns",
     seconds=2.0,
     quick_seconds=1.0,
     cases={
@@ -189,6 +190,7 @@ BENCHMARK = Benchmark(
     contenders=[
         Contender(
             name="bare asyncio protocol",
+            bare=True,
             server=bare_server,
             client=load,
             work="one shared buffer; counts bytes, cuts nothing",

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
+from benchmarks.net import grpc_peer, websockets_peer
 from benchmarks.net.tuned import HEADER
 
 PAYLOAD = bytes(64)
@@ -133,6 +134,7 @@ def contenders(suffix: str, loop: str) -> list[Contender]:
     return [
         Contender(
             name=f"tuned by hand{suffix}",
+            bare=True,
             loop=loop,
             server=tuned_server,
             client=tuned_client,
@@ -155,6 +157,36 @@ BENCHMARK = Benchmark(
     title="Echo of 64 B over TCP",
     unit="round trip",
     reference="tuned by hand",
-    cases={"1 in flight": {"in_flight": 1}, "64 in flight": {"in_flight": 64}},
-    contenders=[*contenders("", "asyncio"), *contenders(", uvloop", "uvloop")],
+    cases={
+        "1 in flight": {"in_flight": 1, "size": 64},
+        "64 in flight": {"in_flight": 64, "size": 64},
+    },
+    contenders=[
+        *contenders("", "asyncio"),
+        *contenders(", uvloop", "uvloop"),
+        Contender(
+            name="websockets",
+            package="websockets",
+            server=websockets_peer.echo_server,
+            client=websockets_peer.echo_client,
+            work="binary messages: no type; `await send` and `await recv`",
+            guarantees="backpressure, limits, keepalive; what a client sends is masked",
+        ),
+        Contender(
+            name="grpc.aio stream",
+            package="grpcio",
+            server=grpc_peer.echo_server,
+            client=grpc_peer.echo_client,
+            work="one stream each way, no protobuf; `await write` and `await read`",
+            guarantees="backpressure, limits, deadlines; its I/O has threads of its own",
+        ),
+        Contender(
+            name="grpc.aio unary",
+            package="grpcio",
+            server=grpc_peer.unary_server,
+            client=grpc_peer.unary_client,
+            work="a call each, no protobuf; from a task for each in flight",
+            guarantees="a deadline told to the server, limits; its I/O has threads of its own",
+        ),
+    ],
 )

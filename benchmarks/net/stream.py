@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
-from benchmarks.net import peers, tuned
+from benchmarks.net import grpc_peer, peers, tuned, websockets_peer
 
 
 async def gestalt_server(run: Run) -> Measured:
@@ -59,6 +59,7 @@ BENCHMARK = Benchmark(
     contenders=[
         Contender(
             name="tuned by hand",
+            bare=True,
             server=tuned.server,
             client=tuned.client,
             work=f"{FRAMES}; one call to send each, cut and counted, handed to nobody",
@@ -74,6 +75,7 @@ BENCHMARK = Benchmark(
         ),
         Contender(
             name="tuned by hand, uvloop",
+            bare=True,
             loop="uvloop",
             package="uvloop",
             server=tuned.server,
@@ -105,6 +107,22 @@ BENCHMARK = Benchmark(
             client=peers.zmq_client,
             work="PUSH and PULL, blocking: no type; one send and one recv per message",
             guarantees="backpressure at 1,000 messages, reconnects; its I/O has threads of its own",
+        ),
+        Contender(
+            name="websockets",
+            package="websockets",
+            server=websockets_peer.stream_server,
+            client=websockets_peer.stream_client,
+            work="binary messages: no type; one `await send`, one turn of `async for` per message",
+            guarantees="backpressure, limits, keepalive; what a client sends is masked",
+        ),
+        Contender(
+            name="grpc.aio",
+            package="grpcio",
+            server=grpc_peer.stream_server,
+            client=grpc_peer.stream_client,
+            work="a stream, no protobuf; one `await write`, one turn of `async for` per message",
+            guarantees="backpressure, limits, deadlines; its I/O has threads of its own",
         ),
         Contender(
             name="asyncio streams",

@@ -79,6 +79,7 @@ def contenders(suffix: str, loop: str) -> list[Contender]:
     return [
         Contender(
             name=f"tuned by hand{suffix}",
+            bare=True,
             loop=loop,
             server=tuned.server,
             client=tuned.client,

@@ -159,7 +159,7 @@ BENCHMARK = Benchmark(
     unit="datagram",
     reference="reader by hand",
     contenders=[
-        contender("reader by hand", reader_by_hand, "counted", "bounded work per turn"),
+        contender("reader by hand", reader_by_hand, "counted", "bounded work per turn", bare=True),
         contender(
             "gestalt.net",
             gestalt,
@@ -182,6 +182,7 @@ BENCHMARK = Benchmark(
             "bounded work per turn",
             loop="uvloop",
             package="uvloop",
+            bare=True,
         ),
         contender(
             "gestalt.net, uvloop",

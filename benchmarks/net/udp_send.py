@@ -160,12 +160,14 @@ BENCHMARK = Benchmark(
     contenders=[
         Contender(
             name="socket",
+            bare=True,
             run=bare,
             work="an MTI header, sent by a plain loop",
             guarantees="none; blocks",
         ),
         Contender(
             name="socket that receives",
+            bare=True,
             run=watched,
             work="the same, on a socket that an event loop watches, with 1,000 in one turn",
             guarantees="none",

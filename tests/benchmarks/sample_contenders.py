@@ -73,6 +73,12 @@ def fail(run: Run) -> Measured:
     raise ValueError("the reason")
 
 
+def import_what_is_not_there(run: Run) -> Measured:
+    import a_library_that_nobody_has  # type: ignore[import-not-found]
+
+    return a_library_that_nobody_has.measure(run)
+
+
 def crash(run: Run) -> Measured:
     os._exit(3)
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.harness import Benchmark, Contender, Run, cli, floors, report
+from benchmarks.harness import Benchmark, Contender, Run, cli, floors, report, results
 from benchmarks.harness.floors import Floor
 from benchmarks.harness.launch import ContenderError
 from benchmarks.harness.process import Sample
 from benchmarks.harness.rounds import Effort, order
-from benchmarks.harness.summary import Case, Spread
+from benchmarks.harness.summary import Case, Row, Spread
 
 
 def nothing(run: Run) -> None:
@@ -20,6 +20,10 @@ def nothing(run: Run) -> None:
 
 def contenders(*names: str) -> list[Contender]:
     return [Contender(name=n, run=nothing, work=f"work of {n}", guarantees="all") for n in names]
+
+
+def rows(*names: str) -> list[Row]:
+    return [Row.of(contender) for contender in contenders(*names)]
 
 
 def sample(rate: float, cpu: float = 1.0, **extra: float) -> Sample:
@@ -38,7 +42,7 @@ def case(**values: Any) -> Case:
         "unit": "message",
         "title": "One way",
         "reference": "theirs",
-        "contenders": contenders("ours", "theirs"),
+        "rows": rows("ours", "theirs"),
         "rounds": rounds,
     }
     return Case(**given | values)
@@ -122,14 +126,14 @@ def test_the_floors_of_the_project_name_what_exists() -> None:
 def test_the_table_has_a_row_for_each_measured_contender() -> None:
     shown = report.markdown(
         case(
-            contenders=contenders("ours", "theirs", "others"),
+            rows=rows("ours", "theirs", "others"),
             unavailable={"others": "not | here"},
         )
     )
-    rows = [line.split(" | ") for line in shown.splitlines() if line.startswith("|")]
-    assert [len(row) for row in rows] == [9] * 4
-    assert rows[2][:6] == ["| ours", "30", "25 %", "3.00", "2000000.00", "0.50"]
-    assert rows[2][6:] == ["0", "work of ours", "all |"]
+    lines = [line.split(" | ") for line in shown.splitlines() if line.startswith("|")]
+    assert [len(line) for line in lines] == [9] * 4
+    assert lines[2][:6] == ["| ours", "30", "25 %", "3.00", "2000000.00", "0.50"]
+    assert lines[2][6:] == ["0", "work of ours", "all |"]
     assert shown.startswith("### One way, 64 B\n")
     assert "others was not measured: not | here" in shown
 
@@ -141,7 +145,7 @@ def test_a_table_without_the_reference_has_no_ratios() -> None:
 
 
 def test_the_json_file_holds_every_run(tmp_path: Path) -> None:
-    report.write(tmp_path / "out.json", [case()])
+    results.write(tmp_path / "out.json", results.here([case()], {}))
     [written] = json.loads((tmp_path / "out.json").read_text())["cases"]
     ours = written["contenders"]["ours"]
     assert ours["ratio"] == {"median": 3.0, "low": 1.5, "high": 3.0}
@@ -206,14 +210,14 @@ def test_a_wrong_argument_gets_a_sentence_and_status_2(
 
 def test_the_row_of_a_contender_that_failed_says_so() -> None:
     failed = {"others": ContenderError("others (process) did not end within 3 s", "the stack")}
-    failing = case(contenders=contenders("ours", "others", "theirs"), failed=failed)
+    failing = case(rows=rows("ours", "others", "theirs"), failed=failed)
     shown = report.markdown(failing)
-    rows = [line.split(" | ") for line in shown.splitlines() if line.startswith("|")]
-    assert [len(row) for row in rows] == [9] * 5
-    assert rows[3][:3] == ["| others", "failed", ""]
+    lines = [line.split(" | ") for line in shown.splitlines() if line.startswith("|")]
+    assert [len(line) for line in lines] == [9] * 5
+    assert lines[3][:3] == ["| others", "failed", ""]
     assert "others failed: others (process) did not end within 3 s" in shown
     assert "the stack" not in shown
-    assert "the stack" in failing.json()["failed"]["others"]
+    assert results.to_json(failing)["failed"]["others"]["details"] == "the stack"
 
 
 def test_a_contender_is_either_alone_or_a_pair() -> None:

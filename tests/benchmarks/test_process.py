@@ -70,7 +70,7 @@ async def test_a_failing_contender_is_named_with_its_traceback(functions: Any) -
 @pytest.mark.parametrize("side", ["server", "client"])
 async def test_either_side_that_fails_ends_the_pair(functions: Any, side: str) -> None:
     pair: dict[str, Any] = {"server": functions.serve_blocking, "client": functions.hundred}
-    with pytest.raises(ContenderError, match=rf"sample \({side}\) failed"):
+    with pytest.raises(ContenderError, match=rf"sample \({side}\) failed: ValueError: the reason"):
         await run(contender(**pair | {side: functions.fail}))
 
 

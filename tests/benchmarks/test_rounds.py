@@ -49,13 +49,29 @@ def measured(
     return cli.main(["core", *QUICK, *arguments])
 
 
-@pytest.mark.parametrize("bad", ["hang", "crash", "fail", "answer_garbage", "give_words", "zero"])
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("hang", "hang (process) did not end within "),
+        ("crash", "crash (process) ended too early, with status 3"),
+        ("fail", "fail (process) failed: ValueError: the reason"),
+        (
+            "import_what_is_not_there",
+            "import_what_is_not_there (process) failed: "
+            "ModuleNotFoundError: No module named 'a_library_that_nobody_has'",
+        ),
+        ("answer_garbage", "answer_garbage (process) gave no answer, but "),
+        ("give_words", "give_words gave 'many' as its count, not a number"),
+        ("zero", "zero did 0 in "),
+    ],
+)
 def test_a_contender_that_goes_wrong_costs_its_own_row_only(
     functions: Any,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     bad: str,
+    why: str,
 ) -> None:
     written = tmp_path / "out.json"
     wrong = benchmark(functions, "hundred", bad, "burning", cases={"a": {}})
@@ -65,6 +81,7 @@ def test_a_contender_that_goes_wrong_costs_its_own_row_only(
     out, err = capsys.readouterr()
     # The row of the bad one says so, and that of each good one has its numbers.
     assert len(re.findall(rf"^\| {bad} \| failed \|", out, re.MULTILINE)) == 1
+    assert f"\n{bad} failed: {why}" in out
     assert len(re.findall(r"^\| hundred \| 50 \|", out, re.MULTILINE)) == 2
     assert len(re.findall(r"^\| burning \| \d", out, re.MULTILINE)) == 2
     assert f"benchmarks: core/one (a): {bad}" in err

@@ -67,7 +67,15 @@ async def test_its_name_and_state_are_in_its_repr() -> None:
 
 def test_a_negative_stop_timeout_is_refused() -> None:
     with pytest.raises(ValueError, match="stop_timeout must not be negative, got -1"):
-        Component(stop_timeout=-1)
+        Recorder(stop_timeout=-1)
+
+
+def test_a_component_that_cannot_open_or_close_is_refused_when_it_is_made() -> None:
+    class Halfway(Component):
+        async def _open(self) -> None: ...
+
+    with pytest.raises(TypeError, match="_close"):
+        Halfway()  # type: ignore[abstract]
 
 
 async def test_starting_twice_is_an_error_and_opens_once() -> None:

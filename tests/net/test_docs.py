@@ -13,7 +13,6 @@ from tests.net.fixtures import Connect, Serve, Within
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs" / "net"
-README = ROOT / "packages" / "gestalt-net" / "README.md"
 DEADLINE = 30.0
 
 OUTPUT = {
@@ -40,20 +39,6 @@ def run(*command: str) -> list[str]:
 @pytest.mark.parametrize("name", OUTPUT)
 def test_an_example_runs_and_prints(name: str) -> None:
     assert run(str(ROOT / "examples" / "net" / f"{name}.py")) == OUTPUT[name]
-
-
-def test_the_readme_runs() -> None:
-    (program,) = blocks(README)
-    assert run("-c", program) == ["Position(lat=34.9, lon=-138.6)"]
-
-
-def test_the_first_program_of_the_guide_runs() -> None:
-    assert run("-c", blocks(DOCS / "index.md")[0]) == ["Position(lat=34.9, lon=-138.6)"]
-
-
-@pytest.mark.parametrize("program", blocks(DOCS / "index.md")[1:])
-def test_the_fragments_of_the_guide_compile(program: str) -> None:
-    compile(program, "guide", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def test_the_bytes_of_the_wire_formats_are_those_on_the_wire() -> None:

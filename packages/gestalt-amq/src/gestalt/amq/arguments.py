@@ -3,7 +3,6 @@
 https://www.rabbitmq.com/docs/queues#optional-arguments
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +58,8 @@ def check_arguments(what: str, arguments: Mapping[str, Any], known: Mapping[str,
     for name, value in arguments.items():
         wanted = known.get(name)
         if wanted is None:
+            import difflib  # most have no need of it
+
             plain = name.lower().replace("_", "-")
             close = difflib.get_close_matches(plain, known, n=1, cutoff=ALIKE)
             if close:

@@ -153,7 +153,7 @@ class RemoteError(RequestError):
     ) -> None:
         super().__init__(message)
         self.remote_type = remote_type
-        self.details = details or {}
+        self.details: Mapping[str, Any] = details or {}
         self.remote_traceback = remote_traceback
 
 

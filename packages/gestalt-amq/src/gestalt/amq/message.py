@@ -60,9 +60,9 @@ class BusMessage(Message[T_co], TransportMessage):
         headers = properties.headers
         self._delivery = delivery
         self.properties: Properties = properties
-        self.redelivered = delivery.redelivered
-        self.attempt = 1
-        self.exchange = delivery.exchange
+        self.redelivered: bool = delivery.redelivered
+        self.attempt: int = 1
+        self.exchange: str = delivery.exchange
         self.body = body
         self.type_id = type_id
         self.source = delivery.routing_key

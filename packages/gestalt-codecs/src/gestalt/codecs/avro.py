@@ -40,11 +40,11 @@ class Avro:
     ) -> None:
         if bare and accepts:
             raise SchemaError("bare Avro does not say which schema wrote it: accepts= has no use")
-        self.schema = _parsed(schema)
-        self.accepts = tuple(_parsed(each) for each in accepts)
-        self.into = into
-        self.bare = bare
-        self.name = _full_name(self.schema, "")
+        self.schema: dict[str, Any] = _parsed(schema)
+        self.accepts: tuple[dict[str, Any], ...] = tuple(_parsed(each) for each in accepts)
+        self.into: type | None = into
+        self.bare: bool = bare
+        self.name: str = _full_name(self.schema, "")
         """The full name of the record."""
 
     def __repr__(self) -> str:

@@ -1,5 +1,6 @@
 """What every compressor is, and how all of them are bounded."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from io import BytesIO
 from typing import ClassVar, Final, Protocol
@@ -19,7 +20,7 @@ CHUNK: Final = 64 * 1024
 """How much is decompressed at a time, in bytes."""
 
 
-class Compressor:
+class Compressor(ABC):
     """A content coding: how bytes become fewer and back.
 
     A subclass sets its levels and gives `compress` and `chunks`. Instances hold no state between
@@ -41,12 +42,13 @@ class Compressor:
         if level is not None and level not in self.levels:
             known = f"{self.levels.start} to {self.levels.stop - 1}" if self.levels else "no levels"
             raise CodecError(f"{self.name} has {known}, not level {short(level)}")
-        self.level = self.default_level if level is None else level
+        self.level: int = self.default_level if level is None else level
 
+    @abstractmethod
     def compress(self, data: bytes) -> bytes:
         """Compress data, whole."""
-        raise NotImplementedError
 
+    @abstractmethod
     def chunks(self, data: bytes) -> Iterator[bytes]:
         """Decompress data piece by piece, each about CHUNK bytes and made when it is asked for.
 
@@ -55,7 +57,6 @@ class Compressor:
             TrailingData: something follows its end.
             Exception: what the library raises; `decompress` makes it a DecompressError.
         """
-        raise NotImplementedError
 
     def decompress(self, data: bytes, max_size: int) -> bytes:
         """Decompress data, whole.

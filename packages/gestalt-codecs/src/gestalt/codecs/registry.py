@@ -125,7 +125,7 @@ def find_compressor(name: str) -> CompressorEntry:
     if found is None:
         for point in _entry_points("gestalt.codecs.compressors"):
             if point.name == key:
-                cls = _checked(point, Compressor)
+                cls = _checked(point, Compressor)  # type: ignore[type-abstract] # its base
                 return CompressorEntry(point.name, None, partial(_same, cls), None)
         raise UnknownCodec(
             f"no compressor is called {short(name)}; there are {', '.join(entry.name for entry in COMPRESSORS)}"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .forks import keep_from_children
 
@@ -13,8 +13,7 @@ MOST = 1024
 """How many there can be at most; systemd has fewer."""
 
 
-@dataclass(frozen=True, slots=True)
-class HandedOver:
+class HandedOver(NamedTuple):
     """A descriptor that was handed over, and stays open as long as the process lives.
 
     Attributes:

@@ -69,7 +69,7 @@ class Delays:
     def __init__(
         self, backoff: Backoff, clock: Callable[[], float], random: Callable[[], float]
     ) -> None:
-        self.attempts = 0
+        self.attempts: int = 0
         self._backoff = backoff
         self._clock = clock
         self._random = random

@@ -82,7 +82,7 @@ class ScheduledCalls(Component, at_once=True):
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None for ever, got {times}")
         super().__init__(name=name or getattr(func, "__name__", None), stop_timeout=stop_timeout)
-        self.stats = TimerStats()
+        self.stats: TimerStats = TimerStats()
         self._func = func
         self._times = times
         self._jitter = check_seconds("jitter", jitter, finite=True)

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
@@ -22,7 +23,7 @@ NAMED = 10
 """How many tasks a line of the log names."""
 
 
-class Component:
+class Component(ABC):
     """Something that starts, runs in the background, and stops.
 
         async with component:
@@ -48,10 +49,12 @@ class Component:
 
     Raises:
         ValueError: `stop_timeout` is negative, or not a number.
-        TypeError: it is neither an int nor a float; or, on the definition of a subclass, that
-            replaces what it is only to use.
+        TypeError: it is neither an int nor a float; `_open` or `_close` is missing; or, on the
+            definition of a subclass, that replaces what it is only to use.
     """
 
+    name: str
+    stop_timeout: float
     __life: Life
     __at_once = False
 
@@ -69,15 +72,15 @@ class Component:
 
     # What a subclass fills in
 
+    @abstractmethod
     async def _open(self) -> None:
         """Acquire what the component needs. When this raises, `_close` is called."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _close(self) -> None:
         """Release everything, at once; also what a failed `_open` had acquired."""
-        raise NotImplementedError
 
-    async def _drain(self) -> None:
+    async def _drain(self) -> None:  # noqa: B027 - for those that have something to finish
         """Finish what is under way; cancelled when the time for it is over."""
 
     # What an owner uses

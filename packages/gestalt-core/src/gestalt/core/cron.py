@@ -96,7 +96,7 @@ class CronTimer(ScheduledCalls, at_once=True):
             stop_timeout=stop_timeout,
         )
         self.expression = expression
-        self.zone = _zone(zone)
+        self.zone: tzinfo = _zone(zone)
         self._now = now
         self._dates = _reader(expression)
         # The next run, when the call for it is made, and up to when all were made; in seconds

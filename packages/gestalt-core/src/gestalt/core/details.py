@@ -3,9 +3,8 @@
 import logging
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from .calling import RAISED
 from .component import Component
@@ -17,8 +16,7 @@ MOST = 200
 _MARK = "__gestalt_detailed__"
 
 
-@dataclass(frozen=True, slots=True)
-class PeerRow:
+class PeerRow(NamedTuple):
     """Somebody that a component is connected with.
 
     Args:
@@ -42,8 +40,7 @@ class PeerRow:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRow:
+class QueueRow(NamedTuple):
     """Something in which work waits: a queue, a backlog, a window.
 
     Args:
@@ -61,8 +58,7 @@ class QueueRow:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TimerRow:
+class TimerRow(NamedTuple):
     """Something that is to happen at a time.
 
     Args:

@@ -4,10 +4,9 @@ import math
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias, TypedDict, Unpack
+from typing import Final, Literal, NamedTuple, TypeAlias, TypedDict, Unpack
 
 from .numbers import check_number, kind_of
 
@@ -73,10 +72,10 @@ class Histogram:
             if not bounds or not ascending or not all(map(math.isfinite, bounds)):
                 raise ValueError("bounds must be finite numbers, at least one, and ascend")
         options.setdefault("unit", "seconds")
-        self.description = describe(name, "histogram", options)
+        self.description: Description = describe(name, "histogram", options)
         self.bounds: tuple[float, ...] = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.sum = 0.0
+        self.counts: list[int] = [0] * (len(bounds) + 1)
+        self.sum: float = 0.0
 
     def record(self, value: float, times: int = 1) -> None:
         """Count a value, or so many that are alike.
@@ -134,8 +133,7 @@ class Histogram:
         return self.description.of(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(NamedTuple):
     """A number that something counts or measures, as it is now.
 
     Args:
@@ -154,19 +152,18 @@ class Metric:
     value: float | Histogram
     unit: Unit = ""
     help: str = ""
-    labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
+    labels: Mapping[str, str] = NO_LABELS
     subsystem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(NamedTuple):
     """What a metric says, whatever its value; see Metric."""
 
     name: str
     kind: Kind
     help: str
     unit: Unit = ""
-    labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
+    labels: Mapping[str, str] = NO_LABELS
     subsystem: str = ""
 
     def of(self, value: float | Histogram) -> Metric:
@@ -192,7 +189,7 @@ class Counter:
     __slots__ = ("description", "value")
 
     def __init__(self, name: str, **options: Unpack[InstrumentOptions]) -> None:
-        self.description = describe(name, "counter", options)
+        self.description: Description = describe(name, "counter", options)
         self.value: float = 0
 
     def add(self, amount: float = 1) -> None:
@@ -229,7 +226,7 @@ class Gauge:
     ) -> None:
         if function is not None and not callable(function):
             raise TypeError(f"function must be one without arguments, got {kind_of(function)}")
-        self.description = describe(name, "gauge", options)
+        self.description: Description = describe(name, "gauge", options)
         self._function = function
         self._value: float = 0
 

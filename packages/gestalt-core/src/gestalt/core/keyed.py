@@ -19,9 +19,9 @@ class Lane(Generic[T]):
     __slots__ = ("items", "key", "taken")
 
     def __init__(self, key: Hashable) -> None:
-        self.key = key
+        self.key: Hashable = key
         self.items: deque[T] = deque()
-        self.taken = False
+        self.taken: bool = False
 
 
 class KeyedQueue(Generic[T]):

@@ -19,9 +19,9 @@ class Message(Generic[T_co]):
     __slots__ = ("body", "source", "type_id")
 
     def __init__(self, body: T_co, type_id: int | None = None, source: Any = None) -> None:
-        self.body = body
-        self.type_id = type_id
-        self.source = source
+        self.body: T_co = body
+        self.type_id: int | None = type_id
+        self.source: Any = source
 
     async def reply(self, body: Any) -> None:  # noqa: ARG002 - for those that can
         """Send `body` back to the source of this message.

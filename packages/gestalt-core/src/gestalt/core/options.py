@@ -1,6 +1,5 @@
 """Options given by name, refused where there are none of that name."""
 
-import difflib
 from collections.abc import Collection
 
 
@@ -18,6 +17,8 @@ def check_options(what: str, given: Collection[str], known: type) -> None:
     names = list(known.__annotations__)
     for name in given:
         if name not in names:
+            import difflib  # of use to mistakes alone
+
             close = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
             raise TypeError(f"{what} has no option {name!r}; {hint}")

@@ -39,7 +39,7 @@ class RetryLater(Outcome):
     """
 
     def __init__(self, seconds: float, reason: str = "") -> None:
-        self.seconds = check_seconds("seconds", seconds, finite=True)
+        self.seconds: float = check_seconds("seconds", seconds, finite=True)
         super().__init__(reason or f"again in {self.seconds:g} s")
 
 

@@ -1,7 +1,9 @@
 """What keeps a component that runs from its work."""
 
+from abc import ABC, abstractmethod
 
-class Readiness:
+
+class Readiness(ABC):
     """What a component inherits, besides Component, that may run and yet be unable to work.
 
         class Store(Component, Readiness):
@@ -21,9 +23,9 @@ class Readiness:
         return self.trouble is None
 
     @property
+    @abstractmethod
     def trouble(self) -> str | None:
         """What keeps it from its work now, in a few words without secrets; None if nothing.
 
         It is asked in the event loop, and must not wait.
         """
-        raise NotImplementedError

@@ -123,7 +123,7 @@ class Supervisor(Composite, Readiness):
             ]
             stop_timeout = max(patience) if together else sum(patience)
         super().__init__(name=name, stop_timeout=stop_timeout)
-        self.restarts = 0
+        self.restarts: int = 0
         self._children = [_Child(child) for child in children]
         self._restart = restart
         self._backoff = backoff or Backoff()

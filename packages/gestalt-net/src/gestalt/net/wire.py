@@ -49,13 +49,13 @@ class Wire:
     decode: Callable[[bytes, int | None], Any] | None
 
     def __init__(self, framing: Framing, codec: "Codec | None" = None) -> None:
-        self.framing = framing
-        self.codec = codec
-        self.singly = False
+        self.framing: Framing = framing
+        self.codec: Codec | None = codec
+        self.singly: bool = False
         # Where a frame is a header, followed by the body as it is given.
         self._plain_mti: Mti | None = None
         tagged = codec is not None and (codec.compress is not None or bool(codec.accept))
-        self.tagged = tagged
+        self.tagged: bool = tagged
         if codec is None or (codec.serializer == "bytes" and codec.types is None and not tagged):
             # No function of our own in between: this is the fastest path.
             self.encode = framing.encode

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import sqlite3
-import tempfile
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +92,8 @@ class FileOffsets:
 
     def save(self, name: str, offset: int, /) -> None:
         """Replace the file; errors are OSErrors."""
+        import tempfile  # costs 2 ms, and few keep offsets in files
+
         path = self._path(name)
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, written = tempfile.mkstemp(prefix=".", suffix=".offset", dir=self._folder)

@@ -19,6 +19,7 @@ from gestalt.amq.link.interface import Channel, Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
 from gestalt.amq.link.suspects import Suspected
+from gestalt.amq.topology import Exchange
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
 from gestalt.codecs import Codec
@@ -82,7 +83,7 @@ class Publisher(Sender):
         super().__init__(
             keeper, timeout=timeout, max_pending=max_unconfirmed, to=keeper.exchange.name
         )
-        self.exchange = keeper.exchange
+        self.exchange: Exchange = keeper.exchange
         self.codec = codec
         self._tracing = tracing
         self._mandatory = mandatory

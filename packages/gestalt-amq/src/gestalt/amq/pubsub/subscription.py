@@ -78,7 +78,7 @@ class Subscription(Consumer[SubscriptionSession]):
             start_timeout=start_timeout,
             stop_timeout=stop_timeout,
         )
-        self.stats = SubscriptionStats()
+        self.stats: SubscriptionStats = SubscriptionStats()
         self.binding = binding_of(declaration, queue)
         self.plan = plan_subscription(self.binding, policy, exact=declaration.exact)
         self._declared = plan_binding(self.binding)

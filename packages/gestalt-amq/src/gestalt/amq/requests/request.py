@@ -28,7 +28,7 @@ class Request(BusMessage[T_co]):
         reply: Callable[[Any], bool],
     ) -> None:
         super().__init__(body, type_id, delivery)
-        self.deadline = deadline
+        self.deadline: float = deadline
         self._reply = reply
 
     async def reply(self, body: Any) -> None:

@@ -71,8 +71,8 @@ class Responder(Consumer[ResponderSession]):
             stop_timeout=stop_timeout,
         )
         self.service = service
-        self.instance = uuid.uuid4().hex[:12]
-        self.stats = ResponderStats()
+        self.instance: str = uuid.uuid4().hex[:12]
+        self.stats: ResponderStats = ResponderStats()
         self.plan = plan_service(service, lasting=lasting)
         self._lasting = lasting
         # Whether it has been told what an instance does without that has no queue of its own.

@@ -130,8 +130,8 @@ class DatagramEndpoint(ManySender, MeasuredEndpoint):
         self.wire = wire
         # What is larger, the system refuses.
         self._encode, self._header = wire.encode, wire.header_for(LARGEST_IPV6)
-        self.options = options or DatagramOptions()
-        self.stats = DatagramStats()
+        self.options: DatagramOptions = options or DatagramOptions()
+        self.stats: DatagramStats = DatagramStats()
         self._bind_to = None if address is None else Address.parse(address, ("udp", *SCHEMES))
         self._peer = None if peer is None else Address.parse(peer, ("udp",))
         self._on_message = on_message

@@ -87,7 +87,7 @@ class DatagramSender:
         self._loop: asyncio.AbstractEventLoop
         self._sock: DatagramSocket | None = None
         self._unreachable: Callable[[OSError], None]
-        self.thread = 0
+        self.thread: int = 0
         self.to_peer: Callable[[bytes], int] = self._not_running
         self.to_address: Callable[[bytes, SocketAddress], int] = self._not_running
         self._max_size = 0
@@ -95,11 +95,11 @@ class DatagramSender:
         self._targets: dict[Address | str, SocketAddress] = {}
         self.last: Address | str | None = None
         self.target: SocketAddress = ()
-        self.segment_limit = 0
+        self.segment_limit: int = 0
         # What the system calls the default peer, where the socket is not connected to it.
         self._peer_target: SocketAddress | None = None
         self._waiters: set[asyncio.Future[None]] = set()
-        self.yield_at = BURST
+        self.yield_at: int = BURST
 
     def open(
         self,

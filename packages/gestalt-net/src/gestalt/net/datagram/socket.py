@@ -175,7 +175,7 @@ class DatagramSocket:
         on_unreachable: Callable[[OSError], None],
     ) -> None:
         self._loop = loop
-        self.raw = raw
+        self.raw: socket.socket = raw
         self.recvfrom: Callable[[int], tuple[bytes, SocketAddress]] = raw.recvfrom
         self._on_unreachable = on_unreachable
         self._on_readable: Callable[[], None] | None = None

@@ -147,7 +147,7 @@ class Frames(Iterable[Frame]):
     __slots__ = ("_type_ids", "payloads")
 
     def __init__(self, payloads: list[bytes], type_ids: TypeIdsLater | None) -> None:
-        self.payloads = payloads
+        self.payloads: list[bytes] = payloads
         self._type_ids = type_ids
 
     @property
@@ -176,10 +176,10 @@ class Decoder:
         self._framing = framing
         self._cut = framing.cut
         self._carries_type_id = framing.carries_type_id
-        self.pending = bytearray()
+        self.pending: bytearray = bytearray()
         self._needed = 0
         self._error: FramingError | None = None
-        self.count = 0
+        self.count: int = 0
 
     def feed(self, data: BytesLike) -> Iterable[Frame]:
         """Every frame that `data` completes, in order, to be read once; false if there is none.

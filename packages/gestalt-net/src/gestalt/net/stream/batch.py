@@ -26,7 +26,7 @@ class StreamBatch(ReceivedBatch[T_co]):
         self, bodies: Sequence[T_co], type_ids: Callable[[], Sequence[int | None]], peer: Peer
     ) -> None:
         super().__init__(bodies, type_ids)
-        self.peer = peer
+        self.peer: Peer = peer
 
     def __iter__(self) -> Iterator[StreamMessage[T_co]]:
         return iter(self._all)

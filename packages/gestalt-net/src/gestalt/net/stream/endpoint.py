@@ -76,7 +76,7 @@ class StreamEndpoint(Component):
         check_handling(on_message, concurrency, key)
         self.wire = wire
         self.limits = limits
-        self.stats = StreamStats()
+        self.stats: StreamStats = StreamStats()
         self.room = Room(limits.receive_buffer, getattr(wire.framing, "max_size", None))
         self._on_message = on_message
         self._on_messages = on_messages

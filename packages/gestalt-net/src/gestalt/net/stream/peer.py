@@ -60,7 +60,7 @@ class Peer(MessageSender):
     __slots__ = ("_buffer", "_encode", "_header", "_link", "_wire", "_writer", "id", "state")
 
     def __init__(self, peer_id: int, link: Link, wire: Wire, send_buffer: int) -> None:
-        self.id = peer_id
+        self.id: int = peer_id
         self.state: Any = None
         self._link = self._buffer = self._writer = link
         self._wire = wire

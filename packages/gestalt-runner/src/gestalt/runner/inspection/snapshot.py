@@ -104,7 +104,7 @@ def _component(component: Component) -> dict[str, Any]:
 
 def _rows(rows: Iterable[Row], kind: type[Row]) -> list[dict[str, Any]]:
     return [
-        {name: _plain(getattr(row, name)) for name in kind.__slots__}
+        {name: _plain(value) for name, value in row._asdict().items()}
         for row in rows
         if isinstance(row, kind)
     ]

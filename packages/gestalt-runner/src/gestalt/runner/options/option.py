@@ -1,8 +1,7 @@
 """One option of a command: what it is called, what it may be, and what it is by default."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -11,8 +10,7 @@ Given = Mapping[str, Sequence[str]]
 """The texts that were given, on the command line or elsewhere, by the name of the option."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option(Generic[T_co]):
+class Option(NamedTuple, Generic[T_co]):
     """An option, which may come from the command line, the environment or pyproject.toml.
 
     Attributes:

@@ -1,0 +1,1 @@
+"""The pages of the documentation, and what runs the blocks of code that stand on them."""
