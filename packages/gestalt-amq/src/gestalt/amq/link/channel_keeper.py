@@ -172,7 +172,7 @@ class ChannelKeeper(ABC):
             or size > self._permissions.size
             or not (self._permissions.all_routes or route in self._permissions.routes)
             or channel.congested
-            or self._doubtful(now)
+            or (self._first if self.pending else self._doubtful(now))
         ):
             return None
         return channel

@@ -43,7 +43,9 @@ class EncodedRequest:
         Raises:
             Unsendable: a header cannot be sent.
         """
-        left = min(max(0.0, self.deadline - now), protocol.MAX_LEFT)
+        left = self.deadline - now
+        if not 0 <= left <= protocol.MAX_LEFT:
+            left = min(max(0.0, left), protocol.MAX_LEFT)
         if not self.headers:
             return _template(*self._encoded[1:]).encode(
                 correlation_id,

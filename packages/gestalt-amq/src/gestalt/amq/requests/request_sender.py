@@ -74,7 +74,8 @@ class RequestSender(Sender):
             NotSent: there is no time at all.
         """
         now = asyncio.get_running_loop().time()
-        return EncodedRequest(encoded, now, self._deadline(now, timeout), headers)
+        deadline = now + self._timeout if timeout is None else self._deadline(now, timeout)
+        return EncodedRequest(encoded, now, deadline, headers)
 
     async def call(self, request: EncodedRequest, *, idempotent: bool) -> Delivery:
         """Send a request that has one reply, again where it may be, and return the reply.
@@ -87,7 +88,8 @@ class RequestSender(Sender):
         loop = asyncio.get_running_loop()
         now = request.begun
         while True:
-            call = SingleCall(self._next_correlation_id(), self._service, loop)
+            self._number += 1
+            call = SingleCall(f"{self._prefix}{self._number:x}", self._service, loop)
             failure: AmqError
             try:
                 if not self._send_now(call, request, protocol.REQUESTS.name, now):
@@ -230,7 +232,8 @@ class RequestSender(Sender):
 
     def _done(self, pending: asyncio.Future[Any]) -> None:
         super()._done(pending)
-        self.pending = max(0, self.pending - 1)
+        if self.pending:
+            self.pending -= 1
 
     def _cancel(self, call: Call[Any]) -> None:
         if call.at_work:

@@ -244,7 +244,8 @@ class Requester:
             raise protocol.read_error(self.service, delivery)
 
     def _read(self, delivery: Delivery) -> Any:
-        self._check(delivery)
+        if delivery.properties.headers:
+            self._check(delivery)
         return decode_body(self.codec, delivery)[0]
 
     def _gathered(self, delivery: Delivery) -> GatheredReply:

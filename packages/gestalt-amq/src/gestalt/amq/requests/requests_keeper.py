@@ -51,7 +51,7 @@ class RequestsKeeper(ChannelKeeper):
     def expect(self, call: Call[Any], deadline: float) -> None:
         """Hand the call its replies, until `settle`."""
         self._calls[call.correlation_id] = call
-        self.hold(call, deadline)
+        self._in_flight.add(call, deadline)
 
     def settle(self, pending: asyncio.Future[Any]) -> bool:
         # A call by `expect`. To have that checked by cast() takes a call for each.

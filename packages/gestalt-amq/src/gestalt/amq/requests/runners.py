@@ -220,7 +220,7 @@ class Runners:
 
     def _next(self, clock: Callable[[], float]) -> tuple[Work, Any] | None:
         """The next asynchronous handler that may run in the same task."""
-        while self._backlog and len(self.running) < self._concurrency and self._ready():
+        while self._backlog and len(self.running) < self._concurrency:
             now = clock()
             if now > self._until:
                 return None

@@ -54,7 +54,8 @@ class Work:
         self.settled = False
         self.items = 0
         headers = delivery.properties.headers
-        window = as_integer(headers.get(WINDOW_HEADER)) if headers else None
+        given = headers.get(WINDOW_HEADER) if headers else None
+        window = None if given is None else as_integer(given)
         self.streams = window is not None
         self._credit = window or 0
         self._more: asyncio.Event | None = None

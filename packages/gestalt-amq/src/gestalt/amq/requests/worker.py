@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterable, Sequence
 from time import monotonic
+from types import CoroutineType
 from typing import Any
 
 from gestalt.amq.encoding import decode_body
@@ -126,7 +127,11 @@ class Worker:
         except RAISED as error:
             self._failed(work, error)
         else:
-            if is_awaitable(result) or isinstance(result, AsyncIterable):
+            if (
+                type(result) is CoroutineType
+                or is_awaitable(result)
+                or isinstance(result, AsyncIterable)
+            ):
                 return work, result
             self._finish(work, result)
         return None
@@ -137,7 +142,7 @@ class Worker:
         """Await what a handler returned, and give the request its outcome, whatever comes."""
         begun = monotonic()
         try:
-            if is_awaitable(result):
+            if type(result) is CoroutineType or is_awaitable(result):
                 await self._finish_with(work, result)
             else:
                 await self._stream(work, result)
@@ -229,7 +234,9 @@ class Worker:
                 self._failed(work, error)
                 return
         self._stats.replied += 1
-        self._ack(work)
+        # As `_ack`, without the call.
+        work.settled = True
+        work.receiver.acks.ack(work.delivery.tag)
 
     def _refuse(self, work: Work, error: Exception) -> None:
         self._stats.refused += 1

@@ -218,7 +218,14 @@ class Demultiplexer:
             data[body + FRAME_START.size : stop - 1] if body_size else b"",
         )
         delivery.method = method
-        _read_properties(delivery, data[header + _CONTENT_START.size : body - 1])
+        # As `_read_properties`, without the call.
+        delivery.header = data[header + _CONTENT_START.size : body - 1]
+        try:
+            delivery.properties, unreadable = decode_properties(delivery.header)
+        except FieldError as error:
+            raise WireError("SYNTAX_ERROR", str(error)) from error
+        if unreadable is not None:
+            delivery.unreadable = str(unreadable)
         sink.on_delivery(delivery)
         return stop
 
