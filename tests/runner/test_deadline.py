@@ -28,7 +28,11 @@ class Slow(Part):
 
 
 class Plain(Component):
-    pass
+    async def _open(self):
+        pass
+
+    async def _close(self):
+        pass
 
 
 def test_the_default_leaves_room_below_what_kubernetes_grants_and_above_what_components_take():
