@@ -143,5 +143,5 @@ async def test_handlers_that_take_long_give_way_to_the_event_loop(bus: Bus, uniq
         watching = asyncio.create_task(watch())
         await asyncio.gather(*(requester.request(number) for number in range(60)))
         watching.cancel()
-    # At most four of them in a row, where the machine has nothing else to do.
-    assert len(seen_between) >= 10
+    # They arrive in a few reads, and take 2 ms each: without giving way it is one look for a read.
+    assert len(seen_between) >= 5
