@@ -55,6 +55,11 @@ napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = "Gestalt"
+# The theme's own underlines modules as if they were links.
+pygments_dark_style = "a11y-high-contrast-dark"
+# What is copied of a terminal is what was typed.
+copybutton_prompt_text = "$ "
+copybutton_line_continuation_character = "\\"
 html_extra_path = ["site/index.html"]
 html_static_path: list[str] = []
 html_copy_source = False

@@ -98,6 +98,7 @@ BENCHMARK = Benchmark(
     reference="RabbitMQ",
     cases={"64 bytes": {"size": 64}, "4 KiB": {"size": 4096}},
     setup=broker,
+    compares_cpu=False,
     contenders=[
         Contender(
             name="gestalt.amq.embedded",

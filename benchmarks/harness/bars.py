@@ -6,6 +6,7 @@ Written here rather than by a plotting library: such a file holds its text as te
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from textwrap import wrap
 
 from benchmarks.harness.summary import Case, Row, Spread
 
@@ -14,6 +15,10 @@ MARGIN = 20
 BAR = WIDTH - 2 * MARGIN
 LINE = 36
 """The height of a row: its text, its bar, and the room below."""
+
+TITLE = 52
+"""How many characters of a title fit into a line."""
+TITLE_LINE = 18
 
 STYLE = """
 text { font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
@@ -61,15 +66,23 @@ def plot(cases: Sequence[Case]) -> str | None:
     )
 
 
+def heading(case: Case) -> int:
+    """The height of a case's title and of the line below."""
+    return TITLE_LINE * len(wrap(case.heading, TITLE)) + 28
+
+
 def height(case: Case) -> int:
-    """The height of a case's panel: two lines of heading, the rows, and a gap."""
-    return 46 + LINE * len(case.rows) + MARGIN // 2
+    """The height of a case's panel: heading, rows, and a gap."""
+    return heading(case) + LINE * len(case.rows) + MARGIN // 2
 
 
 def panel(case: Case, top: int) -> Iterator[str]:
     """Draw a case, the best row first, and those without a number last."""
-    yield f'<text class="title" x="{MARGIN}" y="{top + 12}">{escape(case.heading)}</text>'
-    yield f'<text class="quiet" x="{MARGIN}" y="{top + 30}">{escape(subtitle(case))}</text>'
+    for number_of_line, line in enumerate(wrap(case.heading, TITLE)):
+        y = top + 12 + TITLE_LINE * number_of_line
+        yield f'<text class="title" x="{MARGIN}" y="{y}">{escape(line)}</text>'
+    y = top + heading(case) - 16
+    yield f'<text class="quiet" x="{MARGIN}" y="{y}">{escape(subtitle(case))}</text>'
     found = {row.name: number(case, row) for row in case.rows}
     most = max((spread.high for spread in found.values() if spread), default=0.0)
     sign = -1 if case.plot == "rate" else 1
@@ -79,7 +92,7 @@ def panel(case: Case, top: int) -> Iterator[str]:
         return sign * spread.median if spread else float("inf")
 
     for position, row in enumerate(sorted(case.rows, key=place)):
-        yield from bar(case, row, found[row.name], most, top + 46 + LINE * position)
+        yield from bar(case, row, found[row.name], most, top + heading(case) + LINE * position)
 
 
 def bar(case: Case, row: Row, spread: Spread | None, most: float, top: int) -> Iterator[str]:

@@ -25,9 +25,9 @@ class Better:
 
 
 def numbers(case: Case) -> Sequence[str]:
-    """The numbers by which a case compares: with the rate goes the CPU time."""
+    """The numbers by which a case compares: with the rate goes the CPU time, as a rule."""
     if case.plot == "rate":
-        return ("rate", "cpu")
+        return ("rate", "cpu") if case.compares_cpu else ("rate",)
     return (case.plot,) if case.plot else ()
 
 

@@ -171,6 +171,8 @@ class Benchmark:
         note: what a reader should know, below the table.
         plot: the number by which rows compare, and which is drawn: "rate", "cpu", or the name of an
             extra column, of which less is better; "" where rows do not compare.
+        compares_cpu: whether rows whose rates compare do so by their CPU time as well; not where
+            the broker is a process of one of them, and of nobody else's.
     """
 
     title: str
@@ -184,6 +186,7 @@ class Benchmark:
     pin: bool = True
     note: str = ""
     plot: str = "rate"
+    compares_cpu: bool = True
 
     def __post_init__(self) -> None:
         names = [contender.name for contender in self.contenders]

@@ -119,8 +119,9 @@ def markdown(results: Results, readme: str = "README.md") -> str:
         HEAD.format(readme=readme),
         *machine(results),
         REPEAT,
-        *where_better([case for cases in grouped(results.cases).values() for case in cases]),
+        *surpassing(results.cases, BETTER, bare=False),
         *suites(results),
+        *surpassing(results.cases, BARE, bare=True),
     ]
     return "\n".join(parts)
 
@@ -147,13 +148,18 @@ def machine(results: Results) -> Iterator[str]:
         ["measured on", ", ".join(results.dates)],
     ]
     yield from ["## The machine", "", report.tabular([["what", "which"], *facts]), ""]
-    spreads = sorted(case.rate(name).percent for case in results.cases for name in case.rounds)
+    spreads = sorted(
+        case.rate(name).percent
+        for case in results.cases
+        for name, samples in case.rounds.items()
+        if len(samples) > 1
+    ) or [0.0]
     quick = sum(case.quick for case in results.cases)
     tables = f"{quick} of {len(results.cases)} tables" if quick else "None of these tables"
     yield TRUST.format(
         cores=of["cores"],
-        half=f"{median(spreads or [0.0]):.0f}",
-        most=f"{(spreads or [0.0])[int(0.9 * (len(spreads) - 1))]:.0f}",
+        half=f"{median(spreads):.0f}",
+        most=f"{spreads[int(0.9 * (len(spreads) - 1))]:.0f}",
         tables=f"{tables} {'is' if quick <= 1 else 'are'}",
     )
 
@@ -163,19 +169,17 @@ def listed(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {versions[name]}" for name in sorted(versions)) or "none"
 
 
-def where_better(cases: Sequence[Case]) -> Iterator[str]:
-    """List each row of Gestalt's that a peer surpasses, and apart what the work takes bare."""
-    found = list(better.better(cases))
-    for bare, text in ((False, BETTER), (True, BARE)):
-        yield text
-        table = [["measurement", "Gestalt", "surpassed by"]]
-        chosen = [each for each in found if each.other.bare == bare]
-        for key, group in groupby(chosen, key=lambda each: (each.case.heading, each.ours.name)):
-            table.append([*key, "; ".join(map(surpassing, group))])
-        yield from [report.tabular(table) if table[1:] else "Nowhere in these figures.", ""]
+def surpassing(cases: Sequence[Case], text: str, *, bare: bool) -> Iterator[str]:
+    """List each row of Gestalt's that a peer surpasses, or what the work takes bare."""
+    ordered = [case for each in grouped(cases).values() for case in each]
+    found = [each for each in better.better(ordered) if each.other.bare == bare]
+    table = [["measurement", "Gestalt", "surpassed by"]]
+    for key, group in groupby(found, key=lambda each: (each.case.heading, each.ours.name)):
+        table.append([*key, "; ".join(map(by_whom, group))])
+    yield from [text, report.tabular(table) if found else "Nowhere in these figures.", ""]
 
 
-def surpassing(one: better.Better) -> str:
+def by_whom(one: better.Better) -> str:
     """Write who is better, and how many times; in brackets what was not so in every round."""
     names = {"rate": "rate", "cpu": "CPU time"}
     said = []

@@ -27,7 +27,8 @@ def figures(case: Case) -> Table:
         version = case.rounds[name][0].version
         rate, cpu = case.rate(name), case.cpu(name)
         cells = [f"{name} {version}" if version else name]
-        cells += [f"{rate.median:,.0f}", f"{rate.percent:.0f} %"]
+        several = len(case.rounds[name]) > 1
+        cells += [f"{rate.median:,.0f}", f"{rate.percent:.0f} %" if several else ""]
         cells += [f"{case.ratio(name).median:.2f}" if case.compared() else ""]
         cells += [f"{cpu.median * 1e6:.2f}"]
         cells += [f"{case.cpu_ratio(name).median:.2f}" if case.compared() else ""]

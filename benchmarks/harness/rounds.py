@@ -102,6 +102,7 @@ async def cases(
             failed=failed,
             note=benchmark.note,
             plot=benchmark.plot,
+            compares_cpu=benchmark.compares_cpu,
             seconds=effort.length(benchmark),
             quick=effort.quick or effort.first_case,
             versions=given.get("versions", {}),

@@ -84,7 +84,7 @@ class Case:
         seconds: how long each measured call was to last.
         quick: whether that was a quick run.
         versions: of what was around it, such as a broker.
-        unit, title, reference, note, plot: those of the benchmark.
+        unit, title, reference, note, plot, compares_cpu: those of the benchmark.
     """
 
     benchmark: str
@@ -98,6 +98,7 @@ class Case:
     failed: Mapping[str, ContenderError] = field(default_factory=dict)
     note: str = ""
     plot: str = "rate"
+    compares_cpu: bool = True
     seconds: float = 0.0
     quick: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)

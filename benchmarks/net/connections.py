@@ -55,6 +55,29 @@ FIRST: dict[str, float] = {}
 """What the first call of this process measured: later ones reuse the memory that it left behind."""
 
 
+class Turnout:
+    """Counts who has come and who has gone.
+
+    In a short run, the first ones may have gone before the last one is seen to come.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.all_came = asyncio.Event()
+        self.all_went = asyncio.Event()
+        self._peers: int = run.options["peers"]
+        self._came = self._went = 0
+
+    def come(self) -> None:
+        self._came += 1
+        if self._came == self._peers:
+            self.all_came.set()
+
+    def go(self) -> None:
+        self._went += 1
+        if self._went == self._peers:
+            self.all_went.set()
+
+
 class Load(asyncio.Protocol):
     """The sending end of a connection."""
 
@@ -95,31 +118,25 @@ async def bare_server(run: Run) -> Measured:
     loop = asyncio.get_running_loop()
     may_open(run.options["peers"])
     Bare.received = 0
-    protocols: list[Bare] = []
-    lost = asyncio.Event()
+    turnout = Turnout(run)
 
     class Counted(Bare):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            protocols.append(self)
-            if len(protocols) == run.options["peers"]:
-                all_here.set()
+            turnout.come()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            protocols.remove(self)
-            if not protocols:
-                lost.set()
+            turnout.go()
 
-    all_here = asyncio.Event()
     before = resident()
     server = await loop.create_server(Counted, "127.0.0.1", 0, backlog=4096)
     run.ready(port=server.sockets[0].getsockname()[1])
-    await all_here.wait()
+    await turnout.all_came.wait()
     each = (resident() - before) / run.options["peers"]
-    watch = Stopwatch()
-    await lost.wait()
+    before_all, watch = Bare.received, Stopwatch()
+    await turnout.all_went.wait()
     server.close()
-    return measured(run, watch, Bare.received // len(FRAME), each)
+    return measured(run, watch, (Bare.received - before_all) // len(FRAME), each)
 
 
 async def gestalt_server(run: Run) -> Measured:
@@ -127,21 +144,7 @@ async def gestalt_server(run: Run) -> Measured:
 
     may_open(run.options["peers"])
     count = 0
-    connected = 0
-    all_here = asyncio.Event()
-    lost = asyncio.Event()
-
-    def on_connected(peer: Any) -> None:
-        nonlocal connected
-        connected += 1
-        if connected == run.options["peers"]:
-            all_here.set()
-
-    def on_disconnected(peer: Any, error: Any) -> None:
-        nonlocal connected
-        connected -= 1
-        if not connected:
-            lost.set()
+    turnout = Turnout(run)
 
     def on_message(message: StreamMessage[bytes]) -> None:
         nonlocal count
@@ -152,15 +155,15 @@ async def gestalt_server(run: Run) -> Measured:
         "tcp://127.0.0.1:0",
         Wire(Mti()),
         on_message=on_message,
-        on_connected=on_connected,
-        on_disconnected=on_disconnected,
+        on_connected=lambda peer: turnout.come(),
+        on_disconnected=lambda peer, error: turnout.go(),
     ) as server:
         run.ready(port=server.address.port)
-        await all_here.wait()
+        await turnout.all_came.wait()
         each = (resident() - before) / run.options["peers"]
-        watch = Stopwatch()
-        await lost.wait()
-    return measured(run, watch, count, each)
+        before_all, watch = count, Stopwatch()
+        await turnout.all_went.wait()
+    return measured(run, watch, count - before_all, each)
 
 
 def measured(run: Run, watch: Stopwatch, count: int, each: float) -> Measured:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from gestalt.core import Backoff, Component, Handlers, Message, Timer
+from gestalt.core.describing import note
 from gestalt.net import NetError, Peer, StreamClient
 
-from .messages import Ack, wire
+from .messages import Ack, Sample, wire
 from .outbox import Outbox
 from .sampling import Sampler
 
@@ -27,6 +28,7 @@ class Agent(Component):
             on_error=self._failed,
             backoff=Backoff(maximum=1.0),
         )
+        note(self._client, sends=[Sample])
         self._timer = Timer.every(interval, self._sample, delay=0, name="sampling")
         self.outbox = Outbox(self._client.send_nowait)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from gestalt.amq import AmqError, BusBatch, connect
 from gestalt.core import Batch
+from gestalt.core.describing import note
 
 from .count import Count
 from .messages import (
@@ -68,6 +69,7 @@ class Alerter:
         self._cpu = Limit("CPU", 90.0)
         self._memory = Limit("memory", 90.0)
         self._collector = self.bus.requester(SERVICE, timeout=2.0)
+        note(self._collector, sends=[Query], receives=[Statistics])
         # A sample costs next to nothing: they are handled, and acknowledged, by the hundred.
         self.bus.subscription(EXCHANGE, "#", self._check_all, queue=QUEUE, batch=GATHERED)
 

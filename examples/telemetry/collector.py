@@ -4,6 +4,7 @@ from typing import Any
 
 from gestalt.amq import connect
 from gestalt.core import Component, Handlers, Message
+from gestalt.core.describing import note
 from gestalt.net import DatagramEndpoint, StreamServer
 
 from .count import Count
@@ -51,7 +52,12 @@ class Collector(Component):
             if amqp
             else None
         )
-        self._publisher = self._bus.publisher(EXCHANGE) if self._bus else None
+        self._publisher = None
+        if self._bus:
+            self._bus.service(SERVICE, self._answer)
+            self._publisher = self._bus.publisher(EXCHANGE)
+            note(self._publisher, sends=[Sample], keys="*.*", title="Samples of all hosts")
+        note(self._server, sends=[Ack], title="Samples from agents")
 
     @property
     def url(self) -> str:
@@ -64,7 +70,6 @@ class Collector(Component):
     async def _open(self) -> None:
         if self._bus:
             await self._bus.start()
-            await self._bus.respond(SERVICE, self._answer)
         await self._server.start()
 
     async def _drain(self) -> None:
@@ -76,9 +81,11 @@ class Collector(Component):
             await self._bus.stop()
 
     def _answer(self, message: Message[Query]) -> Statistics:
+        """What the samples of the last minute came to, by host."""
         return answer(self.window, message.body)
 
     async def _take(self, message: Message[Sample]) -> None:
+        """Each sample is acknowledged when the broker has confirmed it."""
         sample = message.body
         if self._publisher and not self.count.has(sample):
             await self._publisher.publish(sample, routing_key(sample))

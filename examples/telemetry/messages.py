@@ -28,6 +28,8 @@ class Sample:
 @types.add(1)
 @dataclass(kw_only=True)
 class Cpu(Sample):
+    """How busy the processors are, in percent, and the load of the last minute."""
+
     percent: float
     load: float
 
@@ -35,6 +37,8 @@ class Cpu(Sample):
 @types.add(2)
 @dataclass(kw_only=True)
 class Memory(Sample):
+    """In bytes."""
+
     used: int
     total: int
 
@@ -42,6 +46,8 @@ class Memory(Sample):
 @types.add(3)
 @dataclass(kw_only=True)
 class Network(Sample):
+    """In bytes since the host has started, over all interfaces."""
+
     received: int
     sent: int
 
@@ -49,6 +55,8 @@ class Network(Sample):
 @types.add(4)
 @dataclass(kw_only=True)
 class Disk(Sample):
+    """In bytes since the host has started, over all disks."""
+
     read: int
     written: int
 

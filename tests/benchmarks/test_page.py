@@ -155,6 +155,11 @@ def test_where_a_peer_is_better_is_taken_from_the_figures() -> None:
     assert least == "| One way, 64 B | gestalt.net | by hand: rate 2.00, CPU time 10.00 |"
 
 
+def test_cpu_times_that_do_not_compare_are_not_compared() -> None:
+    told = page.markdown(of(stream(compares_cpu=False)))
+    assert "| One way, 64 B | gestalt.net | by hand: rate 2.00 |" in told
+
+
 def test_where_less_is_better_the_number_of_the_plot_is_compared() -> None:
     rounds = {
         "gestalt.net": samples(9, ms=30.0),

@@ -30,20 +30,21 @@ def test_a_thousand_failures_in_a_row_stay_at_the_maximum() -> None:
 
 
 def test_only_a_stable_period_starts_over() -> None:
-    now = 0.0
+    now = 1000.0
     delays = Backoff(initial=1, maximum=100, stable_after=5).delays(
         clock=lambda: now, random=lambda: 1.0
     )
     assert [delays.next(), delays.next()] == [1, 2]
     delays.connected()
-    now = 4.9
+    now += 4.75
     assert delays.next() == 4
     assert delays.attempts == 3
-    delays.connected()
-    now = 9.9
-    assert delays.next() == 1
-    assert delays.attempts == 1
-    now = 100.0
+    for enough in (5.0, 7.0):
+        delays.connected()
+        now += enough
+        assert delays.next() == 1
+        assert delays.attempts == 1
+    now += 100.0
     assert delays.next() == 2
 
 
@@ -65,12 +66,31 @@ def test_a_server_that_accepts_and_closes_at_once_is_not_stormed() -> None:
         {"maximum": 0.01},
         {"maximum": float("inf")},
         {"factor": 0.5},
+        {"factor": float("inf")},
         {"stable_after": -1},
     ],
 )
 def test_values_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=str(next(iter(options.values())))):
         Backoff(**options)
+
+
+def test_the_first_delay_is_short_and_a_link_is_stable_after_five_seconds_by_default() -> None:
+    now = 0.0
+    delays = Backoff().delays(clock=lambda: now, random=lambda: 1.0)
+    assert [delays.next(), delays.next()] == [0.1, 0.2]
+    for up, next_delay in ((4.99, 0.4), (5.0, 0.1)):
+        now = 0.0
+        delays.connected()
+        now = up
+        assert delays.next() == next_delay
+
+
+def test_what_its_numbers_mean_is_said_by_name() -> None:
+    with pytest.raises(TypeError):
+        Backoff(1.0, 30.0)  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        Backoff().delays(lambda: 0.0)  # type: ignore[misc]
 
 
 @given(st.floats(0.001, 10), st.floats(10, 1000), st.floats(1, 10), st.lists(st.floats(0, 0.999)))

@@ -60,3 +60,7 @@ def test_decisions_are_errors_that_say_why() -> None:
         RetryLater(-1)
     with pytest.raises(TypeError, match="seconds"):
         RetryLater("soon")  # type: ignore[arg-type]
+
+
+def test_a_batch_says_how_many_it_has() -> None:
+    assert repr(MessageBatch([Message(1), Message(2)])) == "<MessageBatch of 2>"

@@ -651,3 +651,15 @@ async def test_an_eager_task_runs_until_it_first_waits_and_fails_the_component_a
     component.run(fail())
     with pytest.raises(ValueError, match="wrong"):
         await stopped
+
+
+async def test_an_error_that_is_found_while_stopping_is_raised_by_the_stop() -> None:
+    class Late(Recorder):
+        async def _drain(self) -> None:
+            self._fail(ValueError("found while draining"))
+
+    component = Late()
+    await component.start()
+    with pytest.raises(ValueError, match="found while draining"):
+        await component.stop()
+    assert component.state is State.FAILED

@@ -365,3 +365,19 @@ def test_what_a_group_cannot_be_made_of_is_refused(log: list[str]) -> None:
         Group(part, part)
     with pytest.raises(ValueError, match="stop_timeout must not be negative"):
         Group(part, stop_timeout=-1)
+
+
+async def test_a_start_that_is_cancelled_from_inside_fails_and_stops_those_that_run(
+    log: list[str],
+) -> None:
+    class Broken(Component):
+        async def _open(self) -> None:
+            raise asyncio.CancelledError
+
+        async def _close(self) -> None: ...
+
+    first = Part(log, "first")
+    group = Group(first, Broken())
+    with pytest.raises(StateError, match="was cancelled from inside"):
+        await group.start()
+    assert (group.state, first.state) == (State.FAILED, State.STOPPED)

@@ -136,3 +136,8 @@ async def test_a_message_without_a_transport_cannot_be_answered() -> None:
 
 def test_the_repr_of_a_long_message_is_short() -> None:
     assert len(repr(Message("x" * 10_000))) < 150
+
+
+def test_what_cannot_be_called_is_no_handler() -> None:
+    with pytest.raises(TypeError, match="a handler is a function of a message, got 'print'"):
+        Handlers().on(int)("print")  # type: ignore[arg-type]

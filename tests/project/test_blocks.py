@@ -11,23 +11,24 @@ from tests.support.pages.markdown import PAGES, ROOT, Block, PageError, blocks_o
 from tests.support.pages.running import sides_of
 from tests.support.pages.server import Asked, PageServer
 
-pytestmark = pytest.mark.slow
+# A busy machine is no failure: pages that start processes wait for what those print.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
-def has_python(page: Path) -> bool:
+def has_something_to_run(page: Path) -> bool:
     try:
         blocks = blocks_of(page)
     except PageError:
         return True  # it is told when the page is run
     if any(block.marker == "run by" for block in blocks):
         return False
-    return any(block.language == "python" for block in blocks)
+    return any(block.language == "python" or block.marker in ("run", "start") for block in blocks)
 
 
 RUNS = [
     pytest.param(page, side, id=f"{name_of(page)}{side and '-'}{side}")
     for page in PAGES
-    if has_python(page)
+    if has_something_to_run(page)
     for side in sides_of(page)
 ]
 
@@ -95,7 +96,7 @@ def test_what_does_not_run_is_little_and_says_why() -> None:
         for block in blocks_of(page)
         if block.marker == "not run"
     ]
-    assert len(reasons) <= 10, reasons
+    assert len(reasons) <= 15, reasons
     for reason in reasons:
         assert len(reason.split()) >= 4, reason
 

@@ -83,6 +83,19 @@ def test_the_index_leads_to_every_page() -> None:
     assert {*ROOT.glob("docs/**/*.md")} - {index} <= linked
 
 
+def test_every_promise_is_tested_by_what_is_named() -> None:
+    file, named = Path(), 0
+    for line in (ROOT / "docs" / "delivery.md").read_text().splitlines():
+        # A test is followed by its file, or is in that of the line before.
+        parts = re.findall(r"`(test_\w+)`|\]\(\.\./(tests/[\w/]+\.py)\)", line)
+        for test, path in reversed(parts):
+            file = ROOT / path if path else file
+            named += bool(test)
+            assert not test or f"def {test}(" in file.read_text(), f"{test} is not in {file}"
+        file = ROOT / parts[-1][1] if parts and parts[-1][1] else file
+    assert named > 30
+
+
 def test_the_readme_shows_a_program_that_is_read_at_a_glance() -> None:
     [program] = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE

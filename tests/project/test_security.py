@@ -1,4 +1,4 @@
-"""The defaults that docs/security.md tells are those of the code."""
+"""The defaults that docs/security.md and docs/limits.md tell are those of the code."""
 
 import inspect
 import re
@@ -11,14 +11,24 @@ import pytest
 import gestalt.amq
 import gestalt.amq.embedded
 import gestalt.codecs
+import gestalt.core
 import gestalt.net
 import gestalt.runner
 from tests.project.costs import MEASUREMENTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
-ROWS = re.findall(r"^\| `([\w/]+: \w+|[\w.]+)` \| ([^|]+) \|", PAGE, re.MULTILINE)
-PACKAGES = (gestalt.net, gestalt.codecs, gestalt.amq, gestalt.amq.embedded, gestalt.runner)
+LIMITS = (ROOT / "docs" / "limits.md").read_text()
+ROW = re.compile(r"^\| `([\w/]+: \w+|[\w.]+)` \| ([^|]+) \|", re.MULTILINE)
+ROWS = sorted({*ROW.findall(PAGE), *ROW.findall(LIMITS)})
+PACKAGES = (
+    gestalt.net,
+    gestalt.core,
+    gestalt.codecs,
+    gestalt.amq,
+    gestalt.amq.embedded,
+    gestalt.runner,
+)
 # What has the defaults of a method that takes its options as a whole.
 MAKES = {
     "Bus.subscribe": gestalt.amq.SubscriptionDeclaration,
@@ -64,9 +74,11 @@ def number(text: str) -> float | None:
     return float(value.replace(",", "")) * UNITS.get(unit, 1)
 
 
-def test_the_page_has_defaults() -> None:
-    assert len(ROWS) > 40
-    assert len(dict(ROWS)) == len(ROWS)
+@pytest.mark.parametrize("page", [PAGE, LIMITS], ids=["security", "limits"])
+def test_a_page_has_each_default_once(page: str) -> None:
+    rows = ROW.findall(page)
+    assert len(rows) > 40
+    assert len(dict(rows)) == len(rows)
 
 
 @pytest.mark.parametrize(("name", "told"), ROWS, ids=[name for name, _ in ROWS])

@@ -151,6 +151,20 @@ def test_an_import_that_fails_inside_the_target_is_shown_whole(gestalt, tmp_path
     process = gestalt("run", "app:main")
     assert process.end() == 1
     assert "ModuleNotFoundError: No module named 'a_module_that_is_missing'" in process.errors
+    # It begins in the application, and not on the way there.
+    place = (
+        f'Traceback (most recent call last):\n  File "{tmp_path / "app.py"}", line 1, in <module>'
+    )
+    assert place in process.errors
+
+
+def test_a_syntax_error_is_shown_by_its_place_alone(gestalt, tmp_path):
+    (tmp_path / "app.py").write_text("def (\n")
+    process = gestalt("run", "app:main")
+    assert process.end() == 1
+    assert process.errors.count("File ") == 1
+    assert f'  File "{tmp_path / "app.py"}", line 1\n    def (\n' in process.errors
+    assert process.errors.endswith("SyntaxError: invalid syntax\n")
 
 
 def test_on_exception_continue_goes_on_and_stop_stops(gestalt):

@@ -25,6 +25,9 @@ CASES = {
     "gestalt run --env-file ": {"src", "some.env"},
     "gestalt run --shutdown-timeout ": set(),
     "gestalt completion ": {"bash", "zsh", "fish"},
+    "gestalt schema e": {"export"},
+    "gestalt schema export --format ": {"json", "yaml", "markdown"},
+    "gestalt schema diff --fail": {"--fail-on"},
 }
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from textwrap import dedent
@@ -18,6 +19,7 @@ import pytest
 
 from gestalt.runner.errors import InspectionError
 from gestalt.runner.inspection.client import ApplicationEnded, Client, connect, running
+from gestalt.runner.inspection.server import Server
 
 from .conftest import Process
 
@@ -467,6 +469,40 @@ def test_there_is_a_bound_on_clients(client: Client) -> None:
     with raw(client) as another:
         another.sendall(b'{"ask": "application"}\n')
         assert "answer" in answer(another)
+
+
+class Echo:
+    """Answers at once, by what was asked for."""
+
+    def ask(self, request: dict[str, Any]) -> "Future[object]":
+        future: Future[object] = Future()
+        future.set_result(request["ask"])
+        return future
+
+    def overdue(self) -> float | None:
+        return None
+
+
+def test_a_connection_that_was_handed_over_makes_room_for_nobody(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(tmp_path / "socket"))
+    listener.listen()
+    listener.setblocking(False)
+    server = Server(listener, Echo(), lambda _: True, connection=theirs)
+    server.start()
+    with ExitStack() as stack:
+        stack.enter_context(ours)
+        for _ in range(8):
+            other = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            other.connect(str(tmp_path / "socket"))
+            other.sendall(b'{"ask": "other"}\n')
+            assert answer(other) == {"answer": "other"}
+        ours.settimeout(10)
+        ours.sendall(b'{"ask": "still"}\n')
+        assert answer(ours) == {"answer": "still"}
+    assert server.pause(10)
+    server.close()
 
 
 def test_a_client_that_does_not_read_keeps_nobody_from_his_answers(client: Client) -> None:

@@ -138,5 +138,5 @@ def test_warnings_and_an_import_that_fails_are_json_too(launch, tmp_path):
     warned, failed = [json.loads(line) for line in process.errors.splitlines()]
     assert warned["message"] == "UserWarning: look out"
     assert (warned["file"], warned["line"]) == (str(tmp_path / "app.py"), 2)
-    assert failed["message"] == "the application cannot be run"
+    assert failed["message"] == "the module 'app' cannot be imported"
     assert "ModuleNotFoundError: No module named 'nowhere'" in failed["exception"]

@@ -350,3 +350,17 @@ def test_a_message_sent_byte_by_byte_costs_no_memory_beyond_its_size(framing: Fr
         assert not decoder.feed(bytes([byte]))
     assert decoder.incomplete
     assert decoder.pending.__sizeof__() < 1.5 * size
+
+
+@pytest.mark.parametrize("data", [b"5:hello+", b"5:hello-", b"05:hello,", b"00:,", b":,"])
+@pytest.mark.parametrize("before", [b"", b"0:,"])
+def test_what_is_nearly_a_netstring_is_none(data: bytes, before: bytes) -> None:
+    with pytest.raises(FramingError):
+        Netstring().cut(before + data, [], [])
+
+
+@pytest.mark.parametrize("before", [b"", b"0:,", b"3:abc,"])
+def test_a_netstring_says_how_many_bytes_it_needs(before: bytes) -> None:
+    whole = b"12:hello, world,"
+    for size in range(3, len(whole)):
+        assert Netstring().cut(before + whole[:size], [], []) == (len(before), len(whole))

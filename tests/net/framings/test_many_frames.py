@@ -86,6 +86,24 @@ def test_frames_cut_together_are_those_cut_one_by_one(
     decoder.eof()
 
 
+@pytest.mark.parametrize("framing", [Mti(), Mti("little"), LengthPrefix(8), LengthPrefix(2)])
+@pytest.mark.parametrize("sizes", [[511, 512, 513], [0, 600, 1], [513] * 40, [64] * 40 + [2000, 3]])
+@pytest.mark.parametrize("missing", [0, 1, 4, 9])
+def test_sizes_around_what_is_cut_by_one_call_are_cut_alike(
+    framing: Framing, sizes: list[int], missing: int
+) -> None:
+    bodies = [bytes([number % 256]) * size for number, size in enumerate(sizes * 5)]
+    type_id = 7 if framing.carries_type_id else None
+    stream = b"".join(framing.encode(body, type_id) for body in bodies)
+    decoder = framing.decoder()
+    received = list(decoder.feed_together(stream[: len(stream) - missing]))
+    assert received == [(body, type_id) for body in bodies[: len(received)]]
+    # What is missing at the end costs no more than the frames that it is a part of.
+    assert len(received) >= len(bodies) - 2
+    received += decoder.feed_together(stream[len(stream) - missing :])
+    assert received == [(body, type_id) for body in bodies]
+
+
 @pytest.mark.parametrize("framing", [Mti(max_size=40), LengthPrefix(4, max_size=40), Netstring(40)])
 @pytest.mark.parametrize("good", [0, 1, 2, 3, 20, 100])
 @pytest.mark.parametrize("complete", [True, False])

@@ -185,6 +185,54 @@ async def test_values_of_several_types_keep_theirs(
         await client.send_many(values[:1], 3)
 
 
+@pytest.mark.parametrize("codec", [None, Codec("json")])
+@pytest.mark.parametrize("type_id", [1.5, "7", [1, 2, 3], -1, 2**32])
+async def test_what_is_no_type_identifier_is_refused_by_name(
+    serve: Serve, connect: Connect, type_id: object, codec: Codec | None
+) -> None:
+    client = await connect(await serve(lambda m: None, wire=Wire(Mti(), codec)))
+    with pytest.raises(SendIncomplete, match=r"0 of 3 .* type identifier .* got ") as caught:
+        await client.send_many([b"1"] * 3 if codec is None else [1] * 3, type_id)  # type: ignore[arg-type]
+    assert isinstance(caught.value.__cause__, PayloadError)
+
+
+async def test_others_run_after_each_buffer_of_a_long_list(serve: Serve, connect: Connect) -> None:
+    received: list[bytes] = []
+    server = await serve(lambda m: received.append(m.body))
+    client = await connect(server)
+    await client.wait_connected()
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await client.send_many([b"x" * 64] * 20_000, 1)
+    counting.cancel()
+    # 1,440,000 bytes are 22 times `send_buffer`.
+    assert turns >= 20
+    await until(lambda: len(received) == 20_000)
+
+
+@pytest.mark.parametrize("size", [700, 30_000, 40_000])
+async def test_many_calls_within_a_turn_keep_within_send_buffer_and_in_order(
+    serve: Serve, connect: Connect, within: Within, size: int
+) -> None:
+    received: list[bytes] = []
+    server = await serve(lambda m: received.append(m.body))
+    client = await connect(server)
+    await client.wait_connected()
+    some = [b"%d" % number + bytes(60) for number in range(size // 70)]
+    for _ in range(20):
+        await within(client.send_many(some, 1))
+        await within(client.send(b"between", 1))
+    await until(lambda: len(received) == 20 * (len(some) + 1))
+    assert received == [*some, b"between"] * 20
+
+
 @pytest.mark.parametrize("single", [b"bytes", "text", bytearray(b"x"), memoryview(b"x")])
 async def test_a_single_message_is_refused(serve: Serve, connect: Connect, single: bytes) -> None:
     client = await connect(await serve(lambda m: None))

@@ -78,11 +78,14 @@ def _check_gestalt(words: Sequence[str]) -> None:
         return
     if words[0] not in COMMANDS:
         raise WrongCommand(f"gestalt has no command {words[0]!r}")
-    options: Any = importlib.import_module(f"gestalt.runner.commands.{words[0]}")
+    command: Any = importlib.import_module(f"gestalt.runner.commands.{words[0]}")
+    options, rest = command.OPTIONS, words[1:]
+    if words[0] == "schema" and rest:
+        options, rest = {"export": command.EXPORT, "diff": command.DIFF}[rest[0]], rest[1:]
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as said:
         try:
-            told = given(parser_of(words[0], options.OPTIONS, description=""), words[1:])
-            Sources(options.OPTIONS, told, Path.cwd(), project=False).read({})
+            told = given(parser_of(words[0], options, description=""), rest)
+            Sources(options, told, Path.cwd(), project=False).read({})
         except SystemExit as error:
             if error.code:
                 raise WrongCommand(said.getvalue()) from error

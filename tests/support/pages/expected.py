@@ -40,16 +40,34 @@ def show(value: object) -> None:
         print(repr(value))
 
 
-def differ(shown: str, printed: str) -> str:
-    """What is wrong, empty where nothing is; `...` stands for anything within a line, and alone in
-    a line for any lines."""
+def differ(shown: str, printed: str, *, any_number: bool = False) -> str:
+    """What is wrong, empty where nothing is.
+
+    Args:
+        shown: `...` stands for anything within a line, and alone in a line for any lines.
+        printed: what was printed.
+        any_number: whether a number stands for any other, too, such as the time of day.
+    """
+    if re.fullmatch(_pattern(shown, any_number), _lines(printed)):
+        return ""
+    return f"The page shows:\n{shown.rstrip()}\nWhat is printed is:\n{printed.rstrip()}"
+
+
+def begins(shown: str, printed: str, *, any_number: bool = False) -> bool:
+    """Whether all that is shown has been printed so far; the arguments are those of `differ`."""
+    return re.match(_pattern(shown, any_number), _lines(printed)) is not None
+
+
+def _pattern(shown: str, any_number: bool) -> str:
     pattern = ""
-    for line in shown.rstrip("\n").split("\n"):
+    for line in shown.rstrip("\n").split("\n") if shown else ():
         if line.strip() == "...":
             pattern += "(?:.*\n)*"
         else:
             pattern += re.escape(line.rstrip()).replace(r"\.\.\.", ".*") + "\n"
-    lines = [line.rstrip() for line in printed.rstrip("\n").split("\n")]
-    if re.fullmatch(pattern, "\n".join(lines) + "\n"):
-        return ""
-    return f"The page shows:\n{shown.rstrip()}\nWhat is printed is:\n{printed.rstrip()}"
+    return re.sub(r"\d+", r"\\d+", pattern) if any_number else pattern
+
+
+def _lines(printed: str) -> str:
+    text = printed.strip("\n")
+    return "".join(f"{line.rstrip()}\n" for line in text.split("\n") if text)

@@ -1,7 +1,7 @@
 """What a page of Markdown has for those who run it: blocks, and invisible comments."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -67,32 +67,27 @@ def blocks_of(page: Path) -> list[Block]:
     found: list[Block] = []
     pending: Block | None = None
     for token in MarkdownIt("commonmark").parse(page.read_text("utf-8")):
-        if token.type not in ("html_block", "fence", "code_block") or token.map is None:
-            if pending is not None and token.type not in _AROUND:
-                raise PageError(f"{page}:{pending.line}: no block follows '{pending.marker}'")
+        if token.map is None or token.type in _AROUND:
             continue
         line = token.map[0] + 1
-        if token.type == "html_block":
-            if not token.content.lstrip().startswith("<!--"):
-                continue
+        if token.type in ("fence", "code_block"):
+            language = token.info.split()[0] if token.info else ""
+            block = Block(language, token.content, line + (token.type == "fence"))
             if pending is not None:
-                raise PageError(f"{page}:{pending.line}: no block follows '{pending.marker}'")
-            block = _marked(page, token.content.strip(), line)
-            if block.marker in WHOLE:
-                found.append(block)
-            else:
-                pending = block
-            continue
-        language = token.info.split()[0] if token.info else ""
-        start = line + (token.type == "fence")
-        if pending is None:
-            found.append(Block(language, token.content, start))
-        else:
-            found.append(
-                Block(language, token.content, start, pending.marker, pending.text, pending.line)
-            )
+                block = _told(page, block, pending)
+            found.append(block)
             pending = None
-    if pending is not None:
+            continue
+        if pending is not None and pending.marker:
+            raise PageError(f"{page}:{pending.line}: no block follows '{pending.marker}'")
+        pending = None
+        if token.type == "html_block" and token.content.lstrip().startswith("<!--"):
+            comment = _comment(token.content.strip(), line)
+            if comment.marker in WHOLE:
+                found.append(comment)
+            else:
+                pending = comment
+    if pending is not None and pending.marker:
         raise PageError(f"{page}:{pending.line}: no block follows '{pending.marker}'")
     return found
 
@@ -101,12 +96,18 @@ def blocks_of(page: Path) -> list[Block]:
 _AROUND = {"list_item_open", "list_item_close", "bullet_list_open", "ordered_list_open"}
 
 
-def _marked(page: Path, comment: str, line: int) -> Block:
+def _comment(comment: str, line: int) -> Block:
     match = MARKER.fullmatch(comment)
     if match is None:
-        raise PageError(f"{page}:{line}: this comment says nothing that is known: {comment[:60]}")
+        return Block("", comment, line)
     text = match["text"]
     # Code begins in the line below the word.
     if text.startswith("\n"):
         return Block("", text[1:], line + 1, match["word"])
     return Block("", text.strip(), line, match["word"])
+
+
+def _told(page: Path, block: Block, comment: Block) -> Block:
+    if not comment.marker:
+        raise PageError(f"{page}:{comment.line}: this comment says nothing that is known")
+    return replace(block, marker=comment.marker, note=comment.text, note_line=comment.line)

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import contextlib
 import inspect
 import io
 import logging
@@ -21,11 +22,12 @@ from gestalt.amq.embedded import Settings, ThreadedBroker
 
 from . import expected
 from .markdown import Block, blocks_of
+from .terminal import Terminal, appended_to
 
 OUTPUT = "output"
 """The language of a block that shows what the one above it prints."""
 
-AMQP = re.compile(r"amqp://(?:(\w+):(\w+)@)?[\w.-]+(?::\d+)?(?=[/\"'?]|$)")
+AMQP = re.compile(r"amqp://(?:(\w+):(\w+)@)?([\w.-]+)(?::\d+)?(?=[/\"'?]|$)")
 PORT = re.compile(
     r"((?:tcp|udp|http)://[\w.-]*|127\.0\.0\.1|0\.0\.0\.0|localhost|(?<=[\"'])):(\d{4,5})\b"
 )
@@ -40,15 +42,22 @@ class Terminated(BaseException):
 
 
 class Addresses:
-    """What the addresses of a page stand for here: free ports, and an embedded broker."""
+    """What the addresses of a page stand for here: free ports, and an embedded broker.
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    Args:
+        texts: all of the page.
+        with_broker: whether there is a broker; a page may start its own by a command.
+    """
+
+    def __init__(self, texts: Iterable[str], *, with_broker: bool) -> None:
         text = "\n".join(texts)
         self.broker: ThreadedBroker | None = None
-        if "amqp" in text:
+        self.broker_port = _free()
+        if "amqp" in text and with_broker:
             users = {"guest": "guest"}
-            users |= {user: secret for user, secret in AMQP.findall(text) if user}
-            self.broker = ThreadedBroker(settings=Settings(users=users))
+            users |= {user: secret for user, secret, _ in AMQP.findall(text) if user}
+            # One that is stopped and started again is where it was.
+            self.broker = ThreadedBroker(port=self.broker_port, settings=Settings(users=users))
             self.broker.start()
         self._ports = {port: _free() for _, port in PORT.findall(text)}
 
@@ -65,9 +74,10 @@ class Addresses:
         return f"{match[1]}:{self._ports[match[2]]}"
 
     def _amqp(self, match: re.Match[str]) -> str:
-        assert self.broker is not None
         user, secret = match[1] or "guest", match[2] or "guest"
-        return f"amqp://{user}:{secret}@127.0.0.1:{self.broker.port}"
+        # What is logged names the host.
+        host = "localhost" if match[3] == "localhost" else "127.0.0.1"
+        return f"amqp://{user}:{secret}@{host}:{self.broker_port}"
 
 
 class PageRun:
@@ -81,8 +91,15 @@ class PageRun:
 
     def __init__(self, page: Path, side: str = "") -> None:
         self._page = page
-        self._blocks = [block for block in blocks_of(page) if _is_of(block, side)]
-        self._addresses = Addresses(block.text + block.note for block in self._blocks)
+        self._blocks = [*_files_before(page), *blocks_of(page)]
+        self._blocks = [block for block in self._blocks if _is_of(block, side)]
+        brings_broker = any(
+            appended_to(block.text, 0) for block in self._blocks if block.marker in ("run", "start")
+        )
+        self._addresses = Addresses(
+            (block.text + block.note for block in self._blocks), with_broker=not brings_broker
+        )
+        self._terminals: list[Terminal] = []
         # Classes look up the module that they were made in.
         module = types.ModuleType("__main__")
         sys.modules["__main__"] = module
@@ -96,16 +113,21 @@ class PageRun:
         """Run the page; raises whatever a block raises, or `Mismatch`."""
         complaints = Complaints()
         logging.getLogger().addHandler(complaints)
-        try:
-            with asyncio.Runner() as self._runner:
-                for block, below in zip(self._blocks, [*self._blocks[1:], None], strict=True):
-                    if block.marker == "not run":
-                        continue
-                    if block.language == "python" or block.marker == "python":
-                        shows = below is not None and below.language == OUTPUT
-                        self._run(block, below.text if below and shows else None)
-        finally:
-            self._addresses.close()
+        with contextlib.ExitStack() as self._exits:
+            self._exits.callback(self._addresses.close)
+            self._runner = self._exits.enter_context(asyncio.Runner())
+            for block, below in zip(self._blocks, [*self._blocks[1:], None], strict=True):
+                if block.marker in ("run", "start"):
+                    self._run_command(block)
+                elif block.marker == "file":
+                    Path(block.note).write_text(self._addresses.replaced(block.text), "utf-8")
+                elif block.marker == "not run":
+                    continue
+                elif block.language == "python" or block.marker == "python":
+                    shows = below is not None and below.language == OUTPUT
+                    self._run(block, below.text if below and shows else None)
+            for terminal in reversed(self._terminals):
+                terminal.close()
         if complaints.lines:
             raise Mismatch("This was logged:\n" + "\n".join(complaints.lines))
 
@@ -126,6 +148,15 @@ class PageRun:
             below = "\n".join(shown.values())
         if below is not None and (wrong := expected.differ(below, printed.getvalue())):
             raise Mismatch(f"{self._page}:{block.line}\n{wrong}")
+
+    def _run_command(self, block: Block) -> None:
+        command = self._addresses.replaced(block.text)
+        appended = appended_to(command, self._addresses.broker_port)
+        terminal = Terminal(command, Path.cwd(), appended)
+        self._exits.callback(terminal.kill)
+        self._terminals.append(terminal)
+        if block.marker == "run":
+            terminal.wait_shown()
 
     def _parsed(self, text: str, line: int) -> ast.Module:
         # By the file and the line, a traceback shows the page itself.
@@ -200,6 +231,14 @@ class Complaints(logging.Handler):
         if not record.name.startswith(("gestalt.", "asyncio")):
             return
         self.lines.append(logging.Formatter("%(levelname)s %(name)s: %(message)s").format(record))
+
+
+def _files_before(page: Path) -> list[Block]:
+    """The files that earlier pages of a tutorial have left; its pages are `1-first.md` and on."""
+    if not page.name[0].isdigit():
+        return []
+    before = sorted(each for each in page.parent.glob("[0-9]*.md") if each.name < page.name)
+    return [block for each in before for block in blocks_of(each) if block.marker == "file"]
 
 
 def sides_of(page: Path) -> list[str]:

@@ -7,20 +7,21 @@ a line of JSON, in the order in which they end: page, side and what went wrong, 
 import faulthandler
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any, Self, TypeAlias
+from typing import IO, Any, NoReturn, Self, TypeAlias
 
 from .markdown import ROOT
 
 Asked: TypeAlias = tuple[Path, str]
 """A page, and its side."""
 
-DEADLINE = 30.0
+DEADLINE = 100
 """How long a page may take, in seconds."""
 TOGETHER = 6
 """How many run at a time: they wait more than they compute."""
@@ -115,7 +116,8 @@ def _be_page(page: Path, side: str, folder: str, said: IO[Any]) -> None:
             os.dup2(said.fileno(), descriptor)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.chdir(folder)
-        faulthandler.dump_traceback_later(DEADLINE, exit=True)
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.alarm(DEADLINE)
         from .running import PageRun
 
         PageRun(page, side).run()
@@ -125,6 +127,14 @@ def _be_page(page: Path, side: str, folder: str, said: IO[Any]) -> None:
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def _give_up(*_: object) -> NoReturn:
+    # What it has started is ended on the way out.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(10)
+    faulthandler.dump_traceback()
+    raise TimeoutError(f"The page takes longer than {DEADLINE} s.")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Unpack
+from typing import Any, Unpack
 
 from gestalt.codecs import Codec
 from gestalt.core import Handler, Readiness, State, StateError
 from gestalt.core import vocabulary as words
 from gestalt.core.calling import RAISED, call_plain
+from gestalt.core.describing import describes
 from gestalt.core.details import QueueRow, details
+from gestalt.core.identity import IdentityMap
 from gestalt.core.metrics import Metric, measures
 
 from . import tracing
@@ -94,6 +96,8 @@ class Bus(Declaring, Readiness):
             tell=self._event,
             report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
+        # What was made before a start to send, as long as it lives.
+        self._outlets: IdentityMap[Publisher | Requester, None] = IdentityMap()
         self._consumers = Consumers(self._inside, self._connections.open)
         self._subscriptions = SubscriptionMaker(
             settings.name,
@@ -156,13 +160,15 @@ class Bus(Declaring, Readiness):
         """
         if isinstance(exchange, str):
             exchange = Exchange(exchange)
-        return Publisher(
+        publisher = Publisher(
             self._channels.exchange(exchange),
             codec or self._codec,
             delays=self._channels.delays,
             tracing=self._tracing,
             **options,
         )
+        self._note(publisher)
+        return publisher
 
     def requester(
         self, service: str, *, codec: Codec | None = None, **options: Unpack[RequesterOptions]
@@ -176,7 +182,7 @@ class Bus(Declaring, Readiness):
             codec: in place of the bus's own.
             options: timeout, max_pending: see RequesterOptions.
         """
-        return Requester(
+        requester = Requester(
             self._channels.requests(),
             service,
             codec or self._codec,
@@ -184,6 +190,8 @@ class Bus(Declaring, Readiness):
             tracing=self._tracing,
             **options,
         )
+        self._note(requester)
+        return requester
 
     async def subscribe(
         self,
@@ -325,6 +333,18 @@ class Bus(Declaring, Readiness):
     def _bus_metrics(self) -> Iterable[Metric]:
         yield words.READY("bus", int(self.ready))
         yield from self._channels.metrics()
+
+    @describes
+    def _bus_messages(self) -> Iterable[Any]:
+        from .contracts import BusContract, operations_of
+
+        contract = BusContract(self.name, self._connections.addresses, self._codec)
+        return operations_of(contract, self.declarations, self._outlets.present())
+
+    def _note(self, outlet: Publisher | Requester) -> None:
+        # One that is made for each message costs nothing more.
+        if self.state is not State.RUNNING:
+            self._outlets.set(outlet, None)
 
     def _plan(self) -> Plan:
         return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])

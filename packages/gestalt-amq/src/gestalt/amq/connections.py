@@ -68,6 +68,11 @@ class Connections:
         self._opening: asyncio.Lock | None = None
 
     @property
+    def addresses(self) -> Sequence[BrokerAddress]:
+        """Where the brokers are."""
+        return self._settings.addresses
+
+    @property
     def _all(self) -> tuple[Supervisor, ...]:
         return self.publishing, self.consuming, self.requesting, self.lending
 

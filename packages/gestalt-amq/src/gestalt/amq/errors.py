@@ -66,7 +66,10 @@ class TopologyError(AmqError, ValueError):
 
 
 class OffsetError(AmqError):
-    """A store of offsets failed, does not answer, or gave what is no offset."""
+    """A store of offsets failed, does not answer, or gave what is no offset.
+
+    `Subscription.trouble` tells of it, and the log; the start of the subscription raises it.
+    """
 
 
 class Unsendable(AmqError, ValueError):

@@ -22,6 +22,8 @@ class Avro:
         accepts: further schemas that writers may have used, older or newer.
         into: a class that records are decoded into, and encoded from: a dataclass, msgspec Struct
             or attrs class. None leaves them dicts.
+        bare: bodies have no header that names the schema which wrote them; `accepts` has no use
+            then.
 
     Raises:
         SchemaError: a schema is malformed, recursive, or has arrays or maps of items that take no

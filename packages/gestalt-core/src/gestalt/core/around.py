@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Sequence
 from contextlib import aclosing
-from functools import partial
+from functools import partial, update_wrapper
 from inspect import isasyncgenfunction
 from typing import Any, TypeAlias
 
@@ -22,6 +22,9 @@ def surround(handler: Callable[[Any], Any], arounds: Sequence[Around]) -> Callab
     Args:
         handler: a plain or an async function of a message, or an async generator of replies.
         arounds: async functions of a message and what is inside.
+
+    Returns:
+        What has the name, the docstring and the annotations of the handler.
     """
     if not arounds:
         return handler
@@ -29,11 +32,11 @@ def surround(handler: Callable[[Any], Any], arounds: Sequence[Around]) -> Callab
         stream = handler
         for around in reversed(arounds):
             stream = _stream_around(around, stream)
-        return stream
+        return update_wrapper(stream, handler)
     call = _awaited(handler)
     for around in reversed(arounds):
         call = _call_around(around, call)
-    return call
+    return update_wrapper(call, handler)
 
 
 def _awaited(handler: Callable[[Any], Any]) -> Call:

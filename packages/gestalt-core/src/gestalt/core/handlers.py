@@ -1,8 +1,9 @@
 """A table from message type to function, itself a handler."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar, overload
 
 from .around import Around, surround
@@ -25,6 +26,8 @@ G = TypeVar("G", bound=Around)
 
 class HandlerNotFound(GestaltError, LookupError):
     """A table of handlers has none for a message, and no default.
+
+    Calling `Handlers` raises it; endpoints take it for a fault of whoever sent the message.
 
     Attributes:
         message: the message that no handler takes; None where whoever raised it did not tell.
@@ -176,6 +179,16 @@ class Handlers:
         """What it has handlers for: names of classes, and type identifiers."""
         handlers = self._table.handlers
         return tuple(_name(key) for key in sorted(handlers, key=lambda key: isinstance(key, int)))
+
+    @property
+    def registered(self) -> Mapping[type | int, Handler]:
+        """The handlers by what they were registered for, apart from the default."""
+        return MappingProxyType(self._table.handlers)
+
+    @property
+    def registered_default(self) -> Handler | None:
+        """The handler of all other messages; None if there is none."""
+        return self._table.default
 
     def __call__(self, message: Message[Any]) -> Any:
         """Call the handler for `message` and return what it returns.

@@ -33,6 +33,8 @@ STOP_TIMEOUT = 10.0
 class TooManyRestarts(GestaltError, RuntimeError):
     """A supervisor has restarted its children more often than it may, and has given up.
 
+    `Supervisor.wait_stopped` raises it, and that of whatever the supervisor is a part of.
+
     Attributes:
         errors: what the restarts were for, the oldest first; they are the cause as well.
     """
@@ -144,6 +146,12 @@ class Supervisor(Composite, Readiness):
             for child in self._children
             if child.component is not None and child.component in self._running
         )
+
+    @property
+    def factories(self) -> tuple[Callable[[], Component | Awaitable[Component]], ...]:
+        """The functions among the children, in their order."""
+        sources = [child.source for child in self._children]
+        return tuple(source for source in sources if not isinstance(source, Component))
 
     @property
     def trouble(self) -> str | None:
@@ -324,7 +332,7 @@ class _Child:
     """One child: where it comes from, and what it is now."""
 
     def __init__(self, source: Child) -> None:
-        self._source = source
+        self.source = source
         self.name = (
             source.name
             if isinstance(source, Component)
@@ -336,11 +344,11 @@ class _Child:
 
     async def make(self) -> Component:
         """The component to start now."""
-        if isinstance(self._source, Component):
-            self.component = self._source
-            return self._source
+        if isinstance(self.source, Component):
+            self.component = self.source
+            return self.source
         self.component = None
-        made = self._source()
+        made = self.source()
         if is_awaitable(made):
             made = await made
         if not isinstance(made, Component):

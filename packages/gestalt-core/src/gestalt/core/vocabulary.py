@@ -48,6 +48,11 @@ FAULTS = Description("faults", "counter", "Connections that were closed by a fau
 UNREACHABLE = Description("unreachable", "counter", "Answers of a host that nobody receives there.")
 UNREPORTED = Description("unreported", "counter", "Errors for which on_error was too slow.")
 
+# The embedded broker
+QUEUES = Description("queues", "gauge", "Queues that there are.")
+CONSUMERS = Description("consumers", "gauge", "Consumers of a queue.")
+MEMORY = Description("memory", "gauge", "What messages take that are not settled.", "bytes")
+
 # Calls
 CALLS = Description("calls", "counter", "Requests that were made.")
 ANSWERED = Description("answered", "counter", "Requests that were answered.")

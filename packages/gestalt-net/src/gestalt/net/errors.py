@@ -70,7 +70,10 @@ class IncompleteFrame(FramingError, EOFError):
 
 
 class LimitExceeded(NetError, TimeoutError):
-    """A peer was idle, slow or stalled for longer than the limits allow."""
+    """A peer was idle, slow or stalled for longer than the limits allow.
+
+    It is the cause of the `ConnectionLost` that the peer's end is told by.
+    """
 
 
 class NotConnected(NetError, ConnectionError):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache
 from itertools import repeat
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from .errors import PayloadError
@@ -96,9 +97,15 @@ class Wire:
             is wrong with the next one.
         """
         codec = self.codec
+        payloads: list[bytes] = []
+        if type_id is not None:
+            try:
+                type_id = index(type_id)
+            except TypeError:
+                # A sequence would be taken for one of each.
+                return payloads, None, _no_type_id(type_id)
         if codec is None or self.decode is None:
             return values, type_id, None
-        payloads: list[bytes] = []
         type_ids: list[int | None] = []
         carries_type_id = self.framing.carries_type_id and codec.types is not None
         if codec.types is not None and type_id is not None:
@@ -157,6 +164,12 @@ class Wire:
 
     def __repr__(self) -> str:
         return f"Wire({self.framing!r}, {self.codec!r})"
+
+
+def _no_type_id(type_id: object) -> PayloadError:
+    return PayloadError(
+        f"a type identifier is one integer for all messages, got {type(type_id).__name__}"
+    )
 
 
 def _superfluous(type_id: int) -> PayloadError:

@@ -1,7 +1,9 @@
 """What accompanies an application that `gestalt run` runs, by its options."""
 
-from collections.abc import Collection, Mapping
-from typing import Any, Literal
+import socket
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from gestalt.core import ExtraNotInstalled
 
@@ -18,6 +20,7 @@ from .options.table import (
     HEALTH_CHECKS,
     INSPECT,
 )
+from .page import own_page
 from .targets import find
 from .watchdog import Watchdog
 
@@ -28,44 +31,69 @@ UNTOLD = 10.0
 """After how many seconds an event loop is not alive, where nobody wants to be told sooner."""
 
 
-Role = Literal["alone", "worker", "parent of workers"]
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of the application.
+
+    Attributes:
+        checks: what decides, together with the parent's own event loop, whether all are ready.
+        check_timeout: how long each of them may take, in seconds.
+        ignore: the names of components whose state and trouble do not count.
+        metrics: makes the page of all.
+    """
+
+    checks: Mapping[str, Callable[[], object]]
+    check_timeout: float
+    ignore: Collection[str]
+    metrics: Callable[[], Awaitable[bytes]]
 
 
 def accompanying(
-    settings: Settings, role: Role = "alone", *, ignore: Collection[str] = ()
+    settings: Settings,
+    *,
+    told: Told | None = None,
+    questions: socket.socket | None = None,
 ) -> list[Attendant]:
     """What tells of the application, in the order in which it begins; it ends in reverse.
 
     Args:
         settings: those of the command.
-        role: the parent of workers has the health endpoint, and none of the application's checks.
-        ignore: the names of components whose trouble is not that of the whole.
+        told: what the parent of workers tells of them; by default, what a process tells of itself.
+        questions: of a worker, what its parent asks on, which has the health endpoint.
 
     Raises:
         OptionError: the checks cannot be found, the address is none, or h11 is not installed.
     """
     after, address = _blocked_after(settings), settings[HEALTH_ADDRESS] or None
-    if role == "worker":
+    if questions is not None:
         address = None
     watchdog = Watchdog(after or UNTOLD, tell=after > 0)
-    checks = {} if role == "parent of workers" else _checks(settings)
+    told = told or Told(
+        checks=_checks(settings),
+        check_timeout=settings[HEALTH_CHECK_TIMEOUT],
+        ignore=(),
+        metrics=own_page,
+    )
     try:
         health = Health(
             address,
-            checks=checks,
-            check_timeout=settings[HEALTH_CHECK_TIMEOUT],
+            checks=told.checks,
+            check_timeout=told.check_timeout,
             watchdog=watchdog,
-            ignore=ignore,
+            ignore=told.ignore,
+            metrics=told.metrics,
         )
     except (ExtraNotInstalled, ValueError) as error:
         raise OptionError(f"{settings.origin(HEALTH_ADDRESS)}: {error}") from error
     found: list[Attendant] = [health]
     if after or address:
         found.insert(0, watchdog)
-    if settings[INSPECT]:
+    if settings[INSPECT] or questions is not None:
         from .inspection import Inspection
 
-        inspection = Inspection()
+        inspection = Inspection(
+            public=settings[INSPECT], connection=questions, metrics=told.metrics
+        )
         inspection.answer("health", health.report)
         found.insert(0, inspection)
     return found

@@ -3,8 +3,10 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from .commands import COMMANDS
+from .output import show
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,9 +23,11 @@ def _answer(words: Sequence[str]) -> None:
     """Tell of the commands, or of the version, or that what was asked for is no command."""
     import argparse
 
+    from .options.arguments import Parser
+
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name:{width}}  {what}" for name, what in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="gestalt",
         description="Run asyncio applications.",
         epilog=f"commands:\n{listed}\n\n'gestalt COMMAND --help' tells of its options.",
@@ -33,10 +37,18 @@ def _answer(words: Sequence[str]) -> None:
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     options, _ = parser.parse_known_args(words)
     if options.version:
-        from importlib.metadata import version
-
-        print(f"gestalt-runner {version('gestalt-runner')}")
+        show(_version())
         return
     if options.command is None:
         parser.error("a command is needed: " + ", ".join(COMMANDS))
     parser.error(f"there is no command {options.command!r}; there is: {', '.join(COMMANDS)}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"gestalt-runner {version('gestalt-runner')}"
+    except PackageNotFoundError:
+        # Python's path leads to its sources, or it was frozen into a program.
+        return f"gestalt-runner, not installed, from {Path(__file__).parent}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from gestalt.core import TooManyRestarts
 
-from .errors import WorkerDied
+from .errors import CannotListen, WorkerDied
 
 # Without any configuration, logging writes warnings and errors to stderr.
 logger = logging.getLogger("gestalt.runner")
@@ -23,10 +23,10 @@ def report_error(message: str, error: BaseException) -> None:
     of the logger, whether that is disabled or asked for severer things only, or to stderr when
     none of them takes it.
     """
-    deaths = _deaths(error)
-    if deaths is not None:
-        # They have told by themselves what was wrong; where it was noticed is of no interest.
-        message = "\n  ".join([f"{message}:", *deaths])
+    sentences = _sentences(error)
+    if sentences is not None:
+        # They say all that there is to know; where it was noticed is of no interest.
+        message = "\n  ".join([f"{message}:", *sentences])
     record = logger.makeRecord(
         logger.name,
         logging.ERROR,
@@ -34,9 +34,9 @@ def report_error(message: str, error: BaseException) -> None:
         0,
         "%s",
         (message,),
-        (type(error), error, error.__traceback__) if deaths is None else None,
+        (type(error), error, error.__traceback__) if sentences is None else None,
     )
-    if deaths is None:
+    if sentences is None:
         # Formatters take this text as it is; the one they would make leaves out group members.
         record.exc_text = "".join(
             traceback.TracebackException.from_exception(
@@ -68,16 +68,16 @@ def _handle(record: logging.LogRecord) -> bool:
     return taken
 
 
-def _deaths(error: BaseException) -> list[str] | None:
-    """What there is to say where an error is nothing but deaths of workers."""
-    if isinstance(error, WorkerDied):
+def _sentences(error: BaseException) -> list[str] | None:
+    """What there is to say where an error is nothing but the death of workers, or the like."""
+    if isinstance(error, (CannotListen, WorkerDied)):
         return [str(error)]
     inner: Sequence[BaseException] = ()
     if isinstance(error, TooManyRestarts):
         inner = error.errors
     elif isinstance(error, BaseExceptionGroup):
         inner = error.exceptions
-    found = [_deaths(each) for each in inner]
+    found = [_sentences(each) for each in inner]
     if not found or None in found:
         return None
     return [line for lines in found if lines is not None for line in lines]

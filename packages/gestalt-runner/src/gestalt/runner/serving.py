@@ -5,7 +5,7 @@ from typing import Any
 
 from gestalt.core.activation import handed_over
 
-from .accompanying import Role, accompanying
+from .accompanying import accompanying
 from .attendants import Attendant
 from .configuration import Configuration
 from .defaults import BEYOND
@@ -38,9 +38,8 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     targets = _targets(settings)
     # Before the application can start programs, for which its sockets are not.
     handed_over()
-    role: Role = "alone" if voice is None else "worker"
     attendants: list[Attendant] = [
-        *accompanying(settings, role),
+        *accompanying(settings, questions=None if voice is None else voice.questions),
         Rereading(configuration, logs),
     ]
     if "NOTIFY_SOCKET" in os.environ:
@@ -58,13 +57,18 @@ def serve(configuration: Configuration, settings: Settings) -> None:
         loop=settings[LOOP],
         on_exception=settings[ON_EXCEPTION],
         shutdown_timeout=settings[SHUTDOWN],
-        drain_delay=_drain_delay(settings),
+        drain_delay=drain_delay_of(settings),
         debug=settings[DEBUG] or None,
         attendants=attendants,
     )
 
 
-def _drain_delay(settings: Settings) -> float:
+def drain_delay_of(settings: Settings) -> float:
+    """How long all parts go on after the first signal, in seconds.
+
+    Raises:
+        OptionError: there is no such time within that of the stop.
+    """
     delay = settings[DRAIN_DELAY]
     if delay and delay >= settings[SHUTDOWN]:
         raise OptionError(

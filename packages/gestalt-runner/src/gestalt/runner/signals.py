@@ -120,6 +120,8 @@ class Signals:
             self.received = signal.Signals(number)
         step = next(self._steps, None)
         if step is None:
+            for function in _before_death:
+                function()
             die_by(number)
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(step)
@@ -138,6 +140,18 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+_before_death: list[Callable[[], object]] = []
+
+
+def before_death(function: Callable[[], object]) -> Callable[[], object]:
+    """Have a function called when the third signal is about to end this process at once.
+
+    It is called in the signal's handler, and must neither wait nor raise.
+    """
+    _before_death.append(function)
+    return function
 
 
 def die_by(number: int) -> NoReturn:

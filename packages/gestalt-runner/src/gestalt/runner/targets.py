@@ -3,10 +3,16 @@
 import importlib
 import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from .errors import OptionError
 from .parts import as_part
+from .report import report_error
+
+
+class ImportFailed(SystemExit):
+    """A module of the application cannot be imported, which is reported."""
 
 
 def load(target: str, folder: str) -> Any:
@@ -36,6 +42,7 @@ def find(target: str, folder: str) -> Any:
 
     Raises:
         OptionError: there is no such module or attribute.
+        ImportFailed: the module cannot be imported.
     """
     module_name, _, attribute = target.partition(":")
     if module_name.endswith(".py") or "/" in module_name:
@@ -48,13 +55,16 @@ def find(target: str, folder: str) -> Any:
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        # An import that fails inside the module is the module's error, with its traceback.
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        raise OptionError(
-            f"{target!r}: there is no module {error.name!r}, looked for from {here}"
-        ) from None
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{module_name}.".startswith(f"{missing}."):
+            raise OptionError(
+                f"{target!r}: there is no module {missing!r}, looked for from {here}"
+            ) from None
+        # An error of the module itself, which is to be read without the way to it.
+        error.__traceback__ = _beyond_import(error.__traceback__)
+        report_error(f"the module {module_name!r} cannot be imported", error)
+        raise ImportFailed(1) from error
     owner = f"module {module_name!r}"
     for name in attribute.split("."):
         try:
@@ -63,3 +73,14 @@ def find(target: str, folder: str) -> Any:
             raise OptionError(f"{target!r}: {owner} has no attribute {name!r}") from None
         owner = repr(name)
     return found
+
+
+def _beyond_import(traceback: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame on that is neither of this package nor of an import."""
+    while traceback is not None:
+        name = str(traceback.tb_frame.f_globals.get("__name__"))
+        own = __name__.rpartition(".")[0]
+        if not name.startswith((f"{own}.", "importlib", "_frozen_importlib")):
+            break
+        traceback = traceback.tb_next
+    return traceback

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 
 from .attendants import Attendant
 
@@ -11,6 +12,9 @@ NUMBER = "GESTALT_WORKER"
 
 VARIABLE = "GESTALT_WORKER_VOICE"
 """The environment variable that tells a worker the descriptor to speak on."""
+
+QUESTIONS = "GESTALT_WORKER_QUESTIONS"
+"""The environment variable that tells a worker the descriptor of the socket that it is asked on."""
 
 READY, RELOADED = b"r", b"l"
 
@@ -21,10 +25,12 @@ class Voice(Attendant):
     Args:
         number: that of the worker.
         descriptor: where it is heard; it is open as long as the process lives.
+        questions: the socket that the parent asks on.
     """
 
-    def __init__(self, number: int, descriptor: int) -> None:
+    def __init__(self, number: int, descriptor: int, questions: socket.socket) -> None:
         self.number = number
+        self.questions = questions
         self._descriptor = descriptor
 
     def started(self) -> None:
@@ -44,10 +50,12 @@ def take_voice() -> Voice | None:
 
     The processes that it starts itself are not workers.
     """
-    texts = os.environ.get(NUMBER, ""), os.environ.pop(VARIABLE, "")
+    given = [os.environ.pop(name, "") for name in (VARIABLE, QUESTIONS)]
     try:
-        number, descriptor = map(int, texts)
+        number, descriptor, asked = map(int, [os.environ.get(NUMBER, ""), *given])
         os.set_inheritable(descriptor, False)
+        os.set_inheritable(asked, False)
+        questions = socket.socket(fileno=asked)
     except (ValueError, OSError):
         os.environ.pop(NUMBER, None)
         return None
@@ -57,7 +65,7 @@ def take_voice() -> Voice | None:
     if signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL:
         # Where a signal is sent to all processes, the rolling restart is the parent's business.
         signal.signal(signal.SIGUSR2, lambda *_: None)
-    return Voice(number, descriptor)
+    return Voice(number, descriptor, questions)
 
 
 def is_worker() -> bool:

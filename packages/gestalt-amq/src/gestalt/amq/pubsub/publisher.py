@@ -96,6 +96,11 @@ class Publisher(Sender):
             self._delayed().expect()
         self._common: dict[tuple[str, str | None, str | None, int | None], Properties] = {}
 
+    @property
+    def persistent(self) -> bool:
+        """Whether messages outlive a restart of the broker."""
+        return self._delivery_mode == PERSISTENT
+
     async def publish(
         self,
         body: Any,

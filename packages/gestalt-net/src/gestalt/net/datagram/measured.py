@@ -1,10 +1,14 @@
-"""What a datagram endpoint tells of what it counts."""
+"""What a datagram endpoint tells of itself: what it counts, and what it exchanges."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from gestalt.core import Component
+from gestalt.core import Component, Handler
 from gestalt.core import vocabulary as words
+from gestalt.core.describing import describes
 from gestalt.core.metrics import Metric, measures
+from gestalt.net.address import Address
+from gestalt.net.wire import Wire
 
 from .backlog import Backlog
 from .reader import DatagramReader
@@ -14,13 +18,19 @@ _REASONS = {reason: {"reason": reason} for reason in REASONS}
 
 
 class MeasuredEndpoint(Component):
-    """A datagram endpoint, as far as it is measured.
+    """A datagram endpoint, as far as it is measured and described.
 
     Attributes:
+        wire: how messages are put into datagrams.
         stats: its counters.
     """
 
+    wire: Wire
     stats: DatagramStats
+    _bind_to: Address | None
+    _peer: Address | None
+    _on_message: Handler | None
+    _on_messages: Handler | None
     _backlog: Backlog | None = None
     _reader: DatagramReader | None = None
     _handled = 0
@@ -47,3 +57,11 @@ class MeasuredEndpoint(Component):
         yield words.IN_FLIGHT("datagram", in_flight)
         yield words.UNREACHABLE("datagram", stats.unreachable)
         yield words.UNREPORTED("datagram", stats.unreported)
+
+    @describes
+    def _datagram_messages(self) -> Iterable[Any]:
+        from gestalt.net.contracts import operations_of
+
+        place = self._bind_to or self._peer
+        handler = self._on_message or self._on_messages
+        return operations_of(self, self.wire, handler, [] if place is None else [place])

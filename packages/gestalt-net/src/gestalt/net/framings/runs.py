@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
+from operator import itemgetter
 from struct import Struct
 from struct import error as StructError
 from typing import Any
@@ -29,6 +30,13 @@ def _run_of(header: str, length: int, count: int) -> Struct:
     It takes every length on trust; the caller compares those that were unpacked.
     """
     return Struct(header[0] + f"{header[1:]}{length}s" * count)
+
+
+@lru_cache(maxsize=16)
+def _takers(header: str) -> list[Callable[[bytes, int], tuple[bytes, int]]]:
+    """What takes a payload, and the length in the header after it: for each length to `LONGEST`."""
+    order, fields = header[0], header[1:]
+    return [Struct(f"{order}{size}s{fields}").unpack_from for size in range(LONGEST + 1)]
 
 
 def runs_of(
@@ -75,13 +83,19 @@ def fitting(payloads: Sequence[BytesLike], added: int, room: int) -> tuple[list[
         The size of each of these, and that of their frames together.
     """
     # Not a look at thousands where there is room for a few.
-    guess = 8 + 2 * room // (added + len(payloads[0]))
+    first = payloads[:RUN]
+    guess = RUN + room * len(first) // (sum(map(len, first)) + added * len(first))
     sizes = list(map(len, payloads if guess >= len(payloads) else payloads[:guess]))
     total = sum(sizes) + added * len(sizes)
     if total > room:
-        ends = list(accumulate(map(added.__add__, sizes)))
-        count = max(1, bisect_right(ends, room))
-        return sizes[:count], ends[count - 1]
+        size = sizes[0] + added
+        if size * len(sizes) == total and sizes.count(sizes[0]) == len(sizes):
+            count = max(1, room // size)
+            return sizes[:count], size * count
+        ends = list(accumulate(sizes))
+        count = bisect_right(range(len(ends)), room, key=lambda n: ends[n] + added * (n + 1))
+        count = max(1, count)
+        return sizes[:count], ends[count - 1] + added * count
     return sizes, total
 
 
@@ -113,15 +127,14 @@ def join_frames(
     distinct = set(sizes)
     if max(distinct) > max_size:
         return None
-    alike = len(distinct) == 1
-    if alike and (type_ids is None or isinstance(type_ids, int)):
+    if len(distinct) == 1 and (type_ids is None or isinstance(type_ids, int)):
         header = header_of(sizes[0], type_ids or 0)
         data = header.join([b"", *payloads])
     else:
         if type_ids is None or isinstance(type_ids, int):
             # Of many payloads, several mostly have one size.
             known = {size: header_of(size, type_ids or 0) for size in distinct}
-            headers = map(known.__getitem__, sizes)
+            headers = itemgetter(*sizes)(known)
         else:
             headers = map(header_of, sizes, [each or 0 for each in type_ids[:count]])
         parts: list[BytesLike] = [b""] * (2 * count)
@@ -152,48 +165,60 @@ def cut_lengths(
         max_size: of a payload, in bytes.
     """
     add = payloads.append
-    begin = len(payloads)
+    takers = _takers(header)
     total = len(data)
-    position = 0
-    length = previous = -1
+    length = 0
+    position = header_size
     several = 1
-    # The fewest looks for each frame: that one is not complete, or is too large, shows later.
     try:
-        while position < total:
-            for _ in range(several):
-                (length,) = unpack(data, position)
-                start = position + header_size
-                position = start + length
-                add(data[start:position])
-            if previous == length <= LONGEST:
-                for after, fields in runs_of(data, position, header, length, 2):
-                    position = after
+        (length,) = unpack(data, 0)
+        while (end := position + length) + header_size <= total:
+            if length > LONGEST:
+                (length,) = unpack(data, end)
+                add(data[position:end])
+                position = end + header_size
+                continue
+            before = length
+            # No look at each frame whether it is complete, or larger than that: an error tells.
+            try:
+                for _ in range(several):
+                    payload, following = takers[length](data, position)
+                    add(payload)
+                    position += length + header_size
+                    length = following
+            except IndexError:
+                continue
+            several = RUN
+            if length == before:
+                for end, fields in runs_of(data, position - header_size, header, length, 2):
                     payloads += fields[1::2]
-            if previous >= 0:
-                several = RUN
-            previous = length
-    except (StructError, OverflowError):
+                    position = end + header_size
+                (length,) = unpack(data, position - header_size)
+    except StructError:
         pass
+    used = position - header_size
     needed = header_size
-    if position > total:
+    if position <= total:
         needed += length
-        position -= needed
-        del payloads[-1]
-    if max_size < total:
-        _check_sizes(payloads, begin, max_size)
+        if used + needed <= total:
+            add(data[position : position + length])
+            used += needed
+            needed = header_size
+    if max_size < total and max(map(len, payloads), default=0) > max_size:
+        _check_sizes(payloads, max_size)
     if needed - header_size > max_size:
         raise too_large(needed - header_size, max_size)
-    return position, needed
+    return used, needed
 
 
-def _check_sizes(payloads: list[bytes], begin: int, max_size: int) -> None:
-    """Refuse the first payload, from the one with index `begin` on, that is too large.
+def _check_sizes(payloads: list[bytes], max_size: int) -> None:
+    """Refuse the first payload that is too large.
 
     Raises:
         FrameTooLarge: it, and what follows, is no longer in the list.
     """
-    for index in range(begin, len(payloads)):
-        if (size := len(payloads[index])) > max_size:
+    for index, payload in enumerate(payloads):
+        if (size := len(payload)) > max_size:
             del payloads[index:]
             raise too_large(size, max_size)
 

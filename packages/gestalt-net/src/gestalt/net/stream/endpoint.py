@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from gestalt.core import Component, Discard, Handler, State
 from gestalt.core import vocabulary as words
+from gestalt.core.describing import describes
 from gestalt.core.details import PeerRow, details
 from gestalt.core.metrics import Metric, measures
 from gestalt.net.address import Address
@@ -55,6 +56,9 @@ class StreamEndpoint(Component):
         stats: its counters.
         room: where large messages get their room from while they arrive.
     """
+
+    # As it was given.
+    _address: Address
 
     def __init__(
         self,
@@ -182,6 +186,13 @@ class StreamEndpoint(Component):
                 waiting=connection.unsent,
                 note="closing" if connection.closing else "",
             )
+
+    @describes
+    def _stream_messages(self) -> Iterable[Any]:
+        from gestalt.net.contracts import operations_of
+
+        handler = self._on_message or self._on_messages
+        return operations_of(self, self.wire, handler, [self._address])
 
     def _serving(self) -> bool:
         return self.state is State.RUNNING or self.state is State.STARTING

@@ -18,12 +18,8 @@ FIRST = 64
 class Sink(Protocol):
     """Takes frames that are already joined."""
 
-    @property
-    def space(self) -> int:
-        """How many bytes more there is room for before somebody has to wait."""
-
-    async def writable(self) -> None:
-        """Wait until there is room."""
+    async def space(self) -> int:
+        """Wait until there is room for much, and give how many bytes that is."""
 
     def write_many(self, data: bytes, count: int) -> None:
         """Take so many frames."""
@@ -58,8 +54,7 @@ async def send_many(
             sink = await writer.ready()
         batch = Encoding(wire, values, type_id)
         while accepted < len(values):
-            await sink.writable()
-            data, count = batch.take(sink.space)
+            data, count = batch.take(await sink.space())
             sink.write_many(data, count)
             accepted += count
     except Exception as error:
@@ -115,20 +110,28 @@ class Encoding:
         if not self._payloads:
             self._encode()
         payloads = self._payloads
-        framing = self._wire.framing
-        try:
-            data, count = framing.encode_many(payloads, self._type_ids, room)
-        except Exception:
-            data, count = framing.encode_many(payloads[:1], self._type_ids, room)
-        if count < len(payloads):
-            self._payloads = payloads[count:]
-            if isinstance(self._type_ids, list):
-                self._type_ids = self._type_ids[count:]
+        data, count = self._joined(payloads, room)
+        left = payloads[count:]
+        if self._wire.decode is None:
+            # They are the values as they were given: no work is lost, and the next ones are more.
+            self._begin -= len(left)
+            left = []
         else:
-            self._payloads = []
-        if self._wire.decode:
             self._several = min(TOGETHER, 2 * count)
+        if left and isinstance(self._type_ids, list):
+            self._type_ids = self._type_ids[count:]
+        self._payloads = left
         return data, count
+
+    def _joined(self, payloads: list[bytes], room: int) -> tuple[bytes, int]:
+        """The frames of those that fit, before the first one that cannot be framed."""
+        while True:
+            try:
+                return self._wire.framing.encode_many(payloads, self._type_ids, room)
+            except Exception:
+                if len(payloads) == 1:
+                    raise
+                payloads = payloads[: len(payloads) // 2]
 
     def _encode(self) -> None:
         if self._failure is None:

@@ -76,9 +76,21 @@ class FrameWriter:
         self.write(data)
         self._more += count - 1
 
-    @property
-    def space(self) -> int:
-        """How many bytes more there is room for before somebody has to wait."""
+    async def space(self) -> int:
+        """Wait until there is room, and give how many bytes.
+
+        Rather than less than half of all, it is all in the next turn: to fill up what is left costs
+        many frames that are joined already another join, and who reads them another read.
+
+        Raises:
+            ConnectionLost, WrongThread: as `writable` does.
+        """
+        await self.writable()
+        while self.frames and 2 * self.room < self.high_water and not self._blocked:
+            self.check_thread()
+            self.flush()
+            await asyncio.sleep(0)
+            await self.writable()
         return self.room if self.frames else self.high_water
 
     async def ready(self) -> Self:

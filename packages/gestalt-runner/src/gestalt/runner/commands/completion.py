@@ -10,6 +10,7 @@ from gestalt.runner.completion import bash, fish, zsh
 from gestalt.runner.completion.command import Command
 from gestalt.runner.options.command_line import settings_of
 from gestalt.runner.options.option import Option
+from gestalt.runner.output import show
 
 from . import COMMANDS
 
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     shell = settings[SHELL] or Path(os.environ.get("SHELL", "")).name
     if shell not in SCRIPTS:
         raise SystemExit(f"gestalt completion: name a shell: {', '.join(SCRIPTS)}")
-    print(SCRIPTS[shell]([_command(name) for name in COMMANDS]), end="")
+    show(SCRIPTS[shell]([_command(name) for name in COMMANDS]))
 
 
 def _command(name: str) -> Command:

@@ -8,10 +8,12 @@ from typing import Any
 from gestalt.runner.errors import InspectionError
 from gestalt.runner.health.address import HealthAddress
 from gestalt.runner.health.client import fetch
-from gestalt.runner.inspection.client import connect, only
+from gestalt.runner.inspection.client import reach
 from gestalt.runner.options.command_line import settings_of
 from gestalt.runner.options.option import Option, Settings
 from gestalt.runner.options.parsers import seconds, truth
+from gestalt.runner.options.shared import JSON
+from gestalt.runner.output import show
 
 TARGET: Option[str] = Option(
     name="target",
@@ -28,9 +30,6 @@ LIVE: Option[bool] = Option(
     default=False,
     parse=truth,
     flag=True,
-)
-JSON: Option[bool] = Option(
-    name="json", help="print JSON, for scripts", default=False, parse=truth, flag=True
 )
 TIMEOUT: Option[float] = Option(
     name="timeout",
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
         answer = _ask(settings)
     except (InspectionError, OSError, ValueError) as error:
         answer = {"status": "no answer", "error": str(error)}
-    print(json.dumps(answer, ensure_ascii=False) if settings[JSON] else _text(answer))
+    show(json.dumps(answer, ensure_ascii=False) if settings[JSON] else _text(answer))
     sys.exit(0 if answer.get("status") == wanted else 1)
 
 
@@ -68,7 +67,7 @@ def _ask(settings: Settings) -> dict[str, Any]:
     if ":" in target:
         address = HealthAddress.parse(target)
         return fetch(address, "/livez" if live else "/readyz", timeout=settings[TIMEOUT])
-    with connect(target) if target else only() as client:
+    with reach(target) as client:
         answer = client.ask("health")
     return dict(answer["live" if live else "ready"])
 

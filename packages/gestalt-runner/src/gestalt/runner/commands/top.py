@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from gestalt.runner.errors import InspectionError
-from gestalt.runner.inspection.client import Client, connect, only, running
+from gestalt.runner.inspection.client import Client, connect, only, reach, running
 from gestalt.runner.options.command_line import settings_of
 from gestalt.runner.options.option import Option
 from gestalt.runner.options.parsers import interval, truth
+from gestalt.runner.options.shared import JSON
+from gestalt.runner.output import show
 from gestalt.runner.top.reading import Reading, Readings
 from gestalt.runner.top.text import as_data, describe
 
@@ -36,9 +38,6 @@ ONCE: Option[bool] = Option(
     parse=truth,
     flag=True,
 )
-JSON: Option[bool] = Option(
-    name="json", help="with --once, print JSON", default=False, parse=truth, flag=True
-)
 OPTIONS: tuple[Option[Any], ...] = (PID, INTERVAL, ONCE, JSON)
 
 DESCRIPTION = """\
@@ -58,14 +57,14 @@ def main(arguments: Sequence[str]) -> None:
     once = settings[ONCE] or settings[JSON]
     try:
         if once:
-            with connect(settings[PID]) if settings[PID] else only() as client:
+            with reach(settings[PID]) as client:
                 reading = _read_once(client, settings[INTERVAL])
         else:
             _show(settings[PID], settings[INTERVAL])
             return
     except InspectionError as error:
         sys.exit(f"gestalt top: {error}")
-    print(json.dumps(as_data(reading)) if settings[JSON] else describe(reading))
+    show(json.dumps(as_data(reading)) if settings[JSON] else describe(reading))
 
 
 def _read_once(client: Client, seconds: float) -> Reading:
@@ -80,7 +79,7 @@ def _show(target: str, seconds: float) -> None:
     if not all(each.isatty() for each in (sys.stdin, sys.stdout, sys.stderr)):
         raise InspectionError("this is no terminal: use --once, which prints text")
     try:
-        from gestalt.runner.top.app import show
+        from gestalt.runner.top.app import show as show_screen
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("textual", "rich"):
             raise
@@ -90,9 +89,9 @@ def _show(target: str, seconds: float) -> None:
     if target:
         with connect(target) as client:
             path = client.path
-        show(path, seconds)
+        show_screen(path, seconds)
         return
     found = running()
     if not found:
         only()
-    show(Path(found[0]["path"]) if len(found) == 1 else None, seconds)
+    show_screen(Path(found[0]["path"]) if len(found) == 1 else None, seconds)

@@ -34,7 +34,7 @@ def render_prometheus(*, registry: Any = None) -> bytes:
     Raises:
         ExtraNotInstalled: prometheus-client is missing.
     """
-    client = _client()
+    client = prometheus_client()
     return _render(client, registry or client.REGISTRY, None)
 
 
@@ -44,7 +44,7 @@ async def prometheus_page(*, registry: Any = None) -> bytes:
     Raises:
         ExtraNotInstalled: prometheus-client is missing.
     """
-    client = _client()
+    client = prometheus_client()
     return _render(client, registry or client.REGISTRY, await read_in_turns())
 
 
@@ -61,7 +61,7 @@ def install_collector(*, registry: Any = None) -> None:
         ExtraNotInstalled: prometheus-client is missing.
         RuntimeError: no event loop runs in this thread.
     """
-    registry = registry or _client().REGISTRY
+    registry = registry or prometheus_client().REGISTRY
     loop = asyncio.get_running_loop()
     collector = _installed.get(registry)
     if collector is None:
@@ -88,7 +88,7 @@ class Collector:
 
     def collect(self) -> Iterator[Any]:
         """The metrics, as prometheus-client has them."""
-        yield from _convert(_client(), self._read())
+        yield from _convert(prometheus_client(), self._read())
 
     def _read(self) -> list[Family]:
         loop = self.loop
@@ -173,7 +173,8 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _client() -> Any:
+def prometheus_client() -> Any:
+    """The library, with those of its modules that are used here; or ExtraNotInstalled."""
     try:
         import prometheus_client
         import prometheus_client.core

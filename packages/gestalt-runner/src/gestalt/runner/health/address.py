@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from gestalt.runner.errors import CannotListen
+
 FORM = "host:port, [ipv6]:port, :port for all interfaces, or unix:/path"
 
 
@@ -55,7 +57,7 @@ def listen(address: HealthAddress) -> list[socket.socket]:
     """Open the sockets for an address; a name may stand for several.
 
     Raises:
-        OSError: it cannot be listened on; the error names it.
+        CannotListen: it cannot be listened on; the error names it.
     """
     try:
         if address.path:
@@ -66,10 +68,10 @@ def listen(address: HealthAddress) -> list[socket.socket]:
                 return [socket.create_server(both, family=socket.AF_INET6, dualstack_ipv6=True)]
         return _listen_all(address)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise OSError(
-            error.errno, f"the health endpoint cannot listen on {address}: {why}"
-        ) from error
+        why = (error.strerror or str(error)).partition(" (while attempting")[0]
+        refused = CannotListen(f"the health endpoint cannot listen on {address}: {why}")
+        refused.errno = error.errno
+        raise refused from error
 
 
 def _listen_all(address: HealthAddress) -> list[socket.socket]:

@@ -1,13 +1,14 @@
 """Whether an application lives and can work, for those who ask: an attendant of it."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from gestalt.core import ExtraNotInstalled
 from gestalt.core.numbers import check_seconds
 from gestalt.runner.attendants import Attendant, View
 from gestalt.runner.defaults import CHECK_TIMEOUT
+from gestalt.runner.page import own_page
 from gestalt.runner.watchdog import Watchdog
 
 from .address import HealthAddress
@@ -20,6 +21,9 @@ logger = logging.getLogger("gestalt.runner")
 
 PATIENCE = 1.0
 """How much longer than the checks the event loop may take to answer, in seconds."""
+
+PAGE_TIMEOUT = 5.0
+"""How long the page of metrics may take, in seconds: Prometheus itself waits for 10."""
 
 
 class Health(Attendant):
@@ -40,6 +44,7 @@ class Health(Attendant):
         check_timeout: how long each of them may take, in seconds.
         ignore: the names of components whose state and trouble do not count.
         watchdog: sees whether the event loop is blocked; by default, one that tells nothing.
+        metrics: makes the page of `/metrics`; by default that of this process.
 
     Raises:
         ValueError: the address is none, or the time is negative.
@@ -55,11 +60,13 @@ class Health(Attendant):
         check_timeout: float = CHECK_TIMEOUT,
         ignore: Collection[str] = (),
         watchdog: Watchdog | None = None,
+        metrics: Callable[[], Awaitable[bytes]] = own_page,
     ) -> None:
         timeout = check_seconds("check_timeout", check_timeout, finite=True)
         self._checks = Checks({} if checks is None else checks, timeout=timeout)
         self._patience = timeout + PATIENCE
         self._ignore = ignore
+        self._metrics = metrics
         # One that was given is begun and ended by whoever gave it.
         self._watches = watchdog is None
         self._watchdog = Watchdog(tell=False) if watchdog is None else watchdog
@@ -131,18 +138,12 @@ class Health(Attendant):
             live=self.live,
             refused=self.refused,
             ready=Question(view, self.ready, name="readiness", timeout=self._patience),
-            metrics=Question(view, _metrics, name="metrics", timeout=self._patience),
+            metrics=Question(view, self._metrics, name="metrics", timeout=PAGE_TIMEOUT),
         )
         server = HealthServer(address, responses.answer)
         server.start()
         logger.info("The health endpoint listens on %s", server.address)
         return server
-
-
-async def _metrics() -> tuple[bytes, str]:
-    from gestalt.runner.exporters import CONTENT_TYPE, prometheus_page
-
-    return await prometheus_page(), CONTENT_TYPE
 
 
 def _check_installed() -> None:

@@ -18,7 +18,7 @@ class Responses:
         live: whether the application is alive.
         refused: why it is certainly not ready, without asking it; None to ask.
         ready: asks whether it can work.
-        metrics: asks for its metrics, and their content type.
+        metrics: asks for the page of its metrics.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Responses:
         live: Callable[[], Verdict],
         refused: Callable[[], Verdict | None],
         ready: Question[Verdict],
-        metrics: Question[tuple[bytes, str]],
+        metrics: Question[bytes],
     ) -> None:
         self._live = live
         self._refused = refused
@@ -66,13 +66,16 @@ class Responses:
         if not self._live().good:
             return respond(503, self._live().as_json())
         try:
-            body, content_type = await self._metrics.ask()
+            body = await self._metrics.ask()
         except ImportError as error:
             # The sentence names what is to be installed.
             return respond(501, {"error": str(error)})
         except (TimeoutError, RuntimeError) as error:
             return respond(503, {"error": f"the event loop: {_unanswered(error)}"})
-        return Response(200, body, content_type)
+        # Loaded by what has made the page.
+        from gestalt.runner.exporters import CONTENT_TYPE
+
+        return Response(200, body, CONTENT_TYPE)
 
 
 def _unanswered(error: Exception) -> str:

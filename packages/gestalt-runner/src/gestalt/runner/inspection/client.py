@@ -168,6 +168,15 @@ def connect(target: str) -> Client:
     raise InspectionError(_missing(target, int(match[1])))
 
 
+def reach(target: str) -> Client:
+    """Connect with an application; where the target is empty, with the only one that runs.
+
+    Raises:
+        InspectionError: there is none, or there are several.
+    """
+    return connect(target) if target else only()
+
+
 def only() -> Client:
     """Connect with the application that runs, where there is one alone.
 

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import threading
 import time
-import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,11 @@ from gestalt.core import Component
 from gestalt.core.calling import RAISED, is_awaitable
 from gestalt.runner.attendants import Attendant, View
 from gestalt.runner.errors import InspectionError
+from gestalt.runner.page import own_page
 
 from . import places
 from .logs import LogTail
+from .present import present
 from .process import WORKER, command, process
 from .sampling import INTERVAL, Sampler
 from .server import Server
@@ -30,7 +32,10 @@ VERSION = 1
 """Of what requests and answers look like."""
 
 PATIENCE = 0.3
-"""How long the event loop may take to begin an answer, in seconds; then it counts as blocked."""
+"""How long the event loop may take to begin a snapshot, in seconds; then it counts as blocked."""
+
+LOOP_PATIENCE = 1.0
+"""How long it may take to begin any other answer: there is nothing to say in its place."""
 
 ASYNC_PATIENCE = 10.0
 """How long an async answer may take, in seconds."""
@@ -50,16 +55,31 @@ class Inspection(Attendant):
     says why, and the application runs without it.
 
     A request is a line of JSON with `ask`, the name of what is asked for; its answer is a line of
-    JSON with `answer` or `error`. `snapshot`, `stacks`, `logs` and `application` are always there.
+    JSON with `answer` or `error`. `snapshot`, `stacks`, `logs`, `application` and `metrics`, the
+    page for Prometheus, are always there.
+
+    Args:
+        public: whether there is a socket.
+        connection: one that whoever has started the process asks on.
+        metrics: makes the page; by default that of this process.
 
     Attributes:
         path: where the socket is; None while there is none.
         view: the application; None before it begins.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        public: bool = True,
+        connection: socket.socket | None = None,
+        metrics: Callable[[], Awaitable[bytes]] = own_page,
+    ) -> None:
         self.path: Path | None = None
-        self._in_loop: dict[str, Answer] = {"snapshot": self._snapshot}
+        self._public = public
+        self._connection = connection
+        self._metrics = metrics
+        self._in_loop: dict[str, Answer] = {"snapshot": self._snapshot, "metrics": self._page}
         self._anywhere: dict[str, Answer] = {
             "application": self._application,
             "stacks": self._stacks,
@@ -117,22 +137,16 @@ class Inspection(Attendant):
         self._pid = os.getpid()
         self._began = time.monotonic()
         self._sampler = Sampler(view.loop, self._loop_thread)
-        if not places.supported():
-            logger.info("No inspection: this system has no unix sockets")
+        listener = self._listen() if self._public else None
+        connection, self._connection = self._connection, None
+        if listener is None and connection is None:
             return
-        try:
-            folder = places.make_folder()
-            places.clean(folder)
-            listener, self.path = places.listen(folder)
-        except (InspectionError, OSError) as error:
-            logger.warning("No inspection: %s", error)
-            return
-        self._server = Server(listener, self, _is_allowed)
+        self._server = Server(listener, self, _is_allowed, connection)
         self._server.start()
-        _inspections.add(self)
+        present.add(self)
 
     async def end(self) -> None:
-        _inspections.discard(self)
+        present.discard(self)
         server, self._server = self._server, None
         # A child that was forked has neither the thread nor the right to remove the socket.
         if server is None or os.getpid() != self._pid:
@@ -159,6 +173,19 @@ class Inspection(Attendant):
         server, self._server, self.path = self._server, None, None
         if server is not None:
             server.forget()
+
+    def _listen(self) -> socket.socket | None:
+        if not places.supported():
+            logger.info("No inspection: this system has no unix sockets")
+            return None
+        try:
+            folder = places.make_folder()
+            places.clean(folder)
+            listener, self.path = places.listen(folder)
+        except (InspectionError, OSError) as error:
+            logger.warning("No inspection: %s", error)
+            return None
+        return listener
 
     # What the server asks, in its thread
 
@@ -196,7 +223,7 @@ class Inspection(Attendant):
 
     def _of_others(self) -> list[Component]:
         """The parts of other applications of this process."""
-        views = [each.view for each in list(_inspections) if each is not self]
+        views = [each.view for each in list(present) if each is not self]
         return [part for view in views if view is not None for part in view.components]
 
     def overdue(self) -> float | None:
@@ -205,7 +232,7 @@ class Inspection(Attendant):
         for future, waiting in list(self._waiting.items()):
             if future.done():
                 self._waiting.pop(future, None)
-            elif now - waiting.since > (ASYNC_PATIENCE if waiting.begun else PATIENCE):
+            elif now - waiting.since > waiting.patience():
                 del self._waiting[future]
                 _settle(future, partial(self._late, waiting))
         if self._log_tail.attached:
@@ -251,7 +278,7 @@ class Inspection(Attendant):
             raise InspectionError(f"{waiting.name} was not answered within {seconds:.0f} s")
         if waiting.name != "snapshot":
             raise InspectionError(
-                f"the event loop did not answer within {PATIENCE:g} s: it is blocked by "
+                f"the event loop did not answer within {waiting.patience():g} s: it is blocked by "
                 f"{self._sampler.holder() or 'nothing that is known'}"
             )
         return self._around(blocked=True)
@@ -309,6 +336,9 @@ class Inspection(Attendant):
             "uptime": time.monotonic() - self._began,
         }
 
+    async def _page(self, _request: dict[str, Any]) -> str:
+        return (await self._metrics()).decode()
+
     def _stacks(self, _request: dict[str, Any]) -> dict[str, Any]:
         from .stacks import stacks
 
@@ -337,6 +367,12 @@ class _Waiting:
         self.since = since
         self.begun = False
 
+    def patience(self) -> float:
+        """How long it may take from `since` on, in seconds."""
+        if self.begun:
+            return ASYNC_PATIENCE
+        return PATIENCE if self.name == "snapshot" else LOOP_PATIENCE
+
 
 def _is_allowed(uid: int | None) -> bool:
     """Whether the process of a user may ask; where that is not known, the modes of files decide."""
@@ -359,31 +395,3 @@ def _succeed(future: "Future[object]", result: object) -> None:
 def _fail(future: "Future[object]", error: BaseException) -> None:
     with contextlib.suppress(InvalidStateError):
         future.set_exception(error)
-
-
-# The thread of an inspection is not there while a process forks, nor in the child.
-_inspections: weakref.WeakSet[Inspection] = weakref.WeakSet()
-
-
-def _before_fork() -> None:
-    for inspection in list(_inspections):
-        inspection.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for inspection in list(_inspections):
-        inspection.after_fork()
-
-
-def _after_fork_in_child() -> None:
-    for inspection in list(_inspections):
-        inspection.in_child()
-    _inspections.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )

@@ -52,16 +52,19 @@ class Server:
     """Serves clients at a listening socket.
 
     Args:
-        listener: where they connect; it does not block.
+        listener: where they connect, without blocking; None where nobody can.
         answering: knows the answers. It is called in the server's thread.
         allowed: whether a client of this user may ask; None where the system does not tell.
+        connection: one that is there already, whose client is never too late, and never makes room
+            for another.
     """
 
     def __init__(
         self,
-        listener: socket.socket,
+        listener: socket.socket | None,
         answering: Answering,
         allowed: Callable[[int | None], bool],
+        connection: socket.socket | None = None,
     ) -> None:
         self._listener = listener
         self._answering = answering
@@ -74,10 +77,13 @@ class Server:
         self._reports = Reports(logger)
         for each in (self._woken, self._waker):
             each.setblocking(False)
-        for each in (self._woken, self._listener):
-            self._selector.register(each, selectors.EVENT_READ)
-        for each in (self._woken, self._waker, self._listener):
+        self._sockets = [self._woken, self._waker, *([] if listener is None else [listener])]
+        for each in self._sockets:
             keep_from_children(each.fileno())
+            if each is not self._waker:
+                self._selector.register(each, selectors.EVENT_READ)
+        if connection is not None:
+            self._add(connection, kept=True)
 
     def start(self) -> None:
         """Serve, in a thread of its own."""
@@ -100,14 +106,14 @@ class Server:
         for client in list(self._clients):
             self._drop(client)
         self._selector.close()
-        for each in (self._woken, self._waker, self._listener):
+        for each in self._sockets:
             each.close()
 
     def forget(self) -> None:
         """Close what a forked child has of it, which the parent goes on to use."""
         self._selector.close()
         connections = [client.connection for client in self._clients]
-        for each in (self._woken, self._waker, self._listener, *connections):
+        for each in (*self._sockets, *connections):
             each.close()
 
     def wake(self) -> None:
@@ -132,13 +138,13 @@ class Server:
 
     def _turn(self) -> None:
         timeout = self._answering.overdue()
-        if self._clients:
+        if not all(each.kept for each in self._clients):
             timeout = min(timeout or 1.0, 1.0)
         ready = self._selector.select(timeout)
         # One that has left makes room for another: those that come are last.
         for key, _ in sorted(ready, key=lambda each: each[0].fileobj is self._listener):
-            if key.fileobj is self._listener:
-                self._accept()
+            if self._listener is not None and key.fileobj is self._listener:
+                self._accept(self._listener)
             elif key.fileobj is self._woken:
                 with contextlib.suppress(BlockingIOError):
                     self._woken.recv(4096)
@@ -150,29 +156,29 @@ class Server:
         for client in [each for each in self._clients if each.is_answered()]:
             self._send(client)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = listener.accept()
         except OSError:
             return
-        connection.setblocking(False)
-        client = _Client(connection)
         if not self._allowed(_user_of(connection)):
-            self._refuse(client, "this is for the user of the process alone")
+            _refuse(connection, "this is for the user of the process alone")
             return
-        if len(self._clients) >= MOST_CLIENTS:
-            longest = min(self._clients, key=lambda each: each.since)
+        others = [each for each in self._clients if not each.kept]
+        if len(others) >= MOST_CLIENTS:
+            longest = min(others, key=lambda each: each.since)
             if time.monotonic() - longest.since < SILENCE:
-                self._refuse(client, f"{MOST_CLIENTS} clients are connected already, no more may")
+                _refuse(connection, f"{MOST_CLIENTS} clients are connected already, no more may")
                 return
             self._drop(longest)
+        self._add(connection)
+
+    def _add(self, connection: socket.socket, *, kept: bool = False) -> None:
         keep_from_children(connection.fileno())
+        connection.setblocking(False)
+        client = _Client(connection, kept=kept)
         self._clients.add(client)
         self._watch(client)
-
-    def _refuse(self, client: "_Client", why: str) -> None:
-        with client.connection, contextlib.suppress(OSError):
-            client.connection.send(_encode({"error": why}))
 
     def _serve_client(self, client: "_Client") -> None:
         if client.output:
@@ -191,7 +197,7 @@ class Server:
             client.ended = True
             self._watch(client)
         elif len(client.input) > LONGEST_REQUEST:
-            self._refuse(client, f"a request has at most {LONGEST_REQUEST} bytes")
+            _refuse(client.connection, f"a request has at most {LONGEST_REQUEST} bytes")
             self._drop(client)
         else:
             self._ask(client)
@@ -287,10 +293,12 @@ class _Client:
         ended: it sends nothing any more.
         events: what is waited for at its socket.
         since: when it was last heard of, or an answer was begun.
+        kept: it may take as long as it likes.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, kept: bool) -> None:
         self.connection = connection
+        self.kept = kept
         self.input = bytearray()
         self.pending: Future[object] | None = None
         self.output = b""
@@ -299,10 +307,15 @@ class _Client:
         self.since = time.monotonic()
 
     def is_late(self, now: float) -> bool:
-        return bool(self.output) and now - self.since > READ_TIMEOUT
+        return bool(self.output) and not self.kept and now - self.since > READ_TIMEOUT
 
     def is_answered(self) -> bool:
         return self.pending is not None and self.pending.done()
+
+
+def _refuse(connection: socket.socket, why: str) -> None:
+    with connection, contextlib.suppress(OSError):
+        connection.send(_encode({"error": why}))
 
 
 def _encode(answer: dict[str, Any]) -> bytes:

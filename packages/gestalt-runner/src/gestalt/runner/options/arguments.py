@@ -5,9 +5,32 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+from gestalt.runner.output import show
+
+from .near import near
 from .option import Given, Option
+
+
+class Parser(argparse.ArgumentParser):
+    """Prints its help as commands print everything, and says what was meant by a wrong option.
+
+    Attributes:
+        flags: the options that it has, as they are written.
+    """
+
+    flags: Sequence[str] = ()
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            flag = unknown.partition(" ")[0].partition("=")[0]
+            message += near(flag, self.flags)
+        super().error(message)
+
+    def print_help(self, file: Any = None) -> None:  # noqa: ARG002 - as argparse calls it
+        show(self.format_help())
 
 
 def parser_of(
@@ -19,7 +42,7 @@ def parser_of(
         for option in options
         if option.positional
     ]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"gestalt {command}",
         usage=" ".join([f"gestalt {command} [options]", *places]),
         description=description,
@@ -27,6 +50,7 @@ def parser_of(
         formatter_class=functools.partial(argparse.RawDescriptionHelpFormatter, width=_width()),
         allow_abbrev=False,
     )
+    parser.flags = [flag for option in options for flag in option.flags]
     for option in options:
         _add(parser, option)
     return parser

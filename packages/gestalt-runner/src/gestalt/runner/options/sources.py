@@ -6,6 +6,7 @@ from typing import Any
 
 from gestalt.runner.errors import OptionError
 
+from .near import near
 from .option import Option
 
 
@@ -38,7 +39,7 @@ def read_project(path: Path, options: Iterable[Option[Any]]) -> dict[str, list[s
     found = {}
     for key, value in table.items():
         if key not in known:
-            raise OptionError(f"{path}: [tool.gestalt] has no option {key!r}{_near(key, known)}")
+            raise OptionError(f"{path}: [tool.gestalt] has no option {key!r}{near(key, known)}")
         where = in_project(path, known[key])
         values = value if isinstance(value, list) else [value]
         if isinstance(value, list) and not known[key].several:
@@ -64,9 +65,9 @@ def misspelt(environment: Mapping[str, str], options: Iterable[Option[Any]]) -> 
     known = {option.variable for option in options} | _TOLD
     unknown = [name for name in environment if name.startswith("GESTALT_") and name not in known]
     return [
-        f"the environment variable {name} stands for no option{near}"
+        f"the environment variable {name} stands for no option{meant}"
         for name in sorted(unknown)
-        if (near := _near(name, known))
+        if (meant := near(name, known))
     ]
 
 
@@ -76,10 +77,3 @@ def _text(where: str, value: object) -> str:
     if isinstance(value, (str, int, float)):
         return str(value)
     raise OptionError(f"{where} must be a text, a number, true or false")
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, list(known), 1, 0.8)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -5,20 +5,28 @@ import contextlib
 import os
 import signal
 import sys
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Self
 
 from gestalt.runner.lifeline import CUT, STOP, VARIABLE
 from gestalt.runner.platform import INHERITS_PIPES
+from gestalt.runner.signals import before_death
+
+_children: "weakref.WeakSet[Child]" = weakref.WeakSet()
 
 
 class Child:
-    """A process with a lifeline. `start` makes one."""
+    """A process with a lifeline. `start` makes one.
+
+    Where a signal ends this process at once, so it does with the child.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, lifeline: int | None) -> None:
         self._process = process
         self._lifeline = lifeline
         self.pid = process.pid
+        _children.add(self)
 
     @classmethod
     async def start(
@@ -78,9 +86,11 @@ class Child:
 
     def release(self) -> None:
         """Let go of a process that has ended."""
-        if self._lifeline is not None:
-            os.close(self._lifeline)
-            self._lifeline = None
+        # A signal may come between any two of these.
+        _children.discard(self)
+        lifeline, self._lifeline = self._lifeline, None
+        if lifeline is not None:
+            os.close(lifeline)
 
     def _say(self, word: bytes) -> None:
         if self._lifeline is None:
@@ -89,6 +99,13 @@ class Child:
         # One that has ended, or closed all that it inherited, hears nothing.
         with contextlib.suppress(BrokenPipeError):
             os.write(self._lifeline, word)
+
+
+@before_death
+def _cut_all() -> None:
+    # The end of the lifelines alone would leave them the time of a graceful stop.
+    for child in list(_children):
+        child.cut()
 
 
 def describe_status(status: int) -> str:

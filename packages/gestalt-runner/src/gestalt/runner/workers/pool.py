@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from gestalt.core import State, StateError, Supervisor
@@ -60,14 +60,9 @@ class Workers(Supervisor):
         self._previous: Any = None
 
     @property
-    def names(self) -> list[str]:
-        """What the workers are called."""
-        return [worker.name for worker in self._workers]
-
-    @property
-    def trouble(self) -> str | None:
-        """Why nothing is done now: the others do the work of one that is started again."""
-        return None if self.running else "no worker is ready"
+    def workers(self) -> Sequence[Worker]:
+        """All of them."""
+        return self._workers
 
     async def reload(self) -> None:
         """Have the application reload what it can without a restart, in every worker."""

@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from gestalt.core.activation import HandedOver, describe
 from gestalt.runner.restarting.child import Child, describe_status
-from gestalt.runner.voice import NUMBER, READY, RELOADED, VARIABLE
+from gestalt.runner.voice import NUMBER, QUESTIONS, READY, RELOADED, VARIABLE
+
+from .questions import Questions
 
 
 class WorkerProcess:
@@ -19,13 +22,14 @@ class WorkerProcess:
         ended: its end, with its status, negative for a signal.
     """
 
-    def __init__(self, child: Child, hearing: int) -> None:
+    def __init__(self, child: Child, hearing: int, questions: Questions) -> None:
         self.pid = child.pid
         self.ready = False
         self.reloads = 0
         self.ended = asyncio.create_task(child.wait(), name=f"process {child.pid}")
         self._child = child
         self._hearing = hearing
+        self._questions = questions
         self._changed = asyncio.Event()
         self.ended.add_done_callback(self._release)
         asyncio.get_running_loop().add_reader(hearing, self._hear)
@@ -46,18 +50,35 @@ class WorkerProcess:
         """
         hearing, voice = os.pipe()
         os.set_blocking(hearing, False)
+        ours, theirs = socket.socketpair()
         try:
+            questions = await Questions.open(ours)
             child = await Child.start(
                 command,
-                environment={NUMBER: str(number), VARIABLE: str(voice), **describe(sockets)},
-                descriptors=[voice, *(each.number for each in sockets)],
+                environment={
+                    NUMBER: str(number),
+                    VARIABLE: str(voice),
+                    QUESTIONS: str(theirs.fileno()),
+                    **describe(sockets),
+                },
+                descriptors=[voice, theirs.fileno(), *(each.number for each in sockets)],
             )
         except BaseException:
             os.close(hearing)
+            ours.close()
             raise
         finally:
             os.close(voice)
-        return cls(child, hearing)
+            theirs.close()
+        return cls(child, hearing, questions)
+
+    async def ask(self, name: str) -> Any:
+        """Ask what everybody can ask by the inspection socket.
+
+        Raises:
+            InspectionError: the process says why there is no answer, or has ended.
+        """
+        return await self._questions.ask(name)
 
     async def wait_ready(self) -> bool:
         """Wait until it is ready or has ended; whether it was ready."""
@@ -115,5 +136,6 @@ class WorkerProcess:
         self._hear()
         asyncio.get_running_loop().remove_reader(self._hearing)
         os.close(self._hearing)
+        self._questions.close()
         self._child.release()
         self._changed.set()

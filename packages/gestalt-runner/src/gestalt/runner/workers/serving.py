@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gestalt.core.activation import handed_over
-from gestalt.runner.accompanying import accompanying
+from gestalt.runner.accompanying import Told, accompanying
 from gestalt.runner.attendants import Attendant
 from gestalt.runner.configuration import Configuration
 from gestalt.runner.defaults import BEYOND
@@ -12,19 +12,25 @@ from gestalt.runner.launch import run
 from gestalt.runner.lifeline import take_lifeline
 from gestalt.runner.logs import Logs
 from gestalt.runner.options.option import Settings
-from gestalt.runner.options.table import SHUTDOWN, WORKERS
+from gestalt.runner.options.table import HEALTH_CHECK_TIMEOUT, SHUTDOWN, WORKERS
 from gestalt.runner.platform import HAS_WORKERS
 from gestalt.runner.rereading import Rereading
 from gestalt.runner.restarting.child import command_of
+from gestalt.runner.serving import drain_delay_of
 from gestalt.runner.systemd import take_systemd
 
+from .metrics import WorkersPage
 from .pool import Workers
 from .process import WorkerProcess
+from .readiness import WorkersReady
 
 KILLING = 0.5
 """How long it takes to kill one that hangs, in seconds."""
 
 WRONG_OPTION = 2
+
+BEYOND_CHECKS = 1.5
+"""How much longer than its checks a worker may take to say whether it is ready, in seconds."""
 
 
 def serve_workers(
@@ -57,7 +63,7 @@ def serve_workers(
     patience = settings[SHUTDOWN] + BEYOND
     workers = Workers(settings[WORKERS], start, patience=patience)
     attendants: list[Attendant] = [
-        *accompanying(settings, "parent of workers", ignore=workers.names),
+        *accompanying(settings, told=_told_of(workers, settings[HEALTH_CHECK_TIMEOUT])),
         Rereading(configuration, logs),
     ]
     # The workers are not told of it: this process speaks for all of them.
@@ -71,6 +77,8 @@ def serve_workers(
             workers,
             on_reload=workers.reload,
             shutdown_timeout=patience + KILLING,
+            # The workers go on as long as they are not asked to stop.
+            drain_delay=drain_delay_of(settings),
             attendants=attendants,
             loop="asyncio",
         )
@@ -79,3 +87,19 @@ def serve_workers(
             # The worker has said what is wrong with the command line.
             raise SystemExit(WRONG_OPTION) from left.__cause__
         raise
+
+
+def _told_of(workers: Workers, check_timeout: float) -> Told:
+    """What this process tells of its workers.
+
+    Args:
+        workers: all of them.
+        check_timeout: how long each check in a worker may take, in seconds.
+    """
+    within = check_timeout + BEYOND_CHECKS
+    return Told(
+        checks={workers.name: WorkersReady(workers.workers, timeout=within)},
+        check_timeout=within + 0.5,
+        ignore=[workers.name, *(each.name for each in workers.workers)],
+        metrics=WorkersPage(workers.workers),
+    )

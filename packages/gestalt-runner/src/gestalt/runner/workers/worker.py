@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gestalt.core import Component, StateError
-from gestalt.runner.errors import ShutdownTimeout, WorkerDied
+from gestalt.runner.errors import InspectionError, ShutdownTimeout, WorkerDied
 from gestalt.runner.report import logger
 
 from .process import WorkerProcess
@@ -80,6 +80,16 @@ class Worker(Component):
             process.hang_up()
             async with asyncio.timeout(RELOAD_TIMEOUT):
                 await process.wait_reloaded(before)
+
+    async def ask(self, name: str) -> Any:
+        """Ask the process what everybody can ask by its inspection socket.
+
+        Raises:
+            InspectionError: why there is no answer.
+        """
+        if self._current is None:
+            raise InspectionError("it is being started again")
+        return await self._current.ask(name)
 
     # The life of the component
 

@@ -139,6 +139,7 @@ class Channel:
             if self.reply_consumer is None:
                 raise AmqpError("PRECONDITION_FAILED", "fast reply consumer does not exist")
             message = with_reply_to(message, REPLY_PREFIX + self.reply_consumer.suffix)
+        host.received += 1
         if self.transaction is None:
             self._send_on(message, mandatory=method.mandatory)
         else:
@@ -249,16 +250,14 @@ class Channel:
         """Send a direct reply to the client."""
         if self.reply_consumer is None:
             return
-        tag = self.next_tag
-        self.next_tag = tag + 1
+        tag = self.next_delivery_tag()
         address = encode_short_string(message.exchange) + encode_short_string(key)
         prefix = deliver_prefix(self.reply_consumer.tag)
         self.output.deliver(prefix, tag, False, address, message.header, message.body)
 
     def hold(self, queue: Queue, entry: Entry) -> int:
         """Note an entry that the client got by basic.get, and return its delivery tag."""
-        tag = self.next_tag
-        self.next_tag = tag + 1
+        tag = self.next_delivery_tag()
         self.unacked[tag] = Delivery(queue, entry, None)
         return tag
 
@@ -377,6 +376,7 @@ class Channel:
     def close(self) -> None:
         """Cancel the consumers; what was not acknowledged goes back to its queues."""
         self.drop_reply_consumer()
+        self.host.delivered += self.next_tag - 1
         self._outcomes = []
         deliveries = self.unacked
         if self.transaction is not None:

@@ -51,6 +51,8 @@ class VirtualHost:
     Attributes:
         exchanges, queues: what there is, by name.
         reply_consumers: what delivers a direct reply, by the suffix of its address.
+        received: how many messages clients have published.
+        delivered: how many were sent to them, on channels that are closed by now.
         refuse_publishes: no message is taken, and publishers are told so.
         policies, operator_policies: what there is, by name.
     """
@@ -82,6 +84,7 @@ class VirtualHost:
         )
         self.queues: dict[str, AnyQueue] = {}
         self.reply_consumers: dict[str, Callable[[Message, str], None]] = {}
+        self.received = self.delivered = 0
         self.refuse_publishes = False
         self.policies: dict[str, Policy] = {}
         self.operator_policies: dict[str, Policy] = {}

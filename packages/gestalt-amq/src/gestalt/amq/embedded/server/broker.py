@@ -9,11 +9,13 @@ from gestalt.amq.embedded.model import DEFAULT_VERSION, BrokerModel, semantics_o
 from gestalt.amq.wire import AmqpError
 from gestalt.core import Component, StateError
 from gestalt.core.details import PeerRow, QueueRow, details
+from gestalt.core.metrics import Metric, measures
 
 from .connection import Connection
 from .controls import Controls
 from .hub import Hub
 from .listener import Listener
+from .measured import measure
 from .settings import Settings
 
 T = TypeVar("T")
@@ -102,6 +104,10 @@ class EmbeddedBroker(Component, Controls):
         hosts = self._hub.model.virtual_hosts.values() if self._hub is not None else ()
         for queue in (queue for host in hosts for queue in host.queues.values()):
             yield QueueRow(queue.name, waiting=queue.count, active=queue.unacked)
+
+    @measures
+    def _metrics(self) -> Iterable[Metric]:
+        return () if self._hub is None else measure(self._hub)
 
     async def _open(self) -> None:
         settings = self.settings

@@ -42,6 +42,8 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self.listener: Listener
         self.connections: dict[Client, None] = {}
+        # How many there were.
+        self.connected = 0
         # Why publishers are blocked, or None when they are not.
         self.block_reason: str | None = None
         self.frozen = False
@@ -55,6 +57,7 @@ class Hub:
     def add(self, connection: Client) -> None:
         """A client has connected."""
         self.connections[connection] = None
+        self.connected += 1
         # Those that are not open yet are not refused by name: they end when their time is over.
         if self._closed or len(self.connections) > 2 * self.settings.limits.connections:
             connection.abort()

@@ -1,0 +1,182 @@
+"""Protobuf messages as text, which people and tools read, and as plain data, which is compared."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, FileDescriptor
+
+_TYPES: Final = {
+    value: name.removeprefix("TYPE_").lower()
+    for name, value in vars(FieldDescriptor).items()
+    if name.startswith("TYPE_") and isinstance(value, int)
+}
+
+
+def facts_of_message(root: Descriptor) -> dict[str, Any]:
+    """A message, and those that it is made of, by their full names and the numbers of fields."""
+    messages: dict[str, Any] = {}
+    enums: dict[str, Any] = {}
+    waiting = [root]
+    while waiting:
+        message = waiting.pop()
+        if message.full_name in messages:
+            continue
+        fields = messages[message.full_name] = {}
+        for field in message.fields:
+            fields[str(field.number)] = _field(field)
+            if field.message_type is not None:
+                waiting.append(field.message_type)
+            if (enum := field.enum_type) is not None:
+                enums[enum.full_name] = {
+                    "closed": bool(enum.is_closed),
+                    "values": {value.name: value.number for value in enum.values},
+                }
+    return {"message": root.full_name, "messages": messages, "enums": enums}
+
+
+def proto_of(root: Descriptor) -> str:
+    """The text of a .proto file for a message, with what it needs of its own package.
+
+    What it takes from other packages is imported, as in the file that it came from.
+    """
+    package = root.file.package
+    needed = sorted(_tops(root), key=lambda top: top.full_name)
+    own = [top for top in needed if top.file.package == package]
+    syntax = "proto3" if _is_proto3(root.file) else "proto2"
+    lines = [f'syntax = "{syntax}";', ""]
+    if package:
+        lines += [f"package {package};", ""]
+    if imports := sorted({top.file.name for top in needed if top.file.package != package}):
+        lines += [*(f'import "{name}";' for name in imports), ""]
+    for top in own:
+        lines += [*(_enum(top) if isinstance(top, EnumDescriptor) else _message(top)), ""]
+    return "\n".join(lines)
+
+
+def _is_proto3(file: FileDescriptor) -> bool:
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+    # What else tells it differs between the versions of the library.
+    proto = FileDescriptorProto()
+    file.CopyToProto(proto)
+    return bool(proto.syntax == "proto3")
+
+
+def _tops(root: Descriptor) -> set[Descriptor | EnumDescriptor]:
+    """The outermost messages and enumerations that a message is made of."""
+    found: dict[str, Descriptor | EnumDescriptor] = {}
+    seen: set[str] = set()
+    waiting: list[Descriptor] = [root]
+    while waiting:
+        message = waiting.pop()
+        if message.full_name in seen:
+            continue
+        seen.add(message.full_name)
+        top = _outermost(message)
+        found[top.full_name] = top
+        if top is not message:
+            waiting.append(top)
+        waiting.extend(message.nested_types)
+        for field in message.fields:
+            if field.message_type is not None:
+                waiting.append(field.message_type)
+            if field.enum_type is not None:
+                outer = _outermost(field.enum_type)
+                found[outer.full_name] = outer
+                if isinstance(outer, Descriptor):
+                    waiting.append(outer)
+    return set(found.values())
+
+
+def _outermost(described: Any) -> Any:
+    while described.containing_type is not None:
+        described = described.containing_type
+    return described
+
+
+def _field(field: FieldDescriptor) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": field.name, "type": _TYPES[field.type]}
+    if field.message_type is not None:
+        told["of"] = field.message_type.full_name
+    if field.enum_type is not None:
+        told["of"] = field.enum_type.full_name
+    if _repeated(field):
+        told["repeated"] = True
+    if _required(field):
+        told["required"] = True
+    return told
+
+
+def _repeated(field: FieldDescriptor) -> bool:
+    if hasattr(FieldDescriptor, "is_repeated"):
+        return bool(field.is_repeated)
+    return bool(getattr(field, "label", 0) == FieldDescriptor.LABEL_REPEATED)
+
+
+def _required(field: FieldDescriptor) -> bool:
+    if hasattr(FieldDescriptor, "is_required"):
+        return bool(field.is_required)
+    return bool(getattr(field, "label", 0) == FieldDescriptor.LABEL_REQUIRED)
+
+
+def _message(message: Descriptor) -> Iterator[str]:
+    yield f"message {message.name} {{"
+    for enum in message.enum_types:
+        yield from _indented(_enum(enum))
+    for nested in message.nested_types:
+        if not nested.GetOptions().map_entry:
+            yield from _indented(_message(nested))
+    told: set[str] = set()
+    proto3 = _is_proto3(message.file)
+    for field in message.fields:
+        oneof = field.containing_oneof
+        if oneof is None or _is_optional(field):
+            yield f"  {_declared(field, proto3=proto3)}"
+        elif oneof.name not in told:
+            told.add(oneof.name)
+            yield f"  oneof {oneof.name} {{"
+            for each in oneof.fields:
+                yield f"    {_declared(each, proto3=proto3)}"
+            yield "  }"
+    yield "}"
+
+
+def _enum(enum: EnumDescriptor) -> Iterator[str]:
+    yield f"enum {enum.name} {{"
+    numbers = [value.number for value in enum.values]
+    if len(set(numbers)) < len(numbers):
+        yield "  option allow_alias = true;"
+    for value in enum.values:
+        yield f"  {value.name} = {value.number};"
+    yield "}"
+
+
+def _indented(lines: Iterator[str]) -> Iterator[str]:
+    return (f"  {line}" for line in lines)
+
+
+def _is_optional(field: FieldDescriptor) -> bool:
+    """Whether it is alone in a oneof that stands for the word "optional" of proto3."""
+    oneof = field.containing_oneof
+    return oneof is not None and len(oneof.fields) == 1 and oneof.name == f"_{field.name}"
+
+
+def _declared(field: FieldDescriptor, *, proto3: bool) -> str:
+    """The line of a field."""
+    described = field.message_type
+    if described is not None and described.GetOptions().map_entry:
+        key, value = described.fields_by_name["key"], described.fields_by_name["value"]
+        return f"map<{_type(key)}, {_type(value)}> {field.name} = {field.number};"
+    word = ""
+    if _repeated(field):
+        word = "repeated "
+    elif _required(field):
+        word = "required "
+    elif _is_optional(field) or (not proto3 and field.containing_oneof is None):
+        word = "optional "
+    return f"{word}{_type(field)} {field.name} = {field.number};"
+
+
+def _type(field: FieldDescriptor) -> str:
+    named = field.message_type or field.enum_type
+    return f".{named.full_name}" if named is not None else _TYPES[field.type]

@@ -1,0 +1,1 @@
+"""What an application exchanges with others: as a document, and compared with an earlier one."""

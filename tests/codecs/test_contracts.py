@@ -1,0 +1,171 @@
+"""Types are described as their codec reads and writes them."""
+
+import enum
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, TypedDict
+
+import attrs
+import jsonschema
+import msgspec
+import pydantic
+import pytest
+
+from gestalt.codecs import Avro, Codec, Codecs, DecodeError, MessageTypes
+from gestalt.codecs.contracts import facts_of, shapes_of
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+@dataclass
+class Leg:
+    to: str
+
+
+class Model(pydantic.BaseModel):
+    whence: str = pydantic.Field(alias="from")
+    legs: list[Leg] = []
+
+
+class Tree(pydantic.BaseModel):
+    left: "Tree | None" = None
+
+
+@dataclass
+class Plain:
+    """Has a docstring."""
+
+    name: str
+    color: Color = Color.RED
+    legs: list[Leg] = field(default_factory=list)
+
+
+@dataclass
+class Mixed:
+    model: Model
+
+
+@attrs.define
+class Attributes:
+    name: str
+    numbers: dict[str, int] = attrs.Factory(dict)
+
+
+class Struct(msgspec.Struct, array_like=True):
+    price: Annotated[int, msgspec.Meta(ge=0)]
+    zone: Literal["a", "b"] = "a"
+
+
+class Dictionary(TypedDict, total=False):
+    text: str
+
+
+VALUES: list[tuple[Any, Any, list[Any]]] = [
+    (Plain, Plain("x", legs=[Leg("y")]), [{}, {"name": 1}, {"name": "x", "color": "blue"}]),
+    (Mixed, Mixed(Model(**{"from": "x"})), [{}, {"model": {"whence": "x"}}]),
+    (
+        Attributes,
+        Attributes("x", {"a": 1}),
+        [{"numbers": {}}, {"name": "x", "numbers": {"a": "b"}}],
+    ),
+    (Struct, Struct(3, "b"), [{}, [], [-1], [1, "c"]]),
+    (Dictionary, {"text": "x"}, [{"text": 1}, []]),
+    (Model, Model(**{"from": "x", "legs": [Leg("y")]}), [{}, {"whence": "x"}]),
+    (Tree, Tree(left=Tree()), [{"left": 1}]),
+    (list[int], [1, 2], [{}, ["x"]]),
+]
+
+
+@pytest.mark.parametrize(("cls", "value", "refused"), VALUES, ids=lambda each: str(each)[:20])
+def test_a_schema_takes_what_the_codec_writes_and_refuses_what_it_refuses(
+    cls: Any, value: Any, refused: list[Any]
+) -> None:
+    types = MessageTypes()
+    types.add(1, cls, name="It")
+    codec = Codec("json", types=types)
+    (shape,) = shapes_of(codec)
+    validator = jsonschema.Draft202012Validator(shape.schema)
+    assert validator.is_valid(json.loads(codec.encode(value).body))
+    for each in refused:
+        with pytest.raises(DecodeError):
+            codec.decode(json.dumps(each).encode(), type_id=1)
+        assert not validator.is_valid(each), each
+
+
+def test_a_tag_is_a_field_of_the_body() -> None:
+    types = MessageTypes(tag="kind")
+    types.add(1, Plain)
+    types.add(2, Model)
+    codec = Codec("json", types=types)
+    plain, model = shapes_of(codec)
+    for shape, value in ((plain, Plain("x")), (model, Model(**{"from": "x"}))):
+        body = json.loads(codec.encode(value).body)
+        validator = jsonschema.Draft202012Validator(shape.schema)
+        assert validator.is_valid(body)
+        assert not validator.is_valid({**body, "kind": "Other"})
+        assert not validator.is_valid({name: body[name] for name in body if name != "kind"})
+        assert shape.facts["tag"] == "kind"
+
+
+def test_the_description_is_the_docstring_that_somebody_wrote() -> None:
+    types = MessageTypes()
+    types.add(1, Plain)
+    types.add(2, Leg)
+    plain, leg = shapes_of(Codec("json", types=types))
+    assert (plain.description, leg.description) == ("Has a docstring.", "")
+
+
+def test_classes_stand_for_their_subclasses_and_numbers_for_themselves() -> None:
+    class Special(Plain):
+        pass
+
+    types = MessageTypes()
+    for number, cls in ((3, Special), (1, Plain), (2, Leg)):
+        types.add(number, cls)
+    codec = Codec("json", types=types)
+    named: Callable[..., list[str]] = lambda keys: [each.name for each in shapes_of(codec, keys)]  # noqa: E731
+    assert named(None) == ["Plain", "Leg", "Special"]
+    assert named([Plain]) == ["Plain", "Special"]
+    assert named([2]) == ["Leg"]
+    assert named([bytes]) == ["Plain", "Leg", "Special"]  # which says nothing of this codec
+
+
+def test_a_codec_without_types_says_what_its_format_says() -> None:
+    for serializer, schema in (("json", {}), ("text", {"type": "string"})):
+        (shape,) = shapes_of(Codec(serializer))
+        assert (shape.name, shape.schema, shape.type_id) == (serializer, schema, None)
+
+
+def test_avro_and_protobuf_have_schemas_of_their_own() -> None:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    record = {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}]}
+    types = MessageTypes()
+    types.add(1, Avro(record, into=Leg))
+    types.add(2, Timestamp)
+    avro, protobuf = shapes_of(Codec("json", types=types))
+    assert (avro.schema, avro.schema_format) == (
+        record,
+        "application/vnd.apache.avro;version=1.9.0",
+    )
+    assert avro.content_type == "avro/binary"
+    assert protobuf.schema_format == "application/vnd.google.protobuf;version=3"
+    assert "message Timestamp {\n  int64 seconds = 1;\n  int32 nanos = 2;\n}" in protobuf.schema
+    assert protobuf.facts["protobuf"]["message"] == "google.protobuf.Timestamp"
+
+
+def test_what_both_ends_agree_about_is_told_of_all_codecs() -> None:
+    first = Codec("json", compress="zlib", accept_types=["+json"], max_size=10)
+    assert facts_of(first) == {
+        "compression": "deflate",
+        "accepts-compression": ["deflate"],
+        "accepts": ["+json", "application/json", "text/json"],
+        "max-size": 10,
+    }
+    both = facts_of(Codecs(first, Codec("text", accept=["gzip"], max_size=20)))
+    assert both["accepts-compression"] == ["deflate", "gzip"]
+    assert "text/plain" in both["accepts"]
+    assert both["max-size"] == 20
