@@ -3,6 +3,7 @@
 import asyncio
 
 from benchmarks.amq import nats_peer
+from benchmarks.amq.bare import BareCaller, BareResponder
 from benchmarks.amq.rabbitmq_setup import BODY, broker
 from benchmarks.harness import Benchmark, Contender, Measured, Run, in_tasks
 from benchmarks.net import grpc_peer
@@ -51,6 +52,21 @@ async def rpc_client(run: Run) -> Measured:
     async with await aio_pika.connect(str(run.options["url"])) as connection:
         rpc = await RPC.create(await connection.channel())
         return await in_tasks(run, lambda: rpc.call("bench.rpc", {"body": BODY}, expiration=10))
+
+
+async def protocol_server(run: Run) -> None:
+    responder = await BareResponder.connect(str(run.options["url"]), "bench.protocol")
+    run.ready()
+    await run.finished()
+    await responder.close()
+
+
+async def protocol_client(run: Run) -> Measured:
+    caller = await BareCaller.connect(str(run.options["url"]), "bench.protocol", BODY)
+    try:
+        return await in_tasks(run, caller.call)
+    finally:
+        await caller.close()
 
 
 async def bare_server(run: Run) -> None:
@@ -158,6 +174,13 @@ BENCHMARK = Benchmark(
             work="direct reply-to, a future per call",
             guarantees="deadline",
             package="aio-pika",
+        ),
+        Contender(
+            name="bare protocol",
+            server=protocol_server,
+            client=protocol_client,
+            work="frames by hand, one acknowledgement for a read",
+            guarantees="none: no deadline, none told that nobody serves",
         ),
         Contender(
             name="faststream",

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 import pytest
@@ -15,6 +16,9 @@ class Recorder:
     def __init__(self, delivered: int) -> None:
         self.open = set(range(1, delivered + 1))
         self.frames = 0
+
+    def before_flush(self, callback: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(callback)
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         self.frames += 1

@@ -110,7 +110,7 @@ async def test_calls_end_by_their_deadline_on_any_network(
 
 def came_again(responder: Responder) -> bool:
     """Whether all that it works on was delivered again; only the worker itself knows."""
-    return all(work.delivery.redelivered for work in responder._worker.running)
+    return all(work.delivery.redelivered for work in responder._runners.running)
 
 
 async def test_a_handler_outlives_the_connection_and_its_reply_arrives(

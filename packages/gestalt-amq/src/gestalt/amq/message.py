@@ -67,7 +67,8 @@ class BusMessage(Message[T_co], TransportMessage):
         self.type_id = type_id
         self.source = delivery.routing_key
         if headers:
-            self.attempt = attempts_before(headers) + 1
+            if ATTEMPTS_HEADER in headers:
+                self.attempt = attempts_before(headers) + 1
             if isinstance(exchange := headers.get(EXCHANGE_HEADER), str):
                 self.exchange = exchange
             if isinstance(routing_key := headers.get(ROUTING_KEY_HEADER), str):

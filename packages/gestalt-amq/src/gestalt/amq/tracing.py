@@ -26,7 +26,8 @@ class Tracing(Spans):
 
     def idle_for(self, message: BusMessage[Any]) -> bool:
         """Whether a handler's call has nothing to record, and no trace to go on with."""
-        return self.idle() and "traceparent" not in message.headers
+        headers = message.properties.headers
+        return self.idle() and not (headers and "traceparent" in headers)
 
     def inject(self, properties: Properties) -> Properties:
         """The properties, with the present context in their headers."""

@@ -1,7 +1,5 @@
 """Acknowledgements, gathered over one turn of the loop and sent as few as possible."""
 
-import asyncio
-
 from .interface import Channel
 
 # So many deliveries may be settled ahead of one that is not, before that one is passed over.
@@ -21,7 +19,6 @@ class Acks:
     def __init__(self, channel: Channel, *, most_ahead: int = MOST_AHEAD) -> None:
         self._channel = channel
         self._most_ahead = most_ahead
-        self._loop = asyncio.get_running_loop()
         self._done: set[int] = set()  # to be acknowledged with the next flush
         self._ahead: set[int] = set()  # settled, while an earlier one is not
         self._next = 1  # the first that is not settled, but for those passed over
@@ -33,7 +30,7 @@ class Acks:
         self._done.add(tag)
         if not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self.flush)
+            self._channel.before_flush(self.flush)
 
     def nack(self, tag: int) -> None:
         """Give a delivery back at once."""

@@ -75,7 +75,10 @@ class AioPikaChannel(Channel):
         self.closed: asyncio.Future[AmqError] = self._loop.create_future()
         self.content: PartialContent | None = None
         self._write = output.write
+        self.before_flush = output.before_flush
+        self.in_next_turn = output.in_next_turn
         self._writable = output.writable
+        self._is_writable = output.writable.is_set
         self._calls = calls
         self._forget = forget
         self._channel = channel
@@ -163,7 +166,7 @@ class AioPikaChannel(Channel):
 
     @property
     def congested(self) -> bool:
-        return not self._writable.is_set()
+        return not self._is_writable()
 
     async def drain(self) -> None:
         await self._writable.wait()

@@ -116,6 +116,8 @@ class AioPikaLink(Link):
         )
         self._amqp = self._connection.protocol
         self._output = Output(repr(self), self.end)
+        self.begin_read = self._output.begin_read
+        self.end_read = self._output.end_turn
         self._calls = Calls(self.lost, self._output.flush, self._cut)
         self._secrets = SecretUpdates(self.lost, self._output.write, self._cut)
         self._channels: set[AioPikaChannel] = set()

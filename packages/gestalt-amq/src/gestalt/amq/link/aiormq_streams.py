@@ -19,6 +19,12 @@ _TUNE = struct.Struct(">HIH")
 class Owner(Protocol):
     """What the streams tell the link."""
 
+    def begin_read(self) -> None:
+        """What the broker sent is taken now."""
+
+    def end_read(self) -> None:
+        """It is taken."""
+
     def note_garbage(self, error: WireError) -> None:
         """What the broker sent is no AMQP."""
 
@@ -86,12 +92,17 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
     def __init__(self, reader: Reader, loop: asyncio.AbstractEventLoop, owner: Owner) -> None:
         super().__init__(reader, loop=loop)
         self._owner = owner
+        # As the base class does, with two calls less for each read.
+        self._feed = reader.feed_data
 
     def data_received(self, data: bytes) -> None:
+        self._owner.begin_read()
         try:
-            super().data_received(data)
+            self._feed(data)
         except WireError as error:
             self._owner.note_garbage(error)
+        finally:
+            self._owner.end_read()
 
     def pause_writing(self) -> None:
         super().pause_writing()

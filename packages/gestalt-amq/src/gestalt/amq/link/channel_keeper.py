@@ -159,14 +159,20 @@ class ChannelKeeper(ABC):
 
     def ready_now(self, route: str, size: int, now: float) -> Channel | None:
         """The channel, when a message may be sent by it at once."""
-        channel = self.usable()
+        # What `usable` raises, `ready` raises, too.
+        channel, link = self._channel, self._link
         if (
             channel is None
+            or link is None
+            or self._stopped
             or self.queued
+            or self._broken is not None
+            or link.blocked
+            or channel.closed.done()
             or size > self._permissions.size
             or not (self._permissions.all_routes or route in self._permissions.routes)
             or channel.congested
-            or self._doubtful(now)
+            or (self._first if self.pending else self._doubtful(now))
         ):
             return None
         return channel

@@ -87,6 +87,11 @@ class Channel(ABC):
     def nack(self, tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         """Give a delivery back, with `multiple` all up to it."""
 
+    before_flush: Callable[[Callable[[], None]], None]
+    """Calls a function at the end of this turn, before what was sent in it is written."""
+    in_next_turn: Callable[[Callable[[], None]], None]
+    """Calls a function in the next turn, after what was scheduled before; that ends the turn."""
+
     @property
     @abstractmethod
     def congested(self) -> bool:

@@ -1,6 +1,7 @@
 """What is sent within one turn of the event loop, written to the socket at once."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from gestalt.amq.errors import AmqError, LinkLost
@@ -11,7 +12,10 @@ WRITE_SIZE = 65536
 
 
 class Output:
-    """Gathers what a connection sends.
+    """Gathers what a connection sends, until the end of a turn of the event loop.
+
+    A read of the connection is a turn of its own: what is sent while it is worked on leaves with
+    its end. Everything else leaves in the next turn of the loop.
 
     Args:
         name: of the connection, for errors.
@@ -30,7 +34,12 @@ class Output:
         self._transport: asyncio.Transport | None = None
         self._gathered: list[bytes] = []
         self._size = 0
-        self._flushing = False
+        # What is to be called before what was gathered is written.
+        self._callbacks: deque[Callable[[], None]] = deque()
+        # The same in the next turn.
+        self._next: deque[Callable[[], None]] = deque()
+        # Whether the end of the turn comes by itself: it is scheduled, or the end of a read.
+        self._ending = False
 
     def open(self, transport: asyncio.Transport) -> None:
         """Write there from now on."""
@@ -52,9 +61,40 @@ class Output:
         self._size += size
         if at_once or self._size >= WRITE_SIZE:
             self.flush()
-        elif not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush_soon)
+        elif not self._ending:
+            self._end_soon()
+
+    def before_flush(self, callback: Callable[[], None]) -> None:
+        """Call a function at the end of this turn, before what was sent in it is written."""
+        self._callbacks.append(callback)
+        if not self._ending:
+            self._end_soon()
+
+    def in_next_turn(self, callback: Callable[[], None]) -> None:
+        """Call a function in the next turn, after what was scheduled before; that ends the turn."""
+        self._next.append(callback)
+        self._loop.call_soon(self._end_next_turn)
+
+    def begin_read(self) -> None:
+        """What the broker sent is taken now: the turn ends with `end_turn`."""
+        self._ending = True
+
+    def end_turn(self) -> None:
+        """Call what waits for the end of the turn, and send what was gathered in it."""
+        callbacks = self._callbacks
+        try:
+            while callbacks:
+                try:
+                    callbacks.popleft()()
+                except Exception as error:
+                    # As the event loop does; in a read, it would be the end of the connection.
+                    text = f"{self._name}: an error at the end of a turn"
+                    self._loop.call_exception_handler({"message": text, "exception": error})
+        finally:
+            self._ending = bool(self._next)
+            if callbacks:
+                self._end_soon()
+        self.flush()
 
     def flush(self) -> None:
         """Send now."""
@@ -75,6 +115,10 @@ class Output:
         self.writable.set()
         self._gathered.clear()
 
-    def _flush_soon(self) -> None:
-        self._flushing = False
-        self.flush()
+    def _end_next_turn(self) -> None:
+        self._callbacks.append(self._next.popleft())
+        self.end_turn()
+
+    def _end_soon(self) -> None:
+        self._ending = True
+        self._loop.call_soon(self.end_turn)

@@ -84,9 +84,7 @@ class Sender:
     def _ready_now(self, route: str, size: int, now: float) -> Channel | None:
         """As `_ready`, or None where that would have to wait."""
         channel = self._keeper.ready_now(route, size, now)
-        if channel is None or not self._window.take():
-            return None
-        return channel
+        return channel if channel is not None and self._window.take() else None
 
     def _done(self, pending: asyncio.Future[Any]) -> None:
         """What was sent is answered, or given up."""

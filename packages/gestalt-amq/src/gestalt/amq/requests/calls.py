@@ -23,16 +23,18 @@ class EncodedRequest:
 
     Args:
         encoded: the body.
+        begun: when it is sent first, by the loop's clock.
         deadline: when its caller gives up, by the loop's clock.
         headers: those of the application, and those of the protocol that are added to them.
     """
 
     def __init__(
-        self, encoded: Encoded, deadline: float, headers: Mapping[str, Any] | None
+        self, encoded: Encoded, begun: float, deadline: float, headers: Mapping[str, Any] | None
     ) -> None:
         self.body = encoded.body
+        self.begun = begun
         self.deadline = deadline
-        self.headers: dict[str, Any] = {**checked_headers(headers)}
+        self.headers: dict[str, Any] = {} if headers is None else {**checked_headers(headers)}
         self._encoded = encoded
 
     def properties(self, correlation_id: str, now: float) -> Properties | bytes:
@@ -41,7 +43,9 @@ class EncodedRequest:
         Raises:
             Unsendable: a header cannot be sent.
         """
-        left = min(max(0.0, self.deadline - now), protocol.MAX_LEFT)
+        left = self.deadline - now
+        if not 0 <= left <= protocol.MAX_LEFT:
+            left = min(max(0.0, left), protocol.MAX_LEFT)
         if not self.headers:
             return _template(*self._encoded[1:]).encode(
                 correlation_id,
@@ -79,13 +83,14 @@ class Call(asyncio.Future[T]):
     Args:
         correlation_id: tells its replies from others.
         service: whose request it is.
+        loop: the event loop that runs.
 
     Attributes:
         at_work: it was sent, and no responder has said that it is done with it.
     """
 
-    def __init__(self, correlation_id: str, service: str) -> None:
-        super().__init__()
+    def __init__(self, correlation_id: str, service: str, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
         self.correlation_id = correlation_id
         self.service = service
         self.at_work = False
@@ -114,8 +119,10 @@ class SingleCall(Call[Delivery]):
 class GatherCall(Call[list[Delivery]]):
     """Awaits `count` replies, or as many as come by the deadline."""
 
-    def __init__(self, correlation_id: str, service: str, count: int) -> None:
-        super().__init__(correlation_id, service)
+    def __init__(
+        self, correlation_id: str, service: str, loop: asyncio.AbstractEventLoop, count: int
+    ) -> None:
+        super().__init__(correlation_id, service, loop)
         self._count = count
         self._replies: list[Delivery] = []
 
@@ -135,8 +142,10 @@ class StreamCall(Call[None]):
         responder: the queue of the instance that replies, once that is known.
     """
 
-    def __init__(self, correlation_id: str, service: str, window: int) -> None:
-        super().__init__(correlation_id, service)
+    def __init__(
+        self, correlation_id: str, service: str, loop: asyncio.AbstractEventLoop, window: int
+    ) -> None:
+        super().__init__(correlation_id, service, loop)
         self.responder: str | None = None
         self._window = window
         self._items: deque[Delivery] = deque()

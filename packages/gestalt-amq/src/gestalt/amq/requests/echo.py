@@ -30,7 +30,7 @@ class Echo(Call[None]):
     """
 
     def __init__(self, channel: Channel) -> None:
-        super().__init__(secrets.token_hex(16), "echo")
+        super().__init__(secrets.token_hex(16), "echo", asyncio.get_running_loop())
         self._channel = channel
         self._address: str | None = None
 

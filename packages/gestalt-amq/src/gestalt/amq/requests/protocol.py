@@ -65,8 +65,11 @@ def request_queue(service: str) -> str:
 
 def remaining(headers: Mapping[str, Any]) -> float | None:
     """Seconds until the caller gives up, below 0 when it has; None when it does not say."""
-    deadline = as_integer(headers.get(DEADLINE_HEADER))
-    return None if deadline is None else deadline / 1000 - time.time()
+    deadline = headers.get(DEADLINE_HEADER)
+    # The usual case without a call.
+    if type(deadline) is not int and (deadline := as_integer(deadline)) is None:
+        return None
+    return deadline / 1000 - time.time()
 
 
 def may_have_begun(delivery: Delivery) -> bool:

@@ -56,6 +56,11 @@ class Replies:
         """There is a channel again."""
         self._connected.set()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a channel."""
+        return self._channel() is not None
+
     async def wait_connected(self) -> None:
         """Wait until there is a channel."""
         while self._channel() is None:

@@ -15,11 +15,13 @@ from gestalt.amq.errors import (
     OutcomeUnknown,
 )
 from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER
+from gestalt.amq.link.interface import Channel
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
-from gestalt.amq.topology import Exchange
 from gestalt.amq.wire import TRANSIENT, Delivery, Properties
+from gestalt.codecs import Encoded
 from gestalt.core import Backoff
+from gestalt.core.backoff import Delays
 
 from . import protocol
 from .calls import Call, EncodedRequest, GatherCall, SingleCall, StreamCall
@@ -63,13 +65,17 @@ class RequestSender(Sender):
         self._number = 0
         self._requests = keeper
 
-    def deadline(self, timeout: float | None) -> float:
-        """When a request that is sent now is given up, by the loop's clock.
+    def prepare(
+        self, encoded: Encoded, timeout: float | None, headers: Mapping[str, Any] | None
+    ) -> EncodedRequest:
+        """A request that is sent now, and given up after its time.
 
         Raises:
             NotSent: there is no time at all.
         """
-        return self._deadline(asyncio.get_running_loop().time(), timeout)
+        now = asyncio.get_running_loop().time()
+        deadline = now + self._timeout if timeout is None else self._deadline(now, timeout)
+        return EncodedRequest(encoded, now, deadline, headers)
 
     async def call(self, request: EncodedRequest, *, idempotent: bool) -> Delivery:
         """Send a request that has one reply, again where it may be, and return the reply.
@@ -78,12 +84,16 @@ class RequestSender(Sender):
             NoResponder, DeadlineExceeded, OutcomeUnknown, NotSent: as `Requester.request` does.
         """
         lost: AmqError | None = None
-        delays = self._backoff.delays()
+        delays: Delays | None = None
+        loop = asyncio.get_running_loop()
+        now = request.begun
         while True:
-            call = SingleCall(self._next_correlation_id(), self._service)
+            self._number += 1
+            call = SingleCall(f"{self._prefix}{self._number:x}", self._service, loop)
             failure: AmqError
             try:
-                await self._send(call, request)
+                if not self._send_now(call, request, protocol.REQUESTS.name, now):
+                    await self._send(call, request)
                 try:
                     reply = await call
                 finally:
@@ -97,6 +107,7 @@ class RequestSender(Sender):
                 if not idempotent:
                     raise self._lost_after_sending(error) from error
                 lost = error
+                now = loop.time()
                 continue
             except NotSent as error:
                 if lost is None:
@@ -113,10 +124,12 @@ class RequestSender(Sender):
                 self._cancel(call)
                 raise
             # Responders come back a little later than we do.
+            delays = delays or self._backoff.delays()
             pause = delays.next()
-            if asyncio.get_running_loop().time() + pause >= request.deadline:
+            if loop.time() + pause >= request.deadline:
                 raise failure
             await asyncio.sleep(pause)
+            now = loop.time()
 
     async def gather(self, request: EncodedRequest, count: int | None) -> list[Delivery]:
         """Send a request to every instance, and return their replies.
@@ -130,9 +143,10 @@ class RequestSender(Sender):
         """
         if count is not None and count < 1:
             raise ValueError(f"count must be at least 1, got {count}")
-        call = GatherCall(self._next_correlation_id(), self._service, count or MAX_REPLIES)
+        loop = asyncio.get_running_loop()
+        call = GatherCall(self._next_correlation_id(), self._service, loop, count or MAX_REPLIES)
         try:
-            await self._send(call, request, protocol.INSTANCES)
+            await self._send(call, request, protocol.INSTANCES.name)
             call.add_done_callback(self._done)
             return await call
         except LinkLost as error:
@@ -144,7 +158,8 @@ class RequestSender(Sender):
     async def stream(self, request: EncodedRequest, buffer: int) -> StreamCall:
         """Send a request for a stream of replies, of which up to `buffer` may be ahead."""
         request.headers[WINDOW_HEADER] = buffer
-        call = StreamCall(self._next_correlation_id(), self._service, buffer)
+        loop = asyncio.get_running_loop()
+        call = StreamCall(self._next_correlation_id(), self._service, loop, buffer)
         await self._send(call, request)
         call.add_done_callback(self._done)
         return call
@@ -174,22 +189,33 @@ class RequestSender(Sender):
         self._number += 1
         return f"{self._prefix}{self._number:x}"
 
+    def _send_now(
+        self, call: Call[Any], request: EncodedRequest, exchange: str, now: float
+    ) -> bool:
+        """As `_send`, unless that would have to wait."""
+        channel = self._ready_now(exchange, len(request.body), now)
+        if channel is None:
+            return False
+        self._send_by(channel, call, request, exchange, now)
+        return True
+
     async def _send(
-        self,
-        call: Call[Any],
-        request: EncodedRequest,
-        exchange: Exchange = protocol.REQUESTS,
+        self, call: Call[Any], request: EncodedRequest, exchange: str = protocol.REQUESTS.name
     ) -> None:
         """Send a request, and note that its replies are awaited, until `_done`."""
-        now = asyncio.get_running_loop().time()
-        channel = self._ready_now(exchange.name, len(request.body), now)
-        if channel is None:
-            question = Question(exchange.name, self._service, len(request.body))
-            channel = await self._ready(request.deadline, question)
-            now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        if self._send_now(call, request, exchange, loop.time()):
+            return
+        question = Question(exchange, self._service, len(request.body))
+        channel = await self._ready(request.deadline, question)
+        self._send_by(channel, call, request, exchange, loop.time())
+
+    def _send_by(
+        self, channel: Channel, call: Call[Any], request: EncodedRequest, exchange: str, now: float
+    ) -> None:
         try:
             channel.send(
-                exchange.name,
+                exchange,
                 self._service,
                 request.properties(call.correlation_id, now),
                 request.body,
@@ -206,7 +232,8 @@ class RequestSender(Sender):
 
     def _done(self, pending: asyncio.Future[Any]) -> None:
         super()._done(pending)
-        self.pending = max(0, self.pending - 1)
+        if self.pending:
+            self.pending -= 1
 
     def _cancel(self, call: Call[Any]) -> None:
         if call.at_work:

@@ -202,9 +202,7 @@ class Requester:
         Raises:
             NoResponder, DeadlineExceeded, OutcomeUnknown, NotSent: as in `request`.
         """
-        request = EncodedRequest(
-            protocol.NOTHING, self._sender.deadline(timeout), {CONTROL_HEADER: protocol.PING}
-        )
+        request = self._sender.prepare(protocol.NOTHING, timeout, {CONTROL_HEADER: protocol.PING})
         begun = time.perf_counter()
         self._check(await self._sender.call(request, idempotent=False))
         return time.perf_counter() - begun
@@ -223,9 +221,7 @@ class Requester:
             RequestError: an instance has none to give.
             DecodeError: what came is no such information.
         """
-        request = EncodedRequest(
-            protocol.NOTHING, self._sender.deadline(timeout), {CONTROL_HEADER: protocol.INFO}
-        )
+        request = self._sender.prepare(protocol.NOTHING, timeout, {CONTROL_HEADER: protocol.INFO})
         replies = await self._sender.gather(request, count)
         for reply in replies:
             self._check(reply)
@@ -234,7 +230,7 @@ class Requester:
     def _encode(
         self, body: Any, timeout: float | None, headers: Mapping[str, Any] | None
     ) -> EncodedRequest:
-        return EncodedRequest(self.codec.encode(body), self._sender.deadline(timeout), headers)
+        return self._sender.prepare(self.codec.encode(body), timeout, headers)
 
     def _trace(self, request: EncodedRequest) -> None:
         """Have what is sent belong to the present trace."""
@@ -248,7 +244,8 @@ class Requester:
             raise protocol.read_error(self.service, delivery)
 
     def _read(self, delivery: Delivery) -> Any:
-        self._check(delivery)
+        if delivery.properties.headers:
+            self._check(delivery)
         return decode_body(self.codec, delivery)[0]
 
     def _gathered(self, delivery: Delivery) -> GatheredReply:

@@ -51,10 +51,12 @@ class RequestsKeeper(ChannelKeeper):
     def expect(self, call: Call[Any], deadline: float) -> None:
         """Hand the call its replies, until `settle`."""
         self._calls[call.correlation_id] = call
-        self.hold(call, deadline)
+        self._in_flight.add(call, deadline)
 
     def settle(self, pending: asyncio.Future[Any]) -> bool:
-        self._calls.pop(cast("Call[Any]", pending).correlation_id, None)
+        # A call by `expect`. To have that checked by cast() takes a call for each.
+        call: Any = pending
+        self._calls.pop(call.correlation_id, None)
         return super().settle(pending)
 
     async def _open_channel(self, link: Link) -> Channel:

@@ -33,13 +33,11 @@ from .departure import Departure
 from .plans import plan_service
 from .replies import Replies
 from .responder_session import ResponderSession
+from .runners import Runners
 from .service import ResponderStats, ServiceInfo, info_codec, responder_metrics
 from .worker import Worker
 
 logger = logging.getLogger("gestalt.amq")
-
-# How long handlers may follow one another without giving way to the event loop, in seconds.
-TURN = 0.005
 
 
 class Responder(Consumer[ResponderSession]):
@@ -97,8 +95,6 @@ class Responder(Consumer[ResponderSession]):
             self.stats,
             timeout=declaration.timeout,
             expected=declaration.errors,
-            spawn=self._spawn,
-            on_done=self._done,
             tracing=tracing,
         )
         self._started = 0.0
@@ -107,7 +103,16 @@ class Responder(Consumer[ResponderSession]):
         # What was delivered and not begun, each with the channel that it came by.
         self._backlog: deque[tuple[Receiver, Delivery]] = deque()
         self._received = 0
-        self._scheduled = False
+        self._runners = Runners(
+            self._backlog,
+            declaration.concurrency,
+            ready=lambda: not self._leaving,
+            begin=self._worker.begin,
+            finish=self._worker.finish,
+            cancelled=self._worker.cancelled,
+            spawn=self._spawn,
+            name=self.name,
+        )
         self._departure = Departure(
             service,
             declaration.concurrency,
@@ -117,7 +122,6 @@ class Responder(Consumer[ResponderSession]):
             take=self._take,
             abandon=self._worker.abandon,
         )
-        self._handled_all = asyncio.Event()
 
     @property
     def info(self) -> ServiceInfo:
@@ -132,14 +136,14 @@ class Responder(Consumer[ResponderSession]):
             if isinstance(handler, Handlers)
             else [getattr(handler, "__qualname__", type(handler).__qualname__)],
             started=self._started,
-            running=len(self._worker.running),
+            running=len(self._runners.running),
             stats=replace(self.stats),
         )
 
     @measures
     def _responder_metrics(self) -> Iterable[Metric]:
         waiting, worker = len(self._backlog), self._worker
-        running = len(worker.running)
+        running = len(self._runners.running)
         return responder_metrics(self.stats, self._received, waiting, running, worker.durations)
 
     @details
@@ -147,7 +151,7 @@ class Responder(Consumer[ResponderSession]):
         yield QueueRow(
             self._queue,
             waiting=len(self._backlog),
-            active=len(self._worker.running),
+            active=len(self._runners.running),
             bound=self._options.concurrency,
             note=self.trouble or "",
         )
@@ -159,7 +163,7 @@ class Responder(Consumer[ResponderSession]):
     # Its life
 
     async def _open(self) -> None:
-        self._backlog.clear()
+        self._runners.start()
         self._started = time.time()
         await super()._open()
 
@@ -188,7 +192,7 @@ class Responder(Consumer[ResponderSession]):
         left = [entry for entry in self._backlog if not entry[0].channel.closed.done()]
         self._backlog.clear()
         self._backlog.extend(left)
-        self._worker.end_streams()
+        self._runners.end_streams()
 
     async def _consume_instance(self, session: ResponderSession) -> None:
         """Take what every instance gets, and what is said about requests under way."""
@@ -274,10 +278,8 @@ class Responder(Consumer[ResponderSession]):
                 {*leaving, session.link.blocking}, return_when=asyncio.FIRST_COMPLETED
             )
         # The replies of what runs get through when the broker blocks no more.
-        replies = bool(self._worker.running)
-        while self._worker.running:
-            self._handled_all.clear()
-            await self._handled_all.wait()
+        replies = bool(self._runners.running)
+        await self._runners.wait_idle()
         if replies and leaving:
             await asyncio.wait(leaving)
 
@@ -287,8 +289,7 @@ class Responder(Consumer[ResponderSession]):
             await self._departure.leave(session.requests, session.instance)
 
     async def _close(self) -> None:
-        self._backlog.clear()
-        self._worker.stop()
+        self._runners.stop()
         self._worker.reports.flush()
         await super()._close()
 
@@ -299,7 +300,7 @@ class Responder(Consumer[ResponderSession]):
         if control is not None:
             self._take_control(delivery, control)
             receiver.acks.ack(delivery.tag)
-        elif delivery.redelivered and self._worker.resume(receiver, delivery):
+        elif delivery.redelivered and self._runners.resume(receiver, delivery):
             pass
         elif self._leaving and receiver.queue != self._queue:
             self._replies.status(delivery, protocol.UNSERVED)
@@ -307,7 +308,7 @@ class Responder(Consumer[ResponderSession]):
         else:
             self._received += 1
             self._backlog.append((receiver, delivery))
-            self._schedule()
+            self._runners.schedule(receiver.channel)
 
     def _take_direct(self, _: Receiver, delivery: Delivery) -> None:
         """Take what needs no acknowledgement, and bears none."""
@@ -323,13 +324,13 @@ class Responder(Consumer[ResponderSession]):
             self._tell_info(delivery)
         elif control == protocol.CREDIT:
             credit = as_integer((properties.headers or {}).get(WINDOW_HEADER))
-            work = self._worker.find(properties.correlation_id)
+            work = self._runners.find(properties.correlation_id)
             if work is not None and credit is not None:
                 work.add_credit(credit)
         elif (
             control == protocol.CANCEL
             and (correlation_id := properties.correlation_id) is not None
-            and not self._worker.cancel(correlation_id)
+            and not self._runners.cancel(correlation_id)
         ):
             self._forget(correlation_id)
 
@@ -350,31 +351,6 @@ class Responder(Consumer[ResponderSession]):
                 self.stats.cancelled += 1
                 receiver.acks.ack(delivery.tag)
                 return
-
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._work)
-
-    def _work(self) -> None:
-        """Begin what was delivered, as far as it may run at once."""
-        self._scheduled = False
-        if self._leaving:
-            return
-        now = asyncio.get_running_loop().time
-        until = now() + TURN
-        while self._backlog and len(self._worker.running) < self._options.concurrency:
-            self._worker.begin(*self._backlog.popleft())
-            if now() > until:
-                self._schedule()
-                return
-
-    def _done(self) -> None:
-        """Note that an asynchronous handler is done."""
-        if self._backlog:
-            self._schedule()
-        if not self._worker.running:
-            self._handled_all.set()
 
     def _channel(self) -> Channel | None:
         """What replies leave by."""

@@ -53,7 +53,9 @@ class Work:
         self.replied = False
         self.settled = False
         self.items = 0
-        window = as_integer((delivery.properties.headers or {}).get(WINDOW_HEADER))
+        headers = delivery.properties.headers
+        given = headers.get(WINDOW_HEADER) if headers else None
+        window = None if given is None else as_integer(given)
         self.streams = window is not None
         self._credit = window or 0
         self._more: asyncio.Event | None = None

@@ -3,15 +3,14 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterable, Sequence
 from time import monotonic
+from types import CoroutineType
 from typing import Any
 
 from gestalt.amq.encoding import decode_body
 from gestalt.amq.errors import LinkLost
-from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver
-from gestalt.amq.link.in_flight import InFlight
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
@@ -28,8 +27,12 @@ from .work import Work
 logger = logging.getLogger("gestalt.amq")
 
 
+# What a coroutine gives that has sent the reply itself.
+_SENT = object()
+
+
 class Worker:
-    """Calls the handler: plain functions at once, asynchronous ones in a task for each request.
+    """Calls the handler: `begin` does all of a plain one, `finish` the rest of an async one.
 
     Args:
         name: of the responder, for the log.
@@ -39,12 +42,9 @@ class Worker:
         stats: counts what becomes of requests.
         expected: classes of exceptions that are replies like others, and no failures.
         timeout: for an asynchronous handler, where the caller gives no earlier deadline.
-        spawn: runs an asynchronous handler.
-        on_done: is called when one is done.
 
     Attributes:
-        running: what asynchronous handlers work on.
-        durations: how long they did, in seconds.
+        durations: how long asynchronous handlers took, in seconds.
         reports: the log of what went wrong, bounded.
     """
 
@@ -58,93 +58,68 @@ class Worker:
         *,
         timeout: float,
         expected: tuple[type[Exception], ...],
-        spawn: Spawn,
-        on_done: Callable[[], None],
         tracing: Tracing | None,
     ) -> None:
         self._name = name
         self._handler = handler
         self._codecs = codecs
+        # The only one, where there are no others to choose from.
+        self._codec = codecs[0] if len(codecs) == 1 else None
         self._replies = replies
         self._stats = stats
         self._timeout = timeout
         # Whoever waits for a reply is told of a request that is dropped, too.
         self._expected = (*expected, Discard)
-        self._spawn = spawn
-        self._on_done = on_done
         self._tracing = tracing
-        self.running: set[Work] = set()
-        self._deadlines = InFlight(self._expire)
         self.durations = Histogram()
         self.reports = Reports(logger)
 
-    def find(self, correlation_id: str | None) -> Work | None:
-        """What is worked on under a correlation id; nothing is by none."""
-        if correlation_id is None:
-            return None
-        return next((work for work in self.running if work.correlation_id == correlation_id), None)
+    def begin(self, receiver: Receiver, delivery: Delivery, now: float) -> tuple[Work, Any] | None:
+        """Work on a request; it is acknowledged when it has its outcome.
 
-    def cancel(self, correlation_id: str | None) -> bool:
-        """Cancel the handler of a request; False when there is none."""
-        work = self.find(correlation_id)
-        if work is None or work.task is None:
-            return False
-        work.cancelled = True
-        work.task.cancel()
-        return True
+        Args:
+            receiver: by which it came.
+            delivery: the request.
+            now: the time by the loop's clock.
 
-    def begin(self, receiver: Receiver, delivery: Delivery) -> None:
-        """Work on a request; it is acknowledged when it has its outcome."""
+        Returns:
+            What is to be finished in a task; None where it has its outcome.
+        """
         if receiver.channel.closed.done():
-            return  # it is delivered again, here or to others
-        left = protocol.remaining(delivery.properties.headers or {})
+            return None  # it is delivered again, here or to others
+        headers = delivery.properties.headers
+        left = protocol.remaining(headers) if headers else None
         if left is not None and left <= 0:
             self._stats.expired += 1
             self._replies.status(delivery, protocol.LATE)
-        elif protocol.may_have_begun(delivery):
+        elif delivery.redelivered and protocol.may_have_begun(delivery):
             self.abandon(delivery)
         else:
-            self._call(receiver, delivery, self._timeout if left is None else left)
-            return
+            given = self._timeout
+            return self._call(
+                receiver, delivery, now + (given if left is None else min(left, given))
+            )
         receiver.acks.ack(delivery.tag)
+        return None
 
     def abandon(self, delivery: Delivery) -> None:
         """Say that the outcome of a request is not known."""
         self._stats.abandoned += 1
         self._replies.status(delivery, protocol.ABANDONED)
 
-    def resume(self, receiver: Receiver, delivery: Delivery) -> bool:
-        """Whether a redelivered request is worked on here, and goes on by its new delivery."""
-        for work in self.running:
-            # Ids are the callers' to choose, and other callers' may be the same, or none.
-            if work.receiver.channel.closed.done() and _equal(work.delivery, delivery):
-                work.receiver, work.delivery = receiver, delivery
-                return True
-        return False
-
-    def stop(self) -> None:
-        """End none of them at its deadline any more."""
-        self._deadlines.stop()
-
-    def end_streams(self) -> None:
-        """Abandon what streams to its caller: with the connection, replies and credit were lost."""
-        for work in self.running:
-            if work.streams and work.task is not None and work.receiver.channel.closed.done():
-                work.task.cancel()
-
-    def _call(self, receiver: Receiver, delivery: Delivery, left: float) -> None:
-        codec = choose_codec(self._codecs, delivery.properties.content_type)
-        deadline = asyncio.get_running_loop().time() + min(left, self._timeout)
+    def _call(
+        self, receiver: Receiver, delivery: Delivery, deadline: float
+    ) -> tuple[Work, Any] | None:
+        codec = self._codec or choose_codec(self._codecs, delivery.properties.content_type)
         work = Work(receiver, delivery, deadline, codec)
         try:
             body, type_id = decode_body(codec, delivery)
         except CodecError as error:
             self._refuse(work, error)
-            return
+            return None
         request = Request(body, type_id, delivery, deadline, lambda body: self._reply(work, body))
         if self._tracing is not None and not self._tracing.idle_for(request):
-            self._run(work, self._traced(self._tracing, work, request))
-            return
+            return work, self._traced(self._tracing, work, request)
         try:
             result = self._handler(request)
         except HandlerNotFound as error:
@@ -152,44 +127,38 @@ class Worker:
         except RAISED as error:
             self._failed(work, error)
         else:
-            if is_awaitable(result) or isinstance(result, AsyncIterable):
-                self._run(work, self._finish_with(work, result), result)
-            else:
-                self._finish(work, result)
+            if (
+                type(result) is CoroutineType
+                or is_awaitable(result)
+                or isinstance(result, AsyncIterable)
+            ):
+                return work, result
+            self._finish(work, result)
+        return None
 
     # Asynchronous handlers
 
-    def _run(self, work: Work, coro: Coroutine[Any, Any, None], result: Any = None) -> None:
-        self.running.add(work)
-        task = work.task = self._spawn(
-            self._guarded(work, coro), name=f"request {work.correlation_id}", eager=True
-        )
-        if task.done():
-            self._ended(work, task, coro, result)
-            return
-        self._deadlines.add(task, work.deadline)
-        task.add_done_callback(lambda _: self._ended(work, task, coro, result))
+    async def finish(self, work: Work, result: Any) -> None:
+        """Await what a handler returned, and give the request its outcome, whatever comes."""
+        begun = monotonic()
+        try:
+            if type(result) is CoroutineType or is_awaitable(result):
+                await self._finish_with(work, result)
+            else:
+                await self._stream(work, result)
+        except asyncio.CancelledError as error:
+            if is_own_cancellation(error):
+                self.cancelled(work)
+                raise
+            self._failed(work, error)
+        except HandlerNotFound as error:
+            self._refuse(work, error)
+        except Exception as error:
+            self._failed(work, error)
+        finally:
+            self.durations.record(monotonic() - begun)
 
-    def _ended(
-        self, work: Work, task: asyncio.Task[None], coro: Coroutine[Any, Any, None], result: Any
-    ) -> None:
-        self.running.discard(work)
-        self._deadlines.remove(task)
-        if task.cancelled() and not work.settled:
-            # A task that is cancelled before its first step runs nothing of itself.
-            coro.close()
-            if isinstance(result, Coroutine):
-                result.close()
-            self._cancelled(work)
-        self._on_done()
-
-    def _expire(self, task: asyncio.Future[Any]) -> None:
-        for work in self.running:
-            if work.task is task:
-                work.late = True
-                task.cancel()
-
-    def _cancelled(self, work: Work) -> None:
+    def cancelled(self, work: Work) -> None:
         """Give its outcome to a request whose handler was not let to its end."""
         if work.late:
             self._stats.expired += 1
@@ -202,48 +171,35 @@ class Worker:
             self.abandon(work.delivery)
         self._ack(work)
 
-    async def _guarded(self, work: Work, coro: Coroutine[Any, Any, None]) -> None:
-        """Give the request its outcome, whatever becomes of the handler."""
-        begun = monotonic()
-        try:
-            await coro
-        except asyncio.CancelledError as error:
-            if is_own_cancellation(error):
-                self._cancelled(work)
-                raise
-            self._failed(work, error)
-        except HandlerNotFound as error:
-            self._refuse(work, error)
-        except Exception as error:
-            self._failed(work, error)
-        finally:
-            self.durations.record(monotonic() - begun)
-
-    async def _traced(self, tracing: Tracing, work: Work, request: Request[Any]) -> None:
+    async def _traced(self, tracing: Tracing, work: Work, request: Request[Any]) -> object:
         with tracing.handling(request, work.receiver.queue):
             result = self._handler(request)
-            if is_awaitable(result) or isinstance(result, AsyncIterable):
+            if is_awaitable(result):
                 await self._finish_with(work, result)
+            elif isinstance(result, AsyncIterable):
+                await self._stream(work, result)
             else:
                 self._finish(work, result)
+        return _SENT
 
     async def _finish_with(self, work: Work, result: Any) -> None:
-        if is_awaitable(result):
-            try:
-                value = await result
-            except Exception:
+        try:
+            value = await result
+        except Exception:
+            if not self._replies.connected:
                 await self._replies.wait_connected()
-                raise
-            # A reply that is ready is kept, up to its deadline; an instance keeps no more of them
-            # than it works on requests.
+            raise
+        if value is _SENT:
+            return
+        # A reply that is ready is kept, up to its deadline; an instance keeps no more of them
+        # than it works on requests.
+        if not self._replies.connected:
             await self._replies.wait_connected()
-            self._finish(work, value)
-        elif work.streams:
-            await self._stream(work, result)
-        else:
-            raise HandlerNotFound("the handler of this request replies by a stream: use stream()")
+        self._finish(work, value)
 
     async def _stream(self, work: Work, items: AsyncIterable[Any]) -> None:
+        if not work.streams:
+            raise HandlerNotFound("the handler of this request replies by a stream: use stream()")
         async with contextlib.AsyncExitStack() as stack:
             if hasattr(items, "aclose"):
                 stack.push_async_callback(items.aclose)
@@ -278,7 +234,9 @@ class Worker:
                 self._failed(work, error)
                 return
         self._stats.replied += 1
-        self._ack(work)
+        # As `_ack`, without the call.
+        work.settled = True
+        work.receiver.acks.ack(work.delivery.tag)
 
     def _refuse(self, work: Work, error: Exception) -> None:
         self._stats.refused += 1
@@ -313,11 +271,3 @@ class Worker:
     def _ack(self, work: Work) -> None:
         work.settled = True
         work.receiver.acks.ack(work.delivery.tag)
-
-
-def _equal(one: Delivery, other: Delivery) -> bool:
-    return (
-        one.properties.correlation_id == other.properties.correlation_id
-        and one.properties.reply_to == other.properties.reply_to
-        and one.body == other.body
-    )

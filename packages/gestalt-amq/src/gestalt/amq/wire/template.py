@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from .properties import Properties, encode_properties
@@ -86,9 +87,15 @@ class PropertiesTemplate:
             self._middle,
             encode_short_string(correlation_id, "correlation_id"),
             self._between,
-            encode_short_string(expiration, "expiration") if self._expires else b"",
+            _expiration(expiration) if self._expires else b"",
             self._after,
         )
+
+
+@lru_cache(maxsize=256)
+def _expiration(text: str) -> bytes:
+    # Messages in a row mostly have the same.
+    return encode_short_string(text, "expiration")
 
 
 def _values(properties: Properties) -> bytes:

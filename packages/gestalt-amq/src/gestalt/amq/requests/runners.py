@@ -1,0 +1,261 @@
+"""Runs the handlers of requests: many that do not wait in one task, each that waits in its own."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from typing import Any
+
+from gestalt.amq.link.channel_keeper import Spawn
+from gestalt.amq.link.consumer import Receiver
+from gestalt.amq.link.in_flight import InFlight
+from gestalt.amq.link.interface import Channel
+from gestalt.amq.wire import Delivery
+
+from .work import Work
+
+# How long handlers may follow one another without giving way to the event loop, in seconds.
+TURN = 0.005
+
+
+class Runner:
+    """A task that runs handlers.
+
+    Attributes:
+        work: what it works on.
+        task: it; None until it has begun, which is at once on Python 3.12 and later.
+    """
+
+    __slots__ = ("task", "work")
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.task: asyncio.Task[Any] | None = None
+
+
+class Runners:
+    """Begins what was delivered, in its order, as far as it may run at once.
+
+    A task of its own for each request would cost as much as all the rest of it. So a runner goes on
+    with the next one, unless its handler has waited: then that has the task to itself, and another
+    runner goes on. A handler that changes its context has no other after it, either.
+
+    Args:
+        backlog: what was delivered and not begun, each with the channel that it came by.
+        concurrency: how many asynchronous handlers run at once.
+        ready: whether anything is to be begun now.
+        begin: begins a request, at a time by the loop's clock; gives what is to be finished in a
+            task, if anything is.
+        finish: finishes that, and gives the request its outcome.
+        cancelled: gives its outcome to a request whose task never ran.
+        spawn: makes a task.
+        name: how tasks are called, up to the request.
+
+    Attributes:
+        running: what asynchronous handlers work on.
+    """
+
+    def __init__(
+        self,
+        backlog: deque[tuple[Receiver, Delivery]],
+        concurrency: int,
+        *,
+        ready: Callable[[], bool],
+        begin: Callable[[Receiver, Delivery, float], tuple[Work, Any] | None],
+        finish: Callable[[Work, Any], Coroutine[Any, Any, None]],
+        cancelled: Callable[[Work], None],
+        spawn: Spawn,
+        name: str,
+    ) -> None:
+        self.running: set[Work] = set()
+        self._backlog = backlog
+        self._concurrency = concurrency
+        self._ready = ready
+        self._begin = begin
+        self._finish = finish
+        self._cancelled = cancelled
+        self._spawn = spawn
+        self._name = name
+        self._deadlines = InFlight(self._expire)
+        self._idle = asyncio.Event()
+        self._scheduled = False
+        self._until = 0.0
+        # By which it came that something is to be begun.
+        self._channel: Channel | None = None
+        # Has begun a handler, of which is not known whether it waits.
+        self._current: Runner | None = None
+        # Whether the last one waited: then the next is not expected to leave its task to others.
+        self._waits = False
+
+    def start(self) -> None:
+        """Begin anew, in the event loop that runs now."""
+        self._backlog.clear()
+        self._idle = asyncio.Event()
+        self._scheduled = False
+        self._current = None
+
+    def stop(self) -> None:
+        """Begin nothing that was delivered, and end none of them at its deadline any more."""
+        self._backlog.clear()
+        self._deadlines.stop()
+
+    async def wait_idle(self) -> None:
+        """Wait until no asynchronous handler runs."""
+        while self.running:
+            self._idle.clear()
+            await self._idle.wait()
+
+    def find(self, correlation_id: str | None) -> Work | None:
+        """What is worked on under a correlation id; nothing is by none."""
+        if correlation_id is None:
+            return None
+        return next((work for work in self.running if work.correlation_id == correlation_id), None)
+
+    def cancel(self, correlation_id: str | None) -> bool:
+        """Cancel the handler of a request; False when there is none."""
+        work = self.find(correlation_id)
+        if work is None or work.task is None:
+            return False
+        work.cancelled = True
+        work.task.cancel()
+        return True
+
+    def resume(self, receiver: Receiver, delivery: Delivery) -> bool:
+        """Whether a redelivered request is worked on here, and goes on by its new delivery."""
+        for work in self.running:
+            # Ids are the callers' to choose, and other callers' may be the same, or none.
+            if work.receiver.channel.closed.done() and _equal(work.delivery, delivery):
+                work.receiver, work.delivery = receiver, delivery
+                return True
+        return False
+
+    def end_streams(self) -> None:
+        """Abandon what streams to its caller: with the connection, replies and credit were lost."""
+        for work in self.running:
+            if work.streams and work.task is not None and work.receiver.channel.closed.done():
+                work.task.cancel()
+
+    def schedule(self, channel: Channel) -> None:
+        """Begin what was delivered, at the end of the turn in which that came."""
+        if not self._scheduled:
+            self._scheduled = True
+            self._channel = channel
+            channel.before_flush(self._turn)
+
+    def _turn(self) -> None:
+        # What plain handlers put into their context is not for the connection's other callbacks.
+        copy_context().run(self._work)
+
+    def _work(self) -> None:
+        self._scheduled = False
+        if self._current is not None:
+            self._note_waiting(self._current)
+        if not self._ready():
+            return
+        clock = asyncio.get_running_loop().time
+        now = clock()
+        self._until = now + TURN
+        go_on = False
+        while self._backlog and len(self.running) < self._concurrency:
+            begun = self._begin(*self._backlog.popleft(), now)
+            if begun is not None and not self._start(*begun):
+                # It runs in the next turn. Unless it waits, it goes on with all others.
+                go_on = True
+                if not self._waits:
+                    break
+            now = clock()
+            if now > self._until:
+                go_on = True
+                break
+        if go_on and self._channel is not None:
+            self._scheduled = True
+            self._channel.in_next_turn(self._turn)
+
+    def _start(self, work: Work, result: Any) -> bool:
+        """Run it in a task of its own; whether that has begun."""
+        runner = Runner(work)
+        self.running.add(work)
+        task = work.task = self._spawn(
+            self._run(runner, result), name=f"request {work.correlation_id}", eager=True
+        )
+        if not task.done():
+            task.add_done_callback(lambda _: self._ended(runner, result))
+            if self._current is runner:
+                self._note_waiting(runner)
+        return runner.task is not None
+
+    def _note_waiting(self, runner: Runner) -> None:
+        self._current = None
+        self._waits = True
+        if runner.task is not None:
+            runner.task.set_name(f"{self._name} request {runner.work.correlation_id}")
+
+    async def _run(self, runner: Runner, result: Any) -> None:
+        if (task := asyncio.current_task()) is None:
+            raise RuntimeError("a runner is a task")
+        runner.task = task
+        self._current = runner
+        context = copy_context()
+        clock = task.get_loop().time
+        following: tuple[Work, Any] | None = runner.work, result
+        try:
+            while following is not None:
+                work, result = following
+                runner.work = work
+                work.task = task
+                self.running.add(work)
+                self._deadlines.add(task, work.deadline)
+                await self._finish(work, result)
+                self.running.discard(work)
+                if self._current is not runner or task.cancelling() or copy_context() != context:
+                    return
+                following = self._next(clock)
+        finally:
+            self.running.discard(runner.work)
+            self._deadlines.remove(task)
+            if self._current is runner:
+                self._current = None
+                self._waits = False
+            self._done()
+
+    def _next(self, clock: Callable[[], float]) -> tuple[Work, Any] | None:
+        """The next asynchronous handler that may run in the same task."""
+        while self._backlog and len(self.running) < self._concurrency:
+            now = clock()
+            if now > self._until:
+                return None
+            begun = self._begin(*self._backlog.popleft(), now)
+            if begun is not None:
+                return begun
+        return None
+
+    def _ended(self, runner: Runner, result: Any) -> None:
+        if runner.task is not None:
+            return
+        # A task that is cancelled before its first step runs nothing of itself.
+        work = runner.work
+        self.running.discard(work)
+        if isinstance(result, Coroutine):
+            result.close()
+        self._cancelled(work)
+        self._done()
+
+    def _done(self) -> None:
+        if self._backlog and self._channel is not None:
+            self.schedule(self._channel)
+        if not self.running:
+            self._idle.set()
+
+    def _expire(self, task: asyncio.Future[Any]) -> None:
+        for work in self.running:
+            if work.task is task:
+                work.late = True
+                task.cancel()
+
+
+def _equal(one: Delivery, other: Delivery) -> bool:
+    return (
+        one.properties.correlation_id == other.properties.correlation_id
+        and one.properties.reply_to == other.properties.reply_to
+        and one.body == other.body
+    )
