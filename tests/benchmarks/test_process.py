@@ -10,6 +10,7 @@ import pytest
 from benchmarks.harness import Contender, Unavailable, process
 from benchmarks.harness.launch import ContenderError
 from benchmarks.harness.process import Sample, measure
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ async def test_what_a_contender_has_started_ends_with_it(
         assert (await measuring).count == 100
     children = (tmp_path / "children").read_text().split()
     assert children
-    assert not any(alive(int(pid)) for pid in children)
+    await until(lambda: not any(alive(int(pid)) for pid in children))
 
 
 async def test_a_child_that_comes_back_in_its_place_gives_no_answer(functions: Any) -> None:

@@ -8,12 +8,15 @@ from typing import Annotated, Any, Literal, TypedDict
 
 import attrs
 import jsonschema
-import msgspec
-import pydantic
 import pytest
 
 from gestalt.codecs import Avro, Codec, Codecs, DecodeError, MessageTypes
 from gestalt.codecs.contracts import facts_of, shapes_of
+
+msgspec = pytest.importorskip("msgspec")
+pydantic = pytest.importorskip("pydantic")
+pytest.importorskip("google.protobuf")
+pytest.importorskip("fastavro")
 
 
 class Color(enum.Enum):

@@ -205,7 +205,8 @@ async def test_asynchronous_handlers_that_never_wait_leave_the_loop_to_others(
         while len(in_turns) < 500:
             turns += 1
             await asyncio.sleep(0)
-    assert max(in_turns.count(turn) for turn in set(in_turns)) <= 128
+    # A loop that completes calls may have several reads done in one turn.
+    assert max(in_turns.count(turn) for turn in set(in_turns)) <= 256
 
 
 async def test_the_system_tells_what_it_has_dropped_for_want_of_room(
