@@ -30,7 +30,7 @@ class Leg:
 
 class Model(pydantic.BaseModel):
     whence: str = pydantic.Field(alias="from")
-    legs: list[Leg] = []
+    legs: list[Leg] = []  # noqa: RUF012 - pydantic copies it
 
 
 class Tree(pydantic.BaseModel):
