@@ -147,11 +147,20 @@ class Runners:
         copy_context().run(self._work)
 
     def _work(self) -> None:
-        self._scheduled = False
         if self._current is not None:
             self._note_waiting(self._current)
-        if not self._ready():
-            return
+        go_on = False
+        try:
+            if self._ready():
+                go_on = self._begin_some()
+        finally:
+            # What ended meanwhile did not schedule: that would have been within this turn.
+            self._scheduled = go_on
+        if go_on and self._channel is not None:
+            self._channel.in_next_turn(self._turn)
+
+    def _begin_some(self) -> bool:
+        """Begin what may run in this turn; whether more is to be begun in the next."""
         clock = asyncio.get_running_loop().time
         now = clock()
         self._until = now + TURN
@@ -165,11 +174,8 @@ class Runners:
                     break
             now = clock()
             if now > self._until:
-                go_on = True
-                break
-        if go_on and self._channel is not None:
-            self._scheduled = True
-            self._channel.in_next_turn(self._turn)
+                return True
+        return go_on
 
     def _start(self, work: Work, result: Any) -> bool:
         """Run it in a task of its own; whether that has begun."""
