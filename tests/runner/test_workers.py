@@ -184,9 +184,10 @@ def test_the_second_signal_cuts_and_both_may_go_to_all_processes(start):
         # As from a terminal, or from systemd.
         os.kill(pid, signal.SIGTERM)
     lines.take(r"drain .*", 2)
-    process.send(signal.SIGTERM)
+    # The parent may not have heard of the first one yet, and two of a kind would be one.
+    process.send(signal.SIGINT)
     lines.take(r"close .*", 2)
-    assert process.end() == -signal.SIGTERM, process.errors
+    assert process.end() in (-signal.SIGTERM, -signal.SIGINT), process.errors
     wait_gone(*pids)
 
 
