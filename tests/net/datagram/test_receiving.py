@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -25,7 +26,6 @@ from gestalt.net import (
 )
 from tests.net.datagram.fixtures import StartEndpoint, Take, Until
 from tests.net.fixtures import Within
-from tests.support.completion_loop import CompletionLoop
 
 HEADER = b"\x00\x00\x00\x04\x00\x00\x00\x01"
 JSON = Codec("json")
@@ -192,23 +192,24 @@ async def test_a_full_socket_leaves_the_loop_to_others_every_64_datagrams(
 async def test_asynchronous_handlers_that_never_wait_leave_the_loop_to_others(
     endpoint: StartEndpoint, sender: Any
 ) -> None:
-    turns = 0
-    in_turns: list[int] = []
+    handled = 0
 
     async def handle(message: DatagramMessage[bytes]) -> None:
-        in_turns.append(turns)
+        nonlocal handled
+        handled += 1
 
     server = await endpoint(wire=Wire(Raw()), on_message=handle)
     for _ in range(500):
         sender.sendto(b"x", target(server))
 
+    received = [0]
     async with asyncio.timeout(10):
-        while len(in_turns) < 500:
-            turns += 1
+        while handled < 500:
+            received.append(server.stats.received)
             await asyncio.sleep(0)
-    # On the loop that stands in for that of Windows, more come in a turn where the machine is busy.
-    most = 256 if isinstance(asyncio.get_running_loop(), CompletionLoop) else 128
-    assert max(in_turns.count(turn) for turn in set(in_turns)) <= most
+    # 64 in a turn, which may end before this one's or after it. How many of them are handled in
+    # the next is a question of time: whoever has lost 5 ms to other processes makes up for it.
+    assert max(after - before for before, after in pairwise(received)) <= 128
 
 
 async def test_the_system_tells_what_it_has_dropped_for_want_of_room(

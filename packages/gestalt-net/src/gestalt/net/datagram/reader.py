@@ -22,8 +22,8 @@ from .stats import DatagramStats
 from .worker import DatagramWorker
 
 BATCH = 64
-"""How many datagrams are taken, and handled, at once before it is others' turn; fewer, where they
-take more than the budget of time."""
+"""How many datagrams are taken, and handled by a plain function, at once before it is others' turn;
+fewer, where they take more than the budget of time, which is all that bounds asynchronous ones."""
 
 SOURCES = 4096
 """How many senders' addresses are remembered; anybody can make up more."""
