@@ -141,10 +141,10 @@ class Raw:
         exchange = await self.channel.get_exchange("gestalt.requests")
         await exchange.publish(message, self.service)
 
-    async def control(self, control: str, **headers: Any) -> None:
-        """Tell every instance something, without a correlation id."""
+    async def control(self, control: str, **properties: Any) -> None:
+        """Tell every instance something; without properties, about no request."""
         exchange = await self.channel.get_exchange("gestalt.instances")
-        message = aio_pika.Message(b"", headers={"x-gestalt-control": control, **headers})
+        message = aio_pika.Message(b"", headers={"x-gestalt-control": control}, **properties)
         await exchange.publish(message, self.service)
 
     async def reply(self) -> Incoming:

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from gestalt.amq import Bus, DeadlineExceeded, NoResponder, RemoteError, Request, connect
+from gestalt.amq.requests import given_up
+from gestalt.amq.requests.given_up import GivenUp
+from gestalt.amq.wire import Delivery, Properties
 from tests.support.callers import Hanging, Raw, echo, through
 from tests.support.proxy import Proxy
 from tests.support.waiting import QUICK, until
@@ -105,9 +108,9 @@ async def test_a_cancelled_request_cancels_its_handler(bus: Bus, unique: str) ->
 
 
 async def test_a_cancellation_may_arrive_together_with_its_request(
-    broker_url: str, broker_port: int, unique: str, request: pytest.FixtureRequest
+    broker_url: str, broker_port: int, unique: str
 ) -> None:
-    """The handler's task is cancelled before its first step."""
+    """Before the first step of the handler's task, or before its request: they use two queues."""
     hanging = Hanging()
     async with (
         Proxy(broker_port) as proxy,
@@ -131,15 +134,64 @@ async def test_a_cancellation_may_arrive_together_with_its_request(
             await ours.requester("nobody").request(1)
         await asyncio.sleep(0.05)  # until the proxy holds all of it
         proxy.thaw()
-        # They come by two queues: on RabbitMQ, a cancellation may overtake its request, which then
-        # is served like any other.
-        ordered = "embedded" in request.node.name
-        await until(lambda: responder.stats.cancelled >= (5 if ordered else 1))
-        if ordered:
-            assert hanging.begun == hanging.cancelled
+        await until(lambda: responder.stats.cancelled == 5)
+        assert hanging.begun == hanging.cancelled
         hanging.finish.set()
         assert await requester.request(6) == 6
-        await until(lambda: responder.stats.cancelled + responder.stats.replied == 7)
+        assert responder.stats.replied == 2
+
+
+async def test_a_cancelled_request_that_waits_in_the_queue_is_never_begun(
+    bus: Bus, unique: str
+) -> None:
+    hanging = Hanging()
+    responders = [await bus.respond(unique, hanging, concurrency=1) for _ in range(2)]
+    requester = bus.requester(unique)
+    first = [asyncio.create_task(requester.request(number)) for number in range(2)]
+    await until(lambda: len(hanging.begun) == 2)
+    others = [asyncio.create_task(requester.request(number)) for number in range(2, 6)]
+    await until(lambda: requester.pending == 6)
+    for call in others[:3]:
+        call.cancel()
+    await until(lambda: requester.pending == 3)
+    # What is told of those has come by then.
+    assert len(await requester.info(count=2)) == 2
+    hanging.finish.set()
+    assert await asyncio.gather(*first, others[3]) == [0, 1, 5]
+    assert sorted(hanging.begun) == [0, 1, 5]
+    assert sum(responder.stats.cancelled for responder in responders) == 3
+
+
+async def test_a_cancellation_of_one_caller_drops_no_request_of_another(
+    bus: Bus, unique: str, raw: Raw
+) -> None:
+    hanging = Hanging()
+    hanging.finish.set()
+    await bus.respond(unique, hanging)
+    await raw.control("cancel", correlation_id="1")
+    await raw.control("cancel", correlation_id="1", reply_to="another")
+    await bus.requester(unique).info(count=1)
+    await raw.send(b"1", correlation_id="1")
+    assert (await raw.reply()).body == b"1"
+
+
+async def test_so_many_cancellations_are_remembered_and_for_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def delivery(number: int) -> Delivery:
+        properties = Properties(correlation_id=str(number), reply_to="me")
+        return Delivery(0, False, "", "", properties, b"")
+
+    cancelled = GivenUp()
+    for number in range(1500):
+        cancelled.note(delivery(number))
+    assert len(cancelled.since) == 1000
+    assert not cancelled.take(delivery(499))
+    assert cancelled.take(delivery(500))
+    assert not cancelled.take(delivery(500))
+    monkeypatch.setattr(given_up, "LONGEST", -1.0)
+    assert not cancelled.take(delivery(0))
+    assert not cancelled.since
 
 
 async def test_a_cancelled_request_that_waits_is_never_begun(bus: Bus, unique: str) -> None:

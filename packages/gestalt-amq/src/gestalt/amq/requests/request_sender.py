@@ -249,6 +249,9 @@ class RequestSender(Sender):
             return
         properties = Properties(
             correlation_id=call.correlation_id,
+            # Whose call it is, for those who do not know it yet: the broker makes of it the same
+            # as of the request's.
+            reply_to=protocol.REPLY_TO if queue is None else None,
             delivery_mode=TRANSIENT,
             headers={CONTROL_HEADER: control, **headers},
         )

@@ -30,6 +30,7 @@ from gestalt.core.metrics import Metric, measures
 from . import protocol
 from .declaration import ResponderDeclaration
 from .departure import Departure
+from .given_up import GivenUp
 from .plans import plan_service
 from .replies import Replies
 from .responder_session import ResponderSession
@@ -102,6 +103,7 @@ class Responder(Consumer[ResponderSession]):
         self._outgoing: Channel | None = None
         # What was delivered and not begun, each with the channel that it came by.
         self._backlog: deque[tuple[Receiver, Delivery]] = deque()
+        self._given_up = GivenUp()
         self._received = 0
         self._runners = Runners(
             self._backlog,
@@ -305,6 +307,9 @@ class Responder(Consumer[ResponderSession]):
         elif self._leaving and receiver.queue != self._queue:
             self._replies.status(delivery, protocol.UNSERVED)
             receiver.acks.ack(delivery.tag)
+        elif self._given_up.since and self._given_up.take(delivery):
+            self.stats.cancelled += 1
+            receiver.acks.ack(delivery.tag)
         else:
             self._received += 1
             self._backlog.append((receiver, delivery))
@@ -331,8 +336,10 @@ class Responder(Consumer[ResponderSession]):
             control == protocol.CANCEL
             and (correlation_id := properties.correlation_id) is not None
             and not self._runners.cancel(correlation_id)
+            and not self._forget(correlation_id)
         ):
-            self._forget(correlation_id)
+            # Or another instance has it.
+            self._given_up.note(delivery)
 
     def _tell_info(self, delivery: Delivery) -> None:
         try:
@@ -342,15 +349,16 @@ class Responder(Consumer[ResponderSession]):
         else:
             self._replies.tell(delivery, encoded)
 
-    def _forget(self, correlation_id: str) -> None:
-        """Drop a request that was cancelled and is not begun."""
+    def _forget(self, correlation_id: str) -> bool:
+        """Drop a request that was cancelled and is not begun; False when there is none."""
         for entry in self._backlog:
             receiver, delivery = entry
             if delivery.properties.correlation_id == correlation_id:
                 self._backlog.remove(entry)
                 self.stats.cancelled += 1
                 receiver.acks.ack(delivery.tag)
-                return
+                return True
+        return False
 
     def _channel(self) -> Channel | None:
         """What replies leave by."""
