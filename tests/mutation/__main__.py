@@ -3,24 +3,23 @@
     ./dev run mutation:run core/backoff.py --tests tests/core/test_backoff.py
     ./dev run mutation:run net/framings/mti.py --tests tests/net/framings --lines 60-90
 
-The file is changed in a copy. Changes that make no difference stand in tests/mutation/alike.toml,
-each with its reason. The status is 1 if a change was not noticed, and 2 if the tests fail without
-any.
+Other options go to pytest, as -k does. The file is changed in a copy. Changes that make no
+difference stand in tests/mutation/alike.toml, each with its reason. The status is 1 if a change was
+not noticed, and 2 if the tests fail without any.
 """
 
 import argparse
 import shutil
 import sys
-import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
+from .alike import is_alike
 from .mutants import Mutant, mutants_of
 from .trial import Outcome, import_beforehand, prepare, run
 
 ROOT = Path(__file__).parents[2]
-ALIKE = Path(__file__).with_name("alike.toml")
 
 
 def arguments() -> argparse.Namespace:
@@ -35,13 +34,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, default=60, help="for all of it (default: %(default)s)"
     )
-    options = parser.parse_args()
+    options, for_pytest = parser.parse_known_args()
     distribution = options.file.partition("/")[0]
     options.source = ROOT / f"packages/gestalt-{distribution}/src"
     if not (options.source / "gestalt" / options.file).is_file():
         parser.error(f"{options.file} is no file below src/gestalt of a distribution")
     if missing := [name for name in options.tests if not (ROOT / name.partition("::")[0]).exists()]:
         parser.error(f"there is no {', '.join(missing)}")
+    options.tests += for_pytest
     try:
         first, _, last = (options.lines or "1-").partition("-")
         options.lines = range(int(first), int(last or sys.maxsize) + 1)
@@ -52,48 +52,44 @@ def arguments() -> argparse.Namespace:
 
 def main(folder: Path, options: argparse.Namespace) -> int:
     """Try every change in a folder of its own, and return the status."""
-    shutil.copytree(
-        options.source, folder / "src", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    target, log = folder / "src/gestalt" / options.file, folder / "log"
+    shutil.copytree(options.source, folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    target, log, imported = folder / "src/gestalt" / options.file, folder / "log", folder / "names"
     mutants = [each for each in mutants_of(target.read_text()) if each.line in options.lines]
-    alike = {
-        (each["was"], each["becomes"]): False
-        for each in tomllib.loads(ALIKE.read_text()).get(options.file, [])
-    }
+    tried = [each for each in mutants if not is_alike(options.file, each.was, each.becomes)]
     prepare(folder / "src", ROOT)
-    imported = folder / "imported"
-    for _ in range(2):
-        trial = run(options.tests, log, seconds=600.0, cpu_seconds=600, imported=imported)
+    for _ in range(2):  # the second time as quickly as all the others
+        trial = run(options.tests, log, seconds=600, cpu_seconds=600, imported=imported)
         if trial.outcome is not Outcome.PASSED:
             print(log.read_text())
             print("the tests fail without any change")
             return 2
         import_beforehand(imported.read_text().splitlines())
     # Machines are busy, and it is the endless that is to be found.
-    limits = {"seconds": 20 + 10 * trial.seconds, "cpu_seconds": 5 + int(5 * trial.cpu_seconds)}
-    print(f"{options.file}: {len(mutants)} changes; the tests take {trial.seconds:.1f} s", flush=True)
+    seconds, cpu_seconds = 20 + 10 * trial.seconds, 5 + int(5 * trial.cpu_seconds)
+    print(
+        f"{options.file}: {len(tried)} changes to try, and {len(mutants) - len(tried)} that make "
+        f"no difference; the tests take {trial.seconds:.1f} s",
+        flush=True,
+    )
     begun = monotonic()
     counts = dict.fromkeys(Outcome, 0)
-    for number, mutant in enumerate(mutants):
+    for number, mutant in enumerate(tried):
         if monotonic() - begun > options.minutes * 60:
-            print(f"{options.minutes:g} minutes are over: {len(mutants) - number} were not tried")
+            tell("")
+            print(f"{options.minutes:g} minutes are over: {len(tried) - number} were not tried")
             break
-        tell(f"{number + 1} of {len(mutants)}, line {mutant.line}")
-        if (mutant.was, mutant.becomes) in alike:
-            alike[mutant.was, mutant.becomes] = True
-            continue
+        tell(f"{number + 1} of {len(tried)}, line {mutant.line}")
         target.write_text(mutant.source)
-        outcome = run(options.tests, log, **limits).outcome
+        outcome = run(options.tests, log, seconds=seconds, cpu_seconds=cpu_seconds).outcome
         counts[outcome] += 1
         if outcome is Outcome.PASSED:
             tell("")
             print(described(options.file, mutant), flush=True)
     tell("")
     print(
-        f"{sum(counts.values())} changes tried in {monotonic() - begun:.0f} s: "
+        f"{sum(counts.values())} changes in {monotonic() - begun:.0f} s: "
         f"{counts[Outcome.FAILED]} made a test fail, {counts[Outcome.ENDLESS]} made one endless, "
-        f"{counts[Outcome.PASSED]} were not noticed; {sum(alike.values())} make no difference"
+        f"{counts[Outcome.PASSED]} were not noticed"
     )
     return int(counts[Outcome.PASSED] > 0)
 

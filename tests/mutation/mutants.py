@@ -96,6 +96,8 @@ def _mutant(source: str, changed: str) -> Mutant:
     blocks = [block for block in matcher.get_opcodes() if block[0] != "equal"]
     begin, end = blocks[0][1], blocks[-1][2]
     new_begin, new_end = blocks[0][3], blocks[-1][4]
-    was = "\n".join(line.strip() for line in old[begin:end])
-    becomes = "\n".join(line.strip() for line in new[new_begin:new_end])
-    return Mutant(begin + 1, was, becomes, changed)
+    return Mutant(begin + 1, _text(old[begin:end]), _text(new[new_begin:new_end]), changed)
+
+
+def _text(lines: list[str]) -> str:
+    return "\n".join(filter(None, map(str.strip, lines)))

@@ -113,7 +113,7 @@ def _be_the_trial(tests: list[str], log: Path, cpu_seconds: int, imported: Path 
         os.setpgid(0, 0)
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        with log.open("wb") as file, open(os.devnull, "rb") as nothing:
+        with log.open("wb") as file, Path(os.devnull).open("rb") as nothing:
             os.dup2(nothing.fileno(), 0)
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
