@@ -94,6 +94,8 @@ def sign_by_init(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returned: str
 ) -> tuple[str, str] | None:
     """Have classes whose `__new__` takes anything show what their `__init__` takes."""
+    if what == "class" and getattr(obj, "_is_protocol", False):
+        return "", returned  # nobody makes one
     if what != "class" or "__new__" not in dir(obj) or not (signature or "").startswith("(*_args"):
         return None
     found = inspect.signature(obj.__init__)
