@@ -64,7 +64,7 @@ copybutton_prompt_text = "$ "
 copybutton_line_continuation_character = "\\"
 html_extra_path = ["site/index.html"]
 html_static_path = ["site/static"]
-html_css_files = ["tables.css"]
+html_css_files = ["gestalt.css"]
 html_copy_source = False
 html_show_sphinx = False
 
