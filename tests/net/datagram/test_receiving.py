@@ -25,7 +25,6 @@ from gestalt.net import (
 )
 from tests.net.datagram.fixtures import StartEndpoint, Take, Until
 from tests.net.fixtures import Within
-from tests.support.completion_loop import CompletionLoop
 
 HEADER = b"\x00\x00\x00\x04\x00\x00\x00\x01"
 JSON = Codec("json")
@@ -206,9 +205,8 @@ async def test_asynchronous_handlers_that_never_wait_leave_the_loop_to_others(
         while len(in_turns) < 500:
             turns += 1
             await asyncio.sleep(0)
-    # On the loop that stands in for that of Windows, more come in a turn where the machine is busy.
-    most = 256 if isinstance(asyncio.get_running_loop(), CompletionLoop) else 128
-    assert max(in_turns.count(turn) for turn in set(in_turns)) <= most
+    # 64 are read in a turn; where the machine is busy, those of a few turns are handled in one.
+    assert max(in_turns.count(turn) for turn in set(in_turns)) <= 256
 
 
 async def test_the_system_tells_what_it_has_dropped_for_want_of_room(
