@@ -155,7 +155,9 @@ def join_frames(
             known = {size: header_of(size, type_ids or 0) for size in distinct}
             headers = itemgetter(*sizes)(known)
         else:
-            headers = map(header_of, sizes, [each or 0 for each in islice(each_of(type_ids), count)])
+            headers = map(
+                header_of, sizes, [each or 0 for each in islice(each_of(type_ids), count)]
+            )
         parts: list[BytesLike] = [b""] * (2 * count)
         parts[0::2] = headers
         parts[1::2] = some if count == len(some) else some[:count]
