@@ -129,6 +129,26 @@ def test_sizes_around_what_is_cut_by_one_call_are_cut_alike(
     assert received == [(body, type_id) for body in bodies]
 
 
+@pytest.mark.parametrize("framing", [Mti(), Mti("little"), LengthPrefix(8), LengthPrefix(2)])
+@pytest.mark.parametrize("before", [0, 1, 2, 3, 40])
+@pytest.mark.parametrize("together", [True, False])
+def test_payloads_that_look_like_frames_are_not_cut(
+    framing: Framing, before: int, *, together: bool
+) -> None:
+    type_id = 7 if framing.carries_type_id else None
+    small, size = b"small!", 3000
+    own = framing.encode(bytes(size), type_id)[:-size]
+    alike = framing.encode(small, type_id)
+    bodies = [small] * before
+    # Where the next frame of the run would begin, there are this one's own header, and theirs.
+    bodies += [(small + own) * 500, alike * 500]
+    bodies = [body[:size] for body in bodies] * 2
+    stream = b"".join(framing.encode(body, type_id) for body in bodies)
+    decoder = framing.decoder()
+    received = list((decoder.feed_together if together else decoder.feed)(stream))
+    assert received == [(body, type_id) for body in bodies]
+
+
 @pytest.mark.parametrize("framing", [Mti(max_size=40), LengthPrefix(4, max_size=40), Netstring(40)])
 @pytest.mark.parametrize("good", [0, 1, 2, 3, 20, 100])
 @pytest.mark.parametrize("complete", [True, False])

@@ -112,9 +112,11 @@ class LengthPrefix(Framing):
             elif not tried:
                 tried = True
                 if length <= LONGEST and total - end >= RUN * (header_size + length):
-                    for after, fields in runs_of(data, end, self._format, length, 2):
+                    prefix = data[start - header_size : start]
+                    frame = f"{self._format[0]}{header_size}x{length}s"
+                    for after, fields in runs_of(data, end, prefix, frame, header_size + length):
                         position = after
-                        payloads += fields[1::2]
+                        payloads += fields
 
     def cut_together(
         self, data: bytes, payloads: list[bytes]
@@ -124,6 +126,7 @@ class LengthPrefix(Framing):
             payloads,
             header=self._format,
             header_size=self.size,
+            length_size=self.size,
             unpack=self._unpack,
             max_size=self.max_size,
         )

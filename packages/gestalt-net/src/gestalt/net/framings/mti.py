@@ -23,6 +23,7 @@ from .length_prefix import ORDERS
 from .runs import LONGEST, RUN, cut_lengths, join_frames, runs_of, too_large
 
 HEADER_SIZE = 8
+LENGTH_SIZE = 4
 LARGEST = (1 << 32) - 1
 
 
@@ -119,10 +120,12 @@ class Mti(Framing):
             elif not tried:
                 tried = True
                 if length <= LONGEST and total - end >= RUN * (HEADER_SIZE + length):
-                    for after, fields in runs_of(data, end, self._format, length, 3):
+                    prefix = data[start - HEADER_SIZE : start - LENGTH_SIZE]
+                    frame = f"{self._format[0]}4xI{length}s"
+                    for after, fields in runs_of(data, end, prefix, frame, HEADER_SIZE + length):
                         position = after
-                        payloads += fields[2::3]
-                        type_ids += fields[1::3]
+                        payloads += fields[1::2]
+                        type_ids += fields[0::2]
 
     def cut_together(self, data: bytes, payloads: list[bytes]) -> tuple[int, int, TypeIdsLater]:
         used, needed = cut_lengths(
@@ -130,6 +133,7 @@ class Mti(Framing):
             payloads,
             header=self._format[:2] + "4x",
             header_size=HEADER_SIZE,
+            length_size=LENGTH_SIZE,
             unpack=self._unpack_length,
             max_size=self.max_size,
         )

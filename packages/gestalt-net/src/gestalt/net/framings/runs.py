@@ -1,9 +1,9 @@
 """Runs of frames, cut and made by few calls: what steady telemetry mostly consists of."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice, repeat
 from operator import itemgetter
 from struct import Struct
 from struct import error as StructError
@@ -11,25 +11,21 @@ from typing import Any
 
 from gestalt.net.errors import FrameTooLarge
 
-from .base import BytesLike, TypeIds
+from .base import BytesLike, TypeIds, each_of
 
 RUN = 16
 """How many frames of one size make a run."""
 
-LONG_RUN = 64
-"""How many, where a run has come before: longer formats take longer to make."""
+LONG_RUN = 256
+"""How many are looked at together, where a run has come before."""
 
 LONGEST = 512
 """The largest payload worth it, in bytes: copying larger ones costs more than the calls do."""
 
 
 @lru_cache(maxsize=128)
-def _run_of(header: str, length: int, count: int) -> Struct:
-    """The struct of a run: so many times the fields of `header`, and a payload of `length` bytes.
-
-    It takes every length on trust; the caller compares those that were unpacked.
-    """
-    return Struct(header[0] + f"{header[1:]}{length}s" * count)
+def _run_of(order: str, frame: str, count: int) -> Struct:
+    return Struct(order + frame * count)
 
 
 @lru_cache(maxsize=16)
@@ -40,35 +36,42 @@ def _takers(header: str) -> list[Callable[[bytes, int], tuple[bytes, int]]]:
 
 
 def runs_of(
-    data: bytes, position: int, header: str, length: int, fields_of_one: int
+    data: bytes, position: int, prefix: bytes, frame: str, size: int
 ) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """Unpack runs of frames whose payloads have `length` bytes.
+    """Unpack runs of frames that have the same size.
 
     Args:
         data: what has arrived.
         position: where the first of these frames begins.
-        header: the format of a header, the length first.
-        length: that of each payload.
-        fields_of_one: how many fields a frame has, its payload with them.
+        prefix: what each of them begins with: the length of its payload.
+        frame: the format of a frame, after the character for the order of bytes.
+        size: of a frame, in bytes.
 
     Yields:
         Where a run ends, and its fields, one frame after the other.
     """
-    for count, several in ((RUN, False), (LONG_RUN, True), (RUN, True)):
-        run = _run_of(header, length, count)
-        size = run.size
-        last = len(data) - size
-        unpack = run.unpack_from
-        while position <= last:
-            fields = unpack(data, position)
-            if fields[::fields_of_one].count(length) != count:
-                if count == RUN:
-                    return
-                break
-            position += size
-            yield position, fields
-            if not several:
-                break
+    order, fields = frame[0], frame[1:]
+    most = RUN
+    while (count := _alike(data, position, prefix, size, most)) >= RUN:
+        run = _run_of(order, fields, count - count % RUN)
+        values = run.unpack_from(data, position)
+        position += run.size
+        yield position, values
+        if count < most:
+            return
+        most = LONG_RUN
+
+
+def _alike(data: bytes, position: int, prefix: bytes, size: int, most: int) -> int:
+    """How many complete frames of `size` bytes begin with `prefix`, one after the other."""
+    count = min(most, (len(data) - position) // size)
+    for start, byte in enumerate(prefix, position):
+        # One byte of each of these frames, in few calls for all of them.
+        column = data[start : position + count * size : size]
+        expected = bytes((byte,))
+        if column != expected * count:
+            count -= len(column.lstrip(expected))
+    return count
 
 
 def fitting(payloads: Sequence[BytesLike], added: int, room: int) -> tuple[list[int], int]:
@@ -82,21 +85,30 @@ def fitting(payloads: Sequence[BytesLike], added: int, room: int) -> tuple[list[
     Returns:
         The size of each of these, and that of their frames together.
     """
-    # Not a look at thousands where there is room for a few.
-    first = payloads[:RUN]
-    guess = RUN + room * len(first) // (sum(map(len, first)) + added * len(first))
-    sizes = list(map(len, payloads if guess >= len(payloads) else payloads[:guess]))
+    sizes = list(map(len, _at_most(payloads, added, room)))
     total = sum(sizes) + added * len(sizes)
     if total > room:
-        size = sizes[0] + added
-        if size * len(sizes) == total and sizes.count(sizes[0]) == len(sizes):
-            count = max(1, room // size)
-            return sizes[:count], size * count
         ends = list(accumulate(sizes))
         count = bisect_right(range(len(ends)), room, key=lambda n: ends[n] + added * (n + 1))
         count = max(1, count)
         return sizes[:count], ends[count - 1] + added * count
     return sizes, total
+
+
+def _at_most(payloads: Sequence[BytesLike], added: int, room: int) -> Sequence[BytesLike]:
+    """The payloads among which are those that there is room for, mostly.
+
+    There is no look at thousands where there is room for a few.
+    """
+    first = payloads[:RUN]
+    guess = RUN + room * len(first) // (sum(map(len, first)) + added * len(first))
+    return payloads if guess >= len(payloads) else payloads[:guess]
+
+
+def _alike_in_size(payloads: Sequence[BytesLike]) -> bool:
+    if len(set(map(len, payloads[:RUN]))) > 1:
+        return False
+    return len(payloads) <= RUN or len(set(map(len, payloads))) == 1
 
 
 def join_frames(
@@ -121,25 +133,34 @@ def join_frames(
     Returns:
         The bytes, and how many frames they are; None where a look at each payload has to tell.
     """
-    sizes, total = fitting(payloads, header_size, room)
-    count = len(sizes)
-    payloads = payloads[:count]
-    distinct = set(sizes)
-    if max(distinct) > max_size:
-        return None
-    if len(distinct) == 1 and (type_ids is None or isinstance(type_ids, int)):
-        header = header_of(sizes[0], type_ids or 0)
-        data = header.join([b"", *payloads])
+    some = _at_most(payloads, header_size, room)
+    if (type_ids is None or isinstance(type_ids, int)) and _alike_in_size(some):
+        size = len(some[0])
+        if size > max_size:
+            return None
+        count = min(len(some), max(1, room // (header_size + size)))
+        total = count * (header_size + size)
+        if count < len(some):
+            some = some[:count]
+        data = header_of(size, type_ids or 0).join([b"", *some])
     else:
-        if type_ids is None or isinstance(type_ids, int):
+        sizes, total = fitting(some, header_size, room)
+        count = len(sizes)
+        distinct = set(sizes)
+        if max(distinct) > max_size:
+            return None
+        headers: Iterable[bytes]
+        if len(distinct) > 1 and (type_ids is None or isinstance(type_ids, int)):
             # Of many payloads, several mostly have one size.
             known = {size: header_of(size, type_ids or 0) for size in distinct}
             headers = itemgetter(*sizes)(known)
         else:
-            headers = map(header_of, sizes, [each or 0 for each in type_ids[:count]])
+            headers = map(
+                header_of, sizes, [each or 0 for each in islice(each_of(type_ids), count)]
+            )
         parts: list[BytesLike] = [b""] * (2 * count)
         parts[0::2] = headers
-        parts[1::2] = payloads
+        parts[1::2] = some if count == len(some) else some[:count]
         data = b"".join(parts)
     # What is no bytes may have another length than it takes.
     return (data, count) if len(data) == total else None
@@ -151,6 +172,7 @@ def cut_lengths(
     *,
     header: str,
     header_size: int,
+    length_size: int,
     unpack: Callable[[bytes, int], tuple[int]],
     max_size: int,
 ) -> tuple[int, int]:
@@ -161,10 +183,10 @@ def cut_lengths(
         payloads: where each payload is appended.
         header: the format of a header, which has one field, the length.
         header_size: in bytes.
+        length_size: of the length, in bytes.
         unpack: takes the length out of `data`, at a position.
         max_size: of a payload, in bytes.
     """
-    add = payloads.append
     takers = _takers(header)
     total = len(data)
     length = 0
@@ -175,23 +197,26 @@ def cut_lengths(
         while (end := position + length) + header_size <= total:
             if length > LONGEST:
                 (length,) = unpack(data, end)
-                add(data[position:end])
+                payloads.append(data[position:end])
                 position = end + header_size
                 continue
             before = length
             # No look at each frame whether it is complete, or larger than that: an error tells.
             try:
-                for _ in range(several):
+                for _ in repeat(None, several):
                     payload, following = takers[length](data, position)
-                    add(payload)
+                    payloads.append(payload)
                     position += length + header_size
                     length = following
             except IndexError:
                 continue
             several = RUN
             if length == before:
-                for end, fields in runs_of(data, position - header_size, header, length, 2):
-                    payloads += fields[1::2]
+                start = position - header_size
+                prefix = data[start : start + length_size]
+                frame = f"{header[0]}{header_size}x{length}s"
+                for end, fields in runs_of(data, start, prefix, frame, header_size + length):
+                    payloads += fields
                     position = end + header_size
                 (length,) = unpack(data, position - header_size)
     except StructError:
@@ -201,7 +226,7 @@ def cut_lengths(
     if position <= total:
         needed += length
         if used + needed <= total:
-            add(data[position : position + length])
+            payloads.append(data[position : position + length])
             used += needed
             needed = header_size
     if max_size < total and max(map(len, payloads), default=0) > max_size:

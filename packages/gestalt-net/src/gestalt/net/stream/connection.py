@@ -165,7 +165,10 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
             try:
                 dispatch(self, frames)
             finally:
-                self.flush()
+                if self.frames:
+                    self.flush()
+                else:
+                    self.room = 0
             if self._reserved:
                 self._reserved = False
                 self._owner.room.release(self)

@@ -111,7 +111,7 @@ class Encoding:
             self._encode()
         payloads = self._payloads
         data, count = self._joined(payloads, room)
-        left = payloads[count:]
+        left = payloads[count:] if count < len(payloads) else []
         if self._wire.decode is None:
             # They are the values as they were given: no work is lost, and the next ones are more.
             self._begin -= len(left)
@@ -135,7 +135,9 @@ class Encoding:
 
     def _encode(self) -> None:
         if self._failure is None:
-            some = self._values[self._begin : self._begin + self._several]
+            some = self._values
+            if self._begin or len(some) > self._several:
+                some = some[self._begin : self._begin + self._several]
             self._begin += len(some)
             self._payloads, self._type_ids, self._failure = self._wire.payloads_of(
                 some, self._type_id
