@@ -6,6 +6,8 @@ from benchmarks.amq.rabbitmq_setup import broker, fill
 from benchmarks.harness import Benchmark, Contender, Measured, Run, Stopwatch
 
 PREFETCH = 100
+BATCH = PREFETCH // 2
+"""How many messages a handler of batches takes; the next ones are on their way meanwhile."""
 
 
 class Counter:
@@ -16,22 +18,24 @@ class Counter:
         self._count = count
         self._done = asyncio.Event()
         self._watch: Stopwatch | None = None
+        # Those that came before the watch ran.
+        self._uncounted = 0
 
-    def __call__(self) -> None:
+    def __call__(self, more: int = 1) -> None:
         if self._watch is None:
-            self._watch = Stopwatch()
-        self._left -= 1
+            self._watch, self._uncounted = Stopwatch(), more
+        self._left -= more
         if not self._left:
             self._done.set()
 
     async def measured(self) -> Measured:
         await self._done.wait()
         assert self._watch is not None
-        return self._watch.stop(self._count - 1)
+        return self._watch.stop(self._count - self._uncounted)
 
 
 async def prepare(run: Run, name: str) -> tuple[str, str, Counter]:
-    count = max(500, int(run.seconds * int(run.options["rate"])))
+    count = max(500, int(run.seconds * int(run.options["rate"])) // BATCH * BATCH)
     queue = f"consume.{name}"
     await fill(str(run.options["url"]), queue, count)
     return str(run.options["url"]), queue, Counter(count)
@@ -52,6 +56,22 @@ async def gestalt(run: Run) -> Measured:
         return await counter.measured()
 
 
+async def gestalt_batches(run: Run) -> Measured:
+    from gestalt.amq import BusBatch, Exchange, Queue, connect
+    from gestalt.codecs import Codec
+    from gestalt.core import Batch
+
+    url, queue, counter = await prepare(run, "gestalt")
+
+    async def handle(batch: BusBatch[bytes]) -> None:
+        counter(len(batch.bodies))
+
+    async with connect(url, codec=Codec("bytes")) as bus:
+        shared = Queue(queue, type="classic", declare=False)
+        await bus.subscribe(Exchange(""), "", handle, queue=shared, batch=Batch(size=BATCH))
+        return await counter.measured()
+
+
 async def aio_pika(run: Run) -> Measured:
     import aio_pika
 
@@ -60,6 +80,26 @@ async def aio_pika(run: Run) -> Measured:
     async def handle(message: aio_pika.abc.AbstractIncomingMessage) -> None:
         counter()
         await message.ack()
+
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(PREFETCH)
+        await (await channel.get_queue(queue)).consume(handle)
+        return await counter.measured()
+
+
+async def aio_pika_batches(run: Run) -> Measured:
+    import aio_pika
+
+    url, queue, counter = await prepare(run, "aio-pika")
+    gathered: list[bytes] = []
+
+    async def handle(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        gathered.append(message.body)
+        if len(gathered) == BATCH:
+            gathered.clear()
+            counter(BATCH)
+            await message.ack(multiple=True)
 
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
@@ -120,10 +160,23 @@ BENCHMARK = Benchmark(
     contenders=[
         Contender(name="gestalt.amq", run=gestalt, work="async handler", guarantees=GUARANTEES),
         Contender(
+            name="gestalt.amq, batches",
+            run=gestalt_batches,
+            work=f"async handler of {BATCH} at a time",
+            guarantees=f"{GUARANTEES} by one frame; a message can fail alone",
+        ),
+        Contender(
             name="aio-pika",
             run=aio_pika,
             work="Queue.consume",
             guarantees=GUARANTEES,
+            package="aio-pika",
+        ),
+        Contender(
+            name="aio-pika, batches by hand",
+            run=aio_pika_batches,
+            work=f"Queue.consume, {BATCH} gathered in a list",
+            guarantees=f"{GUARANTEES} by one frame; no deadline for those that are not {BATCH}",
             package="aio-pika",
         ),
         Contender(

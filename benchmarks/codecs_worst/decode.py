@@ -229,6 +229,7 @@ BENCHMARK = Benchmark(
     reference="bytes",
     plot="",
     seconds=0.1,
+    warms_up=False,
     contenders=[_contender(name) for name in CASES],
     note="Formats: what is just allowed. Compressors: 16 MiB of zeros. KB of input, MiB of memory.",
 )

@@ -9,19 +9,29 @@ import pkgutil
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 from benchmarks.harness import floors, page, report, results
 from benchmarks.harness.model import Benchmark, Contender, Options, Unavailable
 from benchmarks.harness.process import GRACE
+from benchmarks.harness.results import Results
 from benchmarks.harness.rounds import Effort, cases
 from benchmarks.harness.summary import Case
 from benchmarks.harness.surroundings import SetupError, Surroundings
 
 HERE = Path(__file__).parents[1]
 INTERRUPTED = 128 + signal.SIGINT
+NOT_ALL = 3
+"""The status where --within has left something for another time."""
+RESULTS = "results.json"
+"""What --page writes beside the page."""
+SOME = 5
+"""How many of those that are left are named."""
+QUICK_GRACE = 15.0
+"""The grace of a quick run of everything, in seconds."""
 SUITES = sorted(path.name for path in HERE.iterdir() if path.is_dir() and path.name != "harness")
 SUITES = [suite for suite in SUITES if any((HERE / suite).glob("*.py"))]
 ALL = "all"
@@ -56,10 +66,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--grace",
         type=duration,
-        default=GRACE,
         metavar="S",
         help="end a contender that takes S seconds more than three times what it was asked for, "
-        "and go on without it (%(default)g)",
+        f"and go on without it ({GRACE:g}; of all quickly, {QUICK_GRACE:g})",
     )
     parser.add_argument(
         "--only",
@@ -74,6 +83,18 @@ def parser() -> argparse.ArgumentParser:
         type=folder,
         metavar="FOLDER",
         help="make a page of tables and plots in FOLDER, and write results.json there",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="keep what is in the file of --json (or --page), and measure what is not, or less so",
+    )
+    parser.add_argument(
+        "--within",
+        type=duration,
+        metavar="S",
+        help="begin no further case after S seconds: the same command with --resume goes on; the "
+        f"status is {NOT_ALL} while anything is left",
     )
     parser.add_argument("--check", action="store_true", help="fail below the floors in floors.toml")
     parser.add_argument("--list", action="store_true", help="list what there is to measure")
@@ -145,9 +166,9 @@ def load(suite: str, names: Sequence[str] = ()) -> dict[str, Benchmark]:
 
 def effort(arguments: argparse.Namespace) -> Effort:
     """Return how much the command line asks for."""
-    rounds, seconds, warmup = 5, None, 0.3
+    rounds, seconds, warmup, grace = 5, None, 0.3, GRACE
     if arguments.quick and arguments.suite == ALL:
-        rounds, seconds, warmup = 1, 0.2, 0.05
+        rounds, seconds, warmup, grace = 1, 0.2, 0.05, QUICK_GRACE
     elif arguments.quick:
         rounds, warmup = 3, 0.1
     elif arguments.smoke:
@@ -158,7 +179,7 @@ def effort(arguments: argparse.Namespace) -> Effort:
         warmup=warmup,
         quick=arguments.quick,
         first_case=arguments.smoke,
-        grace=arguments.grace,
+        grace=arguments.grace or grace,
     )
 
 
@@ -179,17 +200,30 @@ class Measurement:
     """What the command line names, measured one after the other.
 
     Attributes:
-        cases: what was measured.
         missing: why whole benchmarks were not, in a line each.
         failures: a sentence for each benchmark and contender that could not be.
+        left: what there was no time for, in order.
+
+    Args:
+        arguments: those of the command line.
+        done: what was measured before, and is not measured again.
+        keep: is told after each case.
     """
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.cases: list[Case] = []
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        done: Sequence[Case] = (),
+        keep: Callable[["Measurement"], object] = lambda measured: None,
+    ) -> None:
+        self.left: dict[str, None] = {}
         self.missing: dict[str, str] = {}
         self.failures: list[str] = []
         self._effort = effort(arguments)
         self._only: list[str] = arguments.only
+        self._keep = keep
+        self._cases = {(case.benchmark, case.name): case for case in done}
+        self._end = time.monotonic() + (arguments.within or math.inf)
         self._benchmarks = load(arguments.suite, arguments.names)
         if self._only and not any(
             self._is_chosen(contender)
@@ -198,11 +232,21 @@ class Measurement:
         ):
             raise LookupError(f"no contender has {' or '.join(self._only)} in its name")
 
+    @property
+    def cases(self) -> list[Case]:
+        """What was measured, now or before."""
+        return [*self._cases.values()]
+
     async def run(self) -> None:
         """Measure, and print each table when it is there."""
         surroundings = Surroundings()
         try:
             for name, benchmark in self._benchmarks.items():
+                named = self._effort.cases(benchmark)
+                # All of them are asked, so that each that is left is noted.
+                asked = [self._is_wanted(name, benchmark, case) for case in named]
+                if not any(asked):
+                    continue
                 try:
                     given = surroundings.around(benchmark)
                 except (Unavailable, SetupError) as error:
@@ -218,15 +262,36 @@ class Measurement:
 
     async def _measure(self, name: str, benchmark: Benchmark, given: Options) -> None:
         measured = cases(
-            name, benchmark, self._effort, given, chosen=self._is_chosen, progress=progress
+            name,
+            benchmark,
+            self._effort,
+            given,
+            chosen=self._is_chosen,
+            wanted=lambda case: self._is_wanted(name, benchmark, case),
+            progress=progress,
         )
         async with aclosing(measured):
             async for case in measured:
                 progress("")
                 print(report.markdown(case), flush=True)
-                self.cases.append(case)
-                where = f"{name}{f' ({case.name})' if case.name else ''}"
-                self.failures += [f"{where}: {error}" for error in case.failed.values()]
+                self._cases[name, case.name] = case
+                self._keep(self)
+
+    def _is_wanted(self, name: str, benchmark: Benchmark, case: str) -> bool:
+        chosen = {
+            contender.name for contender in benchmark.contenders if self._is_chosen(contender)
+        }
+        done = self._cases.get((name, case))
+        if (
+            done is not None
+            and self._effort.is_met(benchmark, done)
+            and chosen <= {row.name for row in done.rows}
+        ):
+            return False
+        if time.monotonic() < self._end:
+            return True
+        self.left[place(name, case)] = None
+        return False
 
     def _is_chosen(self, contender: Contender) -> bool:
         return not self._only or any(text in contender.name for text in self._only)
@@ -236,12 +301,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     arguments = parser().parse_args(argv)
     try:
-        measurement = Measurement(arguments)
-    except LookupError as error:
+        before = resumed(arguments) if arguments.resume else None
+        measurement = Measurement(
+            arguments,
+            done=before.cases if before else (),
+            keep=lambda measurement: keep(arguments, measurement, before),
+        )
+    except (LookupError, ValueError) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
     try:
-        return listed(arguments) if arguments.list else carry_out(measurement, arguments)
+        return listed(arguments) if arguments.list else carry_out(measurement, arguments, before)
     except BrokenPipeError:
         # Whoever read the tables has seen enough; what is left in the buffer goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -256,7 +326,52 @@ def listed(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def carry_out(measurement: Measurement, arguments: argparse.Namespace) -> int:
+def file(arguments: argparse.Namespace) -> Path | None:
+    """Where the numbers are kept."""
+    if arguments.json:
+        return Path(arguments.json)
+    return arguments.page / RESULTS if arguments.page else None
+
+
+def resumed(arguments: argparse.Namespace) -> Results | None:
+    """What was measured before.
+
+    Raises:
+        ValueError: there is no file that could tell, or it holds something else, or what was
+            measured on another machine.
+    """
+    if (path := file(arguments)) is None:
+        raise ValueError("--resume goes with --json or --page, which name what there is")
+    if not path.exists() or not path.stat().st_size:
+        return None
+    found = results.read(path)
+    # It raises where they cannot be compared.
+    results.merge([results.here([], {}), found])
+    return found
+
+
+def keep(
+    arguments: argparse.Namespace, measurement: Measurement, before: Results | None
+) -> Results:
+    """Write what is known by now, so that whatever ends this costs no more than one case."""
+    measured = results.here(measurement.cases, measurement.missing)
+    if before is not None:
+        measured = results.merge([before, measured])
+    if arguments.json:
+        results.write(arguments.json, measured)
+    if arguments.page:
+        results.write(arguments.page / RESULTS, measured)
+    return measured
+
+
+def place(benchmark: str, case: str) -> str:
+    """How a case is called in a sentence."""
+    return f"{benchmark} ({case})" if case else benchmark
+
+
+def carry_out(
+    measurement: Measurement, arguments: argparse.Namespace, before: Results | None
+) -> int:
     """Measure, and judge what came of it."""
     status = 0
     try:
@@ -266,11 +381,13 @@ def carry_out(measurement: Measurement, arguments: argparse.Namespace) -> int:
         print("benchmarks: interrupted", file=sys.stderr)
         status = INTERRUPTED
     failures = measurement.failures
-    measured = results.here(measurement.cases, measurement.missing)
-    if arguments.json:
-        results.write(arguments.json, measured)
+    failures += [
+        f"{place(case.benchmark, case.name)}: {error}"
+        for case in measurement.cases
+        for error in case.failed.values()
+    ]
+    measured = keep(arguments, measurement, before)
     if arguments.page:
-        results.write(arguments.page / "results.json", measured)
         page.write(arguments.page, measured)
         print(f"The page is {arguments.page / page.PAGE}.")
     if arguments.check and not status:
@@ -278,4 +395,8 @@ def carry_out(measurement: Measurement, arguments: argparse.Namespace) -> int:
     progress("")
     for failure in failures:
         print(f"benchmarks: {failure}", file=sys.stderr)
+    if left := measurement.left:
+        names = ", ".join(list(left)[:SOME]) + (", ..." if len(left) > SOME else "")
+        print(f"benchmarks: {len(left)} left, go on with --resume: {names}", file=sys.stderr)
+        status = status or NOT_ALL
     return status or (1 if failures else 0)

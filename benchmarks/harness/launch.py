@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.environments import keeping_compiled
 from benchmarks.harness.model import Options, Unavailable
 
 ROOT = Path(__file__).parents[2]
@@ -36,12 +37,14 @@ class ContenderError(Exception):
     Attributes:
         sentence: names it, and says what happened.
         details: where, as far as that is known: a traceback, and what it printed last.
+        hung: whether it had to be ended.
     """
 
-    def __init__(self, sentence: str, details: str = "") -> None:
+    def __init__(self, sentence: str, details: str = "", *, hung: bool = False) -> None:
         super().__init__(f"{sentence}\n{details}" if details else sentence)
         self.sentence = sentence
         self.details = details
+        self.hung = hung
 
 
 class Process:
@@ -125,18 +128,20 @@ class Process:
                 await asyncio.wait([reading, self._reading], timeout=LAST_WORDS)
             if reading.done() and (line := reading.result()):
                 return line
-        except (ValueError, ConnectionError) as error:
+        except ValueError as error:
             raise ContenderError(f"{self._label} gave no answer: {error}", self.printed) from None
+        except ConnectionError:
+            pass  # how it has ended says more
         finally:
             reading.cancel()
         # It ends itself at its deadline, and shows where it hung.
         await asyncio.wait([self._ending], timeout=LAST_WORDS)
         await asyncio.wait([self._reading], timeout=LAST_WORDS)
-        if time.monotonic() >= self._due:
+        if hung := time.monotonic() >= self._due:
             sentence = f"{self._label} did not end within {self._deadline:g} s"
         else:
             sentence = f"{self._label} ended too early{self._how()}"
-        raise ContenderError(sentence, self.printed)
+        raise ContenderError(sentence, self.printed, hung=hung)
 
     async def _read_errors(self) -> None:
         while data := await self._errors.read(1 << 16):
@@ -199,7 +204,7 @@ def launch(python: str, mark: str, commands: int, errors: int) -> subprocess.Pop
         stdout=commands,
         stderr=errors,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(places), MARK: mark},
+        env=keeping_compiled(PYTHONPATH=os.pathsep.join(places), **{MARK: mark}),
         start_new_session=True,
     )
 

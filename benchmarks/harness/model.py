@@ -167,6 +167,7 @@ class Benchmark:
         setup: gives a context manager around all runs, which yields further options (the address of
             a broker). "versions" among them tells what that is: `{"RabbitMQ": "4.3.6"}`.
             Benchmarks that follow each other and name the same function share it.
+        warms_up: whether a short call goes before the measured one.
         pin: whether each process of a pair is bound to a core of its own.
         note: what a reader should know, below the table.
         plot: the number by which rows compare, and which is drawn: "rate", "cpu", or the name of an
@@ -183,6 +184,7 @@ class Benchmark:
     seconds: float = 2.0
     quick_seconds: float = 0.5
     setup: Callable[[], AbstractContextManager[Options]] = lambda: nullcontext({})
+    warms_up: bool = True
     pin: bool = True
     note: str = ""
     plot: str = "rate"

@@ -54,6 +54,7 @@ REPEAT = """\
     ./dev run bench:all --quick    # an impression, in three minutes
     ./dev run bench:net --json net.json
     ./dev run bench:page net.json  # this page, of what was measured
+    ./dev run bench:all --json full.json --resume --within 420  # in parts, until not status 3
 
 The first two leave a page, its plots and `results.json` in `.hatch/benchmarks`. `./dev` brings the
 peers. RabbitMQ is found where it is installed, NATS where `nats-server` is on PATH (Debian:

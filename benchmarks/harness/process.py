@@ -106,6 +106,7 @@ async def measure(
                 raise ContenderError(
                     f"{contender.name} did not end within {deadline:g} s",
                     "".join(process.printed for process in processes),
+                    hung=True,
                 ) from None
         return sample(contender, answers)
 

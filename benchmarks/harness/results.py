@@ -77,7 +77,13 @@ def write(path: Path, results: Results, *, details: bool = True) -> None:
     }
     text = json.dumps(content, indent=1, ensure_ascii=False)
     text = SMALL.sub(lambda found: re.sub(r"\n\s*", " ", found[0]), text)
-    path.write_text(text + "\n", encoding="utf-8")
+    if not path.is_file():
+        path.write_text(text + "\n", encoding="utf-8")  # a pipe, or /dev/stdout
+        return
+    # At once: what ends this half way costs nothing that was there.
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def read(path: Path) -> Results:

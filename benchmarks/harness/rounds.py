@@ -35,6 +35,23 @@ class Effort:
             return self.seconds
         return benchmark.quick_seconds if self.quick else benchmark.seconds
 
+    def cases(self, benchmark: Benchmark) -> list[str]:
+        """The names of the cases that are measured."""
+        return list(benchmark.cases)[: 1 if self.first_case else None]
+
+    def is_met(self, benchmark: Benchmark, case: Case) -> bool:
+        """Whether a case was measured as fully before."""
+        return (
+            case.seconds >= self.length(benchmark)
+            and (self.is_quick or not case.quick)
+            and all(len(samples) >= self.rounds for samples in case.rounds.values())
+        )
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether this is less than the whole."""
+        return self.quick or self.first_case
+
 
 def order(contenders: Sequence[Contender], number: int) -> list[Contender]:
     """Return the order of a round: each one begins with another contender."""
@@ -49,6 +66,7 @@ async def cases(
     given: Options,
     *,
     chosen: Callable[[Contender], bool] = lambda contender: True,
+    wanted: Callable[[str], bool] = lambda case: True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> AsyncGenerator[Case, None]:
     """Measure a benchmark and give each of its cases when it is done.
@@ -59,15 +77,23 @@ async def cases(
         effort: how much of it.
         given: what its setup has yielded.
         chosen: picks contenders; the reference always takes part.
+        wanted: picks cases, each when it is its turn.
         progress: is told what runs.
 
-    A contender that fails, hangs or gives no result costs its own row of the case.
+    A contender that fails, hangs or gives no result costs its own row of the case. One that hung is
+    not called in later cases: it would take as long to give up each time.
     """
+    hung: dict[str, ContenderError] = {}
     contenders = [c for c in benchmark.contenders if c.name == benchmark.reference or chosen(c)]
-    for case, options in benchmark.cases.items():
+    for case in effort.cases(benchmark):
+        if not wanted(case):
+            continue
+        options = benchmark.cases[case]
         rounds: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
         unavailable: dict[str, str] = {}
-        failed: dict[str, ContenderError] = {}
+        failed: dict[str, ContenderError] = dict(hung)
+        for name_of_hung in hung:
+            del rounds[name_of_hung]
         for number in range(effort.rounds):
             for contender in order(contenders, number):
                 if contender.name in unavailable or contender.name in failed:
@@ -78,7 +104,7 @@ async def cases(
                         contender,
                         {**options, **given},
                         seconds=effort.length(benchmark),
-                        warmup=effort.warmup,
+                        warmup=effort.warmup if benchmark.warms_up else 0.0,
                         pin=benchmark.pin,
                         grace=effort.grace,
                     )
@@ -88,6 +114,10 @@ async def cases(
                 except ContenderError as error:
                     failed[contender.name] = error
                     del rounds[contender.name]
+                    if error.hung:
+                        hung[contender.name] = ContenderError(
+                            f"{contender.name} hung in {case or 'the first case'}", hung=True
+                        )
                 else:
                     rounds[contender.name].append(measured)
         yield Case(
@@ -104,8 +134,6 @@ async def cases(
             plot=benchmark.plot,
             compares_cpu=benchmark.compares_cpu,
             seconds=effort.length(benchmark),
-            quick=effort.quick or effort.first_case,
+            quick=effort.is_quick,
             versions=given.get("versions", {}),
         )
-        if effort.first_case:
-            return

@@ -181,6 +181,7 @@ BENCHMARK = Benchmark(
     unit="message or idle connection",
     reference="bare asyncio protocol",
     plot="server CPU ns",
+    warms_up=False,
     seconds=2.0,
     quick_seconds=1.0,
     cases={

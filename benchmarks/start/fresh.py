@@ -1,19 +1,15 @@
 """Programs in fresh interpreters: how long they take from the start of the process to its end."""
 
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from benchmarks.harness import Measured, Run
+from benchmarks.harness.environments import keeping_compiled
 
 TIMEOUT = 60.0
 """How long a program may take, in seconds."""
-COMPILED = str(Path(tempfile.gettempdir(), f"gestalt-benchmarks-{os.getuid()}"))
-"""Where interpreters keep what they have compiled."""
 
 
 def program(text: str, *arguments: object) -> list[str]:
@@ -43,16 +39,14 @@ def children_cpu() -> float:
 
 
 def run_to_its_end(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    """Run a command as users do, whose interpreters keep what they have compiled."""
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": COMPILED}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    """Run a command, whose interpreter keeps what it has compiled."""
     return subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=TIMEOUT,
         check=False,
-        env=environment,
+        env=keeping_compiled(),
     )
 
 

@@ -207,6 +207,24 @@ def hang_in_the_second(run: Run) -> Measured:
     return hang(run)
 
 
+def serve_and_hang_at_the_end(run: Run) -> None:
+    """Ignores what asks it to stop, too."""
+    run.ready()
+    run.wait_finished()
+    hang_where_no_signal_helps(run)
+
+
+def note_the_call(run: Run) -> Measured:
+    with (Path(os.environ["FOLDER"]) / "calls").open("a") as file:
+        file.write("called\n")
+    return hundred(run)
+
+
+def note_the_call_and_hang(run: Run) -> Measured:
+    note_the_call(run)
+    return hang(run)
+
+
 def lacking(run: Run) -> Measured:
     raise Unavailable("no broker is here")
 

@@ -96,6 +96,30 @@ async def test_a_contender_that_cannot_end_itself_is_ended(
         await run(contender(run=functions.hang_where_no_signal_helps), grace=0.5)
 
 
+async def test_a_server_that_hangs_when_its_client_is_done_is_ended(functions: Any) -> None:
+    pair = contender(server=functions.serve_and_hang_at_the_end, client=functions.hundred)
+    with pytest.raises(ContenderError, match=r"in serve_and_hang_at_the_end") as raised:
+        await run(pair, grace=0.5)
+    assert raised.value.sentence == "sample (server) did not end within 0.53 s"
+    assert raised.value.hung
+
+
+@pytest.mark.parametrize(
+    ("python", "sentence"),
+    [
+        ("/nowhere/at/all", "cannot be started: .*No such file"),
+        ("/bin/false", "ended too early, with status 1"),
+    ],
+)
+async def test_an_interpreter_that_dies_at_its_start_is_an_error(
+    functions: Any, monkeypatch: pytest.MonkeyPatch, python: str, sentence: str
+) -> None:
+    monkeypatch.setattr(process, "interpreter", lambda environment: python)
+    with pytest.raises(ContenderError, match=rf"sample \(process\) {sentence}") as raised:
+        await run(contender(run=functions.hundred, environment="another"))
+    assert not raised.value.hung
+
+
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [

@@ -19,7 +19,7 @@ from tests.support.terminal import Terminal
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-QUICK = ["--smoke", "--rounds", "2", "--grace", "1"]
+QUICK = ["--smoke", "--rounds", "2", "--seconds", "0.02", "--grace", "2"]
 
 
 @pytest.fixture
@@ -124,6 +124,79 @@ def test_a_setup_that_fails_costs_its_own_benchmark_only(
     assert "core/broken was not measured: its setup failed" in err
     assert "the broker does not start" in err
     assert "core/absent was not measured: there is no broker" in err
+
+
+def calls(folder: Path) -> int:
+    return len((folder / "calls").read_text().splitlines())
+
+
+def test_one_that_hung_is_not_waited_for_in_other_cases(
+    functions: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("FOLDER", str(tmp_path))
+    names = ["hundred", "note_the_call_and_hang"]
+    one = benchmark(functions, *names, cases={"a": {}, "b": {}, "c": {}})
+    monkeypatch.setattr(cli, "load", lambda suite, names=(): {"core/one": one})
+    # Not --smoke, which takes the first case only.
+    assert cli.main(["core", "--rounds", "1", "--seconds", "0.01", "--grace", "0.5"]) == 1
+    out, err = capsys.readouterr()
+    assert len(re.findall(r"^\| hundred \| 50 \|", out, re.MULTILINE)) == 3
+    assert len(re.findall(r"^\| note_the_call_and_hang \| failed \|", out, re.MULTILINE)) == 3
+    assert out.count("note_the_call_and_hang failed: note_the_call_and_hang hung in a") == 2
+    assert "core/one (c): note_the_call_and_hang hung in a" in err
+    assert calls(tmp_path) == 1
+
+
+def test_what_was_measured_is_kept_and_the_rest_measured_another_time(
+    functions: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("FOLDER", str(tmp_path))
+    kept = tmp_path / "kept.json"
+    one, two = (benchmark(functions, "note_the_call", title=title) for title in ("One", "Two"))
+    arguments = ["--json", str(kept), "--resume"]
+    # Nothing is there yet, and there is no time.
+    both = {"core/one": one, "core/two": two}
+    assert measured(monkeypatch, both, *arguments, "--within", "1e-9") == cli.NOT_ALL
+    assert "2 left, go on with --resume: core/one, core/two" in capsys.readouterr().err
+    assert not (tmp_path / "calls").exists()
+    assert measured(monkeypatch, {"core/one": one}, *arguments) == 0
+    assert calls(tmp_path) == 2
+    # The one is not measured again, and still there.
+    assert measured(monkeypatch, both, *arguments) == 0
+    assert calls(tmp_path) == 4
+    assert [each["benchmark"] for each in json.loads(kept.read_text())["cases"]] == [*both]
+    assert measured(monkeypatch, both, *arguments) == 0
+    assert calls(tmp_path) == 4
+    # More is asked for than was done.
+    assert measured(monkeypatch, {"core/one": one}, *arguments, "--rounds", "3") == 0
+    assert calls(tmp_path) == 7
+
+
+def test_what_cannot_be_resumed_gets_a_sentence_and_status_2(
+    functions: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    all_of_them = {"core/one": benchmark(functions, "hundred")}
+    assert measured(monkeypatch, all_of_them, "--resume") == 2
+    assert "--resume goes with --json or --page" in capsys.readouterr().err
+    kept = tmp_path / "kept.json"
+    assert measured(monkeypatch, all_of_them, "--json", str(kept)) == 0
+    content = json.loads(kept.read_text())
+    content["machine"]["processor"] = "another one"
+    kept.write_text(json.dumps(content))
+    assert measured(monkeypatch, all_of_them, "--json", str(kept), "--resume") == 2
+    assert "different machines" in capsys.readouterr().err
+    kept.write_text("no results")
+    assert measured(monkeypatch, all_of_them, "--json", str(kept), "--resume") == 2
+    assert "holds no results" in capsys.readouterr().err
 
 
 PROGRAM = """

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.harness import Benchmark, Contender, Run, Unavailable
+from benchmarks.harness.environments import interpreter
 from benchmarks.harness.surroundings import SetupError, Surroundings
 
 
@@ -72,3 +74,16 @@ def test_a_setup_that_does_not_end_is_told_of_once() -> None:
     with pytest.raises(SetupError, match="it stays"):
         surroundings.close()
     surroundings.close()
+
+
+def test_an_environment_that_could_not_be_made_is_not_waited_for_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hatch = tmp_path / "hatch"
+    hatch.write_text(f"#!/bin/sh\necho called >>{tmp_path}/calls\necho 'no network' >&2\nexit 1\n")
+    hatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="cannot make the environment for-tests: no network"):
+            interpreter("for-tests")
+    assert (tmp_path / "calls").read_text() == "called\n"
