@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt.net import FrameTooLarge, LengthPrefix, Mti
+from gestalt.net import FrameTooLarge, Framing, LengthPrefix, Mti
 from gestalt.net.framings.runs import LONG_RUN, RUN, fitting, runs_of
 
 bodies_of_any_size = st.lists(st.integers(0, 50), min_size=1, max_size=60).map(
@@ -36,6 +36,30 @@ def test_of_frames_of_one_size_all_but_the_last_few_are_taken_by_few_calls(
     assert not ends or ends[-1] == before + size * (count - count % RUN)
     # One to see whether there is a run, long ones, and short ones for the rest of it.
     assert len(ends) <= 1 + count // LONG_RUN + LONG_RUN // RUN
+
+
+class Counted(list[bytes]):
+    """Payloads, and how many of them came alone."""
+
+    alone = 0
+
+    def append(self, payload: bytes) -> None:
+        self.alone += 1
+        super().append(payload)
+
+
+@pytest.mark.parametrize("sizes", [[0], [5], [5, 7], [512, 0, 30]])
+@pytest.mark.parametrize("framing", [Mti(), LengthPrefix(2)], ids=str)
+def test_steady_frames_are_not_cut_one_by_one(framing: Framing, sizes: list[int]) -> None:
+    bodies = [bytes(size) for size in sizes for _ in range(160)]
+    data = b"".join(map(framing.encode, bodies))
+    one_by_one, together = Counted(), Counted()
+    framing.cut(data, one_by_one, [])
+    framing.cut_together(data, together)
+    assert one_by_one == together == bodies
+    # Until a run is noticed, and what is left at its end.
+    assert one_by_one.alone <= 2 * RUN * len(sizes)
+    assert together.alone <= 3 * RUN * len(sizes)
 
 
 @given(bodies_of_any_size, st.integers(1, 9), st.integers(-9, 2000))
