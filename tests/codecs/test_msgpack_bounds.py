@@ -10,32 +10,43 @@ from gestalt.codecs import Codec, DecodeError, TooDeep, TooLarge
 
 msgpack = pytest.importorskip("msgpack")
 
-# Of every width that lengths and numbers have.
+# Of every width that numbers and, together with `large`, lengths have.
 scalars = (
     st.none()
     | st.booleans()
     | st.floats(allow_nan=False)
     | st.integers(-(2**63), 2**64 - 1)
     | st.builds(lambda width, below: 2**width - below, st.sampled_from(range(65)), st.just(1))
-    | st.builds(lambda size: "x" * size, st.sampled_from([0, 1, 31, 32, 255, 256, 65536]))
-    | st.builds(bytes, st.sampled_from([0, 1, 255, 256, 65536]))
-    | st.builds(
-        msgpack.ExtType, st.just(5), st.sampled_from([1, 2, 4, 8, 16, 3, 256, 65536]).map(bytes)
-    )
+    | st.builds(lambda size: "x" * size, st.sampled_from([0, 1, 31, 32]))
+    | st.builds(bytes, st.sampled_from([0, 1, 17]))
+    | st.builds(msgpack.ExtType, st.just(5), st.sampled_from([1, 2, 3, 4, 8, 16]).map(bytes))
 )
-values = st.recursive(
-    scalars,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.text(max_size=2), inner, max_size=4)
-        | st.builds(lambda each, count: [each] * count, inner, st.sampled_from([15, 16, 64, 200]))
-        | st.builds(
-            lambda each, count: dict.fromkeys(range(count), each),
-            inner,
-            st.sampled_from([15, 16, 70]),
-        )
-    ),
-    max_leaves=5,
+large = st.builds(
+    lambda make, size, count: [make(size)] * count,
+    st.sampled_from([bytes, "x".__mul__, lambda size: msgpack.ExtType(5, bytes(size))]),
+    st.sampled_from([255, 256, 4000]),
+    st.integers(1, 3),
+)
+repeated = st.builds(
+    lambda each, count: [each] * count, scalars, st.sampled_from([63, 64, 65, 200])
+)
+values = (
+    large
+    | repeated
+    | st.recursive(
+        scalars,
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(st.text(max_size=2), inner, max_size=4)
+            | st.builds(lambda each, count: [each] * count, inner, st.sampled_from([15, 16]))
+            | st.builds(
+                lambda each, count: dict.fromkeys(range(count), each),
+                inner,
+                st.sampled_from([15, 16]),
+            )
+        ),
+        max_leaves=5,
+    )
 )
 
 
@@ -98,6 +109,25 @@ def test_any_bytes_are_what_the_library_makes_of_them_or_refused(body: bytes, af
             assert repr(Codec("msgpack").decode(data)) == repr(expected)
             if count_of(expected) < len(body):
                 assert repr(walked.decode(data)) == repr(expected)
+
+
+@pytest.mark.parametrize("size", [2**16 - 1, 2**16])
+@pytest.mark.parametrize(
+    "make",
+    [
+        bytes,
+        "x".__mul__,
+        lambda size: msgpack.ExtType(5, bytes(size)),
+        lambda size: [1] * size,
+        lambda size: dict.fromkeys(range(size), 1),
+    ],
+)
+def test_lengths_of_more_than_two_bytes_are_bounded_alike(make: Any, size: int) -> None:
+    value = [make(size), 1]
+    body, count = msgpack.packb(value), count_of(value)
+    assert Codec("msgpack", max_values=count, max_depth=2).decode(body) == value
+    with pytest.raises(TooLarge):
+        Codec("msgpack", max_values=count - 1, max_depth=2).decode(body)
 
 
 @pytest.mark.parametrize("opening", [b"\x9f", b"\xdc\xff\xff", b"\xdd\x00\x00\xff\xff", b"\x8f"])

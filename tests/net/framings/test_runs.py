@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gestalt.net import FrameTooLarge, Framing, LengthPrefix, Mti
-from gestalt.net.framings.runs import LONG_RUN, RUN, fitting, runs_of
+from gestalt.net.framings.runs import LONG_RUN, RUN, fitting, join_frames, runs_of
 
 bodies_of_any_size = st.lists(st.integers(0, 50), min_size=1, max_size=60).map(
     lambda sizes: list(map(bytes, sizes))
@@ -60,6 +60,45 @@ def test_steady_frames_are_not_cut_one_by_one(framing: Framing, sizes: list[int]
     # Until a run is noticed, and what is left at its end.
     assert one_by_one.alone <= 2 * RUN * len(sizes)
     assert together.alone <= 3 * RUN * len(sizes)
+
+
+@given(bodies_of_any_size, st.data(), st.integers(0, 4000))
+def test_frames_are_joined_as_they_are_made_one_by_one(
+    payloads: list[bytes], data: st.DataObject, room: int
+) -> None:
+    ids = st.none() | st.integers(0, 2**32 - 1)
+    each = st.lists(ids, min_size=len(payloads), max_size=len(payloads))
+    type_ids = data.draw(ids | each)
+    framing = Mti(max_size=max(map(len, payloads)) or 1)
+    joined = join_frames(
+        payloads,
+        type_ids,
+        room,
+        header_size=8,
+        header_of=framing.pack_header,
+        max_size=framing.max_size,
+    )
+    # What every framing can do instead is slower, and hides what is wrong here.
+    assert joined is not None
+    assert joined == Framing.encode_many(framing, payloads, type_ids, room)
+    assert joined == framing.encode_many(payloads, type_ids, room)
+
+
+def test_a_payload_that_is_too_large_or_of_another_length_is_left_to_others() -> None:
+    wide = memoryview(bytes(8)).cast("I")
+    for payload in (b"123456789", wide):
+        for payloads in ([payload], [payload, payload], [b"x", payload]):
+            assert (
+                join_frames(
+                    payloads,
+                    7,
+                    1000,
+                    header_size=8,
+                    header_of=Mti().pack_header,
+                    max_size=8,
+                )
+                is None
+            )
 
 
 @given(bodies_of_any_size, st.integers(1, 9), st.integers(-9, 2000))
