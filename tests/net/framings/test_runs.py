@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from gestalt.net import FrameTooLarge, Framing, LengthPrefix, Mti
 from gestalt.net.framings.runs import LONG_RUN, RUN, fitting, join_frames, runs_of
 
-bodies_of_any_size = st.lists(st.integers(0, 50), min_size=1, max_size=60).map(
+# In some, the first has the size that they have on the average.
+sizes_of_bodies = st.lists(st.integers(0, 50), min_size=1, max_size=60)
+bodies_of_any_size = (sizes_of_bodies | st.just([5, 9, 1] * 5)).map(
     lambda sizes: list(map(bytes, sizes))
 )
 
@@ -118,8 +120,9 @@ def test_as_many_payloads_are_taken_as_there_is_room_for(
 def test_of_payloads_of_one_size_the_last_one_that_fits_is_taken(
     size: int, count: int, added: int, room: int
 ) -> None:
-    sizes, _ = fitting([bytes(size)] * count, added, room)
+    sizes, total = fitting([bytes(size)] * count, added, room)
     assert len(sizes) == max(1, min(count, room // (size + added)))
+    assert total == len(sizes) * (size + added)
 
 
 @pytest.mark.parametrize("size", [0, 1, 40])
