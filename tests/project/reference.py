@@ -265,7 +265,13 @@ def settings_page() -> str:
         for name, paths in modules.items():
             for path in paths.split():
                 title = path if name.count(".") == 1 else f"{name}.{path}"
-                lines += ["", f"### {title}", "", "| setting | default | |", "|---|---|---|"]
+                lines += [
+                    "",
+                    f"### {title}",
+                    "",
+                    "| setting | default | what it does |",
+                    "|---|---|---|",
+                ]
                 rows = settings_of(importlib.import_module(name), path)
                 lines += [f"| `{row[0]}` | {row[1]} | {row[2]} |" for row in rows]
     lines += [
@@ -308,7 +314,7 @@ def counters_page() -> str:
         "[all metrics](../runner/metrics.md#all-of-them), with their kinds and labels.",
     ]
     for where, cls in COUNTERS.items():
-        lines += ["", f"## {where}", "", prose(cls), "", "| counter | |", "|---|---|"]
+        lines += ["", f"## {where}", "", prose(cls), "", "| counter | what it is |", "|---|---|"]
         said = entries(cls, "Args", "Attributes")
         for name, member in inspect.getmembers(cls):
             if isinstance(member, property) and name[0] != "_":
