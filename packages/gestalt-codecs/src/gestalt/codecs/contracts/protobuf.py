@@ -145,7 +145,9 @@ def _body(message: Descriptor) -> Iterator[str]:
     for enum in message.enum_types:
         yield from _indented(_enum(enum))
     groups = {
-        each.message_type.full_name for each in message.fields if _is_group(each, syntax=syntax)
+        each.message_type.full_name
+        for each in message.fields
+        if each.message_type is not None and _is_group(each, syntax=syntax)
     }
     for nested in message.nested_types:
         if not nested.GetOptions().map_entry and nested.full_name not in groups:
@@ -222,7 +224,7 @@ def _declared(field: FieldDescriptor, proto: FieldDescriptorProto, syntax: str) 
         word = "required "
     elif _is_optional(field) or (syntax != "proto3" and field.containing_oneof is None):
         word = "optional "
-    if _is_group(field, syntax=syntax):
+    if described is not None and _is_group(field, syntax=syntax):
         yield f"{word}group {described.name} = {end} {{"
         yield from _body(described)
         yield "}"
@@ -232,7 +234,7 @@ def _declared(field: FieldDescriptor, proto: FieldDescriptorProto, syntax: str) 
 
 def _default(proto: FieldDescriptorProto) -> str:
     if proto.type == FieldDescriptorProto.TYPE_STRING:
-        return f'"{CEscape(proto.default_value, as_utf8=True)}"'
+        return f'"{CEscape(proto.default_value.encode(), as_utf8=True)}"'
     # Those of bytes are escaped already.
     is_bytes = proto.type == FieldDescriptorProto.TYPE_BYTES
     return f'"{proto.default_value}"' if is_bytes else proto.default_value
