@@ -142,6 +142,100 @@ def test_a_codec_without_types_says_what_its_format_says() -> None:
         assert (shape.name, shape.schema, shape.type_id) == (serializer, schema, None)
 
 
+PROTO2 = """
+name: "a.proto" package: "acme"
+message_type {
+  name: "Reading"
+  field { name: "number" number: 1 label: LABEL_REQUIRED type: TYPE_INT32 }
+  field { name: "text" number: 2 label: LABEL_OPTIONAL type: TYPE_STRING default_value: "\\"b\\"" }
+  field { name: "data" number: 3 label: LABEL_OPTIONAL type: TYPE_BYTES default_value: "\\\\000" }
+  field { name: "level" number: 4 label: LABEL_OPTIONAL type: TYPE_DOUBLE default_value: "inf" }
+  field { name: "steps" number: 5 label: LABEL_REPEATED type: TYPE_INT32 options { packed: true } }
+  field {
+    name: "place" number: 6 label: LABEL_REPEATED type: TYPE_GROUP type_name: ".acme.Reading.Place"
+  }
+  nested_type {
+    name: "Place"
+    field { name: "x" number: 7 label: LABEL_OPTIONAL type: TYPE_INT32 default_value: "5" }
+  }
+}
+"""
+PROTO2_TEXT = """\
+syntax = "proto2";
+
+package acme;
+
+message Reading {
+  required int32 number = 1;
+  optional string text = 2 [default = "\\"b\\""];
+  optional bytes data = 3 [default = "\\000"];
+  optional double level = 4 [default = inf];
+  repeated int32 steps = 5 [packed = true];
+  repeated group Place = 6 {
+    optional int32 x = 7 [default = 5];
+  }
+}
+"""
+EDITION = """
+name: "b.proto" package: "acme" syntax: "editions" edition: EDITION_2023
+options { features { field_presence: IMPLICIT } }
+enum_type {
+  name: "Mode" value { name: "OFF" number: 0 } options { features { enum_type: CLOSED } }
+}
+message_type {
+  name: "Reading"
+  field { name: "number" number: 1 label: LABEL_OPTIONAL type: TYPE_INT32 }
+  field {
+    name: "mode" number: 2 label: LABEL_OPTIONAL type: TYPE_ENUM type_name: ".acme.Mode"
+    options { features { field_presence: EXPLICIT } }
+  }
+  field {
+    name: "below" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".acme.Reading"
+    options { features { message_encoding: DELIMITED } }
+  }
+}
+"""
+EDITION_TEXT = """\
+edition = "2023";
+
+package acme;
+
+option features.field_presence = IMPLICIT;
+
+enum Mode {
+  option features.enum_type = CLOSED;
+  OFF = 0;
+}
+
+message Reading {
+  int32 number = 1;
+  .acme.Mode mode = 2 [features.field_presence = EXPLICIT];
+  .acme.Reading below = 3 [features.message_encoding = DELIMITED];
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("described", "text"), [(PROTO2, PROTO2_TEXT), (EDITION, EDITION_TEXT)], ids=["2", "edition"]
+)
+def test_the_text_of_a_proto_file_says_all_that_readers_have_to_know(
+    described: str, text: str
+) -> None:
+    from google.protobuf import descriptor_pb2, descriptor_pool, text_format
+
+    from gestalt.codecs.contracts.protobuf import proto_of
+
+    file = text_format.Parse(described, descriptor_pb2.FileDescriptorProto())
+    pool = descriptor_pool.DescriptorPool()
+    try:
+        pool.AddSerializedFile(file.SerializeToString())
+    except TypeError:
+        if file.syntax != "editions":
+            raise
+        pytest.skip("this protobuf has no editions yet")
+    assert proto_of(pool.FindMessageTypeByName("acme.Reading")) == text
+
+
 def test_avro_and_protobuf_have_schemas_of_their_own() -> None:
     from google.protobuf.timestamp_pb2 import Timestamp
 

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gestalt.net import FrameTooLarge, LengthPrefix, Mti
-from gestalt.net.framings.runs import LONG_RUN, RUN, fitting, runs_of
+from gestalt.net import FrameTooLarge, Framing, LengthPrefix, Mti
+from gestalt.net.framings.runs import LONG_RUN, RUN, fitting, join_frames, runs_of
 
-bodies_of_any_size = st.lists(st.integers(0, 50), min_size=1, max_size=60).map(
+# In some, the first has the size that they have on the average.
+sizes_of_bodies = st.lists(st.integers(0, 50), min_size=1, max_size=60)
+bodies_of_any_size = (sizes_of_bodies | st.just([5, 9, 1] * 5)).map(
     lambda sizes: list(map(bytes, sizes))
 )
 
@@ -39,6 +41,69 @@ def test_of_frames_of_one_size_all_but_the_last_few_are_taken_by_few_calls(
     assert len(ends) <= 2 + count // LONG_RUN
 
 
+class Counted(list[bytes]):
+    """Payloads, and how many of them came alone."""
+
+    alone = 0
+
+    def append(self, payload: bytes) -> None:
+        self.alone += 1
+        super().append(payload)
+
+
+@pytest.mark.parametrize("sizes", [[0], [5], [5, 7], [512, 0, 30]])
+@pytest.mark.parametrize("framing", [Mti(), LengthPrefix(2)], ids=str)
+def test_steady_frames_are_not_cut_one_by_one(framing: Framing, sizes: list[int]) -> None:
+    bodies = [bytes(size) for size in sizes for _ in range(160)]
+    data = b"".join(map(framing.encode, bodies))
+    one_by_one, together = Counted(), Counted()
+    framing.cut(data, one_by_one, [])
+    framing.cut_together(data, together)
+    assert one_by_one == together == bodies
+    # Until a run is noticed, and what is left at its end.
+    assert one_by_one.alone <= 2 * RUN * len(sizes)
+    assert together.alone <= 3 * RUN * len(sizes)
+
+
+@given(bodies_of_any_size, st.data(), st.integers(0, 4000))
+def test_frames_are_joined_as_they_are_made_one_by_one(
+    payloads: list[bytes], data: st.DataObject, room: int
+) -> None:
+    ids = st.none() | st.integers(0, 2**32 - 1)
+    each = st.lists(ids, min_size=len(payloads), max_size=len(payloads))
+    type_ids = data.draw(ids | each)
+    framing = Mti(max_size=max(map(len, payloads)) or 1)
+    joined = join_frames(
+        payloads,
+        type_ids,
+        room,
+        header_size=8,
+        header_of=framing.pack_header,
+        max_size=framing.max_size,
+    )
+    # What every framing can do instead is slower, and hides what is wrong here.
+    assert joined is not None
+    assert joined == Framing.encode_many(framing, payloads, type_ids, room)
+    assert joined == framing.encode_many(payloads, type_ids, room)
+
+
+def test_a_payload_that_is_too_large_or_of_another_length_is_left_to_others() -> None:
+    wide = memoryview(bytes(8)).cast("I")
+    for payload in (b"123456789", wide):
+        for payloads in ([payload], [payload, payload], [b"x", payload]):
+            assert (
+                join_frames(
+                    payloads,
+                    7,
+                    1000,
+                    header_size=8,
+                    header_of=Mti().pack_header,
+                    max_size=8,
+                )
+                is None
+            )
+
+
 @given(bodies_of_any_size, st.integers(1, 9), st.integers(-9, 2000))
 def test_as_many_payloads_are_taken_as_there_is_room_for(
     payloads: list[bytes], added: int, room: int
@@ -56,8 +121,9 @@ def test_as_many_payloads_are_taken_as_there_is_room_for(
 def test_of_payloads_of_one_size_the_last_one_that_fits_is_taken(
     size: int, count: int, added: int, room: int
 ) -> None:
-    sizes, _ = fitting([bytes(size)] * count, added, room)
+    sizes, total = fitting([bytes(size)] * count, added, room)
     assert len(sizes) == max(1, min(count, room // (size + added)))
+    assert total == len(sizes) * (size + added)
 
 
 @pytest.mark.parametrize("size", [0, 1, 40])

@@ -4,6 +4,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, FileDescriptor
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    Edition,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+)
+from google.protobuf.text_encoding import CEscape
 
 _TYPES: Final = {
     value: name.removeprefix("TYPE_").lower()
@@ -42,10 +50,15 @@ def proto_of(root: Descriptor) -> str:
     package = root.file.package
     needed = sorted(_tops(root), key=lambda top: top.full_name)
     own = [top for top in needed if top.file.package == package]
-    syntax = "proto3" if _is_proto3(root.file) else "proto2"
-    lines = [f'syntax = "{syntax}";', ""]
+    file = _file(root.file)
+    if file.syntax == "editions":
+        lines = [f'edition = "{Edition.Name(file.edition).removeprefix("EDITION_")}";', ""]
+    else:
+        lines = [f'syntax = "{file.syntax or "proto2"}";', ""]
     if package:
         lines += [f"package {package};", ""]
+    if features := [f"option {each};" for each in _features(file.options)]:
+        lines += [*features, ""]
     if imports := sorted({top.file.name for top in needed if top.file.package != package}):
         lines += [*(f'import "{name}";' for name in imports), ""]
     for top in own:
@@ -53,13 +66,11 @@ def proto_of(root: Descriptor) -> str:
     return "\n".join(lines)
 
 
-def _is_proto3(file: FileDescriptor) -> bool:
-    from google.protobuf.descriptor_pb2 import FileDescriptorProto
-
-    # What else tells it differs between the versions of the library.
+def _file(file: FileDescriptor) -> FileDescriptorProto:
+    # What else tells the syntax differs between the versions of the library.
     proto = FileDescriptorProto()
     file.CopyToProto(proto)
-    return bool(proto.syntax == "proto3")
+    return proto
 
 
 def _tops(root: Descriptor) -> set[Descriptor | EnumDescriptor]:
@@ -121,28 +132,45 @@ def _required(field: FieldDescriptor) -> bool:
 
 def _message(message: Descriptor) -> Iterator[str]:
     yield f"message {message.name} {{"
+    yield from _body(message)
+    yield "}"
+
+
+def _body(message: Descriptor) -> Iterator[str]:
+    """What is within the braces of a message."""
+    proto = DescriptorProto()
+    message.CopyToProto(proto)
+    syntax = _file(message.file).syntax
+    yield from (f"  option {each};" for each in _features(proto.options))
     for enum in message.enum_types:
         yield from _indented(_enum(enum))
+    groups = {
+        each.message_type.full_name
+        for each in message.fields
+        if each.message_type is not None and _is_group(each, syntax=syntax)
+    }
     for nested in message.nested_types:
-        if not nested.GetOptions().map_entry:
+        if not nested.GetOptions().map_entry and nested.full_name not in groups:
             yield from _indented(_message(nested))
+    written = {each.name: each for each in proto.field}
     told: set[str] = set()
-    proto3 = _is_proto3(message.file)
     for field in message.fields:
         oneof = field.containing_oneof
         if oneof is None or _is_optional(field):
-            yield f"  {_declared(field, proto3=proto3)}"
+            yield from _indented(_declared(field, written[field.name], syntax))
         elif oneof.name not in told:
             told.add(oneof.name)
             yield f"  oneof {oneof.name} {{"
             for each in oneof.fields:
-                yield f"    {_declared(each, proto3=proto3)}"
+                yield from _indented(_indented(_declared(each, written[each.name], syntax)))
             yield "  }"
-    yield "}"
 
 
 def _enum(enum: EnumDescriptor) -> Iterator[str]:
     yield f"enum {enum.name} {{"
+    proto = EnumDescriptorProto()
+    enum.CopyToProto(proto)
+    yield from (f"  option {each};" for each in _features(proto.options))
     numbers = [value.number for value in enum.values]
     if len(set(numbers)) < len(numbers):
         yield "  option allow_alias = true;"
@@ -161,20 +189,55 @@ def _is_optional(field: FieldDescriptor) -> bool:
     return oneof is not None and len(oneof.fields) == 1 and oneof.name == f"_{field.name}"
 
 
-def _declared(field: FieldDescriptor, *, proto3: bool) -> str:
-    """The line of a field."""
+def _is_group(field: FieldDescriptor, *, syntax: str) -> bool:
+    """Whether it declares its message itself; editions have a feature for what that means."""
+    return bool(field.type == FieldDescriptor.TYPE_GROUP) and syntax != "editions"
+
+
+def _features(options: Any) -> Iterator[str]:
+    """What the options of something say of its features, which editions have."""
+    for described, value in options.features.ListFields():
+        if described.enum_type is not None:
+            name = described.enum_type.values_by_number[value].name
+            yield f"features.{described.name} = {name}"
+
+
+def _declared(field: FieldDescriptor, proto: FieldDescriptorProto, syntax: str) -> Iterator[str]:
+    """The line of a field; those of a group."""
+    options = list(_features(proto.options))
+    if proto.HasField("default_value"):
+        options.append(f"default = {_default(proto)}")
+    if proto.options.HasField("packed"):
+        options.append(f"packed = {str(proto.options.packed).lower()}")
+    end = f"{field.number} [{', '.join(options)}]" if options else f"{field.number}"
     described = field.message_type
     if described is not None and described.GetOptions().map_entry:
         key, value = described.fields_by_name["key"], described.fields_by_name["value"]
-        return f"map<{_type(key)}, {_type(value)}> {field.name} = {field.number};"
+        yield f"map<{_type(key)}, {_type(value)}> {field.name} = {end};"
+        return
     word = ""
     if _repeated(field):
         word = "repeated "
+    elif syntax == "editions":
+        pass  # features say it
     elif _required(field):
         word = "required "
-    elif _is_optional(field) or (not proto3 and field.containing_oneof is None):
+    elif _is_optional(field) or (syntax != "proto3" and field.containing_oneof is None):
         word = "optional "
-    return f"{word}{_type(field)} {field.name} = {field.number};"
+    if described is not None and _is_group(field, syntax=syntax):
+        yield f"{word}group {described.name} = {end} {{"
+        yield from _body(described)
+        yield "}"
+    else:
+        yield f"{word}{_type(field)} {field.name} = {end};"
+
+
+def _default(proto: FieldDescriptorProto) -> str:
+    if proto.type == FieldDescriptorProto.TYPE_STRING:
+        return f'"{CEscape(proto.default_value.encode(), as_utf8=True)}"'
+    # Those of bytes are escaped already.
+    is_bytes = proto.type == FieldDescriptorProto.TYPE_BYTES
+    return f'"{proto.default_value}"' if is_bytes else proto.default_value
 
 
 def _type(field: FieldDescriptor) -> str:
