@@ -1,6 +1,9 @@
 """Numbers that an application gives, refused where they make no sense."""
 
 import math
+from typing import Final
+
+_NAME: Final = type.__dict__["__name__"].__get__
 
 
 def check_seconds(name: str, value: object, *, finite: bool = False) -> float:
@@ -47,4 +50,5 @@ def check_number(name: str, value: object, *, unit: str = "") -> float:
 
 def kind_of(value: object) -> str:
     """Say what a value is, without its contents, which may be secret."""
-    return "None" if value is None else f"an object of type {type(value).__name__}"
+    # A metaclass may make anything of `__name__`.
+    return "None" if value is None else f"an object of type {_NAME(type(value))}"
