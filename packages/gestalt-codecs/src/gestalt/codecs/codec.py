@@ -15,8 +15,8 @@ from .errors import (
     EncodeError,
     TooLarge,
 )
-from .locating import locate
 from .reasons import cause_of, reason_of
+from .refused import encode_error
 from .registry import essence, find_compressor, find_serializer
 from .serializer import Serializer
 from .showing import given, size_of
@@ -54,7 +54,6 @@ _new = tuple.__new__
 
 # A peer may vary what it declares without end, so what was understood is remembered up to a number.
 _REMEMBERED: Final = 64
-_LONGEST_PATH: Final = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +154,7 @@ class Codec:
         except EncodeError:
             raise
         except Exception as error:
-            made = _encode_error(bound.serializer, value, error)
+            made = encode_error(bound.serializer, value, error)
             raise made from cause_of(made, error)
         if len(body) > self._short:
             self._check_long(bound.serializer, value, body)
@@ -264,9 +263,7 @@ class Codec:
         try:
             serializer.check_values(body)
         except DecodeError as error:
-            raise EncodeError(
-                f"{serializer.name}: cannot encode {kind_of(value)}: {reason_of(error)}"
-            ) from error
+            raise encode_error(serializer, value, error) from error
 
     def allows(self, content_type: str) -> bool:
         """Tell whether decode allows a MIME type."""
@@ -352,7 +349,7 @@ class Codec:
         serializer, content_types = self._formats[self.serializer]
         loads = tagging.of_any(types, serializer)
         written = content_types[0]
-        return Bound(_told_by_class, loads, serializer, written, content_types, None, None)
+        return Bound(tagging.told_by_class, loads, serializer, written, content_types, None, None)
 
     def _undo_content(
         self, bound: Bound, data: bytes, content_type: str | None, content_encoding: str | None
@@ -400,21 +397,3 @@ def _as_bytes(data: Any) -> bytes:
         return bytes(memoryview(data))
     except (TypeError, ValueError) as error:
         raise TypeError(f"decode takes bytes or another buffer, not {kind_of(data)}") from error
-
-
-def _told_by_class(value: Any) -> bytes:
-    raise AssertionError(f"{kind_of(value)} is encoded by what its class is bound to")
-
-
-def _encode_error(serializer: Serializer, value: Any, error: Exception) -> EncodeError:
-    name, kind = serializer.name, kind_of(value)
-    if isinstance(error, RecursionError):
-        return EncodeError(f"{name}: {kind} is nested too deep, or contains itself")
-    try:
-        found = locate(value, serializer.untyped().dumps)
-    except CodecError:
-        found = None  # the format has no values without a type
-    what = kind
-    if found and found[0] != "$":
-        what = f"{kind_of(found[1])} at {found[0][:_LONGEST_PATH]} of {kind}"
-    return EncodeError(f"{name}: cannot encode {what}: {reason_of(error)}")

@@ -52,3 +52,8 @@ def refusing(kind: MessageType, dumps: Dumps) -> Dumps:
         return dumps(value)
 
     return guarded
+
+
+def told_by_class(value: Any) -> bytes:
+    """Stand for the function that encodes, where what is bound decodes alone."""
+    raise AssertionError(f"{kind_of(value)} is encoded by what its class is bound to")
