@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gestalt.core.numbers import kind_of
+from gestalt.core.telling import said_by
 
 from .errors import SchemaError
 from .showing import given
@@ -69,7 +70,7 @@ def _parsed(schema: Schema) -> dict[str, Any]:
     try:
         _Check().least_size(schema, "")
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise SchemaError(f"malformed Avro schema {kind_of(schema)}: {error!r}") from error
+        raise SchemaError(f"malformed Avro schema {kind_of(schema)}: {said_by(error)}") from error
     return schema
 
 

@@ -3,26 +3,15 @@
 import re
 from typing import Any, Final
 
-from gestalt.core.numbers import kind_of
+from gestalt.core.numbers import choice_of, kind_of
 
-_LONGEST: Final = 60
 _WORDS: Final = re.compile(r"[A-Za-z_][\w.:/+-]{0,59}", re.ASCII)
 _MOST_DIGITS: Final = 4
 
 
 def given(value: Any) -> str:
     """Give an argument that is a name, a number or a class; of anything else, its type."""
-    if isinstance(value, str):
-        text = str.__str__(value)
-        return printable(repr(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."))
-    if isinstance(value, type):
-        return class_name(value)
-    if type(value) is float or type(value) is bool:
-        return str(value)
-    if type(value) is int:
-        bits = value.bit_length()
-        return str(value) if bits <= 128 else f"an integer of {bits} bits"
-    return kind_of(value)
+    return class_name(value) if isinstance(value, type) else choice_of(value)
 
 
 def readable(name: Any) -> str:

@@ -4,6 +4,8 @@ import math
 from typing import Final
 
 _NAME: Final = type.__dict__["__name__"].__get__
+_LONGEST: Final = 60
+_MOST_BITS: Final = 128
 
 
 def check_seconds(name: str, value: object, *, finite: bool = False) -> float:
@@ -46,6 +48,23 @@ def check_number(name: str, value: object, *, unit: str = "") -> float:
         # Such a number takes as long to print as it likes.
         bits = value.bit_length() if isinstance(value, int) else 0
         raise ValueError(f"{name} must be finite, got an int of {bits} bits") from None
+
+
+def choice_of(value: object) -> str:
+    """Say what was given where a number, or one of some words, was wanted: those as they are, cut
+    short, and of anything else what it is."""
+    if isinstance(value, str):
+        word = repr(value[:_LONGEST]) if len(value) <= _LONGEST else f"{value[:_LONGEST]!r}..."
+        return word.encode("utf-8", "backslashreplace").decode()
+    return amount_of(value)
+
+
+def amount_of(value: object) -> str:
+    """Say what was given where a number was wanted: one as it is, and of anything else what it
+    is."""
+    if type(value) is int and value.bit_length() > _MOST_BITS:
+        return f"an integer of {value.bit_length()} bits"
+    return str(value) if type(value) in (int, float, bool) else kind_of(value)
 
 
 def kind_of(value: object) -> str:

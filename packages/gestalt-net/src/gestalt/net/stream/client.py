@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from gestalt.core import Backoff, Handler, Readiness, StateError
+from gestalt.core.telling import raised_in
 from gestalt.net.address import Address
 from gestalt.net.errors import ConnectFailed
 from gestalt.net.reporting import OnError
@@ -266,7 +267,7 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
             raise
         except Exception as error:
             # Of a function that gives the password: the next attempt may succeed.
-            raise OSError(f"the key's password was not given: {error!r}") from error
+            raise OSError(f"the key's password was not given: {raised_in(error)}") from error
         factory = PlainConnection if context is None else TlsClientConnection
         sock = await dial(self._loop, self._address)
         options: dict[str, Any] = {"sock": sock}
