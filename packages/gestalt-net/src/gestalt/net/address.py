@@ -13,6 +13,7 @@ from .errors import AddressError
 LONGEST_PATH = 107 if sys.platform == "linux" else 103
 """How many bytes the path of a unix socket can have: `sun_path`, less the null at its end."""
 
+_NO_PORT: Final = re.compile(r":(?!//)(?![0-9]*\Z)[^/:\]]*\Z")
 _USER: Final = re.compile("^((?!unix:)[a-z0-9+.-]*://).+@", re.IGNORECASE | re.DOTALL)
 
 
@@ -123,9 +124,9 @@ class Address:
 
 
 def _masked(url: str) -> str:
-    """A URL as an error shows it: without a user, a password, a query and a tag, whose texts may be
-    secret."""
-    shown = re.split("[?#]", url, maxsplit=1)[0]
+    """A URL as an error shows it: without what may be part of a secret, of a user, a query, a tag
+    and a port that is no number."""
+    shown = _NO_PORT.sub(":...", re.split("[?#]", url, maxsplit=1)[0])
     return repr(_USER.sub(r"\1...@", shown))
 
 

@@ -99,7 +99,7 @@ def _encode_key(key: str) -> bytes:
     except UnicodeEncodeError as error:
         raise FieldError(f"header {key[:60]!r}: its name cannot be sent: {error}") from error
     if len(name) > 255:
-        raise FieldError(f"the key of a header has at most 255 bytes, got {key[:60]!r}...")
+        raise FieldError(f"the key of a header has at most 255 bytes, got {len(name)}")
     return bytes((len(name),)) + name
 
 
