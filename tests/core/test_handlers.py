@@ -139,7 +139,5 @@ def test_the_repr_of_a_long_message_is_short() -> None:
 
 
 def test_what_cannot_be_called_is_no_handler() -> None:
-    with pytest.raises(
-        TypeError, match="a handler is a function of a message, got an object of"
-    ):
+    with pytest.raises(TypeError, match="a handler is a function of a message, got an object of"):
         Handlers().on(int)("print")  # type: ignore[arg-type]

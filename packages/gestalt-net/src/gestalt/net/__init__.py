@@ -1,6 +1,7 @@
 """TCP, TLS, unix and UDP endpoints that exchange typed messages."""
 
 from .address import Address
+from .certificates import CertificateNames
 from .datagram.batch import DatagramBatch
 from .datagram.endpoint import DatagramEndpoint
 from .datagram.errors import DatagramDropped, PeerUnreachable
@@ -42,6 +43,7 @@ __all__ = [
     "AcceptFailed",
     "Address",
     "AddressError",
+    "CertificateNames",
     "ConnectFailed",
     "ConnectionLost",
     "DatagramBatch",

@@ -46,7 +46,7 @@ class Netstring(Framing):
                 return position, total - position + 1
             digits = data[position:colon]
             if not digits.isdigit() or (digits[0] == 48 and len(digits) > 1):
-                raise FramingError("a netstring begins with its length, and a colon")
+                raise FramingError("what came does not begin a netstring: its length and a colon")
             length = int(digits)
             if length > max_size:
                 raise self._too_large(digits)
@@ -63,7 +63,7 @@ class Netstring(Framing):
         if not header:
             return
         if not header.isdigit() or (header[0] == 48 and len(header) > 1):
-            raise FramingError("a netstring begins with its length, and a colon")
+            raise FramingError("what came does not begin a netstring: its length and a colon")
         if len(header) > self._digits:
             raise self._too_large(header + b"...")
 
