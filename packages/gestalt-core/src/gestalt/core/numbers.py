@@ -70,4 +70,6 @@ def amount_of(value: object) -> str:
 def kind_of(value: object) -> str:
     """Say what a value is, without its contents, which may be secret."""
     # A metaclass may make anything of `__name__`.
+    if issubclass(type(value), type):
+        return f"the class {_NAME(value)}"
     return "None" if value is None else f"an object of type {_NAME(type(value))}"
