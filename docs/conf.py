@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
@@ -61,7 +63,8 @@ pygments_dark_style = "a11y-high-contrast-dark"
 copybutton_prompt_text = "$ "
 copybutton_line_continuation_character = "\\"
 html_extra_path = ["site/index.html"]
-html_static_path: list[str] = []
+html_static_path = ["site/static"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_sphinx = False
 
@@ -98,6 +101,13 @@ def sign_by_init(
     return str(found.replace(parameters=parameters, return_annotation=found.empty)), returned
 
 
+def leave_out_object(app: Sphinx, document: nodes.document) -> None:
+    """Say of no class that its base is `object`."""
+    for content in document.findall(addnodes.desc_content):
+        if content.children and content[0].astext() == "Bases: object":
+            content.remove(content[0])
+
+
 def add_contents(app: Sphinx, name: str, source: list[str]) -> None:
     """Give the home page, which is the repository's own, the contents of the site."""
     if name == root_doc:
@@ -109,4 +119,5 @@ def setup(app: Sphinx) -> None:
     # Before napoleon turns sections into fields.
     app.connect("autodoc-process-docstring", mark_programs, priority=400)
     app.connect("autodoc-process-signature", sign_by_init)
+    app.connect("doctree-read", leave_out_object)
     app.connect("source-read", add_contents)

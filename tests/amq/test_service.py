@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -90,7 +90,7 @@ async def test_so_does_one_that_is_run_by_a_call_and_one_of_a_group(
             await serves_until_a_signal(bus, amqp_url, name, tmp_path, *arguments)
 
 
-async def answer(requester: Requester) -> int | None:
+async def answer(requester: Requester[Any, Any]) -> int | None:
     """What the service answers; None before it is there."""
     try:
         return cast("int", await requester.request(1))

@@ -268,7 +268,13 @@ def settings_page() -> str:
         for name, paths in modules.items():
             for path in paths.split():
                 title = path if name.count(".") == 1 else f"{name}.{path}"
-                lines += ["", f"### {title}", "", "| setting | default | |", "|---|---|---|"]
+                lines += [
+                    "",
+                    f"### {title}",
+                    "",
+                    "| setting | default | what it does |",
+                    "|---|---|---|",
+                ]
                 rows = settings_of(importlib.import_module(name), path)
                 lines += [f"| `{row[0]}` | {row[1]} | {row[2]} |" for row in rows]
     lines += [

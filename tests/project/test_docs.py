@@ -21,7 +21,9 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relativ
 
 
 def without_code(page: Path) -> str:
-    return re.sub(r"^( *)```.*?^\1```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    """What is read of a page, without its blocks and its invisible comments."""
+    code = r"^( *)```.*?^\1```|^<!--.*?-->"
+    return re.sub(code, "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
 def anchors(page: Path) -> set[str]:

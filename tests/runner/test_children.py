@@ -116,7 +116,7 @@ async def main():
     say(f"child {{await asyncio.to_thread(fork)}} {{fork()}}")
     say(f"blocked {{signal.pthread_sigmask(signal.SIG_BLOCK, [])}}")
     await asyncio.Event().wait()
-run(main, Part(name="a"), loop=LOOP)
+run(Part(name="a"), main, loop=LOOP)
     """)
     process.wait_for("open a")
     process.wait_for("child 0 0")

@@ -31,7 +31,7 @@ class Demos:
     def environment(self, **variables: str) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key not in ABOUT_TERMINALS}
         folder = str(self._folder)
-        mine = {"XDG_RUNTIME_DIR": folder, "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        mine = {"XDG_RUNTIME_DIR": folder, "TMPDIR": folder}
         return kept | mine | {"TERM": "xterm-256color"} | variables
 
     def start(

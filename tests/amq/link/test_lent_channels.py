@@ -312,7 +312,7 @@ async def test_channels_may_run_out(broker_url: str) -> None:
             pass
 
 
-async def until_blocked(publisher: Publisher) -> None:
+async def until_blocked(publisher: Publisher[Any]) -> None:
     """Publish until nothing is confirmed any more: an alarm takes a moment to be in force."""
     async with asyncio.timeout(15):
         while True:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any, cast
 
+import pytest
+
 from gestalt.amq.link.output import Output
 
 
@@ -75,5 +77,26 @@ async def test_an_error_at_the_end_of_a_turn_is_told_and_keeps_nothing_back() ->
     assert writes == [b"a"]
     assert [str(each["exception"]) for each in told] == ["bad"]
     output.write([b"b"], 1)
+    await asyncio.sleep(0)
+    assert writes == [b"a", b"b"]
+
+
+async def test_what_ends_the_event_loop_keeps_nothing_back_where_that_goes_on() -> None:
+    output, writes = make_output()
+
+    def end() -> None:
+        raise SystemExit
+
+    output.begin_read()
+    output.write([b"a"], 1)
+    output.before_flush(end)
+    with pytest.raises(SystemExit):
+        output.end_turn()
+    assert writes == [b"a"]
+    output.begin_read()
+    output.before_flush(end)
+    output.before_flush(lambda: output.write([b"b"], 1))
+    with pytest.raises(SystemExit):
+        output.end_turn()
     await asyncio.sleep(0)
     assert writes == [b"a", b"b"]

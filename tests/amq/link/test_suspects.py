@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import aio_pika
 import pytest
@@ -28,14 +29,14 @@ def through(proxy: Proxy, url: str) -> str:
     return f"amqp://{credentials}@127.0.0.1:{proxy.port}/"
 
 
-async def publish_each(publisher: Publisher, keys: list[str]) -> list[BaseException | None]:
+async def publish_each(publisher: Publisher[Any], keys: list[str]) -> list[BaseException | None]:
     return await asyncio.gather(
         *(publisher.publish(number, key) for number, key in enumerate(keys)),
         return_exceptions=True,
     )
 
 
-async def publish_batch(publisher: Publisher, keys: list[str]) -> list[PublishError]:
+async def publish_batch(publisher: Publisher[Any], keys: list[str]) -> list[PublishError]:
     async def publish() -> None:
         async with publisher.batch() as batch:
             for number, key in enumerate(keys):

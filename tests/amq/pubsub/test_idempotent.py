@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -27,11 +28,11 @@ def through(proxy: Proxy, url: str) -> str:
     return f"amqp://{credentials}@127.0.0.1:{proxy.port}/"
 
 
-async def publish_all(publisher: Publisher, count: int) -> None:
+async def publish_all(publisher: Publisher[Any], count: int) -> None:
     await asyncio.gather(*(publisher.publish(number, "a") for number in range(count)))
 
 
-async def publish_batch(publisher: Publisher, count: int) -> None:
+async def publish_batch(publisher: Publisher[Any], count: int) -> None:
     async with publisher.batch() as batch:
         for number in range(count):
             await batch.publish(number, "a")

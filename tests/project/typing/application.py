@@ -19,9 +19,11 @@ from gestalt.amq import (
     BusMessage,
     Event,
     NoResponder,
+    Publisher,
     PublishError,
     Queue,
     Request,
+    Requester,
     Retry,
     SqliteOffsets,
     connect,
@@ -98,7 +100,9 @@ class Hub(Component, Readiness):
         super().__init__(name="hub", stop_timeout=2.0)
         self.known: dict[str, Position] = {}
         self.seen = asyncio.Event()
-        self._publisher = bus.publisher("telemetry", mandatory=True, timeout=5.0)
+        self._publisher: Publisher[Position | Hello] = bus.publisher(
+            "telemetry", mandatory=True, timeout=5.0
+        )
 
     @property
     def trouble(self) -> str | None:
@@ -109,6 +113,10 @@ class Hub(Component, Readiness):
 
     async def _close(self) -> None:
         self.seen.clear()
+
+    @property
+    def reporting(self) -> Publisher[Position]:
+        return self._publisher
 
     async def _watch(self) -> None:
         await self.seen.wait()
@@ -121,7 +129,7 @@ class Hub(Component, Readiness):
         if not -90 <= position.lat <= 90:
             raise Discard("no such latitude")
         try:
-            await self._publisher.publish(position, f"vehicle.{position.vehicle}.position")
+            await self.reporting.publish(position, f"vehicle.{position.vehicle}.position")
         except PublishError as error:
             raise Park("not published") from error
         await message.reply(Hello(position.vehicle))
@@ -202,15 +210,18 @@ async def use(hub: Hub, bus: Bus, server: StreamServer, folder: Path) -> None:
             assert message.body == Hello("42")
             break
         await hub.seen.wait()
-    requester = bus.requester("hub", timeout=5.0)
-    located: Position = await requester.request(Locate("42"), idempotent=True)
+    requester: Requester[Locate, Position] = bus.requester("hub", timeout=5.0)
+    located = await requester.request(Locate("42"), idempotent=True)
+    assert_type(located, Position)
     assert located.lat < 0
     async with aclosing(requester.stream(Locate("42"), buffer=10)) as positions:
         async for position in positions:
+            assert_type(position, Position)
             assert position == located
     assert [reply.body for reply in await requester.gather(Locate("42"), count=1)] == [located]
     with suppress(NoResponder):
-        await bus.requester("nobody").request(Locate("42"))
+        answer: Hello = await bus.requester("nobody").request(Locate("42"))
+        print(answer)
     async with bus.channel() as channel:
         await (await channel.get_queue("kept")).purge()
 

@@ -48,6 +48,11 @@ class Position:
     lat: float
 
 
+@dataclass
+class Route:
+    length: float
+
+
 types = MessageTypes()
 types.add(1, Position)
 wire = Wire(Mti(), Codec("json", types=types))
@@ -152,7 +157,7 @@ Retry(delays=1.0)  # error
 Offsets("folder")  # error
 
 
-async def buses(bus: Bus, publisher: Publisher, requester: Requester) -> None:
+async def buses(bus: Bus, publisher: Publisher[Any], requester: Requester[Any, Any]) -> None:
     bus.publisher("telemetry", mandatory="yes")  # error
     bus.publisher("telemetry", confirm=True)  # error
     bus.publisher(["telemetry"])  # error
@@ -186,7 +191,9 @@ async def buses(bus: Bus, publisher: Publisher, requester: Requester) -> None:
     bus.declare("telemetry", 5)  # error
 
 
-async def never_awaited(bus: Bus, publisher: Publisher, requester: Requester) -> None:
+async def never_awaited(
+    bus: Bus, publisher: Publisher[Any], requester: Requester[Any, Any]
+) -> None:
     publisher.publish(Position(1.0), "key")  # error
     requester.request(Position(1.0))  # error
     bus.subscribe("telemetry", "#", print)  # error
@@ -196,6 +203,25 @@ async def never_awaited(bus: Bus, publisher: Publisher, requester: Requester) ->
 
 
 bus = connect("amqp://localhost")
+positions: Publisher[Position] = bus.publisher("telemetry")
+planner: Requester[Position, Route] = bus.requester("planner")
+
+
+async def typed() -> None:
+    await positions.publish(Route(1.0), "key")  # error
+    await positions.publish("key")  # error
+    async with positions.batch() as batch:
+        await batch.publish(Route(1.0), "key")  # error
+    await planner.request(Route(1.0))  # error
+    await planner.gather(5)  # error
+    planner.stream(Route(1.0))  # error
+    position: Position = await planner.request(Position(1.0))  # error
+    print(position, (await planner.request(Position(1.0))).lat)  # error
+    async for route in planner.stream(Position(1.0)):
+        print(route.lat)  # error
+    more: Publisher[Position | Route] = positions  # error
+    backwards: Requester[Route, Position] = planner  # error
+    print(more, backwards, bus.publisher("telemetry", message=Position))  # error
 
 
 @bus.subscriber("telemetry", "#")  # error

@@ -20,7 +20,7 @@ PAGES = sorted(
 )
 
 MARKER = re.compile(
-    r"<!-- (?P<word>python|meanwhile|not run|run by|run|start|file)\b:?(?P<text>.*?)-->\s*",
+    r"<!-- (?P<word>python|meanwhile|not run|run by|run|start|file|with)\b:?(?P<text>.*?)-->\s*",
     re.DOTALL,
 )
 """An invisible comment that says what is to be done."""

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import contextlib
+import importlib.util
 import inspect
 import io
 import logging
@@ -250,7 +251,18 @@ def sides_of(page: Path) -> list[str]:
 
 def _side(block: Block) -> str:
     match = re.match(r"# ([\w. -]+)\n", block.text)
-    return match[1] if match and block.language == "python" else ""
+    return match[1] if match and "python" in (block.language, block.marker) else ""
+
+
+def missing_for(page: Path, side: str) -> list[str]:
+    """The modules that a side of a page needs, and that are not installed."""
+    needed = {
+        name
+        for block in blocks_of(page)
+        if block.marker == "with" and _is_of(block, side)
+        for name in block.note.split()
+    }
+    return sorted(name for name in needed if importlib.util.find_spec(name) is None)
 
 
 def _is_of(block: Block, side: str) -> bool:

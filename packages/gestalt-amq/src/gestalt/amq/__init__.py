@@ -1,4 +1,27 @@
-"""Topic publish and subscribe, and request and reply, over RabbitMQ."""
+"""Topic publish and subscribe, and request and reply, over RabbitMQ.
+
+Begin with `connect`, which makes a `Bus`. What is here, by subject; `help(gestalt.amq.Bus)` tells
+all of one name:
+
+- Publish: `Publisher`, `PublishBatch`; what may be told by name: `PublisherOptions`,
+  `PublishOptions`, `MessageOptions`
+- Subscribe: `Subscription`, `PartitionedSubscription`, `SubscriptionStats`, `Retry`,
+  `SubscribeOptions`
+- What handlers get: `BusMessage`, `BusBatch`, `Request`, `RawMessage`, `Properties`
+- Request: `Requester`, `GatheredReply`, `RequesterOptions`
+- Respond: `Responder`, `ResponderStats`, `ServiceInfo`, `RespondOptions`
+- Declared before a start: `Declared`, `SubscriptionDeclaration`, `ResponderDeclaration`
+- Streams: `Offsets`, `FileOffsets`, `SqliteOffsets`, `OffsetStore`
+- What failed for good: `Parking`, `ParkedMessage`
+- Exchanges and queues: `Exchange`, `Queue`, `Binding`, `Partitioned`
+- What is needed at the broker: `Topology`, `Plan`, `PlannedQueue`, `PlannedBinding`,
+  `Permissions`, `Drift`
+- Connections: `Credentials`, `LentChannelOptions`
+- What a bus tells: `Event`, which is one of `Connected`, `Disconnected`, `ConnectFailed`,
+  `LoginRefused`, `SecretUpdateFailed`, `PublishingBlocked`, `PublishingUnblocked`,
+  `MovingFailed`, `MovingResumed`, `StaleBindings`
+- Errors: their tree is in gestalt.amq.errors
+"""
 
 from .applying import Topology
 from .bus import Bus

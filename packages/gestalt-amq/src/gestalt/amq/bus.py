@@ -97,7 +97,7 @@ class Bus(Declaring, Readiness):
             report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
         # What was made before a start to send, as long as it lives.
-        self._outlets: IdentityMap[Publisher | Requester, None] = IdentityMap()
+        self._outlets: IdentityMap[Publisher[Any] | Requester[Any, Any], None] = IdentityMap()
         self._consumers = Consumers(self._inside, self._connections.open)
         self._subscriptions = SubscriptionMaker(
             settings.name,
@@ -148,7 +148,7 @@ class Bus(Declaring, Readiness):
         *,
         codec: Codec | None = None,
         **options: Unpack[PublisherOptions],
-    ) -> Publisher:
+    ) -> Publisher[Any]:
         """A publisher to an exchange, which is declared on every connection.
 
         Those of one exchange share a channel: one may be made wherever it is needed.
@@ -160,7 +160,7 @@ class Bus(Declaring, Readiness):
         """
         if isinstance(exchange, str):
             exchange = Exchange(exchange)
-        publisher = Publisher(
+        publisher: Publisher[Any] = Publisher(
             self._channels.exchange(exchange),
             codec or self._codec,
             delays=self._channels.delays,
@@ -172,7 +172,7 @@ class Bus(Declaring, Readiness):
 
     def requester(
         self, service: str, *, codec: Codec | None = None, **options: Unpack[RequesterOptions]
-    ) -> Requester:
+    ) -> Requester[Any, Any]:
         """Make requests to a service.
 
         All of a bus share a channel: one may be made wherever it is needed.
@@ -182,7 +182,7 @@ class Bus(Declaring, Readiness):
             codec: in place of the bus's own.
             options: timeout, max_pending: see RequesterOptions.
         """
-        requester = Requester(
+        requester: Requester[Any, Any] = Requester(
             self._channels.requests(),
             service,
             codec or self._codec,
@@ -341,7 +341,7 @@ class Bus(Declaring, Readiness):
         contract = BusContract(self.name, self._connections.addresses, self._codec)
         return operations_of(contract, self.declarations, self._outlets.present())
 
-    def _note(self, outlet: Publisher | Requester) -> None:
+    def _note(self, outlet: Publisher[Any] | Requester[Any, Any]) -> None:
         # One that is made for each message costs nothing more.
         if self.state is not State.RUNNING:
             self._outlets.set(outlet, None)

@@ -73,7 +73,7 @@ class BusContract:
                 facts=facts,
             )
 
-    def publisher(self, publisher: Publisher) -> Iterator[Operation]:
+    def publisher(self, publisher: Publisher[Any]) -> Iterator[Operation]:
         """What a publisher sends: an operation for each routing key that is known."""
         said = note_of(publisher)
         for key in said.keys or (None,):
@@ -117,7 +117,7 @@ class BusContract:
                 },
             )
 
-    def requester(self, requester: Requester) -> Iterator[Operation]:
+    def requester(self, requester: Requester[Any, Any]) -> Iterator[Operation]:
         """What a requester asks."""
         said = note_of(requester)
         codec = requester.codec
@@ -183,7 +183,7 @@ class BusContract:
 def operations_of(
     contract: BusContract,
     declarations: Iterable[SubscriptionDeclaration | ResponderDeclaration],
-    outlets: Iterable[Publisher | Requester],
+    outlets: Iterable[Publisher[Any] | Requester[Any, Any]],
 ) -> Iterator[Operation]:
     """What a bus has been told to do, in the order of that; first what it receives."""
     for declared in declarations:

@@ -1,4 +1,12 @@
-"""Typed, bounded and fast serialization and compression of messages."""
+"""Typed, bounded and fast serialization and compression of messages.
+
+What is here, by subject; `help(gestalt.codecs.Codec)` tells all of one name:
+
+- Codecs: `Codec`, `Codecs`, `Encoded`
+- Types of messages: `MessageTypes`, `MessageType`, `Avro`
+- Formats of your own: `Serializer`, `Functions`, `Compressor`, `CODING_TAGS`
+- Errors: their tree is in gestalt.codecs.errors
+"""
 
 from .avro import Avro
 from .codec import Codec, Encoded

@@ -1,4 +1,17 @@
-"""The vocabulary of Gestalt: components, timers, backoff, messages and handlers for asyncio."""
+"""The vocabulary of Gestalt: components, timers, backoff, messages and handlers for asyncio.
+
+What is here, by subject; `help(gestalt.core.Timer)` tells all of one name:
+
+- Components: `Component`, `State`, `Readiness`, `Group`, `Supervisor`
+- Timers: `Timer`, `CronTimer`, `TimerStats`, `Clock`, `ManualClock`
+- Messages: `Message`, `TransportMessage`, `MessageBatch`, `Batch`
+- Handlers: `Handler`, `Handlers`, `handles`, `Around`, `Call`; what they may raise: `Park`,
+  `RetryLater`, `Discard`
+- Trying again: `Backoff`, `Delays`
+- Logs: `Reports`, `LimitRepeats`, `TraceIds`
+- Threads and processes: `check_thread`, `keep_from_children`
+- Errors: their tree is in gestalt.core.errors
+"""
 
 from .around import Around, Call
 from .backoff import Backoff, Delays

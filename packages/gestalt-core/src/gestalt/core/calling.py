@@ -11,6 +11,9 @@ RAISED = (Exception, asyncio.CancelledError)
 """What a function of the application may raise without being at the end of its task: it may ask a
 future that was cancelled for its result, or await one."""
 
+ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What is no failure of the one that raises it: it ends the event loop, or the coroutine."""
+
 
 def is_awaitable(result: object) -> TypeGuard[Awaitable[Any]]:
     """Whether what a function returned is to be awaited; soonest for what most of them return."""

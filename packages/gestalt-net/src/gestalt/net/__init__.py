@@ -1,4 +1,15 @@
-"""TCP, TLS, unix and UDP endpoints that exchange typed messages."""
+"""TCP, TLS, unix and UDP endpoints that exchange typed messages.
+
+What is here, by subject; `help(gestalt.net.StreamServer)` tells all of one name:
+
+- Streams: `StreamServer`, `StreamClient`, `Peer`, `StreamMessage`, `StreamBatch`, `StreamStats`
+- Datagrams: `DatagramEndpoint`, `DatagramMessage`, `DatagramMessageBatch`, `DatagramBatch`,
+  `DatagramOptions`, `DatagramStats`
+- What is on the wire: `Wire`, with `Mti`, `LengthPrefix`, `Delimited`, `Netstring` or `Raw`
+- A framing of your own: `Framing`, `Decoder`, `Frame`
+- Where, and who: `Address`, `Tls`, `TlsDetails`, `Limits`
+- Errors: their tree is in gestalt.net.errors
+"""
 
 from .address import Address
 from .certificates import CertificateNames

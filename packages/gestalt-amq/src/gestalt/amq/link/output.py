@@ -91,10 +91,11 @@ class Output:
                     text = f"{self._name}: an error at the end of a turn"
                     self._loop.call_exception_handler({"message": text, "exception": error})
         finally:
+            # Also where one raises what ends the event loop, which may go on.
             self._ending = bool(self._next)
             if callbacks:
                 self._end_soon()
-        self.flush()
+            self.flush()
 
     def flush(self) -> None:
         """Send now."""

@@ -10,18 +10,16 @@ from gestalt.amq.message import BusBatch, BusMessage, attempts_before
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.core import Batch, Handler, HandlerNotFound, Outcome
-from gestalt.core.calling import is_awaitable, is_own_cancellation
+from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
 
 from .backlog import Backlog
 from .fate import Fate
 from .flow_control import FlowControl
 from .handling import Handling
 from .session import SubscriptionSession
+from .turns import TURN, Turns
 
 Entry: TypeAlias = tuple[SubscriptionSession, Delivery]
-
-# How long handlers may follow one another without giving way to the event loop, in seconds.
-TURN = 0.005
 # What was delivered so often, and never settled, comes alone: it may be what ends its consumers.
 SUSPICIOUS = 3
 
@@ -48,6 +46,7 @@ class BatchWorker:
         handling: of what has to be decoded, and is handled or failed.
         judge: decides about failures.
         flow: is told how long batches take.
+        turns: those of all tasks together, if there are several.
         timeout: for an async handler, in seconds.
         tracing: of the handler's calls.
     """
@@ -60,6 +59,7 @@ class BatchWorker:
         handling: Handling,
         judge: Judge,
         flow: FlowControl,
+        turns: Turns | None,
         *,
         timeout: float | None,
         tracing: Tracing | None,
@@ -70,6 +70,7 @@ class BatchWorker:
         self._handling = handling
         self._judge = judge
         self._flow = flow
+        self._turns = turns
         self._timeout = timeout
         self._tracing = tracing
         self._ending = False
@@ -91,6 +92,10 @@ class BatchWorker:
         time = asyncio.get_running_loop().time
         turn = time()
         while True:
+            if self._turns is not None and self._turns.over():
+                await asyncio.sleep(0)
+                turn = time()
+                continue
             async with self._gathering:
                 entries = await self._gather()
             began = time()
@@ -197,7 +202,7 @@ class BatchWorker:
             else:
                 with self._tracing.handling_batch(messages, decoded[0][0].receiver.queue):
                     await self._call(batch)
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        except ENDS:
             raise
         except BaseException as error:
             if not self._handling.survives(error):

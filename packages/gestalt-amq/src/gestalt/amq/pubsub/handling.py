@@ -11,7 +11,7 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec
 from gestalt.core import Handler, HandlerNotFound
-from gestalt.core.calling import is_awaitable, is_own_cancellation
+from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
 
 from .session import SubscriptionSession
 from .stats import SubscriptionStats
@@ -99,7 +99,7 @@ class Handling:
                     await self._call(message)
         except HandlerNotFound as error:
             self.fail(session, delivery, error, permanent=True)
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        except ENDS:
             raise
         except BaseException as error:
             if self.survives(error):

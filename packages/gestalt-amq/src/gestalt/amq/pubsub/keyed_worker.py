@@ -10,9 +10,7 @@ from .flow_control import FlowControl
 from .handling import Handling
 from .keyed_backlog import KeyedBacklog
 from .session import SubscriptionSession
-
-# How long handlers may follow one another without giving way to the event loop, in seconds.
-TURN = 0.005
+from .turns import TURN, Turns
 
 
 class KeyedWorker:
@@ -23,15 +21,22 @@ class KeyedWorker:
         backlog: what was delivered.
         handling: of each message.
         flow: is told how long they take.
+        turns: those of all tasks together, if there are several.
     """
 
     def __init__(
-        self, key: Key, backlog: KeyedBacklog, handling: Handling, flow: FlowControl
+        self,
+        key: Key,
+        backlog: KeyedBacklog,
+        handling: Handling,
+        flow: FlowControl,
+        turns: Turns | None,
     ) -> None:
         self._key = key
         self._backlog = backlog
         self._handling = handling
         self._flow = flow
+        self._turns = turns
 
     def end(self) -> None:
         """Begin no further message; what was delivered and not begun goes back."""
@@ -41,8 +46,15 @@ class KeyedWorker:
         """Handle messages, one after the other; as many of these run as may at once."""
         time = asyncio.get_running_loop().time
         backlog, handling = self._backlog, self._handling
+        turns = self._turns
         turn, count = time(), 0
         while True:
+            if turns is not None and turns.over():
+                if count:
+                    self._flow.measured(count, time() - turn)
+                await asyncio.sleep(0)
+                turn, count = time(), 0
+                continue
             item = backlog.take()
             if item is not None:
                 count += 1

@@ -7,9 +7,7 @@ from gestalt.amq.encoding import decode
 from .backlog import Backlog
 from .flow_control import FlowControl
 from .handling import Handling
-
-# How long handlers may follow one another without giving way to the event loop, in seconds.
-TURN = 0.005
+from .turns import TURN, Turns
 
 
 class MessageWorker:
@@ -19,12 +17,16 @@ class MessageWorker:
         backlog: what was delivered.
         handling: of each message.
         flow: is told how long they take.
+        turns: those of all tasks together, if there are several.
     """
 
-    def __init__(self, backlog: Backlog, handling: Handling, flow: FlowControl) -> None:
+    def __init__(
+        self, backlog: Backlog, handling: Handling, flow: FlowControl, turns: Turns | None
+    ) -> None:
         self._backlog = backlog
         self._handling = handling
         self._flow = flow
+        self._turns = turns
 
     def end(self) -> None:
         """Begin no further message; what was delivered and not begun goes back."""
@@ -35,6 +37,7 @@ class MessageWorker:
         time = asyncio.get_running_loop().time
         backlog, entries = self._backlog, self._backlog.entries
         codec, handle, fail = self._handling.codec, self._handling.handle, self._handling.fail
+        turns = self._turns
         turn, count = time(), 0
         while True:
             if not entries:
@@ -42,6 +45,12 @@ class MessageWorker:
                     self._flow.measured(count, time() - turn)
                 await backlog.wait()
                 turn, count = time(), 0
+            if turns is not None and turns.over():
+                if count:
+                    self._flow.measured(count, time() - turn)
+                await asyncio.sleep(0)
+                turn, count = time(), 0
+                continue
             session, delivery = entries.popleft()
             count += 1
             if session.ended.done():

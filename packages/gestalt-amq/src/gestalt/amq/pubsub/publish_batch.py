@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias, Unpack
+from typing import Generic, Protocol, Self, TypeAlias, TypeVar, Unpack
 
 from gestalt.amq.errors import BatchError, LinkLost, OutcomeUnknown, PublishError, Refused
 from gestalt.amq.link.interface import Confirm
@@ -12,6 +12,8 @@ from gestalt.amq.wire import Properties
 
 from .delays import TimeLeft
 from .publish_options import PublishOptions
+
+T_contra = TypeVar("T_contra", contravariant=True)
 
 Sent: TypeAlias = tuple[Confirm, bytes, Properties, str, bool | None, float, bool, TimeLeft | None]
 """What was sent: the answer to it, and its body, properties, routing key, mandatory, deadline,
@@ -27,7 +29,7 @@ def lost_after_sending(error: LinkLost) -> OutcomeUnknown:
     return OutcomeUnknown(f"the message was sent, then the connection was lost: {error}")
 
 
-class Submit(Protocol):
+class Submit(Protocol[T_contra]):
     """Encodes and sends a message as soon as it may be sent, and returns what will be the answer.
 
     Parameters and errors as those of `PublishBatch.publish`; besides these it raises Refused.
@@ -35,7 +37,7 @@ class Submit(Protocol):
 
     async def __call__(
         self,
-        body: Any,
+        body: T_contra,
         routing_key: str,
         mandatory: bool | None,
         timeout: float | None,
@@ -44,7 +46,7 @@ class Submit(Protocol):
     ) -> Sent: ...
 
 
-class PublishBatch:
+class PublishBatch(Generic[T_contra]):
     """Made by `Publisher.batch`; its own publishes return as soon as the message is sent.
 
     Args:
@@ -52,7 +54,7 @@ class PublishBatch:
         resubmit: sends again.
     """
 
-    def __init__(self, submit: Submit, resubmit: Resubmit) -> None:
+    def __init__(self, submit: Submit[T_contra], resubmit: Resubmit) -> None:
         self._submit = submit
         self._resubmit = resubmit
         self._sent: deque[Sent] = deque()
@@ -61,7 +63,7 @@ class PublishBatch:
 
     async def publish(
         self,
-        body: Any,
+        body: T_contra,
         routing_key: str = "",
         *,
         mandatory: bool | None = None,

@@ -38,6 +38,7 @@ from .session import SubscriptionSession
 from .stalls import StallDetector
 from .stats import SubscriptionStats
 from .stream_acks import StreamAcks
+from .turns import Turns
 
 # The header by which a stream tells the number of a message.
 OFFSET = "x-stream-offset"
@@ -347,6 +348,7 @@ class Subscription(Consumer[SubscriptionSession]):
 
     def _make_worker(self) -> MessageWorker | BatchWorker | KeyedWorker:
         options, backlog = self._options, self._backlog
+        turns = Turns() if options.concurrency > 1 else None
         if options.batch is not None:
             return BatchWorker(
                 options.handler,
@@ -355,9 +357,10 @@ class Subscription(Consumer[SubscriptionSession]):
                 self._handling,
                 self._failures,
                 self._flow,
+                turns,
                 timeout=options.timeout,
                 tracing=self._tracing,
             )
         if options.key is not None and isinstance(backlog, KeyedBacklog):
-            return KeyedWorker(options.key, backlog, self._handling, self._flow)
-        return MessageWorker(backlog, self._handling, self._flow)
+            return KeyedWorker(options.key, backlog, self._handling, self._flow, turns)
+        return MessageWorker(backlog, self._handling, self._flow, turns)

@@ -1,9 +1,10 @@
 """Runs the handlers of requests: many that do not wait in one task, each that waits in its own."""
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any
 
 from gestalt.amq.link.channel_keeper import Spawn
@@ -78,6 +79,8 @@ class Runners:
         self._name = name
         self._deadlines = InFlight(self._expire)
         self._idle = asyncio.Event()
+        # In which each request is begun, whoever has happened to cause that.
+        self._context = Context()
         self._scheduled = False
         self._until = 0.0
         # By which it came that something is to be begun.
@@ -91,6 +94,7 @@ class Runners:
         """Begin anew, in the event loop that runs now."""
         self._backlog.clear()
         self._idle = asyncio.Event()
+        self._context = copy_context()
         self._scheduled = False
         self._current = None
 
@@ -143,21 +147,17 @@ class Runners:
             channel.before_flush(self._turn)
 
     def _turn(self) -> None:
-        # What plain handlers put into their context is not for the connection's other callbacks.
-        copy_context().run(self._work)
-
-    def _work(self) -> None:
         if self._current is not None:
             self._note_waiting(self._current)
-        go_on = False
+        # Also where what ends the event loop is raised: it may go on.
+        go_on = True
         try:
-            if self._ready():
-                go_on = self._begin_some()
+            go_on = self._ready() and self._begin_some()
         finally:
             # What ended meanwhile did not schedule: that would have been within this turn.
             self._scheduled = go_on
-        if go_on and self._channel is not None:
-            self._channel.in_next_turn(self._turn)
+            if go_on and self._channel is not None:
+                self._channel.in_next_turn(self._turn)
 
     def _begin_some(self) -> bool:
         """Begin what may run in this turn; whether more is to be begun in the next."""
@@ -165,13 +165,16 @@ class Runners:
         now = clock()
         self._until = now + TURN
         go_on = False
+        context = self._context.copy()
         while self._backlog and len(self.running) < self._concurrency:
-            begun = self._begin(*self._backlog.popleft(), now)
-            if begun is not None and not self._start(*begun):
+            begun = context.run(self._begin, *self._backlog.popleft(), now)
+            if begun is not None and not context.run(self._start, *begun):
                 # It runs in the next turn. Unless it waits, it goes on with all others.
                 go_on = True
                 if not self._waits:
                     break
+            if _differ(context, self._context):
+                context = self._context.copy()
             now = clock()
             if now > self._until:
                 return True
@@ -181,9 +184,8 @@ class Runners:
         """Run it in a task of its own; whether that has begun."""
         runner = Runner(work)
         self.running.add(work)
-        task = work.task = self._spawn(
-            self._run(runner, result), name=f"request {work.correlation_id}", eager=True
-        )
+        # Whose it is, is said when one waits: until then it is one after the other.
+        task = work.task = self._spawn(self._run(runner, result), name="requests", eager=True)
         if not task.done():
             task.add_done_callback(lambda _: self._ended(runner, result))
             if self._current is runner:
@@ -200,9 +202,14 @@ class Runners:
         if (task := asyncio.current_task()) is None:
             raise RuntimeError("a runner is a task")
         runner.task = task
+        if self._current is not None:
+            self._note_waiting(self._current)
         self._current = runner
         context = copy_context()
-        clock = task.get_loop().time
+        loop = task.get_loop()
+        # Before 3.13, a group of tasks of which one fails at once leaves the cancellation behind
+        # by which it was to be interrupted: for whatever waits next.
+        alone = sys.version_info < (3, 13) and loop.get_task_factory() is not None
         following: tuple[Work, Any] | None = runner.work, result
         try:
             while following is not None:
@@ -213,9 +220,14 @@ class Runners:
                 self._deadlines.add(task, work.deadline)
                 await self._finish(work, result)
                 self.running.discard(work)
-                if self._current is not runner or task.cancelling() or copy_context() != context:
+                if (
+                    alone
+                    or self._current is not runner
+                    or task.cancelling()
+                    or _differ(copy_context(), context)
+                ):
                     return
-                following = self._next(clock)
+                following = self._next(loop.time, context)
         finally:
             self.running.discard(runner.work)
             self._deadlines.remove(task)
@@ -224,8 +236,8 @@ class Runners:
                 self._waits = False
             self._done()
 
-    def _next(self, clock: Callable[[], float]) -> tuple[Work, Any] | None:
-        """The next asynchronous handler that may run in the same task."""
+    def _next(self, clock: Callable[[], float], context: Context) -> tuple[Work, Any] | None:
+        """The next asynchronous handler that may run in the same task, and finds its context."""
         while self._backlog and len(self.running) < self._concurrency:
             now = clock()
             if now > self._until:
@@ -233,6 +245,8 @@ class Runners:
             begun = self._begin(*self._backlog.popleft(), now)
             if begun is not None:
                 return begun
+            if _differ(copy_context(), context):
+                return None
         return None
 
     def _ended(self, runner: Runner, result: Any) -> None:
@@ -257,6 +271,14 @@ class Runners:
             if work.task is task:
                 work.late = True
                 task.cancel()
+
+
+def _differ(one: Context, other: Context) -> bool:
+    try:
+        return one != other
+    except Exception:
+        # Not everything that an application has there can be compared.
+        return True
 
 
 def _equal(one: Delivery, other: Delivery) -> bool:

@@ -15,7 +15,7 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Discard, Handler, HandlerNotFound, Reports
-from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
+from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
 from gestalt.core.metrics import Histogram
 
 from . import protocol
@@ -124,7 +124,9 @@ class Worker:
             result = self._handler(request)
         except HandlerNotFound as error:
             self._refuse(work, error)
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             self._failed(work, error)
         else:
             if (
@@ -153,7 +155,9 @@ class Worker:
             self._failed(work, error)
         except HandlerNotFound as error:
             self._refuse(work, error)
-        except Exception as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             self._failed(work, error)
         finally:
             self.durations.record(monotonic() - begun)

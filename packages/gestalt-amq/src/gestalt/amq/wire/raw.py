@@ -1,7 +1,7 @@
 """Field tables by their entries, which are told apart and passed on without being read.
 
 The type letters are those that RabbitMQ and all its clients use, which differ from the text of the
-specification: https://www.rabbitmq.com/amqp-0-9-1-errata.html, section 3.
+specification: https://www.rabbitmq.com/amqp-0-9-1-errata, section 3.
 """
 
 import struct

@@ -1,5 +1,6 @@
 """A document as a page."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -42,20 +43,24 @@ class _Page:
         )
 
     def _operations(self) -> Iterator[str]:
-        for action, title in _INTRODUCED.items():
-            found = [
-                (key, each)
-                for key, each in (self._document.get("operations") or {}).items()
-                if each.get("action") == action
-            ]
+        operations = self._document.get("operations") or {}
+        titles = {key: self._title(key, each) for key, each in operations.items()}
+        used = Counter(titles.values())
+        for action, heading in _INTRODUCED.items():
+            found = {key: each for key, each in operations.items() if each.get("action") == action}
             if found:
-                yield from _paragraphs(f"## {title}")
-            for key, each in found:
-                yield from self._operation(key, each)
+                yield from _paragraphs(f"## {heading}")
+            for key, each in found.items():
+                # What both sends and receives has a title, and there is one heading of a name.
+                note = f" ({action})" if used[titles[key]] > 1 else ""
+                yield from self._operation(titles[key] + note, each)
 
-    def _operation(self, key: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    def _title(self, key: str, operation: Mapping[str, Any]) -> str:
         channel = self._at(operation.get("channel"))
-        title = operation.get("title") or channel.get("title") or key
+        return str(operation.get("title") or channel.get("title") or key)
+
+    def _operation(self, title: str, operation: Mapping[str, Any]) -> Iterator[str]:
+        channel = self._at(operation.get("channel"))
         yield from _paragraphs(
             f"### {title}", operation.get("description"), channel.get("description")
         )

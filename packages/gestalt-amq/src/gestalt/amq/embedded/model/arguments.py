@@ -1,6 +1,6 @@
 """The optional arguments of a queue: what RabbitMQ accepts, and what they say.
 
-https://www.rabbitmq.com/queues.html#optional-arguments
+https://www.rabbitmq.com/docs/queues#optional-arguments
 """
 
 from collections.abc import Callable, Mapping

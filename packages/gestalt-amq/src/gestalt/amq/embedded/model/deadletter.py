@@ -1,6 +1,6 @@
 """What becomes of messages that a queue rejects, drops or lets expire.
 
-https://www.rabbitmq.com/dlx.html
+https://www.rabbitmq.com/docs/dlx
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,6 +1,6 @@
 """Matching of a message's headers against the bindings of a headers exchange.
 
-https://www.rabbitmq.com/tutorials/amqp-concepts.html#exchange-headers
+https://www.rabbitmq.com/tutorials/amqp-concepts#exchange-headers
 """
 
 from collections.abc import Mapping

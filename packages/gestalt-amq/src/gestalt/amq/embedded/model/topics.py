@@ -1,7 +1,7 @@
 """Matching of routing keys against the patterns of a topic exchange.
 
 Keys and patterns are words between dots; in a pattern `*` stands for one word and `#` for any
-number of words, also none. https://www.rabbitmq.com/tutorials/amqp-concepts.html#exchange-topic
+number of words, also none. https://www.rabbitmq.com/tutorials/amqp-concepts#exchange-topic
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """The methods of AMQP 0-9-1 with RabbitMQ's extensions, one immutable class for each.
 
 The fields stand in the order of the wire, the bits that share a byte as separate fields. Names and
-numbers: https://www.rabbitmq.com/amqp-0-9-1-reference.html.
+numbers: https://www.rabbitmq.com/amqp-0-9-1-reference.
 """
 
 from typing import TypeAlias
