@@ -7,7 +7,7 @@ What is here, by subject; `help(gestalt.net.StreamServer)` tells all of one name
   `DatagramOptions`, `DatagramStats`
 - What is on the wire: `Wire`, with `Mti`, `LengthPrefix`, `Delimited`, `Netstring` or `Raw`
 - A framing of your own: `Framing`, `Decoder`, `Frame`
-- Where, and who: `Address`, `Tls`, `TlsDetails`, `Limits`
+- Where, and who: `Address`, `Tls`, `TlsDetails`, `CertificateNames`, `Limits`
 - Errors: their tree is in gestalt.net.errors
 """
 
