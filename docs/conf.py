@@ -64,7 +64,7 @@ copybutton_prompt_text = "$ "
 copybutton_line_continuation_character = "\\"
 html_extra_path = ["site/index.html"]
 html_static_path = ["site/static"]
-html_css_files = ["tables.css"]
+html_css_files = ["gestalt.css"]
 html_copy_source = False
 html_show_sphinx = False
 
@@ -94,6 +94,8 @@ def sign_by_init(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str, returned: str
 ) -> tuple[str, str] | None:
     """Have classes whose `__new__` takes anything show what their `__init__` takes."""
+    if what == "class" and getattr(obj, "_is_protocol", False):
+        return "", returned  # nobody makes one
     if what != "class" or "__new__" not in dir(obj) or not (signature or "").startswith("(*_args"):
         return None
     found = inspect.signature(obj.__init__)

@@ -1,4 +1,5 @@
 import random
+from dataclasses import FrozenInstanceError
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,7 @@ def test_a_server_that_accepts_and_closes_at_once_is_not_stormed() -> None:
     [
         {"initial": 0},
         {"initial": float("nan")},
+        {"initial": float("inf")},
         {"maximum": 0.01},
         {"maximum": float("inf")},
         {"factor": 0.5},
@@ -91,6 +93,14 @@ def test_what_its_numbers_mean_is_said_by_name() -> None:
         Backoff(1.0, 30.0)  # type: ignore[misc]
     with pytest.raises(TypeError):
         Backoff().delays(lambda: 0.0)  # type: ignore[misc]
+
+
+def test_it_is_an_immutable_value() -> None:
+    backoff = Backoff()
+    assert backoff == Backoff(initial=0.1, maximum=30.0, factor=2.0, stable_after=5.0)
+    with pytest.raises(FrozenInstanceError):
+        backoff.initial = 0.0  # type: ignore[misc]
+    assert not hasattr(backoff, "__dict__")
 
 
 @given(st.floats(0.001, 10), st.floats(10, 1000), st.floats(1, 10), st.lists(st.floats(0, 0.999)))

@@ -1,6 +1,7 @@
 """What handlers and components say of what they exchange."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import typing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,26 @@ def iterator(message: "Message[A]") -> "AsyncIterator[A | B]":
     raise NotImplementedError
 
 
+def parts(message: Message[A] | MessageBatch[Message[B]]) -> Awaitable[A]:
+    raise NotImplementedError
+
+
+def partly(message: Message[A] | int) -> Coroutine[Any, Any, B | Any]:
+    raise NotImplementedError
+
+
+def bare(message: Message[A]) -> AsyncIterator:  # type: ignore[type-arg]
+    raise NotImplementedError
+
+
+def old(message: Message[A]) -> typing.AsyncIterator:  # type: ignore[type-arg]
+    raise NotImplementedError
+
+
+def later(message: Message[A]) -> typing.Awaitable:  # type: ignore[type-arg]
+    raise NotImplementedError
+
+
 def anything(message: Message[Any]) -> Any: ...
 
 
@@ -68,6 +89,11 @@ class Callable:
         (batch, (A,), (), False),
         (stream, (A,), (B,), True),
         (iterator, (A,), (A, B), True),
+        (parts, (A, B), (A,), False),
+        (partly, None, None, False),
+        (bare, (A,), None, True),
+        (old, (A,), None, True),
+        (later, (A,), None, False),
         (anything, None, None, False),
         (unknown, None, None, False),
         (partial(third, 1, second=2), (B,), (), False),

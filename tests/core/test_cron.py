@@ -254,9 +254,25 @@ async def test_a_pause_leaves_out_what_comes_due_meanwhile() -> None:
         machine.clock.advance(2.5 * HOUR)
         timer.resume()
         assert timer.next_run == datetime(2024, 1, 1, 3, tzinfo=UTC)
+        timer.resume()  # it goes on already
         machine.clock.advance(HOUR)
     assert machine.calls == ["01 03:00:00 +0000"]
     assert timer.stats.missed == 0
+
+
+async def test_a_function_may_pause_its_timer() -> None:
+    machine = Machine("2024-01-01T00:00")
+
+    def call() -> None:
+        machine.call()
+        timer.pause()
+
+    timer = machine.timer("0 * * * *", call)
+    async with timer:
+        machine.clock.advance(2.5 * HOUR)
+        timer.resume()
+        machine.clock.advance(HOUR)
+    assert machine.calls == ["01 01:00:00 +0000", "01 03:00:00 +0000"]
 
 
 async def test_jitter_spreads_calls_after_they_are_due() -> None:

@@ -456,6 +456,28 @@ async def test_a_factory_that_makes_no_component_is_told_so() -> None:
         await supervisor.start()
 
 
+def test_it_tells_its_factories() -> None:
+    def make() -> Child:
+        raise NotImplementedError
+
+    assert Supervisor(Child([]), make).factories == (make,)
+
+
+async def test_a_start_that_is_cancelled_from_inside_is_a_failure(log: list[str]) -> None:
+    class Cancelling(Child):
+        async def _open(self) -> None:
+            await super()._open()
+            if self.opened > 1:
+                raise asyncio.CancelledError
+
+    child = Cancelling(log)
+    async with Supervisor(child, max_restarts=1, backoff=AT_ONCE) as supervisor:
+        child.fail(OSError("lost"))
+        error = await ended(supervisor)
+    assert isinstance(error, TooManyRestarts)
+    assert "was cancelled from inside" in str(error.__cause__)
+
+
 async def test_its_metrics_are_what_runs_and_how_many_restarts_there_were(log: list[str]) -> None:
     a, b = Child(log, "a"), Child(log, "b")
     async with Supervisor(a, b, backoff=AT_ONCE) as supervisor:

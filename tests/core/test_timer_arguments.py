@@ -70,6 +70,15 @@ def test_a_single_shot_needs_a_delay_that_is_a_number(value: Any) -> None:
         Timer.after(value, int)
 
 
+def test_a_single_shot_has_an_end() -> None:
+    with pytest.raises(ValueError, match="delay must be finite and not negative, got inf"):
+        Timer.after(float("inf"), int)
+
+
+def test_a_stop_has_ten_seconds_by_default() -> None:
+    assert Timer.every(1.0, int).stop_timeout == Timer.after(1.0, int).stop_timeout == 10.0
+
+
 @pytest.mark.parametrize("value", [True, 2.0, "3", Fraction(2)])
 def test_a_number_of_calls_is_an_int(value: Any) -> None:
     with pytest.raises(TypeError, match="times must be an int, or None for ever, got an object"):

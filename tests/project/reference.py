@@ -317,7 +317,7 @@ def counters_page() -> str:
         "[all metrics](../runner/metrics.md#all-of-them), with their kinds and labels.",
     ]
     for where, cls in COUNTERS.items():
-        lines += ["", f"## {where}", "", prose(cls), "", "| counter | |", "|---|---|"]
+        lines += ["", f"## {where}", "", prose(cls), "", "| counter | what it is |", "|---|---|"]
         said = entries(cls, "Args", "Attributes")
         for name, member in inspect.getmembers(cls):
             if isinstance(member, property) and name[0] != "_":

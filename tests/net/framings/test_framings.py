@@ -293,6 +293,10 @@ def test_framings_are_immutable_values() -> None:
     with pytest.raises(FrozenInstanceError):
         Mti().max_size = 5  # type: ignore[misc]
     assert repr(Netstring()) == "Netstring(max_size=1048576)"
+    assert repr(Mti("little", 5)) == "Mti(byteorder='little', max_size=5)"
+    assert repr(LengthPrefix(2)) == "LengthPrefix(size=2, byteorder='big', max_size=65535)"
+    for framing in (Mti(), LengthPrefix(), Netstring(), Delimited()):
+        assert not hasattr(framing, "__dict__")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Frames that are made, and cut, together: the same as one by one, to the byte."""
 
 import itertools
+from struct import pack
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,32 @@ from gestalt.net import (
     PayloadError,
     Raw,
 )
+from gestalt.net.framings.base import BytesLike, as_bytes
+
+
+class Own(Framing):
+    """As an application makes one: four bytes for the type, one for the length, nothing else."""
+
+    carries_type_id = True
+
+    def encode(self, payload: BytesLike, type_id: int | None = None) -> bytes:
+        payload = as_bytes(payload)
+        return pack(">IB", type_id or 0, len(payload)) + payload
+
+    def cut(self, data: bytes, payloads: list[bytes], type_ids: list[int]) -> tuple[int, int]:
+        used = 0
+        while used + 5 <= len(data):
+            end = used + 5 + data[used + 4]
+            if end > len(data):
+                return used, end - used
+            payloads.append(data[used + 5 : end])
+            type_ids.append(int.from_bytes(data[used : used + 4]))
+            used = end
+        return used, 5
+
 
 FRAMINGS: list[Framing] = [
+    Own(),
     Delimited(),
     Delimited(b"aab"),
     Netstring(),

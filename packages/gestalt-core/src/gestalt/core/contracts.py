@@ -245,11 +245,12 @@ def _received(function: Callable[[Any], Any], keys: tuple[Key, ...] | None) -> R
     _, returned = _annotated(function)
     function = _plain(function)
     streamed = inspect.isasyncgenfunction(function)
-    origin = typing.get_origin(returned)
-    if origin in _STREAMS:
-        streamed, returned = True, typing.get_args(returned)[0]
-    elif origin in _AWAITABLES:
-        returned = typing.get_args(returned)[-1]
+    kind = typing.get_origin(returned) or returned
+    given = typing.get_args(returned) or (Any,)
+    if kind in _STREAMS:
+        streamed, returned = True, given[0]
+    elif kind in _AWAITABLES:
+        returned = given[-1]
     return Received(
         keys=keys,
         replies=_classes(returned),

@@ -169,9 +169,6 @@ class CronTimer(ScheduledCalls, at_once=True):
     def _schedule(self) -> None:
         if self._paused or self._calls_left() == 0:
             return
-        if self._due == math.inf:
-            self.request_stop()
-            return
         wait = min(max(self._planned - self._now(), 0.0), STEP)
         self._scheduled = self._clock.call_at(self._clock.time() + wait, self._look)
 

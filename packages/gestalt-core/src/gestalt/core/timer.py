@@ -90,17 +90,17 @@ class Timer(ScheduledCalls, at_once=True):
         )
         self._interval = interval
         self._delay = delay
-        # Tick n is due at _origin + n * _interval.
-        self._origin = 0.0
-        self._next_tick = 0
-        self._scheduled_for = 0.0
+        # Set by each start: tick n is due at _origin + n * _interval.
+        self._origin: float
+        self._next_tick: int
+        self._scheduled_for: float
         self._paused_at: float | None = None
 
     @classmethod
     def after(cls, delay: float, func: Callable[[], Any], **options: Unpack[TimerOptions]) -> Self:
         """A timer that calls `func` once, `delay` seconds after its start (0 means at once)."""
         # None stands for one interval elsewhere, and a single shot has none.
-        return cls(1.0, func, times=1, delay=check_seconds("delay", delay, finite=True), **options)
+        return cls(1.0, func, times=1, delay=check_seconds("delay", delay), **options)
 
     @classmethod
     def every(

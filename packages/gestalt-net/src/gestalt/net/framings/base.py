@@ -34,6 +34,8 @@ class Framing(ABC):
     defines `encode` and `cut`.
     """
 
+    __slots__ = ()
+
     carries_type_id: ClassVar[bool] = False
     """Whether a frame has a place for a type identifier."""
 
