@@ -8,11 +8,6 @@ import pytest
 from gestalt.core.attempts import FIRST_PAUSE, LONGEST_PAUSE, MOST_REASONS, Attempts
 
 
-@pytest.fixture(autouse=True)
-def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "test")
-
-
 class Clock:
     now = 100.0
 
@@ -26,7 +21,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def attempts(clock: Clock) -> Attempts:
+def attempts(clock: Clock, caplog: pytest.LogCaptureFixture) -> Attempts:
+    caplog.set_level(logging.INFO, "test")
     return Attempts(logging.getLogger("test"), clock)
 
 

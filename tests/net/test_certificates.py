@@ -31,7 +31,9 @@ def test_names_are_told_apart_by_their_kinds() -> None:
 
 
 def test_nobody_has_names_without_a_certificate() -> None:
-    assert CertificateNames.of({}) == CertificateNames()
+    names = CertificateNames.of({})
+    assert names == CertificateNames()
+    assert names.uris == names.emails == ()
 
 
 def test_of_several_common_names_none_is_chosen() -> None:
