@@ -345,7 +345,7 @@ async def test_attempts_and_losses_are_lines_with_the_bus_the_host_and_the_port(
     lines = caplog.text.splitlines()
     assert all("gestalt.amq" in line for line in lines), lines
     text = caplog.text
-    assert f"fleet publish: attempt 1: 127.0.0.1:{unused_tcp_port} cannot be connected" in text
+    assert f"fleet publish: 127.0.0.1:{unused_tcp_port} cannot be connected" in text
     assert f"fleet publish: the connection to 127.0.0.1:{proxy.port} is up" in text
     assert f"fleet publish: the connection to 127.0.0.1:{proxy.port} is lost: " in text
     assert "Traceback" not in text
@@ -361,8 +361,8 @@ async def test_a_broker_that_stays_away_does_not_flood_the_log(
     )
     with pytest.raises(ConnectError, match=f"127.0.0.1:{unused_tcp_port}"):
         await bus.start()
-    assert 5 <= len(caplog.records) <= 15
-    assert "more of the kind" in caplog.text or "left out" in caplog.text
+    (line,) = caplog.messages
+    assert line.endswith("; it is tried again")
 
 
 async def test_what_an_application_logs_of_the_client_library_stays(

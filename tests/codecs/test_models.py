@@ -195,7 +195,7 @@ def test_a_value_that_does_not_fit_says_where(name: str) -> None:
     with pytest.raises(ValidationError, match="less than or equal to 90") as caught:
         codec.decode(Codec(name).encode(plain).body)
     assert caught.value.path == "$.track[1].lat"
-    assert caught.value.__cause__ is not None
+    assert caught.value.__cause__ is None  # pydantic's own shows what was given
     with pytest.raises(ValidationError, match="and 2 more"):
         codec.decode(Codec(name).encode({**plain, "pair": 5, "key": "x"}).body)
 

@@ -147,7 +147,11 @@ def test_the_name_of_the_tag_may_occur_deeper() -> None:
     [
         ({}, ValidationError, "is missing; there are Position, Ack"),
         ({"number": 1}, ValidationError, "is missing; there are Position, Ack"),
-        ({"type": 1}, ValidationError, "is a string, not 1; there are Position, Ack"),
+        (
+            {"type": 1},
+            ValidationError,
+            "is a string, not an object of type int; there are Position, Ack",
+        ),
         ({"type": None}, ValidationError, "is a string, not None; there are Position, Ack"),
         ({"type": ["Ack"]}, ValidationError, "is a string, not .*; there are Position, Ack"),
         ({"type": "ack"}, UnknownType, "is 'ack'; there are Position, Ack"),

@@ -64,7 +64,7 @@ def test_one_handler_may_take_several_types(handlers: Handlers) -> None:
 def test_the_default_takes_what_no_other_handler_takes(handlers: Handlers) -> None:
     assert handlers.default(repr) is repr
     handlers.on(Position)(lambda message: "position")
-    assert handlers(Message(None)) == "Message(None, type_id=None, source=None)"
+    assert handlers(Message(None)) == "<Message of NoneType, type_id=None, source=None>"
     assert handlers(Message(Position(1, 2))) == "position"
 
 
@@ -130,7 +130,7 @@ def test_on_without_types_is_refused(handlers: Handlers) -> None:
 
 
 async def test_a_message_without_a_transport_cannot_be_answered() -> None:
-    with pytest.raises(ReplyNotPossible, match=r"Message\('hello', type_id=3, source='peer'\)"):
+    with pytest.raises(ReplyNotPossible, match=r"<Message of str, type_id=3, source='peer'>"):
         await Message("hello", 3, "peer").reply("answer")
 
 
@@ -139,5 +139,5 @@ def test_the_repr_of_a_long_message_is_short() -> None:
 
 
 def test_what_cannot_be_called_is_no_handler() -> None:
-    with pytest.raises(TypeError, match="a handler is a function of a message, got 'print'"):
+    with pytest.raises(TypeError, match="a handler is a function of a message, got an object of"):
         Handlers().on(int)("print")  # type: ignore[arg-type]

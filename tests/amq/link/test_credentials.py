@@ -83,7 +83,9 @@ async def test_a_secret_that_cannot_be_renewed_is_told_and_the_connection_lives_
         assert isinstance(first, Connected)
         assert isinstance(second, SecretUpdateFailed)
         assert isinstance(second.reason, CredentialsError)
-        assert str(second.reason) == "the function for credentials raised OSError"
+        told = str(second.reason)
+        assert told.startswith("the function for credentials raised OSError in give (")
+        assert __file__ in told
         assert isinstance(second.reason.__cause__, OSError)
         assert isinstance(third, SecretUpdateFailed)
         assert "are of 'another', and the connection is one of 'guest'" in str(third.reason)

@@ -225,8 +225,8 @@ def test_of_several_classes_the_nearest_counts() -> None:
     ("options", "error", "said"),
     [
         ({"unless": ValueError}, TypeError, "tuple of classes"),
-        ({"unless": ("ValueError",)}, TypeError, "'ValueError'"),
-        ({"by_error": {int: Retry()}}, TypeError, "class 'int'"),
+        ({"unless": ("ValueError",)}, TypeError, "got an object of type str"),
+        ({"by_error": {int: Retry()}}, TypeError, "the class int"),
         ({"by_error": {OSError: None}}, TypeError, "None"),
         ({"by_error": {OSError: Retry(unless=(ValueError,))}}, ValueError, "OSError"),
         ({"unless": (OSError,), "by_error": {OSError: Retry()}}, ValueError, "both"),

@@ -158,6 +158,8 @@ async def test_a_fault_without_on_error_is_logged(
         (Limits(idle_timeout=0.2), b"", "idle"),
         (Limits(message_timeout=0.2), b"\x00", "one message took"),
         (Limits(idle_timeout=0.2), b"\x00", "idle"),
+        (Limits(first_message_timeout=0.2), b"", "it sent no whole message for more than 0.2 s"),
+        (Limits(first_message_timeout=0.2), b"\x00", "it sent no whole message"),
     ],
 )
 async def test_an_idle_or_slow_peer_is_closed_alone(

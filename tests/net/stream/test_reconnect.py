@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import socket
 import subprocess
 import sys
@@ -28,6 +29,30 @@ FAST = Backoff(initial=0.001, maximum=0.01, stable_after=0.0)
 
 def plain_echo(message: StreamMessage[bytes]) -> None:
     message.peer.send_nowait(message.body, message.type_id)
+
+
+async def test_a_client_without_a_server_is_told_of_once_and_when_it_has_found_one(
+    within: Within, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gestalt.net")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+
+    async with StreamClient(url, Wire(Mti()), backoff=FAST, name="early") as client:
+        for _ in range(3):
+            with pytest.raises(NotConnected):
+                await client.wait_connected(0.05)
+        async with StreamServer(url, Wire(Mti()), on_message=plain_echo):
+            await within(client.wait_connected())
+    first, last = (record for record in caplog.records if record.name == "gestalt.net")
+    assert first.levelname == "WARNING"
+    assert first.getMessage().startswith(f"early: {url} cannot be connected to: ")
+    assert first.getMessage().endswith("; it is tried again")
+    assert last.levelname == "INFO"
+    assert re.fullmatch(
+        rf"early: connected to {url}, after \d+ attempts in .* s", last.getMessage()
+    )
 
 
 async def test_a_client_starts_before_its_server_and_connects_again_when_it_comes_back(

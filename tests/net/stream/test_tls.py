@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import ssl
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import trustme
 
 from gestalt.core import Backoff
-from gestalt.net import ConnectFailed, Mti, StreamMessage, StreamServer, Tls, Wire
+from gestalt.net import CertificateNames, ConnectFailed, Mti, StreamMessage, StreamServer, Tls, Wire
 from tests.net.fixtures import Connect, Serve, Within
 
 URL = "tls://127.0.0.1:0"
@@ -62,10 +63,12 @@ async def test_messages_cross_tls_and_the_details_are_told(
     details = client.peer.tls
     assert details.version == "TLSv1.3"
     assert details.certificate["subjectAltName"] == (("IP Address", "127.0.0.1"),)
+    assert details.names == CertificateNames(addresses=(ip_address("127.0.0.1"),))
     assert details.alpn is None
     (peer,) = server.peers.values()
     assert str(peer.address).startswith("tls://127.0.0.1:")
     assert peer.tls.certificate == {}
+    assert peer.tls.names == CertificateNames()
 
 
 async def test_many_messages_cross_tls_in_order(
@@ -100,6 +103,7 @@ async def test_a_server_with_an_authority_demands_a_certificate_of_its_clients(
     assert await within(first(client)) == b"hello"
     (peer,) = server.peers.values()
     assert peer.tls.certificate["subjectAltName"] == (("DNS", "client.example"),)
+    assert peer.tls.names == CertificateNames(dns=("client.example",))
     stranger = await connect(server, tls=Tls(ca=authority.ca), on_error=lambda error: None)
     # With TLS 1.3 the refusal may come after the client believes that it is connected.
     received = asyncio.create_task(first(stranger))

@@ -6,6 +6,8 @@ https://www.rabbitmq.com/docs/queues#optional-arguments
 from collections.abc import Mapping
 from typing import Any
 
+from gestalt.core.numbers import choice_of
+
 EXCHANGE_ARGUMENTS: Mapping[str, type] = {
     "alternate-exchange": str,
     "hash-header": str,
@@ -68,5 +70,5 @@ def check_arguments(what: str, arguments: Mapping[str, Any], known: Mapping[str,
             not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))
         ):
             raise TypeError(
-                f"{what}: argument {name!r} is of type {wanted.__name__}, got {value!r}"
+                f"{what}: argument {name!r} is of type {wanted.__name__}, got {choice_of(value)}"
             )

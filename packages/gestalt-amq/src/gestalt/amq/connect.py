@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gestalt.codecs import Codec
 from gestalt.core import Backoff
-from gestalt.core.numbers import check_number, check_seconds, kind_of
+from gestalt.core.numbers import amount_of, check_number, check_seconds, kind_of
 
 from .bus import Bus
 from .connections import Settings
@@ -73,7 +73,9 @@ def connect(
         raise ValueError("at least one broker's URL is needed")
     check_number("heartbeat", heartbeat, unit="seconds")
     if not 0 <= heartbeat <= MAX_HEARTBEAT or heartbeat % 1:
-        raise ValueError(f"heartbeat is whole seconds from 0 to {MAX_HEARTBEAT}, got {heartbeat!r}")
+        raise ValueError(
+            f"heartbeat is whole seconds from 0 to {MAX_HEARTBEAT}, got {amount_of(heartbeat)}"
+        )
     for what, seconds in (("connect_timeout", connect_timeout), ("start_timeout", start_timeout)):
         if not check_seconds(what, seconds) > 0:
             raise ValueError(f"{what} must be above 0, got {seconds}")

@@ -64,7 +64,7 @@ class Declared(Generic[D, C]):
         return self.consumer
 
     def __repr__(self) -> str:
-        return f"<Declared {self.declaration!r}>"
+        return f"<Declared {type(self.declaration).__name__}>"
 
 
 class Consumers:

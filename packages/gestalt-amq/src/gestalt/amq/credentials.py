@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
 from gestalt.core.numbers import check_number, check_seconds, kind_of
+from gestalt.core.telling import raised_in
 
 from .errors import CredentialsError
 
@@ -104,7 +105,8 @@ class Login:
 
         Raises:
             CredentialsError: the function raised, or took too long, or gave something else; its
-                exception is the cause. What it said is not quoted: it may hold a secret.
+                exception is the cause. Told is its class and where it was raised. What it said is
+                not: libraries put tokens and answers of servers into it.
         """
         try:
             async with asyncio.timeout(self._timeout) as limit:
@@ -119,7 +121,7 @@ class Login:
                     f"the function for credentials took longer than {self._timeout:g} s"
                 ) from error
             raise CredentialsError(
-                f"the function for credentials raised {type(error).__name__}"
+                f"the function for credentials raised {raised_in(error)}"
             ) from error
         if isinstance(given, Credentials):
             return given

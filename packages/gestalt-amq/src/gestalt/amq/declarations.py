@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import replace
 
 from gestalt.core import Backoff, StateError
+from gestalt.core.numbers import kind_of
 
 from .bindings_record import reconcile
 from .declaring import all_refused, declare_all, declare_plan
@@ -41,9 +42,9 @@ def plan_items(items: tuple[Declarable, ...]) -> Plan:
         elif isinstance(item, Queue):
             plans.append(plan_queue(item))
         elif not isinstance(item, Binding):
-            raise TypeError(f"an Exchange, a Queue or a Binding is declared, got {item!r}")
+            raise TypeError(f"an Exchange, a Queue or a Binding is declared, got {kind_of(item)}")
         elif item.to is None:
-            raise ValueError(f"a binding that is declared says what is bound, by to=: {item!r}")
+            raise ValueError("a binding that is declared says what is bound, by to=")
         else:
             plans.append(plan_binding(item, recorded=True))
     return merge(plans)

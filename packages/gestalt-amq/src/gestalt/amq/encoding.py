@@ -148,7 +148,7 @@ def _seconds(timestamp: object) -> int:
         try:
             timestamp = timestamp.timestamp()
         except (OverflowError, OSError, ValueError) as error:
-            raise Unsendable(f"timestamp cannot be sent: {timestamp}: {error}") from error
+            raise Unsendable(f"timestamp cannot be sent: {error}") from error
     if not isinstance(timestamp, int | float) or isinstance(timestamp, bool):
         raise UnsendableType(
             f"timestamp is a datetime.datetime, or seconds since 1970, got {shown(timestamp)}"

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from .errors import SchemaError, short
+from gestalt.core.numbers import kind_of
+from gestalt.core.telling import said_by
+
+from .errors import SchemaError
+from .showing import given
 
 Schema = str | dict[str, Any]
 
@@ -60,13 +64,13 @@ def _parsed(schema: Schema) -> dict[str, Any]:
         try:
             schema = json.loads(schema)
         except (ValueError, RecursionError) as error:
-            raise SchemaError(f"an Avro schema is not JSON: {short(schema)}: {error}") from error
+            raise SchemaError(f"an Avro schema is not JSON: {kind_of(schema)}: {error}") from error
     if not isinstance(schema, dict) or schema.get("type") not in ("record", "error"):
-        raise SchemaError(f"an Avro message type is a record, not {short(schema)}")
+        raise SchemaError(f"an Avro message type is a record, not {kind_of(schema)}")
     try:
         _Check().least_size(schema, "")
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise SchemaError(f"malformed Avro schema {short(schema)}: {error!r}") from error
+        raise SchemaError(f"malformed Avro schema {kind_of(schema)}: {said_by(error)}") from error
     return schema
 
 
@@ -102,7 +106,7 @@ class _Check:
             if kind == "array" and items == 0:
                 raise SchemaError(
                     "Avro arrays whose items take no bytes are refused: a few bytes would claim "
-                    f"millions of items: {short(schema)}"
+                    f"millions of items: {kind_of(schema)}"
                 )
             return 1
         return self.least_size(kind, namespace)
@@ -120,7 +124,7 @@ class _Check:
                         "data would exhaust the stack of the decoder"
                     )
                 return size
-        raise SchemaError(f"an Avro schema names {short(name)}, which it does not define before")
+        raise SchemaError(f"an Avro schema names {given(name)}, which it does not define before")
 
     def _record(self, schema: dict[str, Any], namespace: str) -> int:
         full = _full_name(schema, namespace)

@@ -6,7 +6,10 @@ import typing
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from .errors import DecodeError, SchemaError, UnknownType, ValidationError, short
+from gestalt.core.numbers import kind_of
+
+from .errors import DecodeError, SchemaError, UnknownType, ValidationError
+from .showing import given, readable
 
 
 def is_model(cls: Any) -> bool:
@@ -61,13 +64,13 @@ def check_tag(name: str, cls: Any, form: str | None, tag: str) -> None:
     """
     if form is not None:
         raise SchemaError(
-            f"{name} takes the wire form of {form}, which has no place for the tag {short(tag)}: "
+            f"{name} takes the wire form of {form}, which has no place for the tag {given(tag)}: "
             "register it in types without a tag"
         )
     fields = _fields(cls)
     if fields is None:
         raise SchemaError(
-            f"{name} has no named fields, so that its bodies have no place for the tag {short(tag)}"
+            f"{name} has no named fields, so that its bodies have no place for the tag {given(tag)}"
         )
     if tag in fields:
         raise SchemaError(
@@ -90,12 +93,12 @@ def unknown_tag(tag: str, value: Any, names: Sequence[str], *, absent: bool) -> 
     if len(names) > 20:
         there_are += ", ..."
     if absent:
-        return ValidationError(f"the tag {short(tag)} is missing; {there_are}", f"$.{tag}")
+        return ValidationError(f"the tag {given(tag)} is missing; {there_are}", f"$.{tag}")
     if not isinstance(value, str):
         return ValidationError(
-            f"the tag {short(tag)} is a string, not {short(value)}; {there_are}", f"$.{tag}"
+            f"the tag {given(tag)} is a string, not {kind_of(value)}; {there_are}", f"$.{tag}"
         )
-    return UnknownType(f"the tag {short(tag)} is {short(value)}; {there_are}")
+    return UnknownType(f"the tag {given(tag)} is {readable(value)}; {there_are}")
 
 
 def _fields(cls: Any) -> set[str] | None:

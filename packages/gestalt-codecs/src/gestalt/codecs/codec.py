@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final, NamedTuple
 
+from gestalt.core.numbers import kind_of
+
 from . import content, tagging
 from .bound import Bound
 from .errors import (
@@ -12,11 +14,12 @@ from .errors import (
     DecodeError,
     EncodeError,
     TooLarge,
-    reason_of,
-    short,
 )
+from .reasons import cause_of, reason_of
+from .refused import encode_error
 from .registry import essence, find_compressor, find_serializer
 from .serializer import Serializer
+from .showing import given, size_of
 from .types import MessageType, MessageTypes
 
 MiB: Final = 1024 * 1024
@@ -118,14 +121,14 @@ class Codec:
         for limit, least in limits.items():
             value = getattr(self, limit)
             if type(value) is not int or value < least:
-                raise CodecError(f"{limit} is a number from {least} on, not {short(value)}")
+                raise CodecError(f"{limit} is a number from {least} on, not {given(value)}")
         self._remember(_short=min(self.max_size, self.max_values))
         if self.compress is None and self.level is not None:
             raise CodecError(f"level={self.level} is that of a compressor, and compress is None")
         for name in ("accept", "accept_types"):
             if isinstance(getattr(self, name), str):
                 raise CodecError(
-                    f"{name} is a collection of names, not {short(getattr(self, name))}"
+                    f"{name} is a collection of names, not {given(getattr(self, name))}"
                 )
         self._remember(accept_types=tuple(map(content.accepted_type, self.accept_types)))
         self._remember(_bound={}, _codings={}, _declared={}, _formats={}, _plain=None, _tagged=None)
@@ -151,7 +154,8 @@ class Codec:
         except EncodeError:
             raise
         except Exception as error:
-            raise _encode_error(bound.serializer.name, value, error) from error
+            made = encode_error(bound.serializer, value, error)
+            raise made from cause_of(made, error)
         if len(body) > self._short:
             self._check_long(bound.serializer, value, body)
         coding = None
@@ -159,7 +163,9 @@ class Codec:
             try:
                 packed = self._pack(body)
             except Exception as error:
-                raise _encode_error(str(self.compress), value, error) from error
+                raise EncodeError(
+                    f"{self.compress}: cannot compress {size_of(body)}: {reason_of(error)}"
+                ) from error
             if len(packed) < len(body):
                 body, coding = packed, self.compress
         return _new(Encoded, (body, bound.content_type, coding, bound.type_id, bound.type_name))
@@ -191,7 +197,7 @@ class Codec:
         if type(data) is not bytes:
             data = _as_bytes(data)
         if len(data) > self.max_size:
-            raise TooLarge(f"{short(data)} is more than max_size={self.max_size}")
+            raise TooLarge(f"{size_of(data)} are more than max_size={self.max_size}")
         bound = self._plain or self._bound_to_name(type_id, type_name)
         if content_encoding or content_type:
             data = self._undo_content(bound, data, content_type, content_encoding)
@@ -200,7 +206,8 @@ class Codec:
         except DecodeError:
             raise
         except Exception as error:
-            raise bound.serializer.explain(error, data) from error
+            made = bound.serializer.explain(error, data)
+            raise made from cause_of(made, error)
 
     def decompress(self, data: bytes, content_encoding: str) -> bytes:
         """Undo the compression of a body, which `decode` then takes without `content_encoding`.
@@ -251,12 +258,12 @@ class Codec:
     def _check_long(self, serializer: Serializer, value: Any, body: bytes) -> None:
         if len(body) > self.max_size:
             raise EncodeError(
-                f"{short(value)} takes {len(body)} bytes, more than max_size={self.max_size}"
+                f"{kind_of(value)} takes {len(body)} bytes, more than max_size={self.max_size}"
             )
         try:
             serializer.check_values(body)
         except DecodeError as error:
-            raise _encode_error(serializer.name, value, error) from error
+            raise encode_error(serializer, value, error) from error
 
     def allows(self, content_type: str) -> bool:
         """Tell whether decode allows a MIME type."""
@@ -342,7 +349,7 @@ class Codec:
         serializer, content_types = self._formats[self.serializer]
         loads = tagging.of_any(types, serializer)
         written = content_types[0]
-        return Bound(_told_by_class, loads, serializer, written, content_types, None, None)
+        return Bound(tagging.told_by_class, loads, serializer, written, content_types, None, None)
 
     def _undo_content(
         self, bound: Bound, data: bytes, content_type: str | None, content_encoding: str | None
@@ -358,7 +365,7 @@ class Codec:
             if declared.essence not in bound.content_types and not self._accepts(declared.essence):
                 allowed = ", ".join((bound.content_type, *self.accept_types))
                 raise ContentNotAllowed(
-                    f"the content type {short(content_type)} is not allowed here, "
+                    f"the content type {given(content_type)} is not allowed here, "
                     f"only {allowed}; name it in accept_types="
                 )
             charset = declared.charset or charset
@@ -371,7 +378,7 @@ class Codec:
         if coding.name is not None and coding.name not in self._unpackers:
             allowed = ", ".join(self._unpackers) or "no compression"
             raise ContentNotAllowed(
-                f"the content encoding {short(content_encoding)} is not allowed here, "
+                f"the content encoding {given(content_encoding)} is not allowed here, "
                 f"only {allowed}; name it in compress= or accept="
             )
         if len(self._codings) < _REMEMBERED:
@@ -389,14 +396,4 @@ def _as_bytes(data: Any) -> bytes:
     try:
         return bytes(memoryview(data))
     except (TypeError, ValueError) as error:
-        raise TypeError(f"decode takes bytes or another buffer, not {short(data)}") from error
-
-
-def _told_by_class(value: Any) -> bytes:
-    raise AssertionError(f"{short(value)} is encoded by what its class is bound to")
-
-
-def _encode_error(name: str, value: Any, error: Exception) -> EncodeError:
-    if isinstance(error, RecursionError):
-        return EncodeError(f"{name}: {short(value)} is nested too deep, or contains itself")
-    return EncodeError(f"{name}: cannot encode {short(value)}: {reason_of(error)}")
+        raise TypeError(f"decode takes bytes or another buffer, not {kind_of(data)}") from error

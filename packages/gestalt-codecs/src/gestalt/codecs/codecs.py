@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from gestalt.core.numbers import kind_of
+
 from .codec import Buffer, Codec, Encoded
-from .errors import CodecError, ContentNotAllowed, short
+from .errors import CodecError, ContentNotAllowed
+from .showing import given
 from .types import MessageTypes
 
 
@@ -24,7 +27,7 @@ class Codecs:
 
     def __init__(self, *codecs: Codec) -> None:
         if not codecs or not all(isinstance(codec, Codec) for codec in codecs):
-            raise CodecError(f"Codecs takes one Codec or more, not {short(codecs)}")
+            raise CodecError(f"Codecs takes one Codec or more, not {kind_of(codecs)}")
         names = [codec.serializer for codec in codecs]
         if len(set(names)) < len(names):
             raise CodecError(f"Codecs takes one Codec for each format, not {', '.join(names)}")
@@ -100,5 +103,5 @@ class Codecs:
                 return codec
         allowed = ", ".join(codec.serializer for codec in self._codecs)
         raise ContentNotAllowed(
-            f"the content type {short(content_type)} is not allowed here, only that of {allowed}"
+            f"the content type {given(content_type)} is not allowed here, only that of {allowed}"
         )

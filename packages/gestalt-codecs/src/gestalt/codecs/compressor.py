@@ -5,16 +5,9 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import ClassVar, Final, Protocol
 
-from .errors import (
-    CodecError,
-    DecodeError,
-    DecompressError,
-    TooLarge,
-    TrailingData,
-    Truncated,
-    reason_of,
-    short,
-)
+from .errors import CodecError, DecodeError, DecompressError, TooLarge, TrailingData, Truncated
+from .reasons import reason_of
+from .showing import given, size_of
 
 CHUNK: Final = 64 * 1024
 """How much is decompressed at a time, in bytes."""
@@ -41,7 +34,7 @@ class Compressor(ABC):
         self.name = name
         if level is not None and level not in self.levels:
             known = f"{self.levels.start} to {self.levels.stop - 1}" if self.levels else "no levels"
-            raise CodecError(f"{self.name} has {known}, not level {short(level)}")
+            raise CodecError(f"{self.name} has {known}, not level {given(level)}")
         self.level: int = self.default_level if level is None else level
 
     @abstractmethod
@@ -78,7 +71,7 @@ class Compressor(ABC):
             raise
         except Exception as error:
             raise DecompressError(
-                f"{self.name}: cannot decompress {short(data)}: {reason_of(error)}"
+                f"{self.name}: cannot decompress {size_of(data)}: {reason_of(error)}"
             ) from error
 
     def _decompress(self, data: bytes, max_size: int) -> bytes:
@@ -94,7 +87,7 @@ class Compressor(ABC):
                 break
             kept.write(chunk)
         if size > max_size:
-            raise TooLarge(f"{self.name}: more than {max_size} bytes come out of {short(data)}")
+            raise TooLarge(f"{self.name}: more than {max_size} bytes come out of {size_of(data)}")
         return kept.getvalue()
 
 
@@ -126,12 +119,12 @@ def drain(name: str, decompressor: Decompressor, data: bytes) -> Iterator[bytes]
 
 def truncated(name: str, data: bytes) -> Truncated:
     """Make the error for compressed data whose end is missing."""
-    return Truncated(f"{name}: the end is missing from {short(data)}")
+    return Truncated(f"{name}: the end is missing from {size_of(data)}")
 
 
 def trailing(name: str, data: bytes) -> TrailingData:
     """Make the error for compressed data that something follows."""
-    return TrailingData(f"{name}: something follows the end in {short(data)}")
+    return TrailingData(f"{name}: something follows the end in {size_of(data)}")
 
 
 def refuse_skippable(name: str, data: bytes) -> None:
@@ -142,6 +135,6 @@ def refuse_skippable(name: str, data: bytes) -> None:
     """
     if data[1:4] == b"\x2a\x4d\x18" and data[0] & 0xF0 == 0x50:
         raise DecompressError(
-            f"{name}: {short(data)} starts with a skippable frame, which is refused: it has no "
+            f"{name}: {size_of(data)} start with a skippable frame, which is refused: it has no "
             "content"
         )

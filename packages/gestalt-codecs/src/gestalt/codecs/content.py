@@ -3,8 +3,9 @@ them."""
 
 from typing import Final, NamedTuple
 
-from .errors import CodecError, ContentNotAllowed, DecodeError, short
+from .errors import CodecError, ContentNotAllowed, DecodeError
 from .registry import COMPRESSORS, essence
+from .showing import given, size_of
 
 # Python would import a module, or run a transform, for many other names that a peer might send.
 _CHARSETS: Final = {
@@ -47,7 +48,7 @@ def accepted_type(name: object) -> str:
     if (found[:1] != "+" and "/" not in found) or len(found) < 2:
         raise CodecError(
             f"accept_types has MIME types, such as text/plain, or ends of them, such as +json, "
-            f"not {short(name)}"
+            f"not {given(name)}"
         )
     return found
 
@@ -65,7 +66,7 @@ def parse_type(content_type: str) -> Declared:
             if name.strip().lower() == "charset":
                 key = value.strip().strip('"').lower()
                 if key not in _CHARSETS:
-                    raise ContentNotAllowed(f"the charset {short(key)} is not one that is read")
+                    raise ContentNotAllowed(f"the charset {given(key)} is not one that is read")
                 charset = _CHARSETS[key]
     return Declared(essence(content_type), charset)
 
@@ -89,4 +90,4 @@ def to_utf8(data: bytes, charset: str) -> bytes:
     try:
         return data.decode(charset).encode()
     except UnicodeError as error:
-        raise DecodeError(f"{short(data)} is not {charset}: {error}") from error
+        raise DecodeError(f"{size_of(data)} are not {charset}: {error}") from error

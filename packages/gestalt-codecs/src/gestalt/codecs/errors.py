@@ -17,55 +17,11 @@ GestaltError
         ├── TooDeep                      nested deeper than allowed
         └── DecompressError              the compressed data is damaged
 
-What a library raised is chained as the cause.
+No error shows what a value or a body holds, which may be secret. What a library raised is chained
+as the cause, unless it quotes values.
 """
 
-import reprlib
-from typing import Any, Final
-
 from gestalt.core import GestaltError
-
-_SHORT: Final = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
-
-
-_LONGEST_REASON: Final = 300
-
-
-def short(value: Any) -> str:
-    """Give the representation of a value, cut to a length that fits into an error's sentence.
-
-    Whatever the value does when it is asked for it, this raises nothing.
-    """
-    try:
-        if type(value) is bytes:
-            return f"{value[:24]!r}... ({len(value)} bytes)" if len(value) > 24 else repr(value)
-        return _printable(_SHORT.repr(value))
-    except Exception:
-        # Its own repr fails, or is that of an integer which Python does not print.
-        return object.__repr__(value)
-
-
-def reason_of(error: BaseException) -> str:
-    """Give what an error says, or else its class: printable, and cut to a length that fits into
-    another error's sentence."""
-    try:
-        reason = _printable(str(error))
-    except Exception:
-        reason = ""
-    if len(reason) > _LONGEST_REASON:
-        reason = f"{reason[:_LONGEST_REASON]}..."
-    return reason or type(error).__name__
-
-
-def class_name(cls: type) -> str:
-    """Give the name of a class, past whatever its metaclass makes of names."""
-    return type.__dict__["__name__"].__get__(cls)  # type: ignore[no-any-return]
-
-
-def _printable(text: str) -> str:
-    # Logs and terminals are written in UTF-8, which has no form of lone surrogates.
-    return text.encode(errors="backslashreplace").decode()
 
 
 class CodecError(GestaltError, ValueError):

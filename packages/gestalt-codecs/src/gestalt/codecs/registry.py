@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from . import loading
 from .compressor import Compressor
-from .errors import CodecError, CodecNotInstalled, UnknownCodec, short
+from .errors import CodecError, CodecNotInstalled, UnknownCodec
 from .serializer import Serializer
+from .showing import given
 
 
 class SerializerEntry(NamedTuple):
@@ -109,7 +110,7 @@ def find_serializer(name: str) -> SerializerEntry:
             if point.name == key or key in cls.content_types:
                 return SerializerEntry(point.name, partial(_same, cls), None, cls.content_types)
         raise UnknownCodec(
-            f"no serializer is called {short(name)}; there are {', '.join(entry.name for entry in SERIALIZERS)}"
+            f"no serializer is called {given(name)}; there are {', '.join(entry.name for entry in SERIALIZERS)}"
         ) from broken
     return found
 
@@ -128,7 +129,7 @@ def find_compressor(name: str) -> CompressorEntry:
                 cls = _checked(point, Compressor)  # type: ignore[type-abstract] # its base
                 return CompressorEntry(point.name, None, partial(_same, cls), None)
         raise UnknownCodec(
-            f"no compressor is called {short(name)}; there are {', '.join(entry.name for entry in COMPRESSORS)}"
+            f"no compressor is called {given(name)}; there are {', '.join(entry.name for entry in COMPRESSORS)}"
         )
     return found
 
@@ -174,5 +175,5 @@ def _same(cls: Class) -> Class:
 
 def _text(name: Any) -> str:
     if not isinstance(name, str):
-        raise CodecError(f"a serializer or compressor is given by its name, not by {short(name)}")
+        raise CodecError(f"a serializer or compressor is given by its name, not by {given(name)}")
     return name

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
-from .errors import CodecError, DecodeError, SchemaError, TooDeep, TooLarge, reason_of, short
+from .errors import CodecError, DecodeError, SchemaError, TooDeep, TooLarge
+from .reasons import reason_of
+from .showing import given, size_of
 from .types import MessageType
 
 Dumps = Callable[[Any], bytes]
@@ -79,7 +81,7 @@ class Serializer:
         Raises:
             SchemaError: the format cannot carry such values.
         """
-        raise SchemaError(f"{self.name} cannot carry {kind.name}, which is {short(kind.type)}")
+        raise SchemaError(f"{self.name} cannot carry {kind.name}, which is {given(kind.type)}")
 
     def quick(self, kind: MessageType | None) -> Quick | None:  # noqa: ARG002 - for those that can
         """Give what reads and writes many short values; None where nothing is faster.
@@ -101,7 +103,7 @@ class Serializer:
             raise
         except Exception as error:
             raise SchemaError(
-                f"{self.name} cannot carry {kind.name}, which is {short(kind.type)}: "
+                f"{self.name} cannot carry {kind.name}, which is {given(kind.type)}: "
                 f"{reason_of(error)}"
             ) from error
 
@@ -118,7 +120,7 @@ class Serializer:
             SchemaError: the format has no place for tags.
         """
         raise SchemaError(
-            f"{self.name} has no place for the tag {short(tag)}: json, msgpack and yaml have"
+            f"{self.name} has no place for the tag {given(tag)}: json, msgpack and yaml have"
         )
 
     def check_values(self, body: bytes) -> None:
@@ -132,7 +134,7 @@ class Serializer:
     def explain(self, error: Exception, data: bytes) -> DecodeError:
         """Turn what `loads` raised into an error of the family; the caller chains the cause."""
         if isinstance(error, RecursionError):
-            return TooDeep(f"{self.name}: nested too deep: {short(data)}")
+            return TooDeep(f"{self.name}: nested too deep: {size_of(data)}")
         if isinstance(error, MemoryError):
-            return TooLarge(f"{self.name}: needs more memory than there is: {short(data)}")
-        return DecodeError(f"{self.name}: cannot decode {short(data)}: {reason_of(error)}")
+            return TooLarge(f"{self.name}: needs more memory than there is: {size_of(data)}")
+        return DecodeError(f"{self.name}: cannot decode {size_of(data)}: {reason_of(error)}")

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from gestalt.core.numbers import kind_of
+
 from .classes import carried
-from .errors import DecodeError, EncodeError, short
+from .errors import DecodeError, EncodeError
 from .serializer import ABSENT, Dumps, Loads, Serializer
+from .showing import given, readable
 from .types import MessageType, MessageTypes
 
 
@@ -13,9 +16,9 @@ def of_one(kind: MessageType, serializer: Serializer, loads: Loads) -> Loads:
 
     def loads_of(name: Any) -> Loads:
         if name != kind.name:
-            found = "missing" if name is ABSENT else short(name)
+            found = "missing" if name is ABSENT else readable(name)
             raise DecodeError(
-                f"the message is declared as {kind.id} {kind.name}, and its tag {short(kind.tag)} "
+                f"the message is declared as {kind.id} {kind.name}, and its tag {given(kind.tag)} "
                 f"is {found}"
             )
         return loads
@@ -45,7 +48,12 @@ def refusing(kind: MessageType, dumps: Dumps) -> Dumps:
 
     def guarded(value: Any) -> bytes:
         if tag in items(value):
-            raise EncodeError(f"{short(value)} holds {tag}, which is the tag of its types")
+            raise EncodeError(f"{kind_of(value)} holds {tag}, which is the tag of its types")
         return dumps(value)
 
     return guarded
+
+
+def told_by_class(value: Any) -> bytes:
+    """Stand for the function that encodes, where what is bound decodes alone."""
+    raise AssertionError(f"{kind_of(value)} is encoded by what its class is bound to")

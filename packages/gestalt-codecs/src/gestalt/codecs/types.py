@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple, TypeVar, overload
 
 from .avro import Avro
 from .classes import check_tag, is_model, own_tag, unknown_tag
-from .errors import SchemaError, UnknownType, UnregisteredType, class_name, short
+from .errors import SchemaError, UnknownType, UnregisteredType
+from .showing import class_name, given
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class MessageTypes:
     def __init__(self, *, tag: str | None = None) -> None:
         if tag is not None and not _is_name(tag):
             raise SchemaError(
-                f"a tag is the name of a field, printable and without quotes, not {short(tag)}"
+                f"a tag is the name of a field, printable and without quotes, not {given(tag)}"
             )
         self._tag = tag
         self._by_id: dict[int, MessageType] = {}
@@ -110,10 +111,10 @@ class MessageTypes:
         if cls is None:
             return lambda cls: self.add(type_id, cls, name=name)
         if type(type_id) is not int or not 0 <= type_id <= MAX_TYPE_ID:
-            raise SchemaError(f"a type id is from 0 to {MAX_TYPE_ID}, not {short(type_id)}")
+            raise SchemaError(f"a type id is from 0 to {MAX_TYPE_ID}, not {given(type_id)}")
         if name is not None and not _is_name(name):
             raise SchemaError(
-                f"the name of a type is printable and without quotes, not {short(name)}"
+                f"the name of a type is printable and without quotes, not {given(name)}"
             )
         kind = _describe(type_id, cls, name)
         if self._tag is not None:
@@ -134,7 +135,7 @@ class MessageTypes:
             return self._by_id[type_id]
         except (KeyError, TypeError):
             raise UnknownType(
-                f"no message type has the id {short(type_id)}; known are {self}"
+                f"no message type has the id {given(type_id)}; known are {self}"
             ) from None
 
     def by_name(self, name: str) -> MessageType:
@@ -146,7 +147,7 @@ class MessageTypes:
         try:
             return self._by_name[name]
         except (KeyError, TypeError):
-            raise UnknownType(f"no message type is named {short(name)}; known are {self}") from None
+            raise UnknownType(f"no message type is named {given(name)}; known are {self}") from None
 
     def by_class(self, cls: type) -> MessageType:
         """Find a type by the class of its values; subclasses are types of their own.
@@ -235,14 +236,14 @@ def _describe(type_id: int, cls: Any, name: str | None) -> MessageType:
     python_class = dict if typing.is_typeddict(cls) else typing.get_origin(cls) or cls
     if python_class in (typing.Union, UnionType):
         raise SchemaError(
-            f"{short(cls)} is a union, not a class, and values are told by their class: register "
+            f"{given(cls)} is a union, not a class, and values are told by their class: register "
             'its members, each by a number of its own, in MessageTypes(tag="type") where only the '
             "body can tell them"
         )
     if not isinstance(python_class, type):
-        raise SchemaError(f"{short(cls)} is not a class, and values are told by their class")
+        raise SchemaError(f"{given(cls)} is not a class, and values are told by their class")
     if not is_model(cls) and {"__fields__", "__validators__"} <= {*vars(python_class)}:
-        raise SchemaError(f"{short(cls)} is a model of pydantic 1: only those of 2 are carried")
+        raise SchemaError(f"{given(cls)} is a model of pydantic 1: only those of 2 are carried")
     return MessageType(type_id, name or str(getattr(cls, "__name__", cls)), cls, python_class, None)
 
 
@@ -253,7 +254,7 @@ def _with_tag(kind: MessageType, tag: str, *, named: bool) -> MessageType:
         return kind._replace(tag=tag)
     if not isinstance(own, str) or (named and own != kind.name):
         raise SchemaError(
-            f"{kind.name} has the tag {short(own)} of its own in the field {tag}: that is its name "
+            f"{kind.name} has the tag {given(own)} of its own in the field {tag}: that is its name "
             "here, and has to be a string"
         )
     return kind._replace(tag=tag, name=own, writes_tag=True)

@@ -6,7 +6,7 @@ from functools import partial, update_wrapper
 from inspect import isasyncgenfunction
 from typing import Any, TypeAlias
 
-from .calling import is_awaitable
+from .calling import is_awaitable, name_of
 from .message import Message
 
 Call: TypeAlias = Callable[[Message[Any]], Awaitable[Any]]
@@ -46,7 +46,7 @@ def _awaited(handler: Callable[[Any], Any]) -> Call:
             return await result
         if isinstance(result, AsyncIterable):
             raise TypeError(
-                f"{handler!r} has functions around it and returned {type(result).__name__}: "
+                f"{name_of(handler)} has functions around it and returned {type(result).__name__}: "
                 "replies are streamed by an async generator that is itself the handler"
             )
         return result

@@ -98,7 +98,7 @@ class MessageBatch(Generic[T_co]):
             self._indices = {id(each): index for index, each in enumerate(self._messages)}
         index = self._indices.get(id(message))
         if index is None:
-            raise LookupError(f"{message!r} is not of this batch")
+            raise LookupError(f"{kind_of(message)} is not of this batch")
         self._failures[index] = error
 
     @property

@@ -1,6 +1,7 @@
 """Calling what an application gave us: plain or async, and whose cancellation ended it."""
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from types import CoroutineType
@@ -33,6 +34,14 @@ def call_plain(name: str, function: Callable[..., object], *args: object) -> Non
     if inspect.iscoroutine(result):
         result.close()
         raise TypeError(f"{name} must be a plain function, it returned a coroutine")
+
+
+def name_of(function: object) -> str:
+    """How a function is called in messages; arguments that it was given in advance stay untold."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", None)
+    return name if isinstance(name, str) else type(function).__name__
 
 
 def cancellations() -> int:

@@ -16,7 +16,7 @@ from .errors import StateError
 from .instruments import Histogram
 from .life import State
 from .metrics import Metric, measures
-from .numbers import check_seconds, kind_of
+from .numbers import check_seconds, choice_of, kind_of
 
 Overlap: TypeAlias = Literal["skip", "queue", "cancel"]
 OnError: TypeAlias = Literal["stop", "continue"] | Callable[[BaseException], None]
@@ -73,10 +73,12 @@ class ScheduledCalls(Component, at_once=True):
             raise TypeError(f"func must be a function without arguments, got {kind_of(func)}")
         if on_error not in ("stop", "continue") and (not callable(on_error) or _is_async(on_error)):
             raise TypeError(
-                f'on_error is "stop", "continue" or a plain function, got {_choice(on_error)}'
+                f'on_error is "stop", "continue" or a plain function, got {choice_of(on_error)}'
             )
         if overlap not in ("skip", "queue", "cancel"):
-            raise ValueError(f'overlap must be "skip", "queue" or "cancel", got {_choice(overlap)}')
+            raise ValueError(
+                f'overlap must be "skip", "queue" or "cancel", got {choice_of(overlap)}'
+            )
         if times is not None and (isinstance(times, bool) or not isinstance(times, int)):
             raise TypeError(f"times must be an int, or None for ever, got {kind_of(times)}")
         if times is not None and times < 1:
@@ -226,10 +228,6 @@ class ScheduledCalls(Component, at_once=True):
     def _stop_after_last_call(self) -> None:
         if self._times is not None and self.stats.fired >= self._times:
             self.request_stop()
-
-
-def _choice(value: object) -> str:
-    return repr(value) if isinstance(value, str) else kind_of(value)
 
 
 def _is_async(function: Callable[..., object]) -> bool:

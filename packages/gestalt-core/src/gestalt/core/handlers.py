@@ -10,6 +10,7 @@ from .around import Around, surround
 from .errors import GestaltError, StateError
 from .message import Message
 from .methods import check_types, methods_of
+from .numbers import kind_of
 from .registration import Registration
 
 Handler: TypeAlias = Callable[[Any], Any]
@@ -168,7 +169,9 @@ class Handlers:
             inspect.iscoroutinefunction(around)
             or inspect.iscoroutinefunction(type(around).__call__)
         ):
-            raise TypeError(f"use() takes an async function of (message, call), got {around!r}")
+            raise TypeError(
+                f"use() takes an async function of (message, call), got {kind_of(around)}"
+            )
         self._check_open()
         self._table.arounds.append(around)
         self._prepare()
@@ -222,7 +225,7 @@ class Handlers:
     ) -> None:
         self._check_free(types, default=default)
         if not callable(handler):
-            raise TypeError(f"a handler is a function of a message, got {handler!r}")
+            raise TypeError(f"a handler is a function of a message, got {kind_of(handler)}")
         for key in types:
             self._table.handlers[key] = handler
         if default:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias, TypedDict, Unpack
 
-from .numbers import check_number, kind_of
+from .numbers import check_number, choice_of, kind_of
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 Unit: TypeAlias = Literal["", "seconds", "bytes"]
@@ -256,14 +256,16 @@ def describe(name: str, kind: Kind, options: InstrumentOptions) -> Description:
         TypeError: a label's value is no string.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(f"a metric's name is in snake_case, such as orders_taken, got {name!r}")
+        raise ValueError(
+            f"a metric's name is in snake_case, such as orders_taken, got {choice_of(name)}"
+        )
     unit = options.get("unit", "")
     if unit not in ("", "seconds", "bytes"):
-        raise ValueError(f'a unit is "", "seconds" or "bytes", got {unit!r}')
+        raise ValueError(f'a unit is "", "seconds" or "bytes", got {choice_of(unit)}')
     labels = options.get("labels", NO_LABELS)
     for label, value in labels.items():
         if not _LABEL.fullmatch(label):
-            raise ValueError(f"a label is a name of letters, digits and _, got {label!r}")
+            raise ValueError(f"a label is a name of letters, digits and _, got {choice_of(label)}")
         if label in _TAKEN:
             raise ValueError(f"exporters have a label {label!r} of their own: take another")
         if not isinstance(value, str):

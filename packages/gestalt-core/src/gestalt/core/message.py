@@ -32,10 +32,9 @@ class Message(Generic[T_co]):
         raise ReplyNotPossible(f"{self!r} cannot be answered: its source takes no replies")
 
     def __repr__(self) -> str:
-        body = repr(self.body)
-        if len(body) > 80:
-            body = f"{body[:77]}..."
-        return f"{type(self).__name__}({body}, type_id={self.type_id}, source={self.source!r})"
+        # Not the body: messages are printed by logs and errors, and what they hold may be secret.
+        body = type(self.body).__name__
+        return f"<{type(self).__name__} of {body}, type_id={self.type_id}, source={self.source!r}>"
 
 
 class TransportMessage:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
+from .numbers import kind_of
 from .registration import MethodRegistration
 
 A = TypeVar("A")
@@ -113,4 +114,4 @@ def check_types(what: str, types: tuple[object, ...]) -> None:
         raise TypeError(f"{what} takes at least one message class or type identifier")
     for key in types:
         if isinstance(key, bool) or not isinstance(key, type | int):
-            raise TypeError(f"{key!r} is neither a message class nor a type identifier")
+            raise TypeError(f"{kind_of(key)} is neither a message class nor a type identifier")

@@ -1,6 +1,11 @@
 """Numbers that an application gives, refused where they make no sense."""
 
 import math
+from typing import Final
+
+_NAME: Final = type.__dict__["__name__"].__get__
+_LONGEST: Final = 60
+_MOST_BITS: Final = 128
 
 
 def check_seconds(name: str, value: object, *, finite: bool = False) -> float:
@@ -45,6 +50,26 @@ def check_number(name: str, value: object, *, unit: str = "") -> float:
         raise ValueError(f"{name} must be finite, got an int of {bits} bits") from None
 
 
+def choice_of(value: object) -> str:
+    """Say what was given where a number, or one of some words, was wanted: those as they are, cut
+    short, and of anything else what it is."""
+    if isinstance(value, str):
+        word = repr(value[:_LONGEST]) if len(value) <= _LONGEST else f"{value[:_LONGEST]!r}..."
+        return word.encode("utf-8", "backslashreplace").decode()
+    return amount_of(value)
+
+
+def amount_of(value: object) -> str:
+    """Say what was given where a number was wanted: one as it is, and of anything else what it
+    is."""
+    if type(value) is int and value.bit_length() > _MOST_BITS:
+        return f"an integer of {value.bit_length()} bits"
+    return str(value) if type(value) in (int, float, bool) else kind_of(value)
+
+
 def kind_of(value: object) -> str:
     """Say what a value is, without its contents, which may be secret."""
-    return "None" if value is None else f"an object of type {type(value).__name__}"
+    # A metaclass may make anything of `__name__`.
+    if issubclass(type(value), type):
+        return f"the class {_NAME(value)}"
+    return "None" if value is None else f"an object of type {_NAME(type(value))}"

@@ -7,11 +7,12 @@ What is here, by subject; `help(gestalt.net.StreamServer)` tells all of one name
   `DatagramOptions`, `DatagramStats`
 - What is on the wire: `Wire`, with `Mti`, `LengthPrefix`, `Delimited`, `Netstring` or `Raw`
 - A framing of your own: `Framing`, `Decoder`, `Frame`
-- Where, and who: `Address`, `Tls`, `TlsDetails`, `Limits`
+- Where, and who: `Address`, `Tls`, `TlsDetails`, `CertificateNames`, `Limits`
 - Errors: their tree is in gestalt.net.errors
 """
 
 from .address import Address
+from .certificates import CertificateNames
 from .datagram.batch import DatagramBatch
 from .datagram.endpoint import DatagramEndpoint
 from .datagram.errors import DatagramDropped, PeerUnreachable
@@ -53,6 +54,7 @@ __all__ = [
     "AcceptFailed",
     "Address",
     "AddressError",
+    "CertificateNames",
     "ConnectFailed",
     "ConnectionLost",
     "DatagramBatch",

@@ -1,16 +1,20 @@
 """Addresses as URLs."""
 
 import os
+import re
 import socket
 import sys
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from .errors import AddressError
 
 LONGEST_PATH = 107 if sys.platform == "linux" else 103
 """How many bytes the path of a unix socket can have: `sun_path`, less the null at its end."""
+
+_NO_PORT: Final = re.compile(r":(?!//)(?![0-9]*\Z)[^/:\]]*\Z")
+_USER: Final = re.compile("^((?!unix:)[a-z0-9+.-]*://).+@", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +50,47 @@ class Address:
         if isinstance(url, Address):
             url = str(url)
         expected = ", ".join(f"{scheme}://" for scheme in schemes)
+        # What these errors say quotes the URL.
         try:
             parts = urlsplit(url)
             named = parts.scheme == "systemd"
-            host, port = (None, None) if named else (parts.hostname, parts.port)
-        except ValueError as error:
-            raise AddressError(f"{url!r} is no address: {error}") from None
+            host = None if named else parts.hostname
+        except ValueError:
+            raise AddressError(f"{_masked(url)} is no address: its host cannot be read") from None
+        try:
+            port = None if named else parts.port
+        except ValueError:
+            raise AddressError(
+                f"{_masked(url)} is no address: a port is a number from 0 to 65535"
+            ) from None
         if parts.scheme not in schemes:
-            raise AddressError(f"{url!r} is no address: it must start with one of {expected}")
+            raise AddressError(
+                f"{_masked(url)} is no address: it must start with one of {expected}"
+            )
         if parts.query or parts.fragment:
-            raise AddressError(f"{url!r} is no address: an address has neither query nor tag")
+            raise AddressError(
+                f"{_masked(url)} is no address: an address has neither query nor tag"
+            )
         if parts.scheme == "unix":
             return cls("unix", path=_unix_path(url, parts.netloc, parts.path))
         if parts.scheme == "fd":
             if parts.path or not (parts.netloc.isascii() and parts.netloc.isdigit()):
-                raise AddressError(f"{url!r} is no address: a number is needed, as in fd://3")
+                raise AddressError(
+                    f"{_masked(url)} is no address: a number is needed, as in fd://3"
+                )
             return cls("fd", port=int(parts.netloc[:9]))
         if parts.scheme == "systemd":
             if parts.path or not parts.netloc:
-                raise AddressError(f"{url!r} is no address: a name is needed, as in systemd://web")
+                raise AddressError(
+                    f"{_masked(url)} is no address: a name is needed, as in systemd://web"
+                )
             return cls("systemd", unquote(parts.netloc))
         if parts.username is not None:
-            raise AddressError(f"{url!r} is no address: an address has no user")
+            raise AddressError(f"{_masked(url)} is no address: an address has no user")
         if port is None:
-            raise AddressError(f"{url!r} is no address: the port is missing")
+            raise AddressError(f"{_masked(url)} is no address: the port is missing")
         if parts.path:
-            raise AddressError(f"{url!r} is no address: nothing may follow the port")
+            raise AddressError(f"{_masked(url)} is no address: nothing may follow the port")
         return cls(parts.scheme, unquote(host or ""), port)
 
     @classmethod
@@ -104,22 +123,31 @@ class Address:
         return f"{self.scheme}://{host}:{self.port}"
 
 
+def _masked(url: str) -> str:
+    """A URL as an error shows it: without what may be part of a secret, of a user, a query, a tag
+    and a port that is no number."""
+    shown = _NO_PORT.sub(":...", re.split("[?#]", url, maxsplit=1)[0])
+    return repr(_USER.sub(r"\1...@", shown))
+
+
 def _unix_path(url: str, netloc: str, path: str) -> str:
     """The path in the parts of a URL, as the system is to be told."""
     if netloc.startswith("@") and len(netloc) > 1:
         if sys.platform != "linux":
-            raise AddressError(f"{url!r} is no address here: only Linux has names without files")
+            raise AddressError(
+                f"{_masked(url)} is no address here: only Linux has names without files"
+            )
         name = "\0" + unquote(netloc[1:] + path)
     elif netloc or len(path) < 2:
-        raise AddressError(f"{url!r} is no address: unix:///path has three slashes")
+        raise AddressError(f"{_masked(url)} is no address: unix:///path has three slashes")
     else:
         name = unquote(path)
     if "\0" in name[1:]:
-        raise AddressError(f"{url!r} is no address: a path has no null characters")
+        raise AddressError(f"{_masked(url)} is no address: a path has no null characters")
     size = len(os.fsencode(name))
     if size > LONGEST_PATH:
         raise AddressError(
-            f"{url!r} is no address: its path has {size} bytes, and that of a unix socket "
+            f"{_masked(url)} is no address: its path has {size} bytes, and that of a unix socket "
             f"{LONGEST_PATH} at most; choose a shorter one"
         )
     return name

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from gestalt.core import HandlerNotFound, Handlers, Message, MessageBatch
+from gestalt.core.numbers import kind_of
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -97,7 +98,7 @@ def check_batch_handler(handler: object, other: object, key: object) -> None:
             "Handlers choose by the type of one message"
         )
     if not callable(handler):
-        raise TypeError(f"on_messages is a function of a MessageBatch, got {handler!r}")
+        raise TypeError(f"on_messages is a function of a MessageBatch, got {kind_of(handler)}")
 
 
 def is_sender_of_batch_at_fault(error: BaseException, batch: MessageBatch[Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from gestalt.core import Handler, Message
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
 from gestalt.core.keyed import KeyedQueue, Lane
+from gestalt.core.numbers import kind_of
 
 from .pace import Pace, TimeSlice
 
@@ -29,7 +30,7 @@ def check_handling(
     if key is None:
         return
     if inspect.iscoroutinefunction(key) or not callable(key):
-        raise TypeError(f"key is a plain function of a message, got {key!r}")
+        raise TypeError(f"key is a plain function of a message, got {kind_of(key)}")
     if handler is None:
         raise ValueError("key is for on_message: without it, messages are iterated in their order")
 

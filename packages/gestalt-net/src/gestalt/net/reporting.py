@@ -57,13 +57,18 @@ class Reporting:
         self._lines = Reports(logger)
         self._under_way = 0
 
-    def tell(self, error: NetError) -> None:
-        """Tell of an error that does not end the endpoint."""
+    def tell(self, error: NetError, log: Callable[[NetError], None] | None = None) -> None:
+        """Tell of an error that does not end the endpoint.
+
+        Args:
+            error: what has happened.
+            log: takes it where `on_error` does not; None for a line that is bounded in rate.
+        """
         if self._on_error is None:
-            self._log(error)
+            (log or self._log)(error)
         elif self._under_way >= UNDER_WAY:
             self._owner.stats.unreported += 1
-            self._log(error)
+            (log or self._log)(error)
         else:
             try:
                 result = self._on_error(error)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Self
 
+from .certificates import CertificateNames
+
 Path = str | PathLike[str]
 Password = str | bytes | Callable[[], str | bytes]
 
@@ -223,6 +225,11 @@ class TlsDetails:
     cipher: str
     certificate: dict[str, Any]
     alpn: str | None
+
+    @property
+    def names(self) -> CertificateNames:
+        """The names in the other end's certificate; all empty where it showed none."""
+        return CertificateNames.of(self.certificate)
 
     @classmethod
     def of(cls, ssl_object: ssl.SSLObject) -> Self:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
 
 from gestalt.core import Component, Reports
-from gestalt.core.calling import call_plain, is_awaitable, is_own_cancellation
+from gestalt.core.calling import call_plain, is_awaitable, is_own_cancellation, name_of
 
 from .attendants import Attendant, Stage
 from .contexts import describe_context, is_survived
@@ -17,7 +17,7 @@ from .errors import ShutdownTimeout, UnhandledError
 from .executors import join
 from .parts import ComponentPart, MainPart, Part
 from .reloads import Reloads
-from .report import describe_tasks, logger, name_of, report_error
+from .report import describe_tasks, logger, report_error
 from .stop_time import StopTime
 from .unretrieved import unretrieved_failures
 

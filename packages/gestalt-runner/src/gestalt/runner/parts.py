@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from gestalt.core import Component
-from gestalt.core.calling import is_awaitable
+from gestalt.core.calling import is_awaitable, name_of
 
-from .report import describe_kind, name_of
+from .report import describe_kind
 
 WANTED = "run() takes components, factories of them, coroutines and async functions"
 

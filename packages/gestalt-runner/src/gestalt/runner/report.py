@@ -1,7 +1,6 @@
 """What the runner tells: errors with their whole traceback, tasks with the place they hang at."""
 
 import asyncio
-import functools
 import logging
 import sys
 import traceback
@@ -98,14 +97,6 @@ def describe_kind(value: object) -> str:
 def describe_choice(value: object) -> str:
     """What was given where one of some words was wanted."""
     return repr(value) if isinstance(value, str) else describe_kind(value)
-
-
-def name_of(function: object) -> str:
-    """How a function is called in messages; arguments that it was given in advance stay untold."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = getattr(function, "__name__", None)
-    return name if isinstance(name, str) else type(function).__name__
 
 
 def _place(task: asyncio.Task[Any]) -> str:

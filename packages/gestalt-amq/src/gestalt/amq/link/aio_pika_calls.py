@@ -7,6 +7,7 @@ from typing import Any
 import aio_pika.exceptions
 
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
+from gestalt.core.telling import said_by
 
 from . import aio_pika_logging
 
@@ -124,4 +125,4 @@ class Calls:
             return LinkLost(str(reason))
         if self._lost.done():
             return LinkLost(str(self._lost.result()))
-        return LinkLost(f"the connection is ending: {error!r}")
+        return LinkLost(f"the connection is ending: {error and said_by(error)}")

@@ -40,4 +40,4 @@ def check(connecting: asyncio.Task[Any], place: str, cause: AmqError | None) -> 
     # aiormq reads what a broker says about itself unchecked: this may be anything.
     reason = cause or error
     cls = AccessRefused if isinstance(reason, AccessRefused) else ConnectError
-    raise cls(f"{place} cannot be connected to: {str(reason) or repr(reason)}") from error
+    raise cls(f"{place} cannot be connected to: {str(reason) or type(reason).__name__}") from error

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from gestalt.core.calling import is_awaitable
+from gestalt.core.telling import said_by
 
 T = TypeVar("T")
 
@@ -42,7 +43,9 @@ class _Demote(logging.Filter):
         record.levelno, record.levelname = logging.DEBUG, "DEBUG"
         if record.exc_info:
             # Where the library was when a connection ended tells nobody anything.
-            record.msg, record.args = f"{record.getMessage()}: {record.exc_info[1]!r}", ()
+            error = record.exc_info[1]
+            what = "" if error is None else said_by(error)
+            record.msg, record.args = f"{record.getMessage()}: {what}", ()
             record.exc_info = record.exc_text = None
         return True
 

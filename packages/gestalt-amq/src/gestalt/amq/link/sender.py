@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from gestalt.amq.errors import Blocked, NotSent
+from gestalt.core.numbers import kind_of
 
 from .channel_keeper import ChannelKeeper
 from .counts import SendCounts
@@ -24,7 +25,7 @@ class Sender:
 
     def __init__(self, keeper: ChannelKeeper, *, timeout: float, max_pending: int, to: str) -> None:
         if not isinstance(timeout, int | float):
-            raise TypeError(f"timeout is a number of seconds, got {timeout!r}")
+            raise TypeError(f"timeout is a number of seconds, got {kind_of(timeout)}")
         if not timeout > 0:
             raise ValueError(f"timeout must be above 0, got {timeout}")
         self._keeper = keeper
@@ -48,7 +49,7 @@ class Sender:
         if timeout is None:
             return now + self._timeout
         if not isinstance(timeout, int | float):
-            raise TypeError(f"timeout is a number of seconds, got {timeout!r}")
+            raise TypeError(f"timeout is a number of seconds, got {kind_of(timeout)}")
         if timeout > 0:
             return now + timeout
         raise NotSent(f"a timeout of {timeout} s leaves no time; nothing was sent")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 
@@ -15,8 +16,9 @@ from gestalt.amq.events import (
     PublishingBlocked,
     PublishingUnblocked,
 )
-from gestalt.core import Backoff, Component, Reports, State, StateError
+from gestalt.core import Backoff, Component, State, StateError
 from gestalt.core import vocabulary as words
+from gestalt.core.attempts import Attempts
 from gestalt.core.details import PeerRow, details
 from gestalt.core.metrics import Metric, measures
 
@@ -80,7 +82,7 @@ class Supervisor(Component):
         self._backoff = backoff
         self._start_timeout = start_timeout
         self._on_event = on_event
-        self._attempts = Reports(logger)
+        self._attempts = Attempts(logger, time.monotonic)
         self._connected = 0
         self._reaches: list[tuple[Reach, Callable[[], None]]] = []
         self._reset()
@@ -172,7 +174,6 @@ class Supervisor(Component):
         link, self.link = self.link, None
         # Whoever waits for a link is told that there will be none.
         self._changed.set()
-        self._attempts.flush()
         for reach, listener in self._reaches:
             reach.listeners.discard(listener)
         self._reaches.clear()
@@ -215,7 +216,7 @@ class Supervisor(Component):
         self.link = link
         self.failure = None
         self._changed.set()
-        logger.info("%s: the connection to %s is up", self.name, link.place)
+        self._attempts.succeeded(f"{self.name}: the connection to {link.place} is up", always=True)
         self._on_event(Connected(self._purpose, link.address))
 
     def _blocked(self, reason: str | None) -> None:
@@ -229,7 +230,6 @@ class Supervisor(Component):
 
     async def _connect(self, errors: list[AmqError], *, give_up_refused: bool) -> Link:
         """Try the brokers in turn until one lets us in."""
-        attempt = 0
         count = len(self._addresses)
         gap = SHARED * self._backoff.maximum
         while True:
@@ -241,12 +241,10 @@ class Supervisor(Component):
                 reach, _ = self._reaches[self._at]
 
                 async def connect(address: BrokerAddress = address) -> Link:
-                    nonlocal attempt
-                    attempt += 1
                     try:
                         return await self._connector(address)
                     except ConnectError as error:
-                        self._note_failed(attempt, address, error)
+                        self._note_failed(address, error)
                         raise
 
                 try:
@@ -264,13 +262,9 @@ class Supervisor(Component):
             else:
                 await self._pause(self._refused_delays.next())
 
-    def _note_failed(self, attempt: int, address: BrokerAddress, error: ConnectError) -> None:
+    def _note_failed(self, address: BrokerAddress, error: ConnectError) -> None:
         # Its text names the host and the port.
-        self._attempts.log(
-            f"{self.name}: attempt {attempt}: {error}",
-            level=logging.WARNING,
-            cause=(address.place, str(error)),
-        )
+        self._attempts.failed(f"{self.name}: {error}")
         cls = LoginRefused if isinstance(error, AccessRefused) else ConnectFailed
         self._on_event(cls(self._purpose, str(address), error))
 

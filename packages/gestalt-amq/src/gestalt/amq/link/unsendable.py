@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gestalt.amq.errors import Unsendable, UnsendableType
-from gestalt.amq.wire import FieldError, FieldTypeError, shown
+from gestalt.amq.wire import FieldError, FieldTypeError
+from gestalt.core.numbers import kind_of
 
 
 def unsendable(error: FieldError) -> Unsendable:
@@ -27,5 +28,5 @@ def check_routing_keys(headers: Mapping[str, Any] | None) -> None:
         keys = headers[name]
         if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
             raise UnsendableType(
-                f"the header {name!r} is a list of routing keys, got {shown(keys)}"
+                f"the header {name!r} is a list of routing keys, got {kind_of(keys)}"
             )

@@ -9,6 +9,7 @@ from gestalt.amq.message import BusMessage
 from gestalt.amq.topology import Exchange, Queue
 from gestalt.codecs import Codec
 from gestalt.core import Batch, Handler, Handlers
+from gestalt.core.numbers import kind_of
 from gestalt.core.options import check_options
 
 from .offsets import Offsets, OffsetStore
@@ -111,7 +112,7 @@ class SubscriptionDeclaration:
 
     def __post_init__(self) -> None:
         if not callable(self.handler):
-            raise TypeError(f"a handler is a function or Handlers, got {self.handler!r}")
+            raise TypeError(f"a handler is a function or Handlers, got {kind_of(self.handler)}")
         if self.prefetch < 1 or self.concurrency < 1:
             raise ValueError(
                 "prefetch and concurrency must be at least 1, "
@@ -156,7 +157,7 @@ class SubscriptionDeclaration:
 
     def _check_batch(self, batch: Batch) -> None:
         if not isinstance(batch, Batch):
-            raise TypeError(f"batch is a Batch of gestalt.core, got {batch!r}")
+            raise TypeError(f"batch is a Batch of gestalt.core, got {kind_of(batch)}")
         if self.key is not None:
             raise ValueError(
                 "batch= and key= exclude each other: a batch has messages of many keys"
@@ -174,7 +175,7 @@ class SubscriptionDeclaration:
 
     def _check_key(self, key: Key) -> None:
         if inspect.iscoroutinefunction(key) or not callable(key):
-            raise TypeError(f"key is a plain function of a message, got {key!r}")
+            raise TypeError(f"key is a plain function of a message, got {kind_of(key)}")
         if self.retry is not None:
             longest = self.retry.longest(LONGEST_WAIT_HERE)
             if longest > LONGEST_WAIT_HERE:

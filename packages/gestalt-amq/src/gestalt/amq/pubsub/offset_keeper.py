@@ -8,6 +8,7 @@ from typing import Any, cast
 from gestalt.amq.errors import OffsetError
 from gestalt.amq.headers import error_text
 from gestalt.core.calling import is_awaitable
+from gestalt.core.numbers import kind_of
 
 from .offsets import Offsets
 
@@ -76,7 +77,7 @@ class OffsetKeeper:
             why = error_text(error) or type(error).__qualname__
             raise OffsetError(f"the offset of {self._name!r} cannot be loaded: {why}") from error
         if offset is not None and (not isinstance(offset, int) or offset < 0):
-            raise OffsetError(f"the store has no offset for {self._name!r}, but {offset!r}")
+            raise OffsetError(f"the store has no offset for {self._name!r}, but {kind_of(offset)}")
         self._latest = self._saved = offset
         self._changed = asyncio.Event()
         self._enough = asyncio.Event()

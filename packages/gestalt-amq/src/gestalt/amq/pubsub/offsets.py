@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
+from gestalt.core.numbers import kind_of
+
 # How long others may keep a database locked, in seconds.
 PATIENCE = 5.0
 # A file's name has at most 255 bytes, and one that is being written has a suffix.
@@ -58,7 +60,9 @@ class Offsets:
             raise ValueError(f"within must be above 0 and finite, got {self.within}")
         for method in ("load", "save"):
             if not callable(getattr(self.store, method, None)):
-                raise TypeError(f"a store of offsets has a method {method}, {self.store!r} has not")
+                raise TypeError(
+                    f"a store of offsets has a method {method}, {kind_of(self.store)} has not"
+                )
 
 
 class FileOffsets:
@@ -87,7 +91,7 @@ class FileOffsets:
         except FileNotFoundError:
             return None
         if not text.strip().isdecimal():
-            raise ValueError(f"{path} has no offset: {text[:50]!r}")
+            raise ValueError(f"{path} holds something else than an offset")
         return int(text)
 
     def save(self, name: str, offset: int, /) -> None:

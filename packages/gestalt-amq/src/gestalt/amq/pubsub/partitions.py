@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from gestalt.amq.message import BusMessage
 from gestalt.amq.topology import Exchange, Queue
+from gestalt.core.numbers import amount_of, choice_of
 
 MOST_PARTITIONS = 256
 """Each takes a queue of the broker's, and a channel of whoever has it."""
@@ -50,12 +51,14 @@ class Partitioned:
 
     def __post_init__(self) -> None:
         if not 1 <= self.partitions <= MOST_PARTITIONS:
-            raise ValueError(f"partitions is 1 to {MOST_PARTITIONS}, got {self.partitions!r}")
+            raise ValueError(
+                f"partitions is 1 to {MOST_PARTITIONS}, got {amount_of(self.partitions)}"
+            )
         header, name = self.by_header, self.by_property
         if header is not None and name is not None:
-            raise ValueError(f"give by_header or by_property, not both: got {header!r}, {name!r}")
+            raise ValueError("give by_header or by_property, not both")
         if name not in (None, "message_id", "correlation_id"):
-            raise ValueError(f"by_property is message_id or correlation_id, got {name!r}")
+            raise ValueError(f"by_property is message_id or correlation_id, got {choice_of(name)}")
         self.queue(self.partitions - 1)
 
     @property

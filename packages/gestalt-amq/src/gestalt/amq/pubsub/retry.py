@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gestalt.core.numbers import kind_of
+
 # For so long, in seconds, a message may wait for all of its retries where these wait in this
 # process: brokers end a channel by which a message was not acknowledged for half an hour.
 LONGEST_WAIT_HERE = 900.0
@@ -48,14 +50,16 @@ class Retry:
         if not 1 <= self.factor < float("inf"):
             raise ValueError(f"factor must be at least 1 and finite, got {self.factor}")
         if not isinstance(self.unless, tuple):
-            raise TypeError(f"unless is a tuple of classes of exceptions, got {self.unless!r}")
+            raise TypeError(
+                f"unless is a tuple of classes of exceptions, got {kind_of(self.unless)}"
+            )
         for name, classes in (("unless", self.unless), ("by_error", self.by_error)):
             for each in classes:
                 if not _is_error_class(each):
-                    raise TypeError(f"{name} has classes of exceptions, got {each!r}")
+                    raise TypeError(f"{name} has classes of exceptions, got {kind_of(each)}")
         for error, retry in self.by_error.items():
             if type(retry) is not Retry:
-                raise TypeError(f"by_error has a Retry for each class, got {retry!r}")
+                raise TypeError(f"by_error has a Retry for each class, got {kind_of(retry)}")
             if retry.unless or retry.by_error:
                 raise ValueError(f"the Retry for {error.__qualname__} has classes of its own")
             if error in self.unless:

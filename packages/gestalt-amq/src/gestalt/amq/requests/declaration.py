@@ -6,6 +6,7 @@ from typing import Any, Self, TypedDict
 
 from gestalt.codecs import Codec
 from gestalt.core import Handler
+from gestalt.core.numbers import kind_of
 from gestalt.core.options import check_options
 
 
@@ -66,7 +67,7 @@ class ResponderDeclaration:
 
     def __post_init__(self) -> None:
         if not callable(self.handler):
-            raise TypeError(f"a handler is a function or Handlers, got {self.handler!r}")
+            raise TypeError(f"a handler is a function or Handlers, got {kind_of(self.handler)}")
         if self.concurrency < 1:
             raise ValueError(f"concurrency must be at least 1, got {self.concurrency}")
         if not self.timeout > 0:
@@ -74,7 +75,7 @@ class ResponderDeclaration:
         given: Sequence[object] = self.errors
         for each in given:
             if not (isinstance(each, type) and issubclass(each, Exception)):
-                raise TypeError(f"errors are classes of exceptions, got {each!r}")
+                raise TypeError(f"errors are classes of exceptions, got {kind_of(each)}")
 
     @classmethod
     def of(cls, service: str, handler: Handler, options: RespondOptions) -> Self:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from gestalt.amq.wire import Delivery
+from gestalt.core.numbers import kind_of
 
 from .calls import StreamCall
 
@@ -77,7 +78,7 @@ class ReplyStream(AsyncGenerator[Any, None]):
     async def asend(self, value: None) -> Any:
         """As `__anext__`: a responder takes nothing while it replies."""
         if value is not None:
-            raise TypeError(f"a stream of replies takes no values, got {value!r}")
+            raise TypeError(f"a stream of replies takes no values, got {kind_of(value)}")
         return await self.__anext__()
 
     async def athrow(

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from gestalt.core.numbers import amount_of
+
 from .errors import FieldError, WireError
 from .frames import METHOD, frame
 from .methods import INDEX, BasicAck, BasicDeliver, BasicPublish, Method
@@ -191,7 +193,9 @@ def _integer(number: struct.Struct) -> tuple[_Reader, _Writer]:
         try:
             return number.pack(*values)
         except struct.error as error:
-            raise FieldError(f"{values[0]!r} does not fit in {number.size} bytes") from error
+            raise FieldError(
+                f"{amount_of(values[0])} does not fit in {number.size} bytes"
+            ) from error
 
     return read, write
 

@@ -8,10 +8,12 @@ GestaltError
     +-- NestingError     ... nesting deeper than is read or written
 """
 
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
 from gestalt.core import GestaltError
+from gestalt.core.numbers import amount_of
 
 # Reply codes, by the names that RabbitMQ puts at the start of its reply texts.
 REPLY_CODES = {
@@ -91,9 +93,7 @@ class NestingError(FieldError):
 
 
 def shown(value: object) -> str:
-    """A value as an error shows it: not too long, and whatever it is."""
-    try:
-        text = repr(value)
-    except Exception as error:
-        text = f"<{type(value).__qualname__}: {type(error).__qualname__} on repr>"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    """A number or a time as an error shows it; of anything else, what it is."""
+    if isinstance(value, datetime.datetime | datetime.timedelta):
+        return str(value)
+    return amount_of(value)

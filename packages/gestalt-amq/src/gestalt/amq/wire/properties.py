@@ -11,7 +11,9 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from .errors import FieldError, FieldTypeError, NestingError, shown
+from gestalt.core.numbers import amount_of, kind_of
+
+from .errors import FieldError, FieldTypeError, NestingError
 from .raw import RawValue, split_table
 from .strings import encode_short_string
 from .tables import decode_table, encode_table, value_or_raw
@@ -87,7 +89,9 @@ def encode_properties(properties: Properties) -> bytes:
             parts.append(_number(value, name, size))
         elif flag == _HEADERS:
             if not isinstance(value, Mapping):
-                raise FieldTypeError(f"{name} are a mapping of names to values, got {shown(value)}")
+                raise FieldTypeError(
+                    f"{name} are a mapping of names to values, got {kind_of(value)}"
+                )
             parts.append(encode_table(value))
         else:
             parts.append(encode_short_string(value, name))
@@ -96,9 +100,9 @@ def encode_properties(properties: Properties) -> bytes:
 
 def _number(value: object, name: str, size: int) -> bytes:
     if not isinstance(value, int):
-        raise FieldTypeError(f"{name} is an int, got {shown(value)}")
+        raise FieldTypeError(f"{name} is an int, got {kind_of(value)}")
     if not 0 <= value < 1 << 8 * size:
-        raise FieldError(f"{name} is 0 to {(1 << 8 * size) - 1}, got {shown(value)}")
+        raise FieldError(f"{name} is 0 to {(1 << 8 * size) - 1}, got {amount_of(value)}")
     return value.to_bytes(size, "big")
 
 

@@ -5,7 +5,9 @@ Names are UTF-8 by custom only. What is none is read with surrogates, and writte
 
 import struct
 
-from .errors import FieldError, FieldTypeError, shown
+from gestalt.core.numbers import kind_of
+
+from .errors import FieldError, FieldTypeError
 
 _SIZE = struct.Struct(">I")
 _LARGEST = 255
@@ -23,14 +25,14 @@ def encode_short_string(text: str, name: str = "a name") -> bytes:
         FieldError: It has more than 255 bytes, or cannot be encoded.
     """
     if not isinstance(text, str):
-        raise FieldTypeError(f"{name} is a str, got {shown(text)}")
+        raise FieldTypeError(f"{name} is a str, got {kind_of(text)}")
     try:
         data = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise FieldError(f"{name} cannot be sent: {error}") from error
     size = len(data)
     if size > _LARGEST:
-        raise FieldError(f"{name} has at most 255 bytes, got {size}: {text[:60]!r}...")
+        raise FieldError(f"{name} has at most 255 bytes, got {size}")
     return b"%c%b" % (size, data)
 
 

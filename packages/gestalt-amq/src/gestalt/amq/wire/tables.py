@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from .errors import FieldError, FieldTypeError, NestingError, shown
+from gestalt.core.numbers import kind_of
+
+from .errors import FieldError, FieldTypeError, NestingError
 from .raw import (
     ARRAY,
     BYTES,
@@ -91,13 +93,13 @@ def encode_table(table: Mapping[str, Any], depth: int = 0) -> bytes:
 def _encode_key(key: str) -> bytes:
     # Messages in a row mostly have the same headers.
     if not isinstance(key, str):
-        raise FieldTypeError(f"the key of a header is a string, got {shown(key)}")
+        raise FieldTypeError(f"the key of a header is a string, got {kind_of(key)}")
     try:
         name = key.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise FieldError(f"header {key[:60]!r}: its name cannot be sent: {error}") from error
     if len(name) > 255:
-        raise FieldError(f"the key of a header has at most 255 bytes, got {key[:60]!r}...")
+        raise FieldError(f"the key of a header has at most 255 bytes, got {len(name)}")
     return bytes((len(name),)) + name
 
 
@@ -117,7 +119,7 @@ def _encode(value: Any, key: str, depth: int) -> bytes:
     if isinstance(value, float):
         if not math.isfinite(value):
             # RabbitMQ ends the whole connection for it.
-            raise FieldError(f"header {key!r}: {value} is not finite")
+            raise FieldError(f"header {key!r}: a number that is not finite")
         return b"d" + _F64.pack(value)
     if isinstance(value, bytes | bytearray | memoryview):
         data = bytes(value)
@@ -152,7 +154,7 @@ def _encode_integer(value: int, key: str) -> bytes:
 def _encode_decimal(value: decimal.Decimal, key: str) -> bytes:
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
-        raise FieldError(f"header {key!r}: {value} is not finite")
+        raise FieldError(f"header {key!r}: a number that is not finite")
     places = max(0, -exponent)
     # 2**31 has ten digits: what has more of them is not computed.
     fits = places <= 255 and (not value or value.adjusted() + places < 10)
@@ -160,7 +162,7 @@ def _encode_decimal(value: decimal.Decimal, key: str) -> bytes:
     if sign:
         number = -number
     if not fits or not -(2**31) <= number < 2**31:
-        raise FieldError(f"header {key!r}: {shown(value)} does not fit an AMQP decimal")
+        raise FieldError(f"header {key!r}: a number that does not fit an AMQP decimal")
     return b"D" + _DECIMAL.pack(places, number)
 
 
@@ -168,9 +170,9 @@ def _seconds(moment: datetime.datetime, key: str) -> int:
     try:
         seconds = int(moment.timestamp())
     except (OverflowError, OSError, ValueError) as error:
-        raise FieldError(f"header {key!r}: {moment} cannot be sent: {error}") from error
+        raise FieldError(f"header {key!r}: a moment that cannot be sent: {error}") from error
     if seconds < 0:
-        raise FieldError(f"header {key!r}: AMQP has no moments before 1970, got {moment}")
+        raise FieldError(f"header {key!r}: AMQP has no moments before 1970")
     return seconds
 
 

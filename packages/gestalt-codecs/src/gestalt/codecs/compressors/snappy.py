@@ -6,7 +6,8 @@ from typing import cast
 import snappy
 
 from gestalt.codecs.compressor import Compressor, truncated
-from gestalt.codecs.errors import DecompressError, TooLarge, short
+from gestalt.codecs.errors import DecompressError, TooLarge
+from gestalt.codecs.showing import size_of
 
 
 class Snappy(Compressor):
@@ -18,7 +19,7 @@ class Snappy(Compressor):
     def decompress(self, data: bytes, max_size: int) -> bytes:
         size = self._declared_size(data)
         if size > max_size:
-            raise TooLarge(f"{self.name}: {size} bytes come out of {short(data)}, not {max_size}")
+            raise TooLarge(f"{self.name}: {size} bytes come out of {size_of(data)}, not {max_size}")
         return super().decompress(data, max_size)
 
     def chunks(self, data: bytes) -> Iterator[bytes]:
@@ -33,4 +34,4 @@ class Snappy(Compressor):
                 return size
         if len(data) < 5:
             raise truncated(self.name, data)
-        raise DecompressError(f"{self.name}: no length at the start of {short(data)}")
+        raise DecompressError(f"{self.name}: no length at the start of {size_of(data)}")

@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 
 from gestalt.codecs.classes import is_model
-from gestalt.codecs.errors import SchemaError, reason_of, short
+from gestalt.codecs.errors import SchemaError
+from gestalt.codecs.reasons import reason_of
+from gestalt.codecs.showing import given
 from gestalt.codecs.types import MessageType
 
 REFERENCE = "#/$defs/"
@@ -67,7 +69,7 @@ def _with_tag(
     if (reference := schema.get("$ref", "")).startswith(REFERENCE):
         body = definitions[reference.removeprefix(REFERENCE)]
     if body.get("type") != "object":
-        raise SchemaError(f"{name} has no place for the tag {short(tag)}")
+        raise SchemaError(f"{name} has no place for the tag {given(tag)}")
     return {
         **body,
         "properties": {tag: {"const": name}, **body.get("properties", {})},

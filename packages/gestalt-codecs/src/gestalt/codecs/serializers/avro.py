@@ -21,11 +21,11 @@ from gestalt.codecs.errors import (
     TrailingData,
     Truncated,
     UnknownType,
-    short,
 )
 from gestalt.codecs.serializer import Functions, Serializer
 from gestalt.codecs.serializers.avro_guard import Counter
 from gestalt.codecs.serializers.convert import from_plain, to_plain, validation_error
+from gestalt.codecs.showing import size_of
 from gestalt.codecs.types import MessageType
 
 _MARKER: Final = b"\xc3\x01"
@@ -64,7 +64,7 @@ class AvroSerializer(Serializer):
             return validation_error(self.name, error, data)
         # The second is what fastavro raises where the end is within a number.
         if isinstance(error, EOFError) or "string index out of range" in str(error):
-            return Truncated(f"{self.name}: the end is missing from {short(data)}")
+            return Truncated(f"{self.name}: the end is missing from {size_of(data)}")
         return super().explain(error, data)
 
 
@@ -161,7 +161,7 @@ def _reader(
             source.seek(size)
         record = schemaless_reader(source, schema, reader)
         if source.tell() != len(data):
-            raise TrailingData(f"avro: something follows the record in {short(data)}")
+            raise TrailingData(f"avro: something follows the record in {size_of(data)}")
         return record if convert is None else convert(record, data)
 
     return loads
@@ -169,9 +169,11 @@ def _reader(
 
 def _unknown(avro: Avro, data: bytes) -> DecodeError:
     if len(data) < _HEADER:
-        return Truncated(f"avro: the header is missing from {short(data)}")
+        return Truncated(f"avro: the header is missing from {size_of(data)}")
     if not data.startswith(_MARKER):
-        return DecodeError(f"avro: {short(data)} is not in the single-object encoding (C3 01 ...)")
+        return DecodeError(
+            f"avro: {size_of(data)} are not in the single-object encoding (C3 01 ...)"
+        )
     return UnknownType(
         f"avro: {avro.name} does not accept the writer's schema {data[2:_HEADER].hex()}; "
         "add that schema to Avro(..., accepts=)"

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from gestalt.codecs.errors import EncodeError, short
+from gestalt.codecs.errors import EncodeError
 from gestalt.codecs.serializer import Functions, Serializer
 from gestalt.codecs.types import MessageType
+from gestalt.core.numbers import kind_of
 
 
 class Bytes(Serializer):
@@ -22,7 +23,7 @@ def _dumps(value: Any) -> bytes:
         return value
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
-    raise EncodeError(f"the codec bytes takes bytes, bytearray or memoryview, not {short(value)}")
+    raise EncodeError(f"the codec bytes takes bytes, bytearray or memoryview, not {kind_of(value)}")
 
 
 def _loads(data: bytes) -> bytes:

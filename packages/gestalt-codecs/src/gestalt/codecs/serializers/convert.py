@@ -9,9 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from gestalt.codecs.classes import is_model
-from gestalt.codecs.errors import EncodeError, ValidationError, short
+from gestalt.codecs.errors import EncodeError, ValidationError
+from gestalt.codecs.reasons import reason_of
 from gestalt.codecs.serializer import ABSENT, Loads, LoadsOf
+from gestalt.codecs.showing import size_of
 from gestalt.codecs.types import MessageType
+from gestalt.core.numbers import kind_of
 
 from . import models
 from .collisions import Check, checker, holds_models
@@ -43,7 +46,7 @@ def plain_of(kind: MessageType) -> Callable[[Any], Any]:
     def tagged(value: Any) -> Any:
         plain = to_plain(value)
         if type(plain) is not dict:
-            raise EncodeError(f"{short(value)} is no object, which a tag could be put into")
+            raise EncodeError(f"{kind_of(value)} is no object, which a tag could be put into")
         return {tag: name, **plain}
 
     return tagged
@@ -114,9 +117,9 @@ def validation_error(name: str, error: msgspec.ValidationError, data: bytes) -> 
     """Turn msgspec's error into ours, with the path of the field."""
     if isinstance(error.__cause__, ValidationError):
         return error.__cause__  # of a model within, which knows its path
-    reason = str(error)
+    reason = reason_of(error)
     found = _PATH.search(reason)
     path = found[1] if found else "$"
     if found:
         reason = reason[: found.start()]
-    return ValidationError(f"{name}: {reason}, at {path} in {short(data)}", path)
+    return ValidationError(f"{name}: {reason}, at {path} in {size_of(data)}", path)

@@ -6,9 +6,11 @@ from typing import Any, Final
 import msgspec
 
 from gestalt.codecs.classes import is_model, refuses_unknown_fields
-from gestalt.codecs.errors import DecodeError, EncodeError, TrailingData, Truncated, short
+from gestalt.codecs.errors import DecodeError, EncodeError, TrailingData, Truncated
 from gestalt.codecs.serializer import ABSENT, Dumps, Functions, Loads, LoadsOf, Quick, Serializer
+from gestalt.codecs.showing import size_of
 from gestalt.codecs.types import MessageType
+from gestalt.core.numbers import kind_of
 
 from . import kombu, models
 from .collisions import checker
@@ -84,9 +86,9 @@ class Json(Serializer):
         if isinstance(error, msgspec.DecodeError):
             reason = str(error)
             if "truncated" in reason:
-                return Truncated(f"{self.name}: the end is missing from {short(data)}")
+                return Truncated(f"{self.name}: the end is missing from {size_of(data)}")
             if "trailing characters" in reason:
-                return TrailingData(f"{self.name}: something follows the value in {short(data)}")
+                return TrailingData(f"{self.name}: something follows the value in {size_of(data)}")
         return super().explain(error, data)
 
     @property
@@ -157,7 +159,7 @@ def _tagging(kind: MessageType, tag: str, dumps: Dumps) -> Dumps:
     def tagged(value: Any) -> bytes:
         body = dumps(value)
         if body[:1] != b"{":
-            raise EncodeError(f"json: {short(value)} is no object, which a tag could be put into")
+            raise EncodeError(f"json: {kind_of(value)} is no object, which a tag could be put into")
         return whole if body == b"{}" else start + body[1:]
 
     return tagged

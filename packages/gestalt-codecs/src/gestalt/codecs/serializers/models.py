@@ -7,8 +7,11 @@ from typing import Any
 import msgspec
 
 from gestalt.codecs.classes import is_model, names_of
-from gestalt.codecs.errors import SchemaError, ValidationError, reason_of, short
+from gestalt.codecs.errors import SchemaError, ValidationError
+from gestalt.codecs.reasons import cause_of, fault_of, reason_of
 from gestalt.codecs.serializer import Functions
+from gestalt.codecs.showing import given
+from gestalt.core.numbers import kind_of
 
 
 def annotated(cls: Any) -> list[tuple[str, Any]]:
@@ -35,7 +38,7 @@ def adapter_of(cls: type) -> Any:
         adapter: Any = TypeAdapter(cls)
         _ = adapter.validator.validate_python, adapter.serializer.to_json  # both, or it raises
     except Exception as error:
-        raise SchemaError(f"pydantic refuses {short(cls)}: {reason_of(error)}") from error
+        raise SchemaError(f"pydantic refuses {given(cls)}: {reason_of(error)}") from error
     return adapter
 
 
@@ -56,7 +59,8 @@ def json_functions(name: str, cls: type) -> Functions:
         try:
             return read(data)
         except Invalid as error:
-            raise invalid(name, error) from error
+            made = invalid(name, error)
+            raise made from made.__cause__
 
     return Functions(dumps, loads)
 
@@ -89,7 +93,7 @@ def to_json(value: Any) -> Any:
 def _model(value: Any) -> Any:
     if is_model(type(value)):
         return value
-    raise TypeError(f"{short(value)} has no plain form")
+    raise TypeError(f"{kind_of(value)} has no plain form")
 
 
 def _serializer(value: Any) -> Any:
@@ -130,18 +134,18 @@ def validator(name: str, cls: type) -> Callable[[Any], Any]:
         try:
             return validate.validate_json(as_json(value))
         except Invalid as error:
-            raise invalid(name, error) from error
+            made = invalid(name, error)
+            raise made from made.__cause__
         except PydanticSerializationError:  # bytes that are no text
-            raise invalid(name, first) from first
+            made = invalid(name, first)
+            raise made from made.__cause__
 
     return from_plain
 
 
 def invalid(name: str, error: Any) -> ValidationError:
     """Turn pydantic's error into ours, with the path of the first field that is wrong."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    path = "$" + "".join(
-        f"[{step}]" if isinstance(step, int) else f".{step}" for step in faults[0]["loc"]
-    )
-    others = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-    return ValidationError(f"{name}: {faults[0]['msg']}, at {path}{others}", path)
+    said, path = fault_of(error)
+    made = ValidationError(f"{name}: {said}", path)
+    made.__cause__ = cause_of(made, error)
+    return made

@@ -7,8 +7,9 @@ import msgpack
 import msgspec
 from msgpack import packb, unpackb
 
-from gestalt.codecs.errors import DecodeError, TooDeep, TrailingData, Truncated, short
+from gestalt.codecs.errors import DecodeError, TooDeep, TrailingData, Truncated
 from gestalt.codecs.serializer import Functions, Loads, LoadsOf, Quick, Serializer
+from gestalt.codecs.showing import size_of
 from gestalt.codecs.types import MessageType
 
 from .convert import (
@@ -76,11 +77,11 @@ class Msgpack(Serializer):
         if isinstance(error, msgspec.ValidationError):
             return validation_error(self.name, error, data)
         if isinstance(error, msgpack.ExtraData):
-            return TrailingData(f"{self.name}: something follows the value in {short(data)}")
+            return TrailingData(f"{self.name}: something follows the value in {size_of(data)}")
         if isinstance(error, msgpack.StackError):
-            return TooDeep(f"{self.name}: nested too deep: {short(data)}")
+            return TooDeep(f"{self.name}: nested too deep: {size_of(data)}")
         if "incomplete input" in str(error) or "exceeds max_" in str(error):
-            return Truncated(f"{self.name}: the end is missing from {short(data)}")
+            return Truncated(f"{self.name}: the end is missing from {size_of(data)}")
         return super().explain(error, data)
 
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from gestalt.codecs.errors import EncodeError, short
+from gestalt.codecs.errors import EncodeError
 from gestalt.codecs.serializer import Functions, Serializer
 from gestalt.codecs.types import MessageType
+from gestalt.core.numbers import kind_of
 
 
 class Text(Serializer):
@@ -22,4 +23,4 @@ class Text(Serializer):
 def _dumps(value: Any) -> bytes:
     if isinstance(value, str):
         return value.encode()
-    raise EncodeError(f"the codec text takes str, not {short(value)}")
+    raise EncodeError(f"the codec text takes str, not {kind_of(value)}")

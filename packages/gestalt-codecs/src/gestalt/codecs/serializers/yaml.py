@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from gestalt.codecs.errors import DecodeError, TrailingData, short
+from gestalt.codecs.errors import DecodeError, TrailingData
 from gestalt.codecs.serializer import Functions, Loads, LoadsOf, Serializer
 from gestalt.codecs.serializers.convert import (
     plain_of,
@@ -15,6 +15,7 @@ from gestalt.codecs.serializers.convert import (
     validation_error,
 )
 from gestalt.codecs.serializers.yaml_guard import Guard, NoAliases
+from gestalt.codecs.showing import size_of
 from gestalt.codecs.types import MessageType
 
 
@@ -48,7 +49,7 @@ class Yaml(Serializer):
         if isinstance(error, msgspec.ValidationError):
             return validation_error(self.name, error, data)
         if isinstance(error, yaml.composer.ComposerError) and "single document" in str(error):
-            return TrailingData(f"{self.name}: a second document follows in {short(data)}")
+            return TrailingData(f"{self.name}: a second document follows in {size_of(data)}")
         return super().explain(error, data)
 
 

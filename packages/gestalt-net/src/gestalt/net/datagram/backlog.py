@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from typing import Literal, TypeAlias
 
+from gestalt.core.numbers import choice_of
 from gestalt.net.address import Address
 from gestalt.net.waiters import Waiters
 
@@ -24,7 +25,9 @@ def check_backlog(limit: int, overflow: str) -> None:
     if limit < 1:
         raise ValueError(f"backlog must be at least 1, got {limit}")
     if overflow not in ("drop-oldest", "drop-newest"):
-        raise ValueError(f'overflow must be "drop-oldest" or "drop-newest", got {overflow!r}')
+        raise ValueError(
+            f'overflow must be "drop-oldest" or "drop-newest", got {choice_of(overflow)}'
+        )
 
 
 class Backlog:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gestalt.core import Discard, HandlerNotFound
+from gestalt.core.telling import said_by
 from gestalt.net.address import Address
 from gestalt.net.errors import (
     FrameTooLarge,
@@ -51,7 +52,7 @@ class DatagramFailures:
             self._stats.discarded += 1
             return
         failure = HandlerError(
-            f"the handler of {message!r} raised {error!r}", message.source, message
+            f"the handler of {message!r} raised {said_by(error)}", message.source, message
         )
         failure.__cause__ = error
         self._stats.handler_errors += 1
@@ -69,7 +70,7 @@ class DatagramFailures:
             self._stats.discarded += len(batch) - len(batch.failures)
             return
         failure = HandlerError(
-            f"the handler of {batch!r} raised {error!r}", batch.source, batch=batch
+            f"the handler of {batch!r} raised {said_by(error)}", batch.source, batch=batch
         )
         failure.__cause__ = error
         self._stats.failed += len(batch) - len(batch.failures)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from gestalt.core.numbers import kind_of
 from gestalt.net.errors import FrameTooLarge, PayloadError
 
 from .base import (
@@ -35,7 +36,7 @@ class Delimited(Framing):
 
     def __post_init__(self) -> None:
         if not bytes(self.delimiter):
-            raise ValueError(f"delimiter must be at least one byte, got {self.delimiter!r}")
+            raise ValueError(f"delimiter must be at least one byte, got {kind_of(self.delimiter)}")
         check_max_size(self.max_size)
 
     def encode(self, payload: BytesLike, type_id: int | None = None) -> bytes:

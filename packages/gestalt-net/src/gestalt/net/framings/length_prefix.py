@@ -6,6 +6,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any, Literal
 
+from gestalt.core.numbers import amount_of, choice_of
 from gestalt.net.errors import PayloadError
 
 from .base import (
@@ -45,9 +46,11 @@ class LengthPrefix(Framing):
 
     def __post_init__(self) -> None:
         if self.size not in tuple(CODES):
-            raise ValueError(f"size must be 1, 2, 4 or 8 bytes, got {self.size!r}")
+            raise ValueError(f"size must be 1, 2, 4 or 8 bytes, got {amount_of(self.size)}")
         if self.byteorder not in tuple(ORDERS):
-            raise ValueError(f'byteorder must be "big" or "little", got {self.byteorder!r}')
+            raise ValueError(
+                f'byteorder must be "big" or "little", got {choice_of(self.byteorder)}'
+            )
         check_max_size(self.max_size)
         object.__setattr__(self, "max_size", min(self.max_size, (1 << (8 * self.size)) - 1))
         object.__setattr__(self, "_format", ORDERS[self.byteorder] + CODES[self.size])

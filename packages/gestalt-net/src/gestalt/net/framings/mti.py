@@ -7,6 +7,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any, ClassVar, Literal
 
+from gestalt.core.numbers import amount_of, choice_of
 from gestalt.net.errors import PayloadError
 
 from .base import (
@@ -52,7 +53,9 @@ class Mti(Framing):
 
     def __post_init__(self) -> None:
         if self.byteorder not in tuple(ORDERS):
-            raise ValueError(f'byteorder must be "big" or "little", got {self.byteorder!r}')
+            raise ValueError(
+                f'byteorder must be "big" or "little", got {choice_of(self.byteorder)}'
+            )
         check_max_size(self.max_size)
         object.__setattr__(self, "max_size", min(self.max_size, LARGEST))
         object.__setattr__(self, "_format", ORDERS[self.byteorder] + "II")
@@ -72,7 +75,7 @@ class Mti(Framing):
             return self.pack_header(size, type_id or 0) + payload
         except StructError:
             raise PayloadError(
-                f"a type identifier must be an integer of 0 to {LARGEST}, got {type_id!r}"
+                f"a type identifier must be an integer of 0 to {LARGEST}, got {amount_of(type_id)}"
             ) from None
 
     def encode_many(

@@ -46,7 +46,7 @@ class Netstring(Framing):
                 return position, total - position + 1
             digits = data[position:colon]
             if not digits.isdigit() or (digits[0] == 48 and len(digits) > 1):
-                raise FramingError(f"{digits!r} is not the length of a netstring")
+                raise FramingError("what came does not begin a netstring: its length and a colon")
             length = int(digits)
             if length > max_size:
                 raise self._too_large(digits)
@@ -54,9 +54,7 @@ class Netstring(Framing):
             if end >= total:
                 return position, end + 1 - position
             if data[end] != COMMA:
-                raise FramingError(
-                    f"a netstring of {length} bytes ends with {data[end : end + 1]!r}, not a comma"
-                )
+                raise FramingError(f"a netstring of {length} bytes does not end with a comma")
             payloads.append(data[colon + 1 : end])
             position = end + 1
 
@@ -65,7 +63,7 @@ class Netstring(Framing):
         if not header:
             return
         if not header.isdigit() or (header[0] == 48 and len(header) > 1):
-            raise FramingError(f"{header!r} does not begin a netstring")
+            raise FramingError("what came does not begin a netstring: its length and a colon")
         if len(header) > self._digits:
             raise self._too_large(header + b"...")
 

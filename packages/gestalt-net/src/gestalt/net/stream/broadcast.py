@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
+from gestalt.core.numbers import choice_of
 from gestalt.net.batch import listed
 from gestalt.net.errors import SendBufferFull
 from gestalt.net.wire import Wire
@@ -123,7 +124,7 @@ PIECE = 64 * 1024
 
 def _check_slow(slow: str) -> None:
     if slow not in ("wait", "drop", "disconnect"):
-        raise ValueError(f'slow must be "wait", "drop" or "disconnect", got {slow!r}')
+        raise ValueError(f'slow must be "wait", "drop" or "disconnect", got {choice_of(slow)}')
 
 
 def _give_now(connection: Connection, pieces: list[tuple[bytes, int]]) -> list[tuple[bytes, int]]:

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from gestalt.core import Backoff, Handler, Readiness, StateError
+from gestalt.core.attempts import Attempts
+from gestalt.core.telling import raised_in
 from gestalt.net.address import Address
-from gestalt.net.errors import ConnectFailed
-from gestalt.net.reporting import OnError
+from gestalt.net.errors import ConnectFailed, NetError
+from gestalt.net.reporting import OnError, logger
 from gestalt.net.tls import Tls, half_closing, reason_of
 from gestalt.net.wire import Wire
 
@@ -127,6 +129,7 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
         self._inbox: Inbox | None = None
         self._current = CurrentConnection(self, self._address, connect_timeout, self._serving)
         self._socket: socket.socket | None = None
+        self._attempts: Attempts
         self._buffer = NO_ROOM
         self._writer = self._current
         self._wire = wire
@@ -205,6 +208,7 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
         wire = self._wire = self._connections.wire
         self._encode, self._header = wire.encode, wire.header_for(self.limits.send_buffer)
         self._current.loop = self._loop
+        self._attempts = Attempts(logger, self._loop.time)
         if self._iterated:
             self._inbox = Inbox(self._loop)
             self._connections.dispatch = self._inbox.dispatch
@@ -248,6 +252,7 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
                 self._connect_failed(error)
             else:
                 delays.connected()
+                self._attempts.succeeded(f"{self.name}: connected to {self._address}")
                 await connection.wait_closed()
             await asyncio.sleep(delays.next())
 
@@ -266,7 +271,7 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
             raise
         except Exception as error:
             # Of a function that gives the password: the next attempt may succeed.
-            raise OSError(f"the key's password was not given: {error!r}") from error
+            raise OSError(f"the key's password was not given: {raised_in(error)}") from error
         factory = PlainConnection if context is None else TlsClientConnection
         sock = await dial(self._loop, self._address)
         options: dict[str, Any] = {"sock": sock}
@@ -305,7 +310,10 @@ class StreamClient(MessageSender, StreamEndpoint, Readiness):
         failure = ConnectFailed(f"{self._address} cannot be connected to: {reason}")
         failure.__cause__ = error
         self._current.failure = failure
-        self._reporting.tell(failure)
+        self._reporting.tell(failure, log=self._log_attempt)
+
+    def _log_attempt(self, failure: NetError) -> None:
+        self._attempts.failed(f"{self.name}: {failure}")
 
     # Called for connections
 

@@ -11,6 +11,7 @@ from gestalt.core import vocabulary as words
 from gestalt.core.describing import describes
 from gestalt.core.details import PeerRow, details
 from gestalt.core.metrics import Metric, measures
+from gestalt.core.telling import said_by
 from gestalt.net.address import Address
 from gestalt.net.batch import check_batch_handler
 from gestalt.net.errors import SendIncomplete, handler_error
@@ -212,7 +213,7 @@ class StreamEndpoint(Component):
             self.stats.discarded += _count(message)
             return
         what = "a callback" if message is None else f"the handler of {message!r}"
-        failure = handler_error(f"{what} from {peer!r} raised {error!r}", peer, message)
+        failure = handler_error(f"{what} from {peer!r} raised {said_by(error)}", peer, message)
         failure.__cause__ = error
         self.stats.handler_errors += 1
         if message is not None:

@@ -42,6 +42,9 @@ class Limits:
         send_buffer: how many bytes may wait to be sent to a peer before `send` waits, too.
         idle_timeout: how long a peer may neither send a message nor take one, in seconds. Time
             during which it is not read, or something of it is handled, does not count.
+        first_message_timeout: within how many seconds of its connection a peer has to send its
+            first whole message, as where that is a login. Time during which it is not read does
+            not count.
         message_timeout: how long a message may take from its first byte to its last, in seconds.
             Time during which its peer is not read does not count. An eighth of it, while other
             peers wait for room.
@@ -59,6 +62,7 @@ class Limits:
     receive_buffer: int | None = 64 * 1024 * 1024
     send_buffer: int = 64 * 1024
     idle_timeout: float | None = None
+    first_message_timeout: float | None = None
     message_timeout: float | None = 60.0
     stall_timeout: float | None = 60.0
     handshake_timeout: float = 10.0

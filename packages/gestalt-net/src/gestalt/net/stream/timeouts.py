@@ -31,6 +31,10 @@ class Limited(Holder, Protocol):
     unread: int
 
     @property
+    def received(self) -> int:
+        """How many messages it has received."""
+
+    @property
     def busy(self) -> bool:
         """Whether handlers have something to do that the peer sent."""
 
@@ -68,7 +72,12 @@ class Timeouts:
         self._activities: dict[int, _Activity] = {}
         timeouts = [
             timeout
-            for timeout in (limits.idle_timeout, limits.message_timeout, limits.stall_timeout)
+            for timeout in (
+                limits.idle_timeout,
+                limits.first_message_timeout,
+                limits.message_timeout,
+                limits.stall_timeout,
+            )
             if timeout is not None
         ]
         self._interval = min([LONGEST, *(timeout / 8 for timeout in timeouts)])
@@ -100,8 +109,12 @@ class Timeouts:
         blocked = connection.blocked
         reading = connection.reading_time(now) - self._held
         now -= self._held
+        first_timeout = limits.first_message_timeout
+        if first_timeout is not None and connection.received:
+            first_timeout = None
         if activity is None:
-            if limits.idle_timeout is None and not blocked and not connection.message_begun:
+            waited_for = limits.idle_timeout is not None or first_timeout is not None
+            if not (waited_for or blocked or connection.message_begun):
                 return None
             activity = _Activity(now, reading)
         heard, connection.heard = connection.heard, False
@@ -119,6 +132,7 @@ class Timeouts:
             message_timeout = (message_timeout or MESSAGE_TIMEOUT) / HURRY
             what = "others wait for room, and one message took"
         for limit, time, since, exceeded in (
+            (first_timeout, reading, activity.opened, "it sent no whole message for"),
             (message_timeout, reading, activity.begun, what),
             (limits.stall_timeout, now, activity.stalled, "it took nothing for"),
             (limits.idle_timeout, reading, activity.active, "it was idle for"),
@@ -130,14 +144,15 @@ class Timeouts:
 
 
 class _Activity:
-    """Since when a connection is idle, a message of its peer incomplete, and sending stalled.
+    """Since when a connection is there, and idle, a message of its peer incomplete, and sending
+    stalled.
 
-    The first two are told by a clock that stands still while the peer is not read.
+    All but the last are told by a clock that stands still while the peer is not read.
     """
 
-    __slots__ = ("active", "begun", "progress", "stalled")
+    __slots__ = ("active", "begun", "opened", "progress", "stalled")
 
     def __init__(self, now: float, reading: float) -> None:
-        self.active = self.begun = reading
+        self.opened = self.active = self.begun = reading
         self.stalled = now
         self.progress = (0, 0)

@@ -11,6 +11,8 @@ from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gestalt.core.numbers import choice_of
+
 from .ages import read_age
 from .arguments import (
     FILTER_SIZES,
@@ -183,7 +185,7 @@ class Policy:
     def __post_init__(self) -> None:
         if self.apply_to not in _APPLY_TO:
             raise ValueError(
-                f"a policy applies to one of {', '.join(_APPLY_TO)}, got {self.apply_to!r}"
+                f"a policy applies to one of {', '.join(_APPLY_TO)}, got {choice_of(self.apply_to)}"
             )
         if not self.definition:
             raise ValueError(f"the policy {self.name!r} defines nothing")
@@ -259,7 +261,8 @@ def _policy(path: str | Path, item: Mapping[str, Any], *, operator: bool = False
             operator=operator,
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: the policy {item!r} is not whole: {error!r}") from error
+        what = f"it has no {error}" if isinstance(error, KeyError) else "a value of another type"
+        raise ValueError(f"{path}: a policy is not whole: {what}") from error
 
 
 def chosen(policies: Mapping[str, Policy], kind: str, name: str) -> Policy | None:

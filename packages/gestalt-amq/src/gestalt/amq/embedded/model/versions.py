@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 from gestalt.amq.wire import AmqpError
+from gestalt.core.numbers import choice_of
 
 MIB = 1024 * 1024
 
@@ -285,11 +286,13 @@ def semantics_of(version: str, permit: Permits | None = None) -> Semantics:
     semantics = VERSIONS.get(version)
     if semantics is None:
         known = ", ".join(VERSIONS)
-        raise ValueError(f"compatible must be one of {known}, got {version!r}")
+        raise ValueError(f"compatible must be one of {known}, got {choice_of(version)}")
     for name in permit or {}:
         if name not in DEPRECATED:
             known = ", ".join(DEPRECATED)
-            raise ValueError(f"the deprecated features to permit are {known}, got {name!r}")
+            raise ValueError(
+                f"the deprecated features to permit are {known}, got {choice_of(name)}"
+            )
     changes: dict[str, Any] = {
         DEPRECATED[name]: bool(allowed) for name, allowed in (permit or {}).items()
     }

@@ -28,6 +28,7 @@ from gestalt.amq.wire.methods import (
     ConnectionUpdateSecretOk,
     Method,
 )
+from gestalt.core.telling import said_by
 
 from .authentication import common_name
 from .hub import Hub
@@ -273,7 +274,7 @@ class Connection(asyncio.Protocol):
             self._close_for(error, number, type(item))
         except Exception as error:
             self._hub.report(error, f"the broker failed in {type(item).__name__}")
-            self._close_for(AmqpError("INTERNAL_ERROR", repr(error)), number, type(item))
+            self._close_for(AmqpError("INTERNAL_ERROR", said_by(error)), number, type(item))
 
     def _begin(self, header: ProtocolHeader) -> None:
         if header.data != PROTOCOL_HEADER:
