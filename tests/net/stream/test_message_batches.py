@@ -580,5 +580,5 @@ def test_what_excludes_batches_is_refused() -> None:
         server(on_messages=Handlers())
     with pytest.raises(TypeError, match="needs on_message= or on_messages="):
         server()
-    with pytest.raises(TypeError, match="a function of a MessageBatch, got 5"):
+    with pytest.raises(TypeError, match="a function of a MessageBatch, got an object of type int"):
         server(on_messages=5)

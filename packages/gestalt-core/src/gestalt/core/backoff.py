@@ -35,7 +35,7 @@ class Backoff:
     stable_after: float = 5.0
 
     def __post_init__(self) -> None:
-        initial = check_seconds("initial", self.initial)
+        initial = check_seconds("initial", self.initial, finite=True)
         maximum = check_seconds("maximum", self.maximum, finite=True)
         if not 0 < initial <= maximum:
             raise ValueError(f"0 < initial <= maximum is needed, got {initial:g} and {maximum:g}")

@@ -6,7 +6,7 @@ from struct import Struct
 from struct import error as StructError
 from typing import Any, Literal
 
-from gestalt.core.numbers import amount_of, choice_of
+from gestalt.core.numbers import choice_of
 from gestalt.net.errors import PayloadError
 
 from .base import (
@@ -46,7 +46,7 @@ class LengthPrefix(Framing):
 
     def __post_init__(self) -> None:
         if self.size not in tuple(CODES):
-            raise ValueError(f"size must be 1, 2, 4 or 8 bytes, got {amount_of(self.size)}")
+            raise ValueError(f"size must be 1, 2, 4 or 8 bytes, got {choice_of(self.size)}")
         if self.byteorder not in tuple(ORDERS):
             raise ValueError(
                 f'byteorder must be "big" or "little", got {choice_of(self.byteorder)}'
