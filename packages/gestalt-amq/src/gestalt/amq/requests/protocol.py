@@ -30,7 +30,7 @@ from gestalt.amq.headers import (
 from gestalt.amq.topology import Exchange
 from gestalt.amq.wire import Delivery, encode_table
 from gestalt.codecs import Encoded
-from gestalt.core.numbers import amount_of
+from gestalt.core.numbers import choice_of
 
 REPLY_TO = "amq.rabbitmq.reply-to"
 """Where replies go: straight to the channel that sent the request, by no queue."""
@@ -143,7 +143,7 @@ def read_error(service: str, delivery: Delivery) -> RequestError | OutcomeUnknow
         return OutcomeUnknown(f"{service}: the responder that had the request did not finish it")
     if status not in (FAILED, REFUSED):
         return RequestError(
-            f"{service}: a reply of status {amount_of(status)} is not one of its kind"
+            f"{service}: a reply of status {choice_of(status)} is not one of its kind"
         )
     remote_type = str(headers.get(ERROR_HEADER, ""))
     details = headers.get(DETAILS_HEADER)
