@@ -7,10 +7,13 @@ import pytest
 each_loop = pytest.mark.parametrize("loop", ["asyncio", "uvloop"], indirect=True)
 
 HANGING = """
+held = []
 async def hang(name):
+    # Otherwise it may be collected, with its task.
+    held.append(never := asyncio.Event())
     while True:
         try:
-            await asyncio.Event().wait()
+            await never.wait()
         except asyncio.CancelledError:
             say(f"cancelled {name}")
 """

@@ -346,7 +346,7 @@ async def test_a_policy_for_a_virtual_host_that_is_not_there_is_refused():
     [
         ("{", "is no JSON"),
         ("3", "has no list of policies"),
-        ('{"policies": [{"name": "p"}]}', "is not whole: KeyError"),
+        ('{"policies": [{"name": "p"}]}', "is not whole: it has no 'pattern'"),
         (
             '[{"name": "p", "pattern": "", "definition": {"odd": 1}}]',
             "a policy cannot define 'odd'",

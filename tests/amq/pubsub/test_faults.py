@@ -207,18 +207,22 @@ async def test_a_dead_link_is_noticed_and_replaced(
     broker_url: str, broker_port: int, unique: str
 ) -> None:
     async def lose_in(*directions: Direction) -> None:
-        lost = asyncio.Event()
+        lost = set()
+        told = asyncio.Event()
 
         def note(event: object) -> None:
             if isinstance(event, Disconnected):
-                lost.set()
+                lost.add(event.connection)
+                if len(lost) == 2:
+                    told.set()
 
         async with Proxy(broker_port) as proxy:
 
             async def lose() -> None:
                 proxy.lose(*directions)
-                async with asyncio.timeout(8):
-                    await lost.wait()
+                # No network mends a connection of which it has lost bytes, so both are to go.
+                async with asyncio.timeout(15):
+                    await told.wait()
                 proxy.lose()
 
             url = through(proxy, broker_url)

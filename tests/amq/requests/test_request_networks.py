@@ -84,6 +84,8 @@ async def one_way(ends: Ends, proxy: Proxy) -> None:
     proxy.lose("down")
     await ends.lost.wait()
     proxy.lose()
+    # No network mends a connection of which it has lost bytes.
+    await proxy.cut()
 
 
 @pytest.mark.parametrize("side", ["requester", "responder"])

@@ -22,7 +22,8 @@ from .wire import Wire
 T = TypeVar("T")
 
 # Of RFC 5737, for documentation: nobody is there.
-SOMEWHERE = "192.0.2.1:9000"
+SOMEBODY = "tcp://192.0.2.1:9000"
+SENDER = "udp://192.0.2.1:9000"
 
 
 class RecordingPeer(Peer):
@@ -43,7 +44,7 @@ class RecordingPeer(Peer):
         self,
         wire: Wire | None = None,
         *,
-        address: str | Address = f"tcp://{SOMEWHERE}",
+        address: str | Address = SOMEBODY,
         tls: TlsDetails | None = None,
     ) -> None:
         # Not by the base, which asks for a connection.
@@ -130,7 +131,7 @@ class RecordingEndpoint:
         to: Address | str | None = None,
     ) -> None:
         """Keep a reply."""
-        self.sent.append((body, Address.parse(to or f"udp://{SOMEWHERE}", ("udp",))))
+        self.sent.append((body, Address.parse(to or SENDER, ("udp",))))
 
     async def send_many(
         self,
@@ -175,7 +176,7 @@ def datagram_message(
     body: T,
     type_id: int | None = None,
     *,
-    source: str | Address = f"udp://{SOMEWHERE}",
+    source: str | Address = SENDER,
     endpoint: RecordingEndpoint | None = None,
 ) -> DatagramMessage[T]:
     """Make a message as the handler of a datagram endpoint gets it.
@@ -194,7 +195,7 @@ def datagram_batch(
     bodies: Sequence[T],
     type_id: int | None = None,
     *,
-    source: str | Address = f"udp://{SOMEWHERE}",
+    source: str | Address = SENDER,
     endpoint: RecordingEndpoint | None = None,
 ) -> DatagramMessageBatch[T]:
     """Make a batch as `on_messages=` of a datagram endpoint gets it.
