@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gestalt.net import (
@@ -191,6 +191,10 @@ datagrams = st.lists(
 
 
 @given(st.sampled_from([Mti(), Mti(max_size=15), Raw(), Netstring(), LengthPrefix(4)]), datagrams)
+@example(Mti(max_size=15), [Mti().encode(bytes(15), 1)])
+@example(Mti(max_size=15), [Mti().encode(bytes(16), 1)])
+@example(Mti(), [Mti().encode(b"abc", 1)[:-1]])
+@example(Mti(), [Mti().encode(b"abc", 1) + b"d"])
 def test_datagrams_taken_together_are_those_taken_one_by_one(
     framing: Framing, received: list[bytes]
 ) -> None:
@@ -203,3 +207,8 @@ def test_datagrams_taken_together_are_those_taken_one_by_one(
     assert together is None or list(zip(*together, strict=True)) == expected
     # What nearly all datagrams are is worth it.
     assert together is not None or type(framing) not in (Mti, Raw)
+
+
+def test_a_datagram_that_is_larger_than_the_limit_is_refused() -> None:
+    with pytest.raises(FrameTooLarge, match="16 bytes is more than max_size, 15"):
+        Mti(max_size=15).whole(Mti().encode(bytes(16), 1))
