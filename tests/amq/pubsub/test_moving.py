@@ -393,6 +393,7 @@ async def test_pauses_grow_though_the_queue_can_be_declared(unique: str) -> None
     queue.forget()
 
 
+@pytest.mark.timeout(180)  # four commands to the node, each of which is a process of its own
 async def test_a_permission_that_is_withdrawn_holds_messages_here_until_it_is_given_back(
     rabbitmq_node: RabbitMQNode, unique: str, events: list[Event]
 ) -> None:
