@@ -176,6 +176,9 @@ class Process:
         if self._process.poll() is None:
             self._process.kill()
         self.end()
+        # One that is still read, as what the process left behind has it too, closes for nobody.
+        if any(reader.is_alive() for reader in self._readers):
+            pytest.fail(f"the process left something behind: {self.lines} {self.errors}")
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -252,12 +253,26 @@ def test_the_parent_answers_for_all_also_while_one_is_started_again(start):
     process.wait_for_error("all workers are ready")
     [port] = re.findall(r"The health endpoint listens on 127.0.0.1:(\d+)", process.errors)
     [pid] = re.findall(r"worker 2 is ready: process (\d+)", process.errors)
+
+    def is_ready():
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=DEADLINE).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+        return True
+
+    # The whole is ready a moment after its workers.
+    process.wait_until(is_ready)
     # One that is merely busy is left alone.
     os.kill(int(pid), signal.SIGSTOP)
-    for path in ("livez", "readyz"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=DEADLINE) as page:
-            assert page.status == 200
-    os.kill(int(pid), signal.SIGKILL)
+    try:
+        for path in ("livez", "readyz"):
+            address = f"http://127.0.0.1:{port}/{path}"
+            with urllib.request.urlopen(address, timeout=DEADLINE) as page:
+                assert page.status == 200
+    finally:
+        os.kill(int(pid), signal.SIGKILL)
     while process.errors.count("worker 2 is ready") < 2:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=DEADLINE) as page:
             assert page.status == 200

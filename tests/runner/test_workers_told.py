@@ -129,10 +129,13 @@ def test_a_worker_that_is_blocked_costs_its_own_metrics_alone_and_is_told(start,
 def test_it_is_ready_while_half_of_the_workers_are(start, tmp_path):
     process, ask = start(3)
     [pid] = re.findall(r"worker 3 is ready: process (\d+)", process.errors)
+    process.wait_until(lambda: ask("/readyz")[0] == 200)
     # Two have said that they are: nobody waits for the third one.
     os.kill(int(pid), signal.SIGSTOP)
-    assert ask("/readyz") == (200, '{"status": "ready"}\n')
-    os.kill(int(pid), signal.SIGCONT)
+    try:
+        assert ask("/readyz") == (200, '{"status": "ready"}\n')
+    finally:
+        os.kill(int(pid), signal.SIGCONT)
     (tmp_path / "bad1").touch()
     process.wait_until(lambda: ask("/readyz?verbose")[0] == 200)
     (tmp_path / "bad2").touch()
