@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator
 from typing import Literal
 
-from .proxy import Direction, Proxy, ProxiedLink
+from .proxy import Direction, ProxiedLink, Proxy
 
 Fault = Literal["hangs", "confirms nothing"]
 

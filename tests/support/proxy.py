@@ -142,7 +142,7 @@ class Proxy:
 
     # The mechanism
 
-    def _let_through(self, data: bytes, direction: Direction, link: ProxiedLink) -> bytes:  # noqa: ARG002
+    def _let_through(self, data: bytes, direction: Direction, link: ProxiedLink) -> bytes:
         """What of some data goes on."""
         return data
 

@@ -166,8 +166,8 @@ class Supervisor(Component):
             waiting: how many messages await their answers.
         """
         logger.warning(
-            "%s: %s: nothing was answered for %.0f s, and %d messages await it: the channel is "
-            "replaced",
+            "%s: %s: nothing was answered for %.1f s, and %d messages await their answers: the "
+            "channel is replaced",
             self.name,
             channel,
             seconds,
