@@ -5,6 +5,7 @@ import contextlib
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
@@ -185,7 +186,18 @@ class Consumer(Component, Generic[S]):
             await session.close()
 
     def _sustain(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
-        """Run it in a task, which is made again when anybody but the consumer cancels it."""
+        """Run it in a task, and in another one whenever that ends, as long as the consumer lives.
+
+        Each has the context of this call. Where anybody but the consumer cancels it, that is told.
+        """
+        context = copy_context()
+
+        async def run() -> None:
+            await work()
+            context.run(begin)
+
+        def begin() -> None:
+            self._spawn(run(), name=name).add_done_callback(ended)
 
         def ended(task: asyncio.Task[None]) -> None:
             if task.cancelled() and self.state in (State.STARTING, State.RUNNING):
@@ -196,9 +208,9 @@ class Consumer(Component, Generic[S]):
 
         def again() -> None:
             if self.state in (State.STARTING, State.RUNNING):
-                self._spawn(work(), name=name).add_done_callback(ended)
+                begin()
 
-        self._spawn(work(), name=name).add_done_callback(ended)
+        begin()
 
     async def _begin(self, link: Link) -> S:
         try:

@@ -227,9 +227,7 @@ class Subscription(Consumer[SubscriptionSession]):
             with contextlib.suppress(AmqError):
                 await self._flow.pause()
         self._worker.end()
-        while self._backlog.running:
-            self._backlog.idle.clear()
-            await self._backlog.idle.wait()
+        await self._backlog.wait_idle()
         await self._failures.settle()
 
     async def _close(self) -> None:
