@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial
 from time import monotonic
 from typing import Any, Protocol
@@ -78,6 +79,7 @@ class DatagramReader:
 
     __slots__ = (
         "_backlog",
+        "_context",
         "_decode",
         "_failures",
         "_handler",
@@ -108,6 +110,8 @@ class DatagramReader:
         failures: DatagramFailures,
         worker: Callable[..., DatagramWorker[Any]] | None = None,
     ) -> None:
+        # In which each handler begins, whoever's datagram came before.
+        self._context = copy_context()
         self._recvfrom = sock.recvfrom
         self._unreachable = sock.unreachable
         self._whole = wire.framing.whole
@@ -124,6 +128,8 @@ class DatagramReader:
             concurrency=concurrency,
             time_slice=time_slice,
             spawn=spawn,
+            context=self._context,
+            several=self._several,
         )
         self._stats = stats
         self._failures = failures
@@ -136,6 +142,7 @@ class DatagramReader:
         whole = self._whole
         decode = self._decode
         handler = self._handler
+        copy_of_context = self._context.copy
         stats = self._stats
         failures = self._failures
         sources = self._sources
@@ -179,14 +186,15 @@ class DatagramReader:
             message = decode(payload, type_id, source)
             if message is None:
                 continue
+            context = copy_of_context()
             try:
-                result = handler(message)
+                result = context.run(handler, message)
             except RAISED as error:
                 failures.handler_failed(error, message)
             else:
                 if result is not None and is_awaitable(result):
                     worker = self.worker = self._make_worker(handler)
-                    worker.start(result, message)
+                    context.run(worker.start, result, message)
 
     def _new_source(self, name: SocketAddress) -> Address:
         if len(self._sources) >= SOURCES:
