@@ -165,7 +165,7 @@ class Subscription(Consumer[SubscriptionSession]):
     def trouble(self) -> str | None:
         """What keeps it from its work, though others of the bus may work; None if nothing does."""
         if not self.consuming:
-            return "the broker delivers nothing to it"
+            return super().trouble
         if self._offsets is not None and self._offsets.trouble is not None:
             return self._offsets.trouble
         return self._failures.trouble
