@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import importlib.util
 import json
 import re
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pytest
 from gestalt.amq import Binding, Bus, BusMessage, Queue, Request, Retry, connect
 from gestalt.codecs import Codec, MessageTypes
 from gestalt.core import Handlers, Park, RetryLater
+from tests.support.missing import without
 from tests.support.waiting import until
 
 DOCS = Path(__file__).parents[2] / "docs" / "amq"
@@ -138,3 +140,32 @@ async def test_gestalt_in_place_of_faststream(broker_url: str) -> None:
         await bus.parked("shipping").purge()
     finally:
         await names["bus"].stop()
+
+
+# What FastStream, and what it stands on, leaves open is its own.
+@pytest.mark.filterwarnings("default")
+async def test_faststream_as_it_is_compared(request: pytest.FixtureRequest, amqp_url: str) -> None:
+    if importlib.util.find_spec("faststream") is None:
+        without(request.config, "faststream, which docs/amq/coming-from-faststream.md compares")
+    names = given(amqp_url)
+    programs = [
+        each.replace("amqp://guest:guest@localhost/", amqp_url)
+        for each in blocks("coming-from-faststream.md", "FastStream")
+    ]
+    assert len(programs) == 5
+    # Subscribers are declared before the start, as it is in a program.
+    declaring = [each for each in programs if "@broker.subscriber" in each]
+    assert len(declaring) == 3
+    for program in declaring:
+        await run(program, names)
+    await names["app"].start()
+    try:
+        for program in programs:
+            if program not in declaring:
+                await run(program, names)
+        await names["broker"].publish(
+            Order(-1), exchange=names["orders"], routing_key="order.created"
+        )
+        await until(lambda: names["billed"] == [42, -1])
+    finally:
+        await names["app"].stop()

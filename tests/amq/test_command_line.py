@@ -31,6 +31,7 @@ COMMAND = [sys.executable, "-m", "gestalt.amq"]
         (["parked", "list", "q", "--limit", "-3"], "a whole number above 0, not '-3'"),
         (["parked", "replay", "q", "--limit", "all"], "a whole number above 0, not 'all'"),
         (["parked", "replay", "q", "--json"], "unrecognized arguments: --json"),
+        (["parked", "list", "q", "amqp://me:secret@host"], "arguments: amqp://...@host"),
         (["parked", "list", "q", "--where", "reason"], "a condition is FIELD=VALUE, not 'reason'"),
         (["parked", "purge", "q", "--where", "colour=red"], "or header.NAME, not on 'colour'"),
         (["parked", "list", "q", "--codec", "nonsense"], "nonsense"),

@@ -157,8 +157,8 @@ def test_json_of_each_command_is_one_value(application, gestalt):
 
 def test_an_option_that_is_none_is_told_with_the_one_that_was_meant(gestalt):
     for command, meant in (
-        ("run app:wait --wrkers 2", "--wrkers 2; did you mean '--workers'?"),
-        ("run --no-debgu=1", "--no-debgu=1; did you mean '--no-debug'?"),
+        ("run app:wait --wrkers 2", "--wrkers; did you mean '--workers'?"),
+        ("run --no-debgu=1", "--no-debgu; did you mean '--no-debug'?"),
         ("top --everything", "--everything"),
     ):
         result = gestalt(command)

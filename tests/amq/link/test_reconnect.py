@@ -108,6 +108,38 @@ async def test_a_deleted_queue_is_reported_and_made_again(
     assert reported == []
 
 
+async def test_why_a_subscription_cannot_consume_is_its_trouble_and_told_once(
+    broker_url: str, broker_port: int, unique: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gestalt.amq")
+    got: list[int] = []
+    async with (
+        Proxy(broker_port) as proxy,
+        connect(through(proxy, broker_url), backoff=QUICK) as bus,
+        await aio_pika.connect(broker_url) as other,
+    ):
+        channel = await other.channel()
+        subscription = await bus.subscribe(
+            unique, "#", lambda message: got.append(message.body), queue=unique
+        )
+        proxy.refuse()
+        await proxy.cut()
+        await channel.queue_delete(unique)
+        await channel.declare_queue(unique, durable=True, arguments={"x-queue-type": "classic"})
+        proxy.allow()
+        await until(lambda: "PRECONDITION_FAILED" in str(bus.trouble))
+        assert subscription.trouble is not None
+        assert unique in subscription.trouble
+        await channel.queue_delete(unique)
+        await until(lambda: bus.ready)
+        await bus.publisher(unique, mandatory=True).publish(1)
+        await until(lambda: got == [1])
+    lines = [record.getMessage() for record in caplog.records]
+    (told,) = (line for line in lines if "cannot consume, and tries again" in line)
+    assert "PRECONDITION_FAILED" in told
+    assert any(line.endswith("consumes again") for line in lines)
+
+
 @pytest.mark.parametrize(
     "junk",
     [

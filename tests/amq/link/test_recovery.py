@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from gestalt.amq import Bus, Connected, connect
+from gestalt.amq import Bus, Connected, ConnectError, connect
 from gestalt.amq.embedded import EmbeddedBroker, ThreadedBroker
 from gestalt.amq.link import reach
 from tests.support.rabbitmq import free_ports
@@ -163,3 +163,37 @@ async def test_nothing_is_kept_of_a_broker_that_no_bus_goes_to() -> None:
             assert list(known) == [f"127.0.0.1:{broker.port}"]
         gc.collect()
         assert list(known) == []
+
+
+async def test_an_attempt_that_takes_a_while_to_be_given_up_fails_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reach, "STUCK", 0.01)
+    known = reach.Reach()
+    given_up, released = asyncio.Event(), asyncio.Event()
+    attempts = 0
+
+    async def hang() -> str:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2:
+            return "the one that hung"
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+            await released.wait()
+        raise AssertionError
+
+    async def succeed() -> str:
+        return "another"
+
+    async with asyncio.timeout(10):
+        stuck = asyncio.create_task(known.attempt(hang, who=1, gap=1.0))
+        await until(lambda: attempts)
+        assert await known.attempt(succeed, who=2, gap=1.0) == "another"
+        await given_up.wait()
+        known.note_loss(ConnectError("lost"), 2, lasted=True)
+        assert await known.attempt(succeed, who=2, gap=1.0) == "another"
+        released.set()
+        assert await stuck == "the one that hung"

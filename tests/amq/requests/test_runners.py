@@ -326,6 +326,56 @@ async def test_one_that_cancels_the_task_it_runs_in_ends_that_alone(bus: Bus, un
     assert replies == list(range(50))
 
 
+def take_back_a_cancellation() -> None:
+    current_task().cancel()
+    current_task().uncancel()
+
+
+def rename() -> None:
+    current_task().set_name("mine")
+
+
+@pytest.mark.parametrize("leave", [take_back_a_cancellation, rename], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("concurrency", [1, 50])
+async def test_what_a_handler_leaves_in_its_task_harms_no_other(
+    amqp_url: str, unique: str, leave: Callable[[], None], concurrency: int
+) -> None:
+    names: list[str] = []
+
+    async def handle(request: Request[int]) -> int:
+        names.append(current_task().get_name())
+        assert not current_task().cancelling()
+        if request.body % 3:
+            await asyncio.sleep(0)
+        else:
+            leave()
+        return request.body
+
+    async with connect(amqp_url) as bus:
+        await bus.respond(unique, handle, concurrency=concurrency)
+        requester = bus.requester(unique)
+        async with asyncio.timeout(10):
+            replies = await asyncio.gather(*(requester.request(number) for number in range(50)))
+        assert replies == list(range(50))
+    assert "mine" not in names
+
+
+async def test_what_a_plain_function_sets_before_what_is_awaited_no_other_sees(
+    amqp_url: str, unique: str
+) -> None:
+    found: list[int | None] = []
+
+    def handle(request: Request[int]) -> Awaitable[int | None]:
+        found.append(seen.get())
+        return set_and_look_later(request)
+
+    async with connect(amqp_url) as bus:
+        await bus.respond(unique, handle)
+        requester = bus.requester(unique)
+        replies = await asyncio.gather(*(requester.request(number) for number in range(50)))
+        assert replies == found == [None] * 50
+
+
 async def test_handlers_that_take_long_give_way_to_the_event_loop(bus: Bus, unique: str) -> None:
     handled: list[int] = []
     seen_between: set[int] = set()

@@ -1,6 +1,5 @@
 """The command: `python -m gestalt.amq parked|topology|info|ping ...`."""
 
-import argparse
 import asyncio
 import io
 import logging
@@ -8,6 +7,8 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+
+from gestalt.core.arguments import Parser
 
 from .commands import parked, services, topology
 from .commands.text import plain
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: 2 when an argument is missing or wrong.
     """
-    parser = argparse.ArgumentParser(prog="python -m gestalt.amq", description=__doc__)
+    parser = Parser(prog="python -m gestalt.amq", description=__doc__)
     subjects = parser.add_subparsers(dest="subject", required=True)
     for subject in (parked, topology, services):
         subject.add(subjects)

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gestalt.core.masking import masked
+
 from .commands import COMMANDS
 from .output import show
 
@@ -41,7 +43,7 @@ def _answer(words: Sequence[str]) -> None:
         return
     if options.command is None:
         parser.error("a command is needed: " + ", ".join(COMMANDS))
-    parser.error(f"there is no command {options.command!r}; there is: {', '.join(COMMANDS)}")
+    parser.error(f"there is no command {masked(options.command)}; there is: {', '.join(COMMANDS)}")
 
 
 def _version() -> str:

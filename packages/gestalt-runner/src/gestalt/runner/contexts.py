@@ -7,7 +7,10 @@ peer's doing. Nor does a library's remark that something of its own was left ope
 """
 
 import asyncio
+import re
 from typing import Any
+
+from gestalt.core.calling import name_of
 
 # Whose failure it is that a context tells of.
 _WORK = frozenset({"task", "future", "component", "asyncgen"})
@@ -17,6 +20,9 @@ _WORDS = (
     "Error on transport creation for incoming connection",
     "An open stream was garbage collected prior to establishing network connection",
 )
+_CALLBACK = "Exception in callback"
+# How uvloop names what it calls itself.
+_UVLOOP = re.compile(rf"{_CALLBACK} (UV[\w.]*)")
 _DETAILS = frozenset({"message", "exception", "source_traceback", "handle_traceback"})
 
 
@@ -38,7 +44,10 @@ def is_survived(context: dict[str, Any]) -> bool:
 
 def describe_context(context: dict[str, Any]) -> str:
     """What happened, and to whom."""
-    message = context.get("message") or "Unhandled error in a callback of the event loop"
+    message = str(context.get("message") or "Unhandled error in a callback of the event loop")
+    if "handle" in context and message.startswith(_CALLBACK):
+        # Both asyncio and uvloop print the callback with all that it was given.
+        message = f"{_CALLBACK} {_callback(context, message)}".rstrip()
     source = context.get("task") or context.get("future") or context.get("component")
     if isinstance(source, asyncio.Task):
         return f"{message} (task {source.get_name()!r})"
@@ -47,7 +56,22 @@ def describe_context(context: dict[str, Any]) -> str:
         peer = transport.get_extra_info("peername")
         if peer:
             return f"{message} (peer {peer})"
-    return str(message)
+    return message
+
+
+def _callback(context: dict[str, Any], message: str) -> str:
+    """How a callback is called, as far as that can be told; where it is, its traceback says."""
+    if (callback := getattr(context["handle"], "_callback", None)) is not None:
+        return name_of(callback)
+    # What a handle of uvloop calls, nothing but the traceback tells, or its own message.
+    if (own := _UVLOOP.match(message)) is not None:
+        return own[1]
+    traceback = getattr(context.get("exception"), "__traceback__", None)
+    while traceback is not None:
+        if (code := traceback.tb_frame.f_code).co_filename.endswith(".py"):
+            return str(code.co_qualname)
+        traceback = traceback.tb_next
+    return ""
 
 
 def _belongs_to_connection(context: dict[str, Any]) -> bool:
@@ -58,8 +82,7 @@ def _belongs_to_connection(context: dict[str, Any]) -> bool:
     """
     callback = getattr(context["handle"], "_callback", None)
     if callback is None:
-        # uvloop names what it calls itself by a class of its own.
-        return str(context.get("message")).startswith("Exception in callback UV")
+        return _UVLOOP.match(str(context.get("message"))) is not None
     owner = getattr(callback, "__self__", None)
     if isinstance(owner, asyncio.AbstractEventLoop):
         return str(callback.__name__).startswith("_")

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gestalt.core.masking import masked
+
 from .errors import OptionError
 from .parts import as_part
 from .report import report_error
@@ -29,7 +31,7 @@ def load(target: str, folder: str) -> Any:
     try:
         as_part(found)
     except TypeError as error:
-        raise OptionError(f"{target!r}: {error}") from None
+        raise OptionError(f"{masked(target)}: {error}") from None
     return found
 
 
@@ -46,10 +48,12 @@ def find(target: str, folder: str) -> Any:
     """
     module_name, _, attribute = target.partition(":")
     if module_name.endswith(".py") or "/" in module_name:
-        raise OptionError(f"{target!r} names a file: name its module, as in 'app:main' for app.py")
+        raise OptionError(
+            f"{masked(target)} names a file: name its module, as in 'app:main' for app.py"
+        )
     names = [*module_name.split("."), *attribute.split(".")]
     if not all(name.isidentifier() for name in names):
-        raise OptionError(f"{target!r} is not of the form module:attribute")
+        raise OptionError(f"{masked(target)} is not of the form module:attribute")
     here = str(Path(folder).resolve()) if folder else str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -59,7 +63,7 @@ def find(target: str, folder: str) -> Any:
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{module_name}.".startswith(f"{missing}."):
             raise OptionError(
-                f"{target!r}: there is no module {missing!r}, looked for from {here}"
+                f"{masked(target)}: there is no module {missing!r}, looked for from {here}"
             ) from None
         # An error of the module itself, which is to be read without the way to it.
         error.__traceback__ = _beyond_import(error.__traceback__)
@@ -70,7 +74,7 @@ def find(target: str, folder: str) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise OptionError(f"{target!r}: {owner} has no attribute {name!r}") from None
+            raise OptionError(f"{masked(target)}: {owner} has no attribute {name!r}") from None
         owner = repr(name)
     return found
 

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from gestalt.core.arguments import Parser
+
 from .control import ControlSocket, default_path, make_folder
 from .model import DEFAULT_VERSION, VERSIONS, Policy, read_policies
 from .server import EmbeddedBroker, Settings
@@ -107,7 +109,7 @@ def _stop(broker: EmbeddedBroker, number: signal.Signals) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m gestalt.amq.embedded",
         description="An AMQP 0-9-1 broker with the semantics of RabbitMQ, for development, tests"
         " and demos. It keeps everything in memory; in production, use RabbitMQ.",

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
@@ -13,6 +15,8 @@ from gestalt.core import Backoff, Component, State
 from .acks import Acks
 from .interface import Channel, Link, wait_unless_lost
 from .supervisor import Supervisor
+
+logger = logging.getLogger("gestalt.amq")
 
 # Before a task is made again that somebody has cancelled, in seconds.
 AGAIN = 0.01
@@ -134,6 +138,8 @@ class Consumer(Component, Generic[S]):
         self._backoff = backoff
         self._start_timeout = start_timeout
         self._session: S | None = None
+        # Why it does not consume though there is a connection.
+        self._failure: Exception | None = None
 
     @property
     def consuming(self) -> bool:
@@ -143,7 +149,10 @@ class Consumer(Component, Generic[S]):
     @property
     def trouble(self) -> str | None:
         """What keeps it from its work, None if nothing does."""
-        return None if self.consuming else "the broker delivers nothing to it"
+        if self.consuming:
+            return None
+        reason = "" if self._failure is None else f": {self._failure}"
+        return f"the broker delivers nothing to it{reason}"
 
     @abstractmethod
     async def _consume(self, link: Link) -> S:
@@ -155,6 +164,7 @@ class Consumer(Component, Generic[S]):
         """
 
     async def _open(self) -> None:
+        self._failure = None
         try:
             async with asyncio.timeout(self._start_timeout):
                 while self._session is None:
@@ -176,7 +186,18 @@ class Consumer(Component, Generic[S]):
             await session.close()
 
     def _sustain(self, work: Callable[[], Coroutine[Any, Any, None]], *, name: str) -> None:
-        """Run it in a task, which is made again when anybody but the consumer cancels it."""
+        """Run it in a task, and in another one whenever that ends, as long as the consumer lives.
+
+        Each has the context of this call. Where anybody but the consumer cancels it, that is told.
+        """
+        context = copy_context()
+
+        async def run() -> None:
+            await work()
+            context.run(begin)
+
+        def begin() -> None:
+            self._spawn(run(), name=name).add_done_callback(ended)
 
         def ended(task: asyncio.Task[None]) -> None:
             if task.cancelled() and self.state in (State.STARTING, State.RUNNING):
@@ -187,9 +208,9 @@ class Consumer(Component, Generic[S]):
 
         def again() -> None:
             if self.state in (State.STARTING, State.RUNNING):
-                self._spawn(work(), name=name).add_done_callback(ended)
+                begin()
 
-        self._spawn(work(), name=name).add_done_callback(ended)
+        begin()
 
     async def _begin(self, link: Link) -> S:
         try:
@@ -209,7 +230,8 @@ class Consumer(Component, Generic[S]):
                 reason = await asyncio.shield(session.ended)
                 self._session = None
                 if not tried.lost.done():
-                    self._report_error(reason, f"{self!r}: the broker ended the consumer")
+                    self._failure = reason
+                    self._report_error(reason, f"{self!r}: the broker ended the consumer: {reason}")
                     await session.close()
                     await wait_unless_lost(tried, delays.next())
             link = await self._supervisor.wait_link(answering=True)
@@ -217,10 +239,22 @@ class Consumer(Component, Generic[S]):
                 # The supervisor sees to the waits between links.
                 tried, delays = link, self._backoff.delays()
             try:
-                self._session = await self._begin(link)
+                self._session = await self._consume(link)
                 delays.connected()
+                self._note_consuming()
             except LinkLost:
                 await wait_unless_lost(link, delays.next())
             except Exception as error:
-                self._report_error(error, f"{self!r} cannot consume, and tries again")
+                self._note_failure(error)
                 await wait_unless_lost(link, delays.next())
+
+    def _note_failure(self, error: Exception) -> None:
+        # What stays as it is, such as a missing permission, is told once.
+        if str(error) != str(self._failure):
+            self._report_error(error, f"{self!r} cannot consume, and tries again: {error}")
+        self._failure = error
+
+    def _note_consuming(self) -> None:
+        if self._failure is not None:
+            logger.info("%r consumes again", self)
+            self._failure = None

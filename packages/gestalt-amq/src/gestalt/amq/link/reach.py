@@ -132,7 +132,8 @@ class Reach:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for limit, at in self._probes.items():
-            if at <= begun - STUCK:
+            # One that is being given up already may take a while to end.
+            if at <= begun - STUCK and not limit.expired():
                 limit.reschedule(now)
         if self._away and now - self._away_since >= TRIAL:
             # It was away for good, whatever it did before.

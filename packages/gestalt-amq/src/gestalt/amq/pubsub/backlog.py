@@ -18,7 +18,6 @@ class Backlog:
         running: how many are handled now.
         begun: how many were ever begun, without those that are handled now.
         received: how many came from the broker, and how many bytes their bodies have.
-        idle: set when the last of those that were handled is done.
     """
 
     def __init__(self) -> None:
@@ -27,7 +26,7 @@ class Backlog:
         self.begun = 0
         self.received = 0
         self.received_bytes = 0
-        self.idle = asyncio.Event()
+        self._idle: asyncio.Future[None] | None = None
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._waiting_time = WaitingTime()
 
@@ -61,6 +60,20 @@ class Backlog:
     def drop(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """Note that what was held is not put back."""
 
+    def done(self, count: int = 1) -> None:
+        """Note that so many are handled no more."""
+        self.running -= count
+        if self._idle is not None and not self.running:
+            self._idle.set_result(None)
+            self._idle = None
+
+    async def wait_idle(self) -> None:
+        """Wait until none is handled."""
+        while self.running:
+            if self._idle is None:
+                self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._idle)
+
     async def wait(self) -> None:
         """Wait until there is something."""
         while not self.entries:
@@ -84,6 +97,7 @@ class Backlog:
         """Begin anew, with nothing."""
         self.clear()
         self.running = 0
+        self._idle = None
         self._waiting_time = WaitingTime()
 
     def clear(self) -> None:

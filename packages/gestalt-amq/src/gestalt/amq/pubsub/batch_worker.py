@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import deque
+from time import monotonic
 from typing import Any, Protocol, TypeAlias
 
 from gestalt.amq.headers import as_integer
@@ -17,7 +18,7 @@ from .fate import Fate
 from .flow_control import FlowControl
 from .handling import Handling
 from .session import SubscriptionSession
-from .turns import TURN, Turns
+from .turns import TURN, Turn, Turns
 
 Entry: TypeAlias = tuple[SubscriptionSession, Delivery]
 # What was delivered so often, and never settled, comes alone: it may be what ends its consumers.
@@ -77,40 +78,46 @@ class BatchWorker:
         # What was met while a batch was gathered, and comes alone.
         self._alone: deque[Entry] = deque()
         self._was_alone = False
+        # What failed together with others, and is handled alone before anything else.
+        self._again: deque[Entry] = deque()
         # Held by whoever gathers.
         self._gathering = asyncio.Lock()
 
     def end(self) -> None:
         """Begin no further batch but the one that is being gathered, which is complete now."""
         self._ending = True
+        # While it stops, what is not handled goes back.
+        self._backlog.done(len(self._again))
+        self._again.clear()
         if not self._gathering.locked():
             self._backlog.clear()
         self._backlog.wake()
 
     async def run(self) -> None:
-        """Handle batches, one after the other; as many of these run as may at once."""
-        time = asyncio.get_running_loop().time
-        turn = time()
+        """Handle batches, one after the other; as many of these run as may at once.
+
+        Returns when a handler has left something in this task that the next one would find.
+        """
+        turn = Turn(self._flow.measured, self._turns)
         while True:
-            if self._turns is not None and self._turns.over():
-                await asyncio.sleep(0)
-                turn = time()
-                continue
-            async with self._gathering:
-                entries = await self._gather()
-            began = time()
+            await turn.begin()
+            if self._again:
+                entries = [self._again.popleft()]
+            else:
+                async with self._gathering:
+                    entries = await self._gather()
+            began = monotonic()
+            alone: list[Entry] = []
             try:
-                await self._handle(entries)
+                alone = await self._handle(entries)
             finally:
-                self._backlog.running -= len(entries)
-                if not self._backlog.running:
-                    self._backlog.idle.set()
-            now = time()
+                done = len(entries) - len(alone)
+                self._again.extend(alone)
+                self._backlog.done(done)
             # As many messages as a batch may have count like as many handlers, one message each.
-            self._flow.measured(1, now - began, begun=len(entries))
-            if now - turn > TURN:
-                await asyncio.sleep(0)
-                turn = time()
+            self._flow.measured(1, monotonic() - began, begun=done)
+            if turn.over() and not await turn.give_way():
+                return
 
     # Gathering
 
@@ -173,20 +180,22 @@ class BatchWorker:
 
     # Handling
 
-    async def _handle(self, entries: list[Entry]) -> None:
+    async def _handle(self, entries: list[Entry]) -> list[Entry]:
         """Call the handler with a batch, and settle its messages.
+
+        Returns:
+            those that have failed together with others, and are to be handled alone.
 
         Raises:
             CancelledError: this task was cancelled.
         """
-        time = asyncio.get_running_loop().time
         messages: list[BusMessage[Any]] = []
         decoded: list[Entry] = []
-        until = time() + TURN
+        until = monotonic() + TURN
         for entry in entries:
-            if time() > until:
+            if monotonic() > until:
                 await asyncio.sleep(0)
-                until = time() + TURN
+                until = monotonic() + TURN
             if entry[0].ended.done():
                 continue  # it will be delivered again
             message = self._handling.decode(*entry)
@@ -194,7 +203,7 @@ class BatchWorker:
                 messages.append(message)
                 decoded.append(entry)
         if not messages:
-            return
+            return []
         batch = BusBatch(messages)
         try:
             if self._tracing is None or self._tracing.idle():
@@ -214,11 +223,8 @@ class BatchWorker:
                 raise
         else:
             self._settle(batch, decoded)
-            return
-        for entry in alone:
-            # While it stops, what is not handled goes back.
-            if not self._ending:
-                await self._handle([entry])
+            return []
+        return [] if self._ending else alone
 
     async def _call(self, batch: BusBatch[Any]) -> None:
         result = self._handler(batch)

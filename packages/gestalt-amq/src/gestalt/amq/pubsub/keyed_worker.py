@@ -1,7 +1,5 @@
 """Has messages of one key handled one after the other, and meanwhile those of others."""
 
-import asyncio
-
 from gestalt.amq.wire import Delivery
 from gestalt.core.calling import RAISED
 
@@ -10,7 +8,7 @@ from .flow_control import FlowControl
 from .handling import Handling
 from .keyed_backlog import KeyedBacklog
 from .session import SubscriptionSession
-from .turns import TURN, Turns
+from .turns import Turn, Turns
 
 
 class KeyedWorker:
@@ -43,21 +41,17 @@ class KeyedWorker:
         self._backlog.clear()
 
     async def run(self) -> None:
-        """Handle messages, one after the other; as many of these run as may at once."""
-        time = asyncio.get_running_loop().time
+        """Handle messages, one after the other; as many of these run as may at once.
+
+        Returns when a handler has left something in this task that the next one would find.
+        """
         backlog, handling = self._backlog, self._handling
-        turns = self._turns
-        turn, count = time(), 0
+        turn = Turn(self._flow.measured, self._turns)
+        await turn.begin()
         while True:
-            if turns is not None and turns.over():
-                if count:
-                    self._flow.measured(count, time() - turn)
-                await asyncio.sleep(0)
-                turn, count = time(), 0
-                continue
             item = backlog.take()
             if item is not None:
-                count += 1
+                turn.count += 1
                 backlog.running += 1
                 try:
                     # One that comes back from its wait is decoded again: its attempts are counted.
@@ -65,23 +59,17 @@ class KeyedWorker:
                     if message is not None:
                         await handling.handle(item.session, item.delivery, message)
                 finally:
-                    backlog.running -= 1
-                    if not backlog.running:
-                        backlog.idle.set()
+                    backlog.done()
                     backlog.settle(item)
             elif backlog.entries:
                 self._sort(*backlog.entries.popleft())
             else:
-                if count:
-                    self._flow.measured(count, time() - turn)
+                turn.end()
                 await backlog.wait()
-                turn, count = time(), 0
-            now = time()
-            if now - turn > TURN:
-                if count:
-                    self._flow.measured(count, now - turn)
-                await asyncio.sleep(0)
-                turn, count = time(), 0
+                await turn.begin()
+                continue
+            if turn.over() and not await turn.give_way():
+                return
 
     def _sort(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """Find out the key of a message, and put it behind those of the same."""

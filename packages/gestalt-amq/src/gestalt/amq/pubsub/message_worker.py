@@ -1,13 +1,11 @@
 """Has messages handled one after the other, by each of as many tasks as may run at once."""
 
-import asyncio
-
 from gestalt.amq.encoding import decode
 
 from .backlog import Backlog
 from .flow_control import FlowControl
 from .handling import Handling
-from .turns import TURN, Turns
+from .turns import Turn, Turns
 
 
 class MessageWorker:
@@ -33,26 +31,21 @@ class MessageWorker:
         self._backlog.clear()
 
     async def run(self) -> None:
-        """Handle messages, one after the other; as many of these run as may at once."""
-        time = asyncio.get_running_loop().time
+        """Handle messages, one after the other; as many of these run as may at once.
+
+        Returns when a handler has left something in this task that the next one would find.
+        """
         backlog, entries = self._backlog, self._backlog.entries
         codec, handle, fail = self._handling.codec, self._handling.handle, self._handling.fail
-        turns = self._turns
-        turn, count = time(), 0
+        turn = Turn(self._flow.measured, self._turns)
+        await turn.begin()
         while True:
-            if not entries:
-                if count:
-                    self._flow.measured(count, time() - turn)
+            while not entries:
+                turn.end()
                 await backlog.wait()
-                turn, count = time(), 0
-            if turns is not None and turns.over():
-                if count:
-                    self._flow.measured(count, time() - turn)
-                await asyncio.sleep(0)
-                turn, count = time(), 0
-                continue
+                await turn.begin()
             session, delivery = entries.popleft()
-            count += 1
+            turn.count += 1
             if session.ended.done():
                 continue  # it will be delivered again
             backlog.running += 1
@@ -65,11 +58,6 @@ class MessageWorker:
                 else:
                     await handle(session, delivery, message)
             finally:
-                backlog.running -= 1
-                if not backlog.running:
-                    backlog.idle.set()
-            now = time()
-            if now - turn > TURN:
-                self._flow.measured(count, now - turn)
-                await asyncio.sleep(0)
-                turn, count = time(), 0
+                backlog.done()
+            if turn.over() and not await turn.give_way():
+                return

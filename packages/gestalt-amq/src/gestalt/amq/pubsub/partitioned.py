@@ -91,7 +91,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
         # Of the parts that it had, and has no more.
         self._past = SubscriptionStats()
         self._changed = asyncio.Event()
-        self._failure: Exception | None = None
+        self._share_failure: Exception | None = None
 
     @property
     def queue_name(self) -> str:
@@ -121,8 +121,8 @@ class PartitionedSubscription(Consumer[MemberSession]):
         """What keeps it from its work, though others of the bus may work; None if nothing does."""
         if not self.consuming:
             return "it is not connected to those who share the queue with it"
-        if self._failure is not None:
-            return str(self._failure)
+        if self._share_failure is not None:
+            return str(self._share_failure)
         for number, each in self._held.items():
             if each.trouble is not None and each.state not in (State.STOPPING, State.STOPPED):
                 return f"partition {number}: {each.trouble}"
@@ -243,13 +243,13 @@ class PartitionedSubscription(Consumer[MemberSession]):
             except LinkLost:
                 self._changed.set()
             except Exception as error:
-                if self._failure is None or str(self._failure) != str(error):
-                    self._report_error(error, f"{self!r} cannot consume, and tries again")
-                self._failure = error
+                if self._share_failure is None or str(self._share_failure) != str(error):
+                    self._report_error(error, f"{self!r} cannot consume, and tries again: {error}")
+                self._share_failure = error
                 self._changed.set()
                 await asyncio.sleep(delays.next())
             else:
-                self._failure = None
+                self._share_failure = None
                 delays.connected()
 
     async def _share(self) -> None:

@@ -165,7 +165,7 @@ class Subscription(Consumer[SubscriptionSession]):
     def trouble(self) -> str | None:
         """What keeps it from its work, though others of the bus may work; None if nothing does."""
         if not self.consuming:
-            return "the broker delivers nothing to it"
+            return super().trouble
         if self._offsets is not None and self._offsets.trouble is not None:
             return self._offsets.trouble
         return self._failures.trouble
@@ -227,9 +227,7 @@ class Subscription(Consumer[SubscriptionSession]):
             with contextlib.suppress(AmqError):
                 await self._flow.pause()
         self._worker.end()
-        while self._backlog.running:
-            self._backlog.idle.clear()
-            await self._backlog.idle.wait()
+        await self._backlog.wait_idle()
         await self._failures.settle()
 
     async def _close(self) -> None:

@@ -1,10 +1,10 @@
 """Runs the handlers of requests: many that do not wait in one task, each that waits in its own."""
 
 import asyncio
-import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from time import monotonic
 from typing import Any
 
 from gestalt.amq.link.channel_keeper import Spawn
@@ -12,6 +12,7 @@ from gestalt.amq.link.consumer import Receiver
 from gestalt.amq.link.in_flight import InFlight
 from gestalt.amq.link.interface import Channel
 from gestalt.amq.wire import Delivery
+from gestalt.core.leftovers import are_different, is_left_behind
 
 from .work import Work
 
@@ -39,7 +40,8 @@ class Runners:
 
     A task of its own for each request would cost as much as all the rest of it. So a runner goes on
     with the next one, unless its handler has waited: then that has the task to itself, and another
-    runner goes on. A handler that changes its context has no other after it, either.
+    runner goes on. A handler that leaves something in it, such as a changed
+    context, has no other after it, either.
 
     Args:
         backlog: what was delivered and not begun, each with the channel that it came by.
@@ -162,21 +164,20 @@ class Runners:
     def _begin_some(self) -> bool:
         """Begin what may run in this turn; whether more is to be begun in the next."""
         clock = asyncio.get_running_loop().time
-        now = clock()
-        self._until = now + TURN
+        # By a clock that goes on within a turn of the event loop: that of uvloop does not.
+        self._until = monotonic() + TURN
         go_on = False
         context = self._context.copy()
         while self._backlog and len(self.running) < self._concurrency:
-            begun = context.run(self._begin, *self._backlog.popleft(), now)
+            begun = context.run(self._begin, *self._backlog.popleft(), clock())
             if begun is not None and not context.run(self._start, *begun):
                 # It runs in the next turn. Unless it waits, it goes on with all others.
                 go_on = True
                 if not self._waits:
                     break
-            if _differ(context, self._context):
+            if are_different(context, self._context):
                 context = self._context.copy()
-            now = clock()
-            if now > self._until:
+            if monotonic() > self._until:
                 return True
         return go_on
 
@@ -205,11 +206,8 @@ class Runners:
         if self._current is not None:
             self._note_waiting(self._current)
         self._current = runner
-        context = copy_context()
-        loop = task.get_loop()
-        # Before 3.13, a group of tasks of which one fails at once leaves the cancellation behind
-        # by which it was to be interrupted: for whatever waits next.
-        alone = sys.version_info < (3, 13) and loop.get_task_factory() is not None
+        # Not what it begins with: a handler may have changed that before it gave what to await.
+        context, name = self._context, task.get_name()
         following: tuple[Work, Any] | None = runner.work, result
         try:
             while following is not None:
@@ -220,14 +218,9 @@ class Runners:
                 self._deadlines.add(task, work.deadline)
                 await self._finish(work, result)
                 self.running.discard(work)
-                if (
-                    alone
-                    or self._current is not runner
-                    or task.cancelling()
-                    or _differ(copy_context(), context)
-                ):
+                if self._current is not runner or is_left_behind(task, context, name):
                     return
-                following = self._next(loop.time, context)
+                following = self._next(task, context, name)
         finally:
             self.running.discard(runner.work)
             self._deadlines.remove(task)
@@ -236,16 +229,18 @@ class Runners:
                 self._waits = False
             self._done()
 
-    def _next(self, clock: Callable[[], float], context: Context) -> tuple[Work, Any] | None:
-        """The next asynchronous handler that may run in the same task, and finds its context."""
+    def _next(
+        self, task: asyncio.Task[Any], context: Context, name: str
+    ) -> tuple[Work, Any] | None:
+        """The next asynchronous handler that may run in the same task, and finds it as it was."""
+        clock = task.get_loop().time
         while self._backlog and len(self.running) < self._concurrency:
-            now = clock()
-            if now > self._until:
+            if monotonic() > self._until:
                 return None
-            begun = self._begin(*self._backlog.popleft(), now)
+            begun = self._begin(*self._backlog.popleft(), clock())
             if begun is not None:
                 return begun
-            if _differ(copy_context(), context):
+            if is_left_behind(task, context, name):
                 return None
         return None
 
@@ -271,14 +266,6 @@ class Runners:
             if work.task is task:
                 work.late = True
                 task.cancel()
-
-
-def _differ(one: Context, other: Context) -> bool:
-    try:
-        return one != other
-    except Exception:
-        # Not everything that an application has there can be compared.
-        return True
 
 
 def _equal(one: Delivery, other: Delivery) -> bool:

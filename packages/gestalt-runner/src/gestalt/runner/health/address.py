@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from gestalt.core.masking import masked
 from gestalt.runner.errors import CannotListen
 
 FORM = "host:port, [ipv6]:port, :port for all interfaces, or unix:/path"
@@ -36,15 +37,17 @@ class HealthAddress(NamedTuple):
         if text.startswith("unix:"):
             path = text.removeprefix("unix:").removeprefix("//")
             if not path.startswith("/"):
-                raise ValueError(f"a unix socket has an absolute path, unix:/path, got {text!r}")
+                raise ValueError(
+                    f"a unix socket has an absolute path, unix:/path, got {masked(text)}"
+                )
             return cls(path=path)
         host, colon, port = text.rpartition(":")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:
-            raise ValueError(f"an IPv6 address stands in brackets, [::1]:8080, got {text!r}")
+            raise ValueError(f"an IPv6 address stands in brackets, [::1]:8080, got {masked(text)}")
         if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
-            raise ValueError(f"an address is {FORM}, got {text!r}")
+            raise ValueError(f"an address is {FORM}, got {masked(text)}")
         return cls(host, int(port))
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from gestalt.core.masking import masked
 from gestalt.runner.errors import InspectionError
 
 from . import places
@@ -160,7 +161,9 @@ def connect(target: str) -> Client:
     _check_supported()
     match = _TARGET.fullmatch(target)
     if match is None:
-        raise InspectionError(f"a process identifier is a number such as 1234, not {target!r}")
+        raise InspectionError(
+            f"a process identifier is a number such as 1234, not {masked(target)}"
+        )
     wanted = f"{match[1]}.{match[2]}.sock" if match[2] else f"{match[1]}.sock"
     for path in places.find(int(match[1])):
         if path.name == wanted:

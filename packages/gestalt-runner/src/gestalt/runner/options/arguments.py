@@ -5,15 +5,16 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
+from gestalt.core import arguments
 from gestalt.runner.output import show
 
 from .near import near
 from .option import Given, Option
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(arguments.Parser):
     """Prints its help as commands print everything, and says what was meant by a wrong option.
 
     Attributes:
@@ -22,12 +23,8 @@ class Parser(argparse.ArgumentParser):
 
     flags: Sequence[str] = ()
 
-    def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown != message:
-            flag = unknown.partition(" ")[0].partition("=")[0]
-            message += near(flag, self.flags)
-        super().error(message)
+    def meant(self, unknown: str) -> str:
+        return near(unknown, self.flags)
 
     def print_help(self, file: Any = None) -> None:  # noqa: ARG002 - as argparse calls it
         show(self.format_help())
@@ -56,9 +53,9 @@ def parser_of(
     return parser
 
 
-def given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Given:
+def given(parser: argparse.ArgumentParser, words: Sequence[str]) -> Given:
     """What a command line says, by the names of the options; SystemExit when it is wrong."""
-    found = vars(parser.parse_intermixed_args(arguments))
+    found = vars(parser.parse_intermixed_args(words))
     # A single positional one is no list.
     return {
         name: [value] if isinstance(value, str) else value for name, value in found.items() if value

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gestalt.core.masking import masked
 from gestalt.runner.errors import OptionError
 
 from .option import Given, Option, Settings
@@ -83,7 +84,9 @@ def _value(option: Option[Any], origin: str, texts: Sequence[str], folder: Path)
 def _one(option: Option[Any], origin: str, text: str, folder: Path) -> object:
     text = text.strip()
     if option.choices and text not in option.choices:
-        raise OptionError(f"{origin}: must be one of {', '.join(option.choices)}, got {text!r}")
+        raise OptionError(
+            f"{origin}: must be one of {', '.join(option.choices)}, got {masked(text)}"
+        )
     if option.path:
         text = str(folder / Path(text).expanduser())
     try:

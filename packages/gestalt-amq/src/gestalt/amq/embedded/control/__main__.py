@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gestalt.core.arguments import Parser
+
 from .client import ControlError, ask
 from .operations import OPERATIONS, Operation, Parameter, Row
 from .paths import default_path
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m gestalt.amq.embedded.control",
         description="Controls an embedded broker that runs as a process, by its control socket."
         " The operations that rabbitmqctl has are called as there.",
