@@ -24,9 +24,11 @@ from gestalt.amq import (
 )
 from gestalt.amq.link import aio_pika_calls, watch
 from gestalt.amq.link.watch import MOST_PATIENCE, Progress, Watch
+from gestalt.amq.requests import responder
 from gestalt.core.metrics import measure
 from tests.support.alarms import Alarm
 from tests.support.channel_proxy import ChannelProxy
+from tests.support.collector import Collector
 from tests.support.waiting import QUICK, until
 
 from .test_reconnect import through
@@ -101,6 +103,7 @@ async def silent(
     """A bus by the proxy, which takes channels for hanging as soon as the test's clock says so."""
     async with connect(
         through(proxy, broker_url),
+        heartbeat=1,
         silence_timeout=SILENCE,
         stop_timeout=0.5,
         backoff=QUICK,
@@ -269,6 +272,60 @@ async def test_of_a_connection_only_some_channels_may_hang(
     await publisher.publish(100)
     (lost,) = (each for each in told if isinstance(each, Disconnected))
     assert str(lost.reason) == "2 of its channels hang in the broker"
+
+
+async def test_one_that_wakes_up_does_what_it_was_given_and_is_let_go_of(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, told: list[Event], unique: str
+) -> None:
+    got: list[int] = []
+    await silent.subscribe(unique, "#", lambda message: got.append(message.body), queue=unique)
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    proxy.break_channel(unique, "hangs")
+    waiting = asyncio.create_task(publisher.publish(1, timeout=60))
+    await give_up(lambda: publisher.publish(2, timeout=0.01))
+    clock.now += SILENCE
+    with pytest.raises(OutcomeUnknown):
+        await waiting
+    await publisher.publish(3)
+    proxy.mend()
+    await until(lambda: sorted(got) == [0, 1, 2, 3])
+    # Its number is free again, and of use.
+    for _ in range(3):
+        async with silent.channel() as channel:
+            await channel.declare_queue(exclusive=True)
+    await publisher.publish(4)
+    assert not any(isinstance(each, Disconnected) for each in told)
+
+
+async def test_what_a_consumer_has_whose_channel_hangs_goes_to_the_next(
+    silent: Bus, proxy: ChannelProxy, unique: str
+) -> None:
+    first, second = Collector(), Collector()
+    hanging = await silent.subscribe(unique, "#", first, queue=unique)
+    await silent.publisher(unique).publish(0)
+    assert await first.wait(1) == [0]
+    proxy.hang_consumer(unique)
+    async with silent.publisher(unique).batch() as batch:
+        for number in range(1, 10):
+            await batch.publish(number)
+    await hanging.stop()
+    await silent.subscribe(unique, "#", second, queue=unique)
+    # The broker has sent them to the first, and does not know that it has stopped.
+    assert sorted(set(await second.wait(9)) - {0}) == list(range(1, 10))
+
+
+async def test_a_responder_whose_channel_hangs_begins_anew(
+    silent: Bus, proxy: ChannelProxy, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responder, "SILENCE", 0.05)
+    await silent.respond(unique, lambda request: request.body)
+    requester = silent.requester(unique)
+    assert await requester.request(0) == 0
+    await until(lambda: silent.ready)
+    proxy.hang_consumer(f"{unique}.requests")
+    # The first request is lost in the channel, and comes back with the end of the connection.
+    assert await requester.request(1, timeout=30, idempotent=True) == 1
 
 
 async def test_a_stop_does_not_wait_for_a_channel_that_hangs(
