@@ -129,8 +129,8 @@ def _load(target: str, refuse: Callable[[str], NoReturn]) -> Bus:
         found = found()
     buses = list(_buses(found))
     if len(buses) > 1:
-        names = ", ".join(repr(bus.name) for bus in buses)
-        refuse(f"{target!r} holds several buses, {names}: name a function that returns one of them")
+        called = ", ".join(repr(bus.name) for bus in buses)
+        refuse(f"{target!r} holds several buses, {called}: name a function that returns one")
     if not buses:
         kind = type(found).__qualname__
         refuse(
