@@ -10,21 +10,21 @@ from tests.support.checkers import WORKSPACE, check_with_mypy, check_with_pyrigh
 
 SAMPLES = Path(__file__).parent / "typing"
 APPLICATION = SAMPLES / "application.py"
-MISTAKES = SAMPLES / "mistakes.py"
+OTHERS = [SAMPLES / name for name in ("mistakes.py", "signatures.py", "testing.py")]
 
 
 @pytest.mark.slow
 def test_mypy_finds_the_mistakes_and_no_other(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    check_with_mypy(request.config, tmp_path, APPLICATION, MISTAKES)
+    check_with_mypy(request.config, tmp_path, APPLICATION, *OTHERS)
 
 
 @pytest.mark.slow
 def test_pyright_finds_the_mistakes_and_no_other(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    check_with_pyright(request.config, tmp_path, APPLICATION, MISTAKES)
+    check_with_pyright(request.config, tmp_path, APPLICATION, *OTHERS)
 
 
 def test_the_right_program_does_what_it_says(tmp_path: Path) -> None:

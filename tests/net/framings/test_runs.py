@@ -104,6 +104,73 @@ def test_a_payload_that_is_too_large_or_of_another_length_is_left_to_others() ->
             )
 
 
+@pytest.mark.parametrize(
+    ("sizes", "headers"),
+    [
+        ([5], 1),
+        ([5] * RUN, 1),
+        ([5] * 300, 1),
+        ([5, 7] * 20, 2),
+        ([5] * RUN + [4], 2),
+        # On the average they have the size of the first ones.
+        ([5] * RUN + [4, 6], 3),
+    ],
+)
+@pytest.mark.parametrize("type_id", [None, 3])
+def test_one_header_is_made_for_all_payloads_of_a_size(
+    sizes: list[int], headers: int, type_id: int | None
+) -> None:
+    payloads = [bytes([number % 256]) * size for number, size in enumerate(sizes)]
+    made: list[int] = []
+
+    def header_of(size: int, type_id: int) -> bytes:
+        made.append(size)
+        return Mti().pack_header(size, type_id)
+
+    joined = join_frames(payloads, type_id, 9999, header_size=8, header_of=header_of, max_size=9)
+    assert joined == (b"".join(Mti().encode(each, type_id or 0) for each in payloads), len(sizes))
+    assert len(made) == headers
+
+
+def test_few_of_many_payloads_are_looked_at_where_there_is_room_for_few() -> None:
+    looks = 0
+
+    class Payload(bytes):
+        def __len__(self) -> int:
+            nonlocal looks
+            looks += 1
+            return super().__len__()
+
+    sizes, _ = fitting([Payload(10)] * 5000, 4, 140)
+    assert len(sizes) == 10
+    assert looks < 5 * RUN
+
+
+@pytest.mark.parametrize("whole", [0, 1, 40])
+@pytest.mark.parametrize("framing", [Mti(max_size=40), LengthPrefix(2, max_size=40)])
+def test_what_is_needed_is_known_from_the_last_byte_of_a_header_on(
+    framing: Mti | LengthPrefix, whole: int
+) -> None:
+    free = Mti() if isinstance(framing, Mti) else LengthPrefix(2)
+    header_size = len(free.encode(b""))
+    frames = free.encode(bytes(7)) * whole
+    for size in (39, 40):
+        for arrived in (0, 1, size - 1):
+            data = frames + free.encode(bytes(size))[: header_size + arrived]
+            payloads: list[bytes] = []
+            used, needed, *_ = framing.cut_together(data, payloads)
+            assert (used, needed, len(payloads)) == (len(frames), header_size + size, whole)
+    for arrived in (0, 1, 40):
+        data = frames + free.encode(bytes(41))[: header_size + arrived]
+        for cut in (framing.cut_together, lambda data, payloads: framing.cut(data, payloads, [])):
+            payloads = []
+            with pytest.raises(
+                FrameTooLarge, match="a frame of 41 bytes is more than max_size, 40"
+            ):
+                cut(data, payloads)
+            assert len(payloads) == whole
+
+
 @given(bodies_of_any_size, st.integers(1, 9), st.integers(-9, 2000))
 def test_as_many_payloads_are_taken_as_there_is_room_for(
     payloads: list[bytes], added: int, room: int

@@ -29,7 +29,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class GatheredReply:
+class GatheredReply(Generic[R_co]):
     """What one instance of a service replied.
 
     Args:
@@ -39,7 +39,7 @@ class GatheredReply:
     """
 
     instance: str
-    body: Any = None
+    body: R_co | None = None
     error: Exception | None = None
 
 
@@ -185,7 +185,7 @@ class Requester(Generic[Q_contra, R_co]):
         timeout: float | None = None,
         count: int | None = None,
         headers: Mapping[str, Any] | None = None,
-    ) -> list[GatheredReply]:
+    ) -> list[GatheredReply[R_co]]:
         """Have every instance of the service work on a request, and return what they reply.
 
         Args:
@@ -256,7 +256,7 @@ class Requester(Generic[Q_contra, R_co]):
         body: R_co = decode_body(self.codec, delivery)[0]
         return body
 
-    def _gathered(self, delivery: Delivery) -> GatheredReply:
+    def _gathered(self, delivery: Delivery) -> GatheredReply[R_co]:
         instance = str((delivery.properties.headers or {}).get(INSTANCE_HEADER, ""))
         try:
             return GatheredReply(instance, self._read(delivery))
