@@ -292,6 +292,35 @@ def test_what_is_no_bus_is_refused_without_being_shown(
     assert "secret" not in error
 
 
+def test_the_bus_of_a_whole_application_is_found(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unique: str
+) -> None:
+    module = unique.replace("-", "_")
+    (tmp_path / f"{module}.py").write_text(
+        "from gestalt.amq import Queue, connect\n"
+        "from gestalt.core import Group, Timer\n"
+        "def service(name):\n"
+        "    bus = connect('amqp://guest:secret@localhost', name=name)\n"
+        "    bus.declare(Queue(name))\n"
+        "    return Group(bus, Timer.every(1.0, print))\n"
+        "def one():\n"
+        "    return Group(service('orders'), Timer.every(1.0, print))\n"
+        "def two():\n"
+        "    return Group(service('orders'), service('bills'))\n"
+        "none = Timer.every(1.0, print)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    status, text, _ = run("plan", f"{module}:one")
+    assert status == 0
+    assert "orders" in text
+    status, _, error = run("plan", f"{module}:two")
+    assert status == 2
+    assert "holds several buses, 'orders', 'bills': name a function" in error
+    status, _, error = run("plan", f"{module}:none")
+    assert status == 2
+    assert "it is a Timer" in error
+
+
 def test_a_plan_that_contradicts_itself_is_told(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unique: str
 ) -> None:

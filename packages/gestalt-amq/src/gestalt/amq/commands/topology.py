@@ -4,7 +4,7 @@ import argparse
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NoReturn
 
@@ -13,6 +13,7 @@ from gestalt.amq.bus import Bus
 from gestalt.amq.connect import connect
 from gestalt.amq.plan import Permissions, Plan, PlannedQueue, plan_record
 from gestalt.amq.topology import Exchange
+from gestalt.core import Component, Group
 
 from . import arguments
 from .text import plain
@@ -34,7 +35,9 @@ def add(subjects: Any) -> None:
         action = actions.add_parser(name, help=text, description=text)
         action.set_defaults(run=run, refuse=action.error)
         action.add_argument(
-            "application", metavar="MODULE:BUS", help="its bus, or a function that returns it"
+            "application",
+            metavar="MODULE:BUS",
+            help="its bus, a Group that holds it, or a function that returns either",
         )
         action.add_argument("--json", action="store_true", help="one JSON object")
         if name == "apply":
@@ -101,7 +104,7 @@ def _at(options: argparse.Namespace, bus: Bus) -> Topology:
 
 
 def _load(target: str, refuse: Callable[[str], NoReturn]) -> Bus:
-    """The bus that is named, or that a function of that name returns.
+    """The bus that is named, or that a function of that name returns, alone or in a group.
 
     Args:
         target: as it was given; what it leads to is never shown, which may hold passwords.
@@ -122,12 +125,27 @@ def _load(target: str, refuse: Callable[[str], NoReturn]) -> Bus:
         if not hasattr(found, name):
             refuse(f"{target!r}: there is no {name!r}")
         found = getattr(found, name)
-    if not isinstance(found, Bus) and _takes_nothing(found):
+    if not isinstance(found, Component) and _takes_nothing(found):
         found = found()
-    if not isinstance(found, Bus):
+    buses = list(_buses(found))
+    if len(buses) > 1:
+        called = ", ".join(repr(bus.name) for bus in buses)
+        refuse(f"{target!r} holds several buses, {called}: name a function that returns one")
+    if not buses:
         kind = type(found).__qualname__
-        refuse(f"{target!r} is no Bus, and no plain function that returns one; it is a {kind}")
-    return found
+        refuse(
+            f"{target!r} is no Bus, no Group with one, and no plain function that returns either; "
+            f"it is a {kind}"
+        )
+    return buses[0]
+
+
+def _buses(found: object) -> Iterator[Bus]:
+    if isinstance(found, Bus):
+        yield found
+    elif isinstance(found, Group):
+        for part in found.parts:
+            yield from _buses(part)
 
 
 def _takes_nothing(found: Any) -> bool:

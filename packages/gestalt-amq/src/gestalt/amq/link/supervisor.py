@@ -286,9 +286,11 @@ class Supervisor(Component):
                 await self._pause(self._refused_delays.next())
 
     def _note_failed(self, address: BrokerAddress, error: ConnectError) -> None:
-        # Its text names the host and the port.
-        self._attempts.failed(f"{self.name}: {error}")
-        cls = LoginRefused if isinstance(error, AccessRefused) else ConnectFailed
+        refused = isinstance(error, AccessRefused)
+        if not (refused and self.state is State.STARTING and len(self._addresses) == 1):
+            # Its text names the host and the port. What ends a start is not tried again.
+            self._attempts.failed(f"{self.name}: {error}")
+        cls = LoginRefused if refused else ConnectFailed
         self._on_event(cls(self._purpose, str(address), error))
 
     async def _pause(self, seconds: float) -> None:
