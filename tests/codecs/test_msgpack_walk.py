@@ -26,11 +26,12 @@ SIZED = [
     for first, width in HEADS.items()
     for size in (0, 1, 7)
 ]
-# Containers of one item, or of a key and an item.
-NESTS = [
-    b"\x91", b"\xdc\x00\x01", b"\xdd\x00\x00\x00\x01",
-    b"\x81\x01", b"\xde\x00\x01\x01", b"\xdf\x00\x00\x00\x01\x01",
-]  # fmt: skip
+# Containers of one item, or of a key and an item; and of some more behind it.
+NESTS = {
+    b"\x91": b"", b"\xdc\x00\x01": b"", b"\xdd\x00\x00\x00\x01": b"",
+    b"\x81\x01": b"", b"\xde\x00\x01\x01": b"", b"\xdf\x00\x00\x00\x01\x01": b"",
+    b"\x9f": b"\x01" * 14, b"\x8f\x01": b"".join(bytes((key, 1)) for key in range(2, 16)),
+}  # fmt: skip
 AFTER = b"\xdc\x00\x02\x01\x01"
 
 
@@ -64,14 +65,19 @@ def test_what_lies_within_one_another_is_told_from_what_follows() -> None:
 
 
 @pytest.mark.parametrize("nest", NESTS, ids=bytes.hex)
-def test_depth_is_the_same_whether_it_is_counted_before_or_after_decoding(nest: bytes) -> None:
-    each = 2 if nest[0] in (0x81, 0xDE, 0xDF) else 1
+@pytest.mark.parametrize("leaf", [b"\x01", b"\x80", b"\x90"], ids=bytes.hex)
+def test_depth_is_the_same_whether_it_is_counted_before_or_after_decoding(
+    nest: bytes, leaf: bytes
+) -> None:
+    behind = NESTS[nest]
+    each = len(behind) + (2 if nest[0] in (0x81, 0x8F, 0xDE, 0xDF) else 1)
     for most in (1, 2, 3, 9):
-        for depth in (1, 2, 3, 4, 9, 10):
-            body = nest * depth + b"\x01"
+        for around in (1, 2, 3, 4, 9, 10):
+            depth = around + (leaf != b"\x01")
+            body = nest * around + leaf + behind * around
             codecs = [Codec("msgpack", max_depth=most)]
-            if len(nest) > each:
-                codecs.append(Codec("msgpack", max_depth=most, max_values=each * depth + 1))
+            if len(nest) + len(behind) > each:
+                codecs.append(Codec("msgpack", max_depth=most, max_values=each * around + 1))
             for codec in codecs:
                 if depth > most:
                     with pytest.raises(TooDeep, match=f"max_depth={most} deep"):
