@@ -1,5 +1,6 @@
 """What a format cannot do is refused by a sentence that says what, and never by another error."""
 
+from dataclasses import dataclass, make_dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from gestalt.codecs import (
     Avro,
     Codec,
+    Codecs,
     DecodeError,
     EncodeError,
     MessageTypes,
@@ -16,9 +18,13 @@ from gestalt.codecs import (
     TooDeep,
     TooLarge,
     Truncated,
+    ValidationError,
 )
 
-MARKER = b"\xc3\x01"
+
+@dataclass
+class Point:
+    x: int
 
 
 class Other(Serializer):
@@ -60,6 +66,22 @@ def test_bytes_and_text_carry_their_own_class_and_no_other(name: str, cls: Any) 
         Codec(name).encode(5)
 
 
+@pytest.mark.parametrize("make", [bytearray, memoryview])
+def test_bytes_takes_any_buffer(make: Any) -> None:
+    assert Codec("bytes").encode(make(b"x")).body == b"x"
+
+
+def test_several_codecs_are_described_by_the_first() -> None:
+    types = MessageTypes()
+    types.add(1, dict)
+    first = Codec("json", types=types, compress="deflate", max_size=100)
+    codecs = Codecs(first, Codec("msgpack", max_size=200))
+    assert (codecs.serializer, codecs.compress, codecs.types) == ("json", "deflate", types)
+    assert codecs.max_size == 200
+    assert repr(codecs).startswith("Codecs(Codec(")
+    assert len(list(codecs)) == 2
+
+
 def record(*fields: tuple[str, Any]) -> dict[str, Any]:
     named = [{"name": name, "type": kind} for name, kind in fields]
     return {"type": "record", "name": "R", "fields": named}
@@ -70,6 +92,40 @@ def avro(kind: Any, **bounds: int) -> Codec:
     types = MessageTypes()
     types.add(1, Avro(record(("x", kind)), bare=True))
     return Codec("avro", types=types, **bounds)
+
+
+@pytest.mark.parametrize(
+    ("name", "library"), [("avro", "fastavro"), ("protobuf", "google.protobuf")]
+)
+def test_a_format_with_schemas_of_its_own_takes_no_other_class(name: str, library: str) -> None:
+    pytest.importorskip(library)
+    types = MessageTypes()
+    types.add(1, int)
+    with pytest.raises(SchemaError, match=name):
+        Codec(name, types=types).encode(1)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "said"),
+    [
+        (int, "a 'name'\n", "the name of a type is printable and without quotes"),
+        (int, "", "the name of a type is printable"),
+        (5, "five", "is not a class"),
+        (Point(1), "point", "is not a class, and values are told by their class"),
+    ],
+)
+def test_what_is_no_type_or_no_name_is_not_registered(cls: Any, name: str, said: str) -> None:
+    with pytest.raises(SchemaError, match=said):
+        MessageTypes().add(1, cls, name=name)
+
+
+def test_types_are_shown_by_number_and_name_and_not_all_of_many() -> None:
+    types = MessageTypes()
+    assert repr(types) == "<MessageTypes: none>"
+    for number in range(11):
+        types.add(number, make_dataclass("Made", []), name=f"n{number}")
+    assert str(types).startswith("0 n0, 1 n1, ")
+    assert str(types).endswith("9 n9, ...")
 
 
 class TestAvro:
@@ -85,12 +141,31 @@ class TestAvro:
         with pytest.raises(SchemaError, match=said):
             avro(kind).encode({"x": "a"})
 
-    def test_a_class_is_no_schema(self) -> None:
+    def test_a_record_has_its_full_name(self) -> None:
+        assert repr(Avro({**record(), "name": "fleet.R"})) == "<Avro fleet.R>"
+        assert Avro({**record(), "namespace": "fleet"}).name == "fleet.R"
+
+    def test_values_within_a_union_that_the_reader_has_are_counted(self) -> None:
+        pytest.importorskip("fastavro")
+        inner = {**record(("a", "long"), ("b", "long")), "name": "Inner"}
+        wanted = {**record(("a", "long")), "name": "Inner"}
+        kind = {"type": "array", "items": ["null", inner]}
+        reading = {"type": "array", "items": ["null", wanted]}
+        types = MessageTypes()
+        types.add(1, Avro(record(("x", kind))))
+        body = Codec("avro", types=types).encode({"x": [{"a": 1, "b": 2}, None]}).body
+        types = MessageTypes()
+        types.add(1, Avro(record(("x", reading)), accepts=[record(("x", kind))]))
+        assert Codec("avro", types=types).decode(body, type_id=1) == {"x": [{"a": 1}, None]}
+        with pytest.raises(TooLarge):
+            Codec("avro", types=types, max_values=3).decode(body, type_id=1)
+
+    def test_a_record_that_does_not_fit_its_class_says_where(self) -> None:
         pytest.importorskip("fastavro")
         types = MessageTypes()
-        types.add(1, int)
-        with pytest.raises(SchemaError, match="avro"):
-            Codec("avro", types=types).encode(1)
+        types.add(1, Avro(record(("x", "string")), into=Point, bare=True))
+        with pytest.raises(ValidationError, match="int"):
+            Codec("avro", types=types).decode(b"\x02a", type_id=1)
 
     def test_bare_records_have_one_schema(self) -> None:
         with pytest.raises(SchemaError, match="accepts= has no use"):
