@@ -114,3 +114,11 @@ def test_a_body_that_ends_where_an_item_would_begin_lacks_its_end() -> None:
     for body in (b"\x92\xcd\x01\x02", b"\x92\xa2xx", b"\x92\xc4\x02xx", b"\x91\xc5\x00"):
         with pytest.raises(Truncated, match="the end is missing"):
             Codec("msgpack", max_values=len(body) - 1).decode(body)
+
+
+@pytest.mark.parametrize("value", [[[1]] * 20, {n: [n] for n in range(20)}, [{}] * 20])
+def test_many_containers_beside_one_another_are_not_deep(value: object) -> None:
+    body = msgpack.packb(value)
+    assert Codec("msgpack", max_depth=2).decode(body) == value
+    with pytest.raises(TooDeep):
+        Codec("msgpack", max_depth=1).decode(body)
