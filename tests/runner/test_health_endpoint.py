@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ pytest.importorskip("h11")
 
 from gestalt.runner.health import HealthAddress
 from gestalt.runner.health import connection as connection_module
+from gestalt.runner.health import server as server_module
 from gestalt.runner.health.address import listen
 from gestalt.runner.health.connection import HEAD_SIZE, MOST_REQUESTS, Response
 from gestalt.runner.health.server import MOST_CONNECTIONS, HealthServer
@@ -152,3 +154,34 @@ def test_an_answer_that_cannot_be_made_costs_its_connection_alone(
     client.close()
     assert answers(server)
     assert "the answer cannot be made" in caplog.text
+
+
+def test_a_want_of_descriptors_is_told_by_one_line_and_goes_by(
+    server: HealthServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(server_module, "REFUSALS_APART", 3600.0)
+    told = threading.Event()
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.set()
+
+    handler = Told()
+    logging.getLogger("gestalt.runner").addHandler(handler)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    clients = [socket.socket() for _ in range(3)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        for client in clients:
+            client.connect(("127.0.0.1", server.address.port))
+        assert told.wait(10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        logging.getLogger("gestalt.runner").removeHandler(handler)
+        for client in clients:
+            client.close()
+    assert answers(server)
+    (record,) = caplog.records
+    assert record.getMessage() == "The health endpoint refuses connections: Too many open files"
+    assert record.exc_info is None

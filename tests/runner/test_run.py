@@ -87,7 +87,7 @@ def test_component_that_cannot_start_stops_those_before_it(script):
     """)
     assert process.end() == 1
     assert process.lines == ["open a", "close b", "close a"]
-    assert "b did not start" in process.errors
+    assert "b did not start: OSError: in use\n" in process.errors
 
 
 @each_loop

@@ -13,7 +13,7 @@ Direction = Literal["up", "down"]
 CHUNK = 65536
 
 
-class _Link:
+class ProxiedLink:
     """One connection through the proxy."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
@@ -58,7 +58,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._refusing = False
-        self._links: set[_Link] = set()
+        self._links: set[ProxiedLink] = set()
         self._listener: socket.socket | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._unserved: set[socket.socket] = set()
@@ -142,6 +142,10 @@ class Proxy:
 
     # The mechanism
 
+    def _let_through(self, data: bytes, direction: Direction, link: ProxiedLink) -> bytes:
+        """What of some data goes on."""
+        return data
+
     async def _end_links(self, *, half_open: bool) -> None:
         links = list(self._links)
         for link in links:
@@ -184,7 +188,7 @@ class Proxy:
         except OSError:
             _reset(to_client)
             return
-        link = _Link(to_client, to_server)
+        link = ProxiedLink(to_client, to_server)
         await self._note(link, here=True)
         try:
             async with asyncio.TaskGroup() as pumps:
@@ -197,7 +201,7 @@ class Proxy:
             await self._note(link, here=False)
             link.ended.set()
 
-    async def _note(self, link: _Link, *, here: bool) -> None:
+    async def _note(self, link: ProxiedLink, *, here: bool) -> None:
         async with self._changed:
             (self._links.add if here else self._links.discard)(link)
             self._changed.notify_all()
@@ -207,7 +211,7 @@ class Proxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         direction: Direction,
-        link: _Link,
+        link: ProxiedLink,
     ) -> None:
         try:
             while data := await reader.read(CHUNK):
@@ -219,6 +223,7 @@ class Proxy:
                 await self._flowing.wait()
                 if direction in self._lossy or link.half_open:
                     continue
+                data = self._let_through(data, direction, link)
                 for piece in [data[n : n + 1] for n in range(len(data))] if self.split else [data]:
                     writer.write(piece)
                     await writer.drain()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gestalt.amq import Bus, DeadlineExceeded, RemoteError, Request, connect
+from tests.support.waiting import until
 
 seen: ContextVar[int | None] = ContextVar("seen", default=None)
 held: ContextVar[Any] = ContextVar("held", default=None)
@@ -280,6 +281,7 @@ async def test_one_that_waits_has_its_task_to_itself(bus: Bus, unique: str) -> N
     async with asyncio.TaskGroup() as group, asyncio.timeout(10):
         calls = [group.create_task(requester.request(number)) for number in range(40)]
         await asyncio.gather(*calls[::2])
+        await until(lambda: len(waiting) == 20)
         assert not any(call.done() for call in calls[1::2])
         assert len(set(waiting.values())) == 20
         calls[1].cancel()

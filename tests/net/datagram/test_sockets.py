@@ -168,3 +168,14 @@ async def test_an_unknown_interface_is_named_with_those_that_there_are() -> None
 def test_options_out_of_their_range_are_refused(option: Any) -> None:
     with pytest.raises(ValueError, match=next(iter(option))):
         DatagramOptions(**option)
+
+
+async def test_a_name_that_nobody_has_is_named_wherever_it_stands() -> None:
+    text = r"udp://no\.host\.invalid:9 cannot be looked up: "
+    for address, peer in (("udp://no.host.invalid:9", None), (None, "udp://no.host.invalid:9")):
+        endpoint = DatagramEndpoint(address, RAW, peer=peer)
+        with pytest.raises(socket.gaierror, match=text):
+            await endpoint.start()
+    async with DatagramEndpoint(None, RAW) as endpoint:
+        with pytest.raises(socket.gaierror, match=text):
+            await endpoint.send(b"x", to="udp://no.host.invalid:9")

@@ -19,7 +19,7 @@ all of one name:
 - Connections: `Credentials`, `LentChannelOptions`
 - What a bus tells: `Event`, which is one of `Connected`, `Disconnected`, `ConnectFailed`,
   `LoginRefused`, `SecretUpdateFailed`, `PublishingBlocked`, `PublishingUnblocked`,
-  `MovingFailed`, `MovingResumed`, `StaleBindings`
+  `ChannelReplaced`, `MovingFailed`, `MovingResumed`, `StaleBindings`
 - Errors: their tree is in gestalt.amq.errors
 """
 
@@ -55,6 +55,7 @@ from .errors import (
     UnsendableType,
 )
 from .events import (
+    ChannelReplaced,
     Connected,
     ConnectFailed,
     Disconnected,
@@ -100,6 +101,7 @@ __all__ = [
     "Bus",
     "BusBatch",
     "BusMessage",
+    "ChannelReplaced",
     "ChannelsExhausted",
     "ConnectError",
     "ConnectFailed",

@@ -126,7 +126,7 @@ class Bus(Declaring, Readiness):
 
     @property
     def ready(self) -> bool:
-        """Whether everything works now: connected, not blocked, all that consumes consuming.
+        """Whether everything works now: connected, not blocked, answered, consuming.
 
         `trouble` says why it is not.
         """
@@ -136,11 +136,17 @@ class Bus(Declaring, Readiness):
     def trouble(self) -> str | None:
         """What keeps it from its work now, such as credentials that are refused; None if nothing.
 
-        Of several troubles it is the first, by connections, then subscriptions and responders.
+        Of several troubles it is the first, by connections, then what is published and requested,
+        then subscriptions and responders.
         """
         if self.state is not State.RUNNING:
             return f"it is {self.state.name.lower()}"
-        return self._connections.trouble or self._declarations.trouble or self._consumers.trouble
+        return (
+            self._connections.trouble
+            or self._declarations.trouble
+            or self._channels.trouble
+            or self._consumers.trouble
+        )
 
     def publisher(
         self,

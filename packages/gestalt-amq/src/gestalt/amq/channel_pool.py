@@ -113,6 +113,14 @@ class ChannelPool:
             self._adopt(self._delays)
         return self._delays
 
+    @property
+    def trouble(self) -> str | None:
+        """Which channel gets no answers, of those that wait for some; None if none."""
+        for keeper in self._all:
+            if (trouble := keeper.look_for_trouble()) is not None:
+                return f"{keeper.supervisor.name}: {trouble}"
+        return None
+
     def metrics(self) -> Iterator[Metric]:
         """What became of all that was published and requested."""
         delayed = [] if self._delays is None else [self._delays]

@@ -31,6 +31,7 @@ def connect(
     connect_timeout: float = 5.0,
     start_timeout: float = 30.0,
     stop_timeout: float = 10.0,
+    silence_timeout: float = 10.0,
     backoff: Backoff | None = None,
     on_event: Callable[[Event], None] | None = None,
     declare: bool = True,
@@ -57,6 +58,8 @@ def connect(
         connect_timeout: for one attempt at one broker, in seconds.
         start_timeout: how long a start tries to reach a broker, in seconds.
         stop_timeout: how long a stop waits for running handlers and confirmations, in seconds.
+        silence_timeout: a channel on which a publish or request has run to its deadline, and that
+            has answered nothing for so many seconds, is replaced; 0 for never.
         backoff: the waits between attempts to connect, up to 5 s by default. They end early when
             another connection of the same event loop has found the broker to be back.
         on_event: is called with each `Event`: Connected, Disconnected, ConnectFailed and so on.
@@ -100,6 +103,7 @@ def connect(
         heartbeat=heartbeat,
         connect_timeout=connect_timeout,
         start_timeout=start_timeout,
+        silence_timeout=check_seconds("silence_timeout", silence_timeout),
         backoff=backoff or DEFAULT_BACKOFF,
         login=Login(credentials, connect_timeout) if credentials is not None else None,
     )

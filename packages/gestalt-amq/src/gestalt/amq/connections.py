@@ -28,6 +28,7 @@ class Settings:
     heartbeat: int
     connect_timeout: float
     start_timeout: float
+    silence_timeout: float
     backoff: Backoff
     login: Login | None = None
 
@@ -135,6 +136,7 @@ class Connections:
             purpose=purpose,
             backoff=self._settings.backoff,
             start_timeout=self._settings.start_timeout,
+            silence_timeout=self._settings.silence_timeout,
             on_event=tell,
         )
 

@@ -99,6 +99,23 @@ class PublishingUnblocked:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelReplaced:
+    """The broker answered nothing on a channel, which is replaced; the connection lives on.
+
+    Attributes:
+        connection: which one, as `Connected` has it.
+        channel: what it is for: "exchange 'orders'", "requests".
+        seconds: for how long nothing was answered.
+        waiting: how many messages await their answers, which may still come.
+    """
+
+    connection: str
+    channel: str
+    seconds: float
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class MovingFailed:
     """No message that failed can be moved to a queue for now; it is tried again.
 
@@ -146,6 +163,7 @@ Event = (
     | Disconnected
     | PublishingBlocked
     | PublishingUnblocked
+    | ChannelReplaced
     | MovingFailed
     | MovingResumed
     | StaleBindings

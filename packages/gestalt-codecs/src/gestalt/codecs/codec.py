@@ -366,7 +366,8 @@ class Codec:
                 allowed = ", ".join((bound.content_type, *self.accept_types))
                 raise ContentNotAllowed(
                     f"the content type {given(content_type)} is not allowed here, "
-                    f"only {allowed}; name it in accept_types="
+                    f"only {allowed}; accept_types= is for other names of this format, and Codecs "
+                    "for other formats"
                 )
             charset = declared.charset or charset
         if charset is not None and bound.serializer.textual:

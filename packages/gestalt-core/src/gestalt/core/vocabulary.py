@@ -42,6 +42,7 @@ PARTITIONS = Description("partitions", "gauge", "Parts of a queue that are consu
 MEMBERS = Description("members", "gauge", "How many share a queue in parts.")
 PEERS = Description("peers", "gauge", "Peers that are connected.")
 CONNECTED = Description("connected", "counter", "Connections that came up.")
+REPLACED = Description("replaced", "counter", "Channels that were replaced, being silent.")
 REFUSED = Description("refused", "counter", "Connections closed at once, for want of room.")
 HANDSHAKES_FAILED = Description("handshakes_failed", "counter", "TLS handshakes that failed.")
 FAULTS = Description("faults", "counter", "Connections that were closed by a fault of the peer.")

@@ -17,7 +17,7 @@ from .errors import ShutdownTimeout, UnhandledError
 from .executors import join
 from .parts import ComponentPart, MainPart, Part
 from .reloads import Reloads
-from .report import describe_tasks, logger, report_error
+from .report import describe_start, describe_tasks, logger, report_error
 from .stop_time import StopTime
 from .unretrieved import unretrieved_failures
 
@@ -211,9 +211,9 @@ class Application:
         elif task.cancelled():
             if not self._stopping.is_set():
                 cancelled = UnhandledError("its start was cancelled from inside")
-                self.fail(f"{name} did not start", cancelled)
+                self.fail(describe_start(name, cancelled), cancelled)
         elif (error := task.exception()) is not None:
-            self.fail(f"{name} did not start", error)
+            self.fail(describe_start(name, error), error)
         else:
             return task
         return None

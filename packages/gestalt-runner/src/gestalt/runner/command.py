@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gestalt.core.masking import masked
 
@@ -14,11 +15,21 @@ from .output import show
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; `arguments` are those of the process by default."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0] in COMMANDS:
-        command = importlib.import_module(f".commands.{words[0]}", __package__)
-        command.main(words[1:])
-        return
-    _answer(words)
+    try:
+        if words and words[0] in COMMANDS:
+            command = importlib.import_module(f".commands.{words[0]}", __package__)
+            command.main(words[1:])
+        else:
+            _answer(words)
+    except KeyboardInterrupt:
+        # Python itself ends by SIGINT then, as a shell expects it, after its own clean-up.
+        sys.excepthook = _no_traceback_of_an_interrupt
+        raise
+
+
+def _no_traceback_of_an_interrupt(kind: Any, error: Any, traceback: Any) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
 
 
 def _answer(words: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ class Lifeline(Attendant):
     """The end of the child: it stops the application when the parent says so, or is gone.
 
     A thread listens, so that a process whose event loop is blocked does not outlive the parent,
-    either.
+    either. Before the application begins, it is stopped by SIGTERM, as by its user at that time.
 
     Args:
         descriptor: where it is read; it is open as long as the process lives.
@@ -32,7 +32,7 @@ class Lifeline(Attendant):
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._view: View | None = None
-        self._asked = self._cut = False
+        self._begun = self._asked = self._cut = False
         self._lock = threading.Lock()
 
     def listen(self, patience: float) -> None:
@@ -50,6 +50,7 @@ class Lifeline(Attendant):
         """Pass on what the parent says, also what it has said before."""
         with self._lock:
             self._view = view
+            self._begun = True
         if self._asked:
             self._pass_on(view)
 
@@ -73,6 +74,9 @@ class Lifeline(Attendant):
                 # It is closed where the application has ended in the meantime.
                 with contextlib.suppress(RuntimeError):
                     self._view.loop.call_soon_threadsafe(self._pass_on, self._view)
+            elif not self._begun:
+                # The application is being imported, which may hang, and nothing of it runs.
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def _pass_on(self, view: View) -> None:
         if self._cut:

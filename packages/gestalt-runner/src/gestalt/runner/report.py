@@ -14,6 +14,9 @@ from .errors import CannotListen, WorkerDied
 # Without any configuration, logging writes warnings and errors to stderr.
 logger = logging.getLogger("gestalt.runner")
 
+# Characters of an error's text that stand in a line before its traceback.
+MOST_OF_REASON = 300
+
 
 def report_error(message: str, error: BaseException) -> None:
     """Tell of an error that ends the application, with the traceback of every leaf of a group.
@@ -50,6 +53,15 @@ def report_error(message: str, error: BaseException) -> None:
         taken = False
     if not taken:
         (logging.lastResort or logging.StreamHandler()).emit(record)
+
+
+def describe_start(name: str, error: BaseException) -> str:
+    """That something did not start, and why: the cause stands at the end of a long traceback."""
+    if _sentences(error) is not None:
+        return f"{name} did not start"
+    reason = (str(error).splitlines() or [""])[0][:MOST_OF_REASON]
+    kind = type(error).__name__
+    return f"{name} did not start: {f'{kind}: {reason}' if reason else kind}"
 
 
 def _handle(record: logging.LogRecord) -> bool:

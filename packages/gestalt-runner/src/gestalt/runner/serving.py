@@ -35,6 +35,8 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     logs.configure(settings)
     for sentence in misspelt(os.environ, RUN):
         logger.warning("%s", sentence)
+    if (lifeline := take_lifeline()) is not None:
+        lifeline.listen(settings[SHUTDOWN] + BEYOND)
     targets = _targets(settings)
     # Before the application can start programs, for which its sockets are not.
     handed_over()
@@ -47,8 +49,7 @@ def serve(configuration: Configuration, settings: Settings) -> None:
 
         if (systemd := take_systemd()) is not None:
             attendants.append(systemd)
-    if (lifeline := take_lifeline()) is not None:
-        lifeline.listen(settings[SHUTDOWN] + BEYOND)
+    if lifeline is not None:
         attendants.append(lifeline)
     if voice is not None:
         attendants.append(voice)

@@ -154,6 +154,22 @@ def before_death(function: Callable[[], object]) -> Callable[[], object]:
     return function
 
 
+def hold_back(loop: asyncio.AbstractEventLoop) -> None:
+    """Have a process that is started in this turn of the event loop begin with SIGINT held back.
+
+    A terminal sends it to all processes, and Python would tell by a traceback that it came before
+    there is a command. The process calls `let_through` as soon as there is one.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    if signal.SIGINT not in mask:
+        loop.call_soon(let_through)
+
+
+def let_through() -> None:
+    """Take SIGINT, also one that was held back."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
 def die_by(number: int) -> NoReturn:
     """End the process at once, by the default action of a signal."""
     signal.signal(number, signal.SIG_DFL)

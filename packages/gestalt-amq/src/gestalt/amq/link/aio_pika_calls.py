@@ -15,6 +15,8 @@ from . import aio_pika_logging
 ANSWER_TIMEOUT = 10.0
 # Closing a channel is a courtesy; what takes longer goes on while the connection lives.
 CLOSE_TIMEOUT = 0.5
+# So many channels of a connection may hang in the broker; with one more it is made again.
+MOST_HANGING = 3
 
 
 class Calls:
@@ -30,6 +32,7 @@ class Calls:
 
     Attributes:
         running: those that have not ended.
+        lost: as above.
     """
 
     def __init__(
@@ -40,7 +43,8 @@ class Calls:
     ) -> None:
         self.running: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
-        self._lost = lost
+        self.lost = lost
+        self._hanging = 0
         self._flush = flush
         self._cut = cut
         self._blocked = False
@@ -75,6 +79,34 @@ class Calls:
             LinkLost: the link or the channel ended meanwhile.
             TopologyError: the broker refused, and closed the channel.
         """
+        asking = await self._await(call)
+        if not asking.done():
+            # What the broker has done by now is not known; a fresh link knows.
+            self._cut(LinkLost(f"the broker did not answer within {ANSWER_TIMEOUT} s"))
+            raise LinkLost(str(self.lost.result()))
+        return self._result(asking, closed)
+
+    async def answered(
+        self, call: Callable[[], Awaitable[Any]], closed: asyncio.Future[AmqError]
+    ) -> bool:
+        """Whether the broker answers a call in time; one that it does not is given up.
+
+        Parameters and errors as those of `ask`.
+        """
+        asking = await self._await(call)
+        if not asking.done():
+            return False
+        self._result(asking, closed)
+        return True
+
+    def note_hanging(self) -> None:
+        """The broker answers nothing on one more of the channels."""
+        self._hanging += 1
+        if self._hanging > MOST_HANGING:
+            self._cut(LinkLost(f"{self._hanging} of its channels hang in the broker"))
+
+    async def _await(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
+        """Give a call its time, and return its task, which is cancelled if it has not ended."""
         self._flush()
         asking = self.begin(call)
         try:
@@ -83,13 +115,11 @@ class Calls:
                 await asyncio.wait({asking}, timeout=ANSWER_TIMEOUT)
                 # While the broker blocks the connection, it answers nothing on it.
                 if asking.done() or (not self._blocked and self._changes == changes):
-                    break
+                    return asking
         finally:
             asking.cancel()
-        if not asking.done():
-            # What the broker has done by now is not known; a fresh link knows.
-            self._cut(LinkLost(f"the broker did not answer within {ANSWER_TIMEOUT} s"))
-            raise LinkLost(str(self._lost.result()))
+
+    def _result(self, asking: asyncio.Task[Any], closed: asyncio.Future[AmqError] | None) -> Any:
         if asking.cancelled():
             raise self._reason(closed)
         error = asking.exception()
@@ -123,6 +153,6 @@ class Calls:
             if isinstance(reason, TopologyError):
                 return TopologyError(str(reason), reason.code)
             return LinkLost(str(reason))
-        if self._lost.done():
-            return LinkLost(str(self._lost.result()))
+        if self.lost.done():
+            return LinkLost(str(self.lost.result()))
         return LinkLost(f"the connection is ending: {error and said_by(error)}")

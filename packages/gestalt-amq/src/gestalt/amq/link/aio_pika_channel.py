@@ -38,6 +38,7 @@ from .interface import CHANNEL_CLOSED, Channel, Confirm
 from .output import Output
 from .suspects import blame
 from .unsendable import check_routing_keys, unsendable
+from .watch import Progress
 
 
 class AioPikaChannel(Channel):
@@ -168,6 +169,11 @@ class AioPikaChannel(Channel):
     def congested(self) -> bool:
         return not self._is_writable()
 
+    @property
+    def confirms(self) -> Progress:
+        left = len(self._unconfirmed)
+        return Progress(self._sequence - left, left > 0)
+
     async def drain(self) -> None:
         await self._writable.wait()
 
@@ -221,7 +227,7 @@ class AioPikaChannel(Channel):
             blame(self._unconfirmed, code, text)
         self.end(TopologyError(CHANNEL_CLOSED + text, code))
 
-    def end(self, reason: AmqError, leaving: asyncio.Task[Any] | None = None) -> None:
+    def end(self, reason: AmqError, leaving: asyncio.Future[Any] | None = None) -> None:
         """The channel is over: what was not confirmed will never be.
 
         Args:
@@ -376,6 +382,15 @@ class AioPikaChannel(Channel):
             return await self._got
         finally:
             self._got = None
+
+    async def answers(self) -> bool:
+        # It bounds consumers, of which there are none: any question would do.
+        if await self._calls.answered(partial(self._protocol.basic_qos), self.closed):
+            return True
+        # What the broker still says there, should it wake up, is for nobody.
+        self.end(LinkLost("the channel hangs in the broker"), self._calls.lost)
+        self._calls.note_hanging()
+        return False
 
     async def close(self) -> None:
         if not self.closed.done():

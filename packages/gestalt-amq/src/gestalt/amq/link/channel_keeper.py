@@ -20,6 +20,7 @@ from .preflight import Preflight, Question
 from .supervisor import Supervisor
 from .suspects import Suspected
 from .unsendable import unsendable
+from .watch import Progress, Watch
 
 logger = logging.getLogger("gestalt.amq")
 
@@ -63,6 +64,7 @@ class ChannelKeeper(ABC):
         queued: how many messages wait to be sent.
         counts: what was sent, by exchange or service.
         pending: what is in flight: each with its deadline, by the loop's clock.
+        watch: notices that the channel answers nothing any more.
     """
 
     def __init__(
@@ -79,7 +81,8 @@ class ChannelKeeper(ABC):
         self.users: weakref.WeakSet[User] = weakref.WeakSet()
         self.queued = 0
         self.counts: dict[str, SendCounts] = {}
-        self._in_flight = InFlight(self._expire)
+        self.watch = Watch(supervisor.silence_timeout)
+        self._in_flight = InFlight(self._expire, self._looked, self.watch.interval)
         self.pending: Mapping[asyncio.Future[Any], float] = self._in_flight.deadlines
         self._spawn = spawn
         self._make_room = make_room
@@ -122,9 +125,13 @@ class ChannelKeeper(ABC):
     async def _restore(self, link: Link) -> bool:
         """Bring back what the broker did not find; whether there is anything to bring back."""
 
+    @abstractmethod
+    def _progress(self, channel: Channel) -> Progress:
+        """What was answered of what was sent by the channel."""
+
+    @abstractmethod
     async def _wait_ended(self, channel: Channel) -> None:
         """Wait until the channel has ended, or had better be replaced."""
-        await self._first_of(channel, self._over)
 
     # What a subclass uses
 
@@ -345,10 +352,15 @@ class ChannelKeeper(ABC):
                     self._permissions.forget()
                 self._link = link
                 self._channel = channel
+                self.watch.begin()
                 self._changed.set()
                 await self._wait_ended(channel)
                 self._channel = None
                 if not channel.closed.done():
+                    if self.watch.hangs.is_set() and not self._over.is_set():
+                        self._note_replaced()
+                        self._spawn(self._retire(channel), name=f"former channel of {self.name}")
+                        continue
                     await self.drain()
                     with contextlib.suppress(AmqError):
                         await channel.close()
@@ -359,6 +371,31 @@ class ChannelKeeper(ABC):
                     self._permissions.forget(restricted=reason.code == 403)
             # The supervisor sees to the waits between links.
             await wait_unless_lost(link, self._delays.next())
+
+    def look_for_trouble(self) -> str | None:
+        """For how long nothing has been answered of what is in flight; None where that is usual."""
+        if not self.pending:
+            return None
+        self._looked(False)
+        silence = self.watch.silence
+        return f"{self.name}: nothing was answered for {silence:.0f} s" if silence else None
+
+    def _note_replaced(self) -> None:
+        self.supervisor.note_silence(self.name, self.watch.replace(), len(self.pending))
+
+    async def _retire(self, channel: Channel) -> None:
+        """Leave a silent channel what it may still answer; what is sent now goes by another."""
+        sent = set(self.pending)
+        with contextlib.suppress(AmqError):
+            if await channel.answers() and sent:
+                await asyncio.wait(sent)
+            await channel.close()
+
+    def _looked(self, ran_out: bool) -> None:
+        if self._channel is None or self.blocked:
+            self.watch.excuse()
+        else:
+            self.watch.look(self._progress(self._channel), ran_out=ran_out)
 
     def note_change(self) -> None:
         """The broker has begun or ceased to block: let those that wait look again."""
@@ -378,6 +415,7 @@ class ChannelKeeper(ABC):
         self._stopped = False
         self._channel = self._link = self._broken = None
         self._in_flight.start()
+        self.watch.start()
         for user in self.users:
             user.renew()
         self._over = asyncio.Event()

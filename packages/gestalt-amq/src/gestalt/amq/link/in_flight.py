@@ -12,16 +12,25 @@ class InFlight:
 
     Args:
         expire: ends one whose deadline has passed.
+        looked: is told whether any has, whenever that was looked for.
+        interval: how often it is to be looked while something is in flight, in seconds.
 
     Attributes:
         deadlines: of each, by the loop's clock.
         empty_since: when the last one was answered, by the same.
     """
 
-    def __init__(self, expire: Callable[[asyncio.Future[Any]], None]) -> None:
+    def __init__(
+        self,
+        expire: Callable[[asyncio.Future[Any]], None],
+        looked: Callable[[bool], None] | None = None,
+        interval: float = NEVER,
+    ) -> None:
         self.deadlines: dict[asyncio.Future[Any], float] = {}
         self.empty_since = 0.0
         self._expire = expire
+        self._looked = looked
+        self._interval = interval
         self._empty = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._due = NEVER
@@ -62,16 +71,19 @@ class InFlight:
     def _set_timer(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._due = when
-        self._timer = asyncio.get_running_loop().call_at(when, self._look)
+        loop = asyncio.get_running_loop()
+        self._due = min(when, loop.time() + self._interval)
+        self._timer = loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
         now = asyncio.get_running_loop().time()
         following = NEVER
+        expired = False
         for answer, deadline in self.deadlines.items():
             if answer.done():
                 continue
             if deadline <= now:
+                expired = True
                 self._expire(answer)
             else:
                 following = min(following, deadline)
@@ -79,3 +91,5 @@ class InFlight:
         self._due = NEVER
         if following < NEVER:
             self._set_timer(following)
+        if self._looked is not None:
+            self._looked(expired)

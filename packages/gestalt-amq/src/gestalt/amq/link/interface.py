@@ -13,6 +13,7 @@ from gestalt.amq.errors import AmqError
 from gestalt.amq.wire import Delivery, Got, Properties
 
 from .client_library import AbstractChannel
+from .watch import Progress
 
 Confirm: TypeAlias = asyncio.Future[None]
 """The broker's answer to one publish: None, or Unroutable, Rejected, Refused or LinkLost."""
@@ -97,7 +98,23 @@ class Channel(ABC):
     def congested(self) -> bool:
         """Whether the socket takes no more for now: `drain()` before sending more."""
 
+    @property
+    @abstractmethod
+    def confirms(self) -> Progress:
+        """How many publishes were confirmed or rejected, and whether some were not."""
+
     # Cold: these ask the broker and wait for its answer, up to the link's own deadline.
+
+    @abstractmethod
+    async def answers(self) -> bool:
+        """Whether the broker answers on this channel, which consumes nothing, in time.
+
+        One on which it does not has ended by that: the broker's own process of it hangs. The link
+        lives on, unless that is so of several of its channels.
+
+        Raises:
+            LinkLost: the link or the channel ended meanwhile.
+        """
 
     @abstractmethod
     async def drain(self) -> None:

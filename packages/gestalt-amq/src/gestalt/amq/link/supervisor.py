@@ -8,6 +8,7 @@ from functools import partial
 
 from gestalt.amq.errors import AccessRefused, AmqError, ConnectError
 from gestalt.amq.events import (
+    ChannelReplaced,
     Connected,
     ConnectFailed,
     Disconnected,
@@ -54,9 +55,11 @@ class Supervisor(Component):
         backoff: the waits between rounds through all brokers, which end early when one of them is
             found to be back.
         start_timeout: how long to try for the first link, in seconds.
+        silence_timeout: how long a channel may answer nothing, in seconds; 0 for ever.
         on_event: is told of every change.
 
     Attributes:
+        silence_timeout: as above.
         link: the present link, None while there is none.
         failure: why there is none, as far as that is known.
         close_timeout: how long a stop waits for the broker to take leave, in seconds.
@@ -71,11 +74,13 @@ class Supervisor(Component):
         purpose: str,
         backoff: Backoff,
         start_timeout: float,
+        silence_timeout: float,
         on_event: Callable[[Event], None],
     ) -> None:
         super().__init__(name=name)
         self.link: Link | None = None
         self.close_timeout = 0.3
+        self.silence_timeout = silence_timeout
         self._addresses = list(addresses)
         self._connector = connector
         self._purpose = purpose
@@ -151,6 +156,24 @@ class Supervisor(Component):
         """Try again now, if the credentials were refused: others were let in."""
         if isinstance(self.failure, AccessRefused):
             self._back.set()
+
+    def note_silence(self, channel: str, seconds: float, waiting: int) -> None:
+        """A channel is replaced, since the broker has answered nothing on it.
+
+        Args:
+            channel: what it is for.
+            seconds: for how long.
+            waiting: how many messages await their answers.
+        """
+        logger.warning(
+            "%s: %s: nothing was answered for %.1f s, and %d messages await their answers: the "
+            "channel is replaced",
+            self.name,
+            channel,
+            seconds,
+            waiting,
+        )
+        self._on_event(ChannelReplaced(self._purpose, channel, seconds, waiting))
 
     async def _open(self) -> None:
         self._reset()

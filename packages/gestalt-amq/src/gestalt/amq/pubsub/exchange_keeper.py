@@ -10,6 +10,7 @@ from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight, Question
 from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.link.watch import Progress
 from gestalt.amq.topology import Exchange
 from gestalt.core import Backoff
 
@@ -92,6 +93,10 @@ class ExchangeKeeper(ChannelKeeper):
         """
         self._replace = asyncio.Event()
         # A full queue rejects as well: not every rejection is worth a channel.
-        await self._first_of(channel, self._over, timeout=MIN_CHANNEL_AGE)
-        if not self._over.is_set():
-            await self._first_of(channel, self._over, self._replace)
+        ends = (self._over, self.watch.hangs)
+        await self._first_of(channel, *ends, timeout=MIN_CHANNEL_AGE)
+        if not any(end.is_set() for end in ends):
+            await self._first_of(channel, *ends, self._replace)
+
+    def _progress(self, channel: Channel) -> Progress:
+        return channel.confirms

@@ -15,6 +15,7 @@ from gestalt.amq.errors import (
 )
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.link.watch import NEVER, Watch
 from gestalt.amq.wire import Properties
 
 from .target_queue import Route, TargetQueue
@@ -44,6 +45,10 @@ class Republisher:
         self._opening = asyncio.Lock()
         # How many copies await their confirmation by each channel.
         self._using: dict[Channel, int] = {}
+        self._watch = Watch(publishing.silence_timeout)
+        self._timer: asyncio.TimerHandle | None = None
+        # What asks whether a silent channel lives.
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def move(
         self,
@@ -97,6 +102,10 @@ class Republisher:
 
     async def close(self) -> None:
         """Close what is open."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for asking in self._asking:
+            asking.cancel()
         channels, self._channel = {*self._using, self._channel}, None
         self._using.clear()
         for channel in channels:
@@ -133,6 +142,8 @@ class Republisher:
         properties: Callable[[int], Properties],
     ) -> None:
         self._using[channel] = self._using.get(channel, 0) + 1
+        if self._timer is None and self._watch.interval < NEVER:
+            self._look_later()
         try:
             await channel.publish(
                 route.exchange,
@@ -164,11 +175,42 @@ class Republisher:
             with contextlib.suppress(AmqError):
                 await channel.close()
 
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._watch.interval, self._look)
+
+    def _look(self) -> None:
+        """See whether the shared channel still confirms what it is given."""
+        self._timer = None
+        if not self._using:
+            return
+        self._look_later()
+        channel, link = self._channel, self._link
+        if channel is None or link is None or link.blocked is not None:
+            self._watch.excuse()
+            return
+        # Copies wait for as long as it takes: nobody else would say that this is too long.
+        self._watch.look(channel.confirms, ran_out=True)
+        if self._watch.hangs.is_set():
+            waiting = self._using.get(channel, 0)
+            self._publishing.note_silence("failed messages", self._watch.replace(), waiting)
+            # What waits there may still be confirmed, unless the channel does not even answer.
+            self._channel = None
+            asking = asyncio.create_task(self._ask(channel), name="ask a silent channel")
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
+
+    async def _ask(self, channel: Channel) -> None:
+        with contextlib.suppress(AmqError):
+            if await channel.answers() and channel not in self._using:
+                await channel.close()
+
     async def _shared(self, link: Link) -> Channel:
         async with self._opening:
             channel = self._channel
             if channel is None or channel.closed.done() or self._link is not link:
                 channel = self._channel = await link.open_channel(confirms=True)
                 self._link = link
+                self._watch.begin()
                 self._opened_at = asyncio.get_running_loop().time()
             return channel

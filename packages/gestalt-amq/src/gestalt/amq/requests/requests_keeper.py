@@ -1,6 +1,7 @@
 """The channel by which requests are sent, and their replies come back."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight, Question
 from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.link.watch import Progress
 from gestalt.amq.wire import Delivery
 from gestalt.core import Backoff
 
@@ -17,6 +19,9 @@ from . import protocol
 from .calls import Call
 from .echo import Echo
 from .plans import plan_requests
+
+# What ends a request, and is no word of the broker.
+UNANSWERED = ("DeadlineExceeded", "LinkLost", "OutcomeUnknown", "cancelled")
 
 
 class RequestsKeeper(ChannelKeeper):
@@ -42,6 +47,8 @@ class RequestsKeeper(ChannelKeeper):
         self._calls: dict[str, Call[Any]] = {}
         # Where this user may not send to itself.
         self._mute: Link | None = None
+        # How many gathers have ended at their deadline, which is no error.
+        self._gathered = 0
 
     @property
     def channel(self) -> Channel | None:
@@ -96,8 +103,34 @@ class RequestsKeeper(ChannelKeeper):
     def _route(self, question: Question) -> str:
         return question.exchange
 
+    async def _wait_ended(self, channel: Channel) -> None:
+        hangs = self.watch.hangs
+        while True:
+            await self._first_of(channel, self._over, hangs)
+            if channel.closed.done() or not hangs.is_set():
+                return
+            # A slow service is silent, too: here the broker itself can be asked.
+            with contextlib.suppress(AmqError):
+                if await channel.answers():
+                    self.watch.begin()
+                    continue
+            self._note_replaced()
+
+    def _progress(self, channel: Channel) -> Progress:  # noqa: ARG002 - there is one at a time
+        answered = -self._gathered
+        for counts in self.counts.values():
+            answered += counts.answered + sum(counts.errors.values())
+            answered -= sum(counts.errors.get(name, 0) for name in UNANSWERED)
+        return Progress(answered, bool(self.pending))
+
     def _expire(self, pending: asyncio.Future[Any]) -> None:
         cast("Call[Any]", pending).expire()
+        if pending.exception() is None:
+            # When it has been counted.
+            pending.add_done_callback(self._note_gathered)
+
+    def _note_gathered(self, _: asyncio.Future[Any]) -> None:
+        self._gathered += 1
 
     def _take(self, delivery: Delivery) -> None:
         call = self._calls.get(delivery.properties.correlation_id or "")

@@ -17,16 +17,20 @@ async def resolve(
     """What the system calls `address`, a name's first one, for sockets of `family`.
 
     Raises:
-        OSError: the name is not known, or has no address of this family.
+        OSError: the name is not known, or has no address of this family; it names the address.
     """
     loop = asyncio.get_running_loop()
-    infos = await loop.getaddrinfo(
-        address.host,
-        address.port,
-        family=family,
-        type=socket.SOCK_DGRAM,
-        flags=socket.AI_V4MAPPED if family == socket.AF_INET6 else 0,
-    )
+    try:
+        infos = await loop.getaddrinfo(
+            address.host,
+            address.port,
+            family=family,
+            type=socket.SOCK_DGRAM,
+            flags=socket.AI_V4MAPPED if family == socket.AF_INET6 else 0,
+        )
+    except socket.gaierror as error:
+        text = f"{address} cannot be looked up: {error.strerror}"
+        raise socket.gaierror(error.errno, text) from error
     return socket.AddressFamily(infos[0][0]), infos[0][4]
 
 

@@ -1,9 +1,7 @@
 """`gestalt run`: components and async functions, until they end or a signal stops them."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from gestalt.runner.configuration import Configuration
 from gestalt.runner.errors import LoopNotAvailable, OptionError
@@ -13,7 +11,9 @@ from gestalt.runner.options.arguments import given, parser_of
 from gestalt.runner.options.resolving import Sources
 from gestalt.runner.options.table import RELOAD, WORKERS
 from gestalt.runner.options.table import RUN as OPTIONS
+from gestalt.runner.platform import INHERITS_PIPES
 from gestalt.runner.serving import serve
+from gestalt.runner.signals import let_through
 from gestalt.runner.voice import is_worker
 
 __all__ = ["OPTIONS", "main"]
@@ -48,6 +48,8 @@ logging:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command; SystemExit and KeyboardInterrupt tell how it ended."""
+    if is_held() and INHERITS_PIPES:
+        let_through()
     parser = parser_of("run", OPTIONS, description=DESCRIPTION, epilog=EPILOG)
     said = given(parser, arguments)
     fill_standard_descriptors()
@@ -67,12 +69,3 @@ def main(arguments: Sequence[str]) -> None:
             serve(configuration, settings)
     except (LoopNotAvailable, OptionError) as error:
         parser.error(str(error))
-    except KeyboardInterrupt:
-        # Python itself ends by SIGINT then, as a shell expects it, after its own clean-up.
-        sys.excepthook = _no_traceback_of_an_interrupt
-        raise
-
-
-def _no_traceback_of_an_interrupt(kind: Any, error: Any, traceback: Any) -> None:
-    if not issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, traceback)

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
+import math
 import socket
 import threading
 from collections import Counter
@@ -16,8 +18,14 @@ from .connection import HEAD_SIZE, Answer, Response, serve
 
 logger = logging.getLogger("gestalt.runner")
 
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+"""What the system refuses a connection by when it has no room for one."""
+
 MOST_CONNECTIONS = 64
 """How many connections there may be. For another, one of whoever has the most is given up."""
+
+REFUSALS_APART = 1.0
+"""How often it is told that connections are refused for want of descriptors, in seconds."""
 
 STOP_TIME = 0.4
 """How long what is being answered may take when the endpoint stops, in seconds."""
@@ -43,6 +51,7 @@ class HealthServer:
         # Those that have asked, and have no answer yet.
         self._asking: set[asyncio.StreamWriter] = set()
         self._reports = Reports(logger)
+        self._refusal_told = -math.inf
 
     @property
     def address(self) -> HealthAddress:
@@ -144,8 +153,20 @@ class HealthServer:
         oldest.transport.abort()
 
     def _handle_exception(
-        self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]
+        self, loop: asyncio.AbstractEventLoop, context: dict[str, object]
     ) -> None:
         error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in EXHAUSTED and "socket" in context:
+            self._note_refused(loop.time(), error)
+            return
         message = f"The health endpoint: {context.get('message') or 'an error of its event loop'}"
         self._reports.log(message, error if isinstance(error, BaseException) else None)
+
+    def _note_refused(self, now: float, error: OSError) -> None:
+        # The event loop tells of it a hundred times, and accepts again after a second.
+        if now - self._refusal_told >= REFUSALS_APART:
+            self._refusal_told = now
+            why = error.strerror
+            self._reports.log(
+                f"The health endpoint refuses connections: {why}", level=logging.WARNING
+            )

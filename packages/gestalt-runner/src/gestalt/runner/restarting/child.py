@@ -11,7 +11,7 @@ from typing import Self
 
 from gestalt.runner.lifeline import CUT, STOP, VARIABLE
 from gestalt.runner.platform import INHERITS_PIPES
-from gestalt.runner.signals import before_death
+from gestalt.runner.signals import before_death, hold_back
 
 _children: "weakref.WeakSet[Child]" = weakref.WeakSet()
 
@@ -52,6 +52,7 @@ class Child:
         reader, writer = os.pipe()
         try:
             variables[VARIABLE] = str(reader)
+            hold_back(asyncio.get_running_loop())
             process = await asyncio.create_subprocess_exec(
                 *command, env=variables, pass_fds=[reader, *descriptors]
             )

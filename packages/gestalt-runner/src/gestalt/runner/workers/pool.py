@@ -89,7 +89,6 @@ class Workers(Supervisor):
             loop.call_soon_threadsafe(self._request_roll)
 
         self._previous = signal.signal(signal.SIGUSR2, asked)
-        logger.info("all workers are ready: %d", len(self._workers))
 
     async def _close(self) -> None:
         if self._previous is not None:

@@ -14,6 +14,7 @@ from gestalt.runner.logs import Logs
 from gestalt.runner.options.option import Settings
 from gestalt.runner.options.table import HEALTH_CHECK_TIMEOUT, SHUTDOWN, WORKERS
 from gestalt.runner.platform import HAS_WORKERS
+from gestalt.runner.report import logger
 from gestalt.runner.rereading import Rereading
 from gestalt.runner.restarting.child import command_of
 from gestalt.runner.serving import drain_delay_of
@@ -31,6 +32,20 @@ WRONG_OPTION = 2
 
 BEYOND_CHECKS = 1.5
 """How much longer than its checks a worker may take to say whether it is ready, in seconds."""
+
+
+class Announcer(Attendant):
+    """Says that all workers are ready, when all others who are told of it have been.
+
+    Args:
+        count: how many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def started(self) -> None:
+        logger.info("all workers are ready: %d", self._count)
 
 
 def serve_workers(
@@ -72,6 +87,7 @@ def serve_workers(
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(patience + KILLING)
         attendants.append(lifeline)
+    attendants.append(Announcer(len(workers.workers)))
     try:
         run(
             workers,

@@ -1,0 +1,415 @@
+"""Channels on which the broker answers nothing any more are replaced; connections live on."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from gestalt.amq import (
+    Bus,
+    BusMessage,
+    ChannelReplaced,
+    Connected,
+    DeadlineExceeded,
+    Disconnected,
+    Event,
+    NotSent,
+    OutcomeUnknown,
+    Request,
+    Retry,
+    connect,
+)
+from gestalt.amq.link import aio_pika_calls, watch
+from gestalt.amq.link.watch import MOST_PATIENCE, Progress, Watch
+from gestalt.core.metrics import measure
+from tests.support.alarms import Alarm
+from tests.support.channel_proxy import ChannelProxy
+from tests.support.waiting import QUICK, until
+
+from .test_reconnect import through
+
+# It is looked twice in this time, whatever the clock of the test says; in seconds.
+SILENCE = 0.1
+
+
+class Clock:
+    """What silence is measured by."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(watch, "monotonic", clock)
+    monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 0.4)
+    return clock
+
+
+class Looks:
+    """Counts how often it is looked whether a channel is silent."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def more(self, count: int) -> None:
+        """Wait until it was looked so many times more."""
+        enough = self.count + count
+        await until(lambda: self.count >= enough)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
+    looks = Looks()
+
+    def counted(name: str) -> None:
+        look = getattr(Watch, name)
+
+        def counting(*args: Any, **options: Any) -> None:
+            looks.count += 1
+            look(*args, **options)
+
+        monkeypatch.setattr(Watch, name, counting)
+
+    for name in ("look", "excuse"):
+        counted(name)
+    return looks
+
+
+@pytest.fixture
+async def proxy(broker_port: int) -> AsyncIterator[ChannelProxy]:
+    async with ChannelProxy(broker_port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def told() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+async def silent(
+    proxy: ChannelProxy, broker_url: str, clock: Clock, told: list[Event]
+) -> AsyncIterator[Bus]:
+    """A bus by the proxy, which takes channels for hanging as soon as the test's clock says so."""
+    async with connect(
+        through(proxy, broker_url),
+        silence_timeout=SILENCE,
+        stop_timeout=0.5,
+        backoff=QUICK,
+        on_event=told.append,
+    ) as bus:
+        yield bus
+
+
+def replaced(bus: Bus) -> int:
+    """How many channels of a bus were replaced, since they were silent."""
+    found: list[Any] = [each.value for each in measure(bus) if each.name == "replaced"]
+    return sum(found)
+
+
+async def give_up(send: Callable[[], Awaitable[object]]) -> None:
+    """Send something for which the time is short, and runs out after it was sent."""
+    while True:
+        try:
+            await send()
+        except NotSent:
+            continue
+        except (OutcomeUnknown, DeadlineExceeded):
+            return
+
+
+def port_of(url: str) -> int:
+    return urlsplit(url).port or 5672
+
+
+async def test_a_channel_that_hangs_is_replaced_and_only_idempotent_messages_are_sent_again(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, told: list[Event], unique: str
+) -> None:
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    proxy.break_channel(unique, "hangs")
+    again = asyncio.create_task(publisher.publish(1, idempotent=True, timeout=60))
+    once = asyncio.create_task(publisher.publish(2, timeout=60))
+    await give_up(lambda: publisher.publish(3, timeout=0.01))
+    clock.now += SILENCE
+    await until(lambda: replaced(silent))
+    await publisher.publish(4)
+    with pytest.raises(OutcomeUnknown, match="the channel hangs in the broker"):
+        await once
+    await again
+    assert silent.ready
+    assert [each for each in told if not isinstance(each, Connected)] == [
+        ChannelReplaced("publish", f"exchange {unique!r}", pytest.approx(SILENCE), 2)
+    ]
+
+
+async def test_what_waits_on_a_silent_channel_that_lives_may_be_confirmed_late(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, unique: str
+) -> None:
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    proxy.break_channel(unique, "confirms nothing")
+    patient = asyncio.create_task(publisher.publish(1, timeout=60))
+    await give_up(lambda: publisher.publish(2, timeout=0.01))
+    clock.now += SILENCE
+    await until(lambda: replaced(silent))
+    await publisher.publish(3)
+    assert not patient.done()
+    proxy.mend()
+    await patient
+    assert replaced(silent) == 1
+
+
+async def test_of_a_silent_channel_others_of_its_connection_notice_nothing(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, told: list[Event], unique: str
+) -> None:
+    hanging, other = silent.publisher(unique), silent.publisher(f"{unique}.other")
+    await hanging.publish(0)
+    await other.publish(0)
+    proxy.break_channel(f"{unique}.other", "confirms nothing")
+    slow = asyncio.create_task(other.publish(1, timeout=60))
+    proxy.break_channel(unique, "hangs")
+    while not replaced(silent):
+        await give_up(lambda: hanging.publish(1, timeout=0.01))
+        clock.now += SILENCE
+    await hanging.publish(2)
+    proxy.mend()
+    await slow
+    assert not any(isinstance(each, Disconnected) for each in told)
+
+
+async def test_a_short_deadline_alone_costs_no_channel(
+    silent: Bus, proxy: ChannelProxy, looks: Looks, unique: str
+) -> None:
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    proxy.break_channel(unique, "confirms nothing")
+    patient = asyncio.create_task(publisher.publish(1, timeout=60))
+    await give_up(lambda: publisher.publish(2, timeout=0.01))
+    await looks.more(3)
+    proxy.mend()
+    await patient
+    assert not replaced(silent)
+
+
+async def test_silence_alone_costs_no_channel_and_is_told_until_it_ends(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, looks: Looks, unique: str
+) -> None:
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    proxy.break_channel(unique, "confirms nothing")
+    patient = asyncio.create_task(publisher.publish(1, timeout=60))
+    await looks.more(1)
+    assert silent.ready
+    clock.now += 12
+    assert not silent.ready
+    trouble = f"gestalt publish: exchange {unique!r}: nothing was answered for 12 s"
+    assert silent.trouble == trouble
+    await looks.more(2)
+    proxy.mend()
+    await patient
+    assert silent.ready
+    assert not replaced(silent)
+
+
+async def test_while_the_broker_blocks_the_connection_silence_means_nothing(
+    alarm: Alarm, clock: Clock, looks: Looks, unique: str
+) -> None:
+    async with (
+        ChannelProxy(port_of(alarm.url)) as proxy,
+        connect(through(proxy, alarm.url), silence_timeout=SILENCE, backoff=QUICK) as bus,
+    ):
+        publisher = bus.publisher(unique)
+        await publisher.publish(0)
+        proxy.break_channel(unique, "confirms nothing")
+        patient = asyncio.create_task(publisher.publish(1, timeout=60))
+        await give_up(lambda: publisher.publish(2, timeout=0.01))
+        await asyncio.to_thread(alarm.begin)
+        # By which the broker notices that this connection publishes.
+        unread = asyncio.create_task(publisher.publish(3, timeout=60))
+        try:
+            await until(lambda: not bus.ready)
+            clock.now += 3600
+            await looks.more(2)
+        finally:
+            await asyncio.to_thread(alarm.end)
+        await until(lambda: bus.ready)
+        await looks.more(2)
+        proxy.mend()
+        await asyncio.gather(patient, unread)
+        assert not replaced(bus)
+
+
+async def test_of_a_connection_only_some_channels_may_hang(
+    silent: Bus,
+    proxy: ChannelProxy,
+    clock: Clock,
+    told: list[Event],
+    unique: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aio_pika_calls, "MOST_HANGING", 1)
+    publisher = silent.publisher(unique)
+    for number in range(2):
+        await publisher.publish(number)
+        proxy.break_channel(unique, "hangs")
+        waiting = asyncio.create_task(publisher.publish(number, timeout=60))
+        await give_up(lambda: publisher.publish(-1, timeout=0.01))
+        clock.now += SILENCE
+        with pytest.raises(OutcomeUnknown):
+            await waiting
+    await publisher.publish(100)
+    (lost,) = (each for each in told if isinstance(each, Disconnected))
+    assert str(lost.reason) == "2 of its channels hang in the broker"
+
+
+async def test_a_stop_does_not_wait_for_a_channel_that_hangs(
+    silent: Bus, proxy: ChannelProxy, unique: str
+) -> None:
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    proxy.break_channel(unique, "hangs")
+    waiting = asyncio.create_task(publisher.publish(1, timeout=60))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await silent.stop()
+        with pytest.raises(OutcomeUnknown):
+            await waiting
+
+
+async def test_a_channel_of_requests_that_hangs_is_replaced_and_a_slow_service_is_none(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, looks: Looks, told: list[Event], unique: str
+) -> None:
+    gate = asyncio.Event()
+
+    async def answer(request: Request[Any]) -> object:
+        if request.body == "slow":
+            await gate.wait()
+        return request.body
+
+    await silent.respond(unique, answer, concurrency=2)
+    requester = silent.requester(unique)
+    patient = asyncio.create_task(requester.request("slow", timeout=60))
+    await give_up(lambda: requester.request("slow", timeout=0.01))
+    await looks.more(1)
+    clock.now += SILENCE
+    await looks.more(3)
+    gate.set()
+    assert await patient == "slow"
+    assert not replaced(silent)
+
+    proxy.break_channel("gestalt.requests", "hangs")
+    waiting = asyncio.create_task(requester.request("lost", timeout=60))
+    await give_up(lambda: requester.request("lost", timeout=0.01))
+    clock.now += SILENCE
+    with pytest.raises(OutcomeUnknown, match="the channel hangs in the broker"):
+        await waiting
+    assert await requester.request("found") == "found"
+    assert replaced(silent) == 1
+    assert [each.channel for each in told if isinstance(each, ChannelReplaced)] == ["requests"]
+
+
+async def test_gathers_that_get_nothing_are_no_sign_of_life(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, looks: Looks, unique: str
+) -> None:
+    await silent.respond(unique, lambda request: request.body)
+    requester = silent.requester(unique)
+    assert await requester.request(0) == 0
+    assert len(await requester.gather(0, count=1)) == 1
+    proxy.break_channel("gestalt.instances", "hangs")
+    while not replaced(silent):
+        with contextlib.suppress(NotSent, OutcomeUnknown):
+            assert await requester.gather(1, timeout=0.01) == []
+        clock.now += SILENCE
+    assert await requester.request(2) == 2
+
+
+async def test_a_channel_of_retries_that_hangs_is_replaced(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, told: list[Event], unique: str
+) -> None:
+    handled: list[int] = []
+
+    def handle(message: BusMessage[int]) -> None:
+        if not message.attempt > 1:
+            raise ValueError("not yet")
+        handled.append(message.body)
+
+    retry = Retry(attempts=3, delay=0.02, factor=1)
+    await silent.subscribe(unique, "#", handle, queue=unique, retry=retry)
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    await until(lambda: handled == [0])
+    proxy.break_channel("", "hangs")
+    await publisher.publish(1)
+    while not any(isinstance(each, ChannelReplaced) for each in told):
+        clock.now += SILENCE
+        await asyncio.sleep(0.01)
+    await until(lambda: handled == [0, 1])
+    (event,) = (each for each in told if isinstance(each, ChannelReplaced))
+    assert (event.channel, event.waiting) == ("failed messages", 1)
+
+
+def test_it_takes_silence_for_the_whole_patience_and_a_deadline(clock: Clock) -> None:
+    watch = Watch(10.0)
+    watch.look(Progress(0, waiting=True), ran_out=False)
+    clock.now += 10
+    watch.look(Progress(0, waiting=True), ran_out=False)
+    assert not watch.hangs.is_set()
+    watch.look(Progress(0, waiting=True), ran_out=True)
+    assert watch.hangs.is_set()
+    assert watch.replace() == 10
+
+
+def test_any_answer_ends_the_silence(clock: Clock) -> None:
+    watch = Watch(10.0)
+    watch.look(Progress(0, waiting=True), ran_out=True)
+    clock.now += 9
+    watch.look(Progress(1, waiting=True), ran_out=False)
+    clock.now += 9
+    assert not watch.silence
+    watch.look(Progress(1, waiting=True), ran_out=True)
+    clock.now += 1
+    assert watch.silence == 10
+    watch.look(Progress(1, waiting=False), ran_out=False)
+    assert not watch.silence
+    clock.now += 3600
+    watch.look(Progress(1, waiting=True), ran_out=True)
+    assert not watch.hangs.is_set()
+
+
+def test_where_the_next_channel_is_silent_too_it_has_longer_up_to_a_limit(clock: Clock) -> None:
+    watch = Watch(10.0)
+    for times in (1, 2, 4, 8, 16, 32, MOST_PATIENCE):
+        # It is looked before anything is sent by it.
+        watch.look(Progress(0, waiting=False), ran_out=False)
+        watch.look(Progress(0, waiting=True), ran_out=True)
+        clock.now += 10 * times - 0.01
+        watch.look(Progress(0, waiting=True), ran_out=True)
+        assert not watch.hangs.is_set()
+        clock.now += 0.01
+        watch.look(Progress(0, waiting=True), ran_out=False)
+        assert watch.hangs.is_set()
+        watch.replace()
+        watch.begin()
+    watch.look(Progress(1, waiting=True), ran_out=False)
+    clock.now += 10
+    watch.look(Progress(1, waiting=True), ran_out=True)
+    assert watch.hangs.is_set()
+    assert watch.replaced == 7
+
+
+def test_no_silence_is_too_long_for_0(clock: Clock) -> None:
+    watch = Watch(0)
+    watch.look(Progress(0, waiting=True), ran_out=True)
+    clock.now += 1e9
+    watch.look(Progress(0, waiting=True), ran_out=True)
+    assert not watch.hangs.is_set()
+    assert not watch.silence

@@ -1,0 +1,95 @@
+"""Workers that are stopped before they are ready: while Python, or their application, loads."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import DEADLINE
+
+# As the script `gestalt` is, but that the second worker waits at its beginning until SIGINT comes.
+STARTING = """
+import os, signal, time
+
+if os.environ.get("GESTALT_WORKER") == "2":
+    print(f"starting {os.getpid()}", flush=True)
+    while signal.SIGINT not in signal.sigpending():
+        time.sleep(0.01)
+
+from gestalt.runner.command import main
+
+main()
+"""
+
+APP = """
+import asyncio
+
+async def main():
+    await asyncio.Event().wait()
+"""
+
+HANGING = """
+import os, time
+
+print(f"importing {os.getpid()}", flush=True)
+while True:
+    time.sleep(1)
+"""
+
+
+@pytest.fixture
+def start(launch, tmp_path):
+    """Run `gestalt run app:main --workers 2`."""
+
+    def start(app, *command):
+        (tmp_path / "app.py").write_text(app)
+        return launch(*command, "run", "app:main", "--loop", "asyncio", "--workers", "2")
+
+    return start
+
+
+def wait_for_pid(process, what):
+    while not (match := re.fullmatch(rf"{what} (\d+)", process.next_line())):
+        pass
+    return int(match[1])
+
+
+def wait_gone(pid):
+    deadline = time.monotonic() + DEADLINE
+    while Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/cmdline").read_text():
+        assert time.monotonic() < deadline, "a worker outlives its parent"
+        time.sleep(0.01)
+
+
+def test_an_interrupt_from_a_terminal_tells_of_no_python_that_starts(start, tmp_path):
+    (tmp_path / "starting.py").write_text(STARTING)
+    process = start(APP, "starting.py")
+    pid = wait_for_pid(process, "starting")
+    for each in (process.pid, pid):
+        os.kill(each, signal.SIGINT)
+    assert process.end() == -signal.SIGINT, process.errors
+    wait_gone(pid)
+    [line] = process.errors.splitlines()
+    assert "worker 1 is ready" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_import_that_hangs_outlives_neither_the_stop_nor_the_parent(start, number):
+    process = start(HANGING, "-m", "gestalt.runner")
+    pid = wait_for_pid(process, "importing")
+    process.send(number)
+    wait_gone(pid)
+    assert process.end() == -number
+    assert process.errors == ""
+
+
+def test_an_interrupt_ends_every_command_without_a_traceback(launch, tmp_path):
+    (tmp_path / "app.py").write_text(HANGING)
+    process = launch("-m", "gestalt.runner", "schema", "export", "app:main")
+    process.wait_for_error("importing")
+    process.send(signal.SIGINT)
+    assert process.end() == -signal.SIGINT
+    assert "Traceback" not in process.errors
