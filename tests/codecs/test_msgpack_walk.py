@@ -54,6 +54,7 @@ def check(body: bytes, values: int, depth: int) -> None:
 def test_an_item_is_as_long_as_its_first_byte_says(item: bytes) -> None:
     check(b"\x92" + item + b"\xcd\x01\x02", 3, 1)
     check(b"\x92" + item + AFTER, 5, 2)
+    check(b"\xdc\x00\x40" + item * 64, 65, 1)
     check(b"\x93" + b"\xdc\x00\x40" + item * 64 + item + AFTER, 70, 2)
 
 
