@@ -4,6 +4,7 @@ The pages are the Markdown files where they stand in the repository, so that lin
 there as well; the reference is made of docstrings.
 """
 
+import html
 import inspect
 import re
 from pathlib import Path
@@ -64,6 +65,7 @@ copybutton_prompt_text = "$ "
 copybutton_line_continuation_character = "\\"
 html_extra_path = ["site/index.html"]
 html_static_path = ["site/static"]
+html_favicon = "site/static/gestalt.svg"
 html_css_files = ["gestalt.css"]
 html_copy_source = False
 html_show_sphinx = False
@@ -110,6 +112,16 @@ def leave_out_object(app: Sphinx, document: nodes.document) -> None:
             content.remove(content[0])
 
 
+def describe(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], document: nodes.document | None
+) -> None:
+    """Tell search engines of a page what its first paragraph says."""
+    if document is None or (first := next(document.findall(nodes.paragraph), None)) is None:
+        return
+    text = html.escape(" ".join(first.astext().split()))
+    context["metatags"] += f'<meta name="description" content="{text}">'
+
+
 def add_contents(app: Sphinx, name: str, source: list[str]) -> None:
     """Give the home page, which is the repository's own, the contents of the site."""
     if name == root_doc:
@@ -123,3 +135,4 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", sign_by_init)
     app.connect("doctree-read", leave_out_object)
     app.connect("source-read", add_contents)
+    app.connect("html-page-context", describe)

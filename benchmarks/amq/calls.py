@@ -177,6 +177,7 @@ BENCHMARK = Benchmark(
         ),
         Contender(
             name="bare protocol",
+            bare=True,
             server=protocol_server,
             client=protocol_client,
             work="frames by hand, one acknowledgement for a read",

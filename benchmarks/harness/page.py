@@ -37,15 +37,17 @@ guarantees, stands with it. [How it is measured]({readme}), and what keeps the c
 
 TRUST = """\
 With {cores} cores, both ends of a connection, the broker and whatever else runs share them, and
-the machine is noisy: the rates of one row differ by ± {half} % in half of all rows, and by up to ±
-{most} % in nine of ten. Absolute figures belong to this machine; ratios, taken round by round,
-travel better. Tables show medians; ± is half of the whole range; CPU time is that of all processes
-of a row, without a broker.
+the machine is noisy: the rates of one row differ by ±\u00a0{half} in half of all rows, and by up
+to ±\u00a0{most} in nine of ten. Absolute figures belong to this machine; ratios, taken round by
+round, travel better. Tables show medians; ± is half of the whole range; CPU time is that of all
+processes of a row, without a broker.
 
-{tables} of a quick run, which the line below a table tells. A quick run takes one or three short
-rounds (0.2 to 1 s each, hardly warmed up) in place of five of full length: it shows orders of
-magnitude, and no difference that is within its ±.
+{tables} of a quick run{quick}.
 """
+
+QUICK = """, which the line below a table tells. A quick run takes one or three short
+rounds (0.2 to 1 s each, hardly warmed up) in place of five of full length: it shows orders of
+magnitude, and no difference that is within its ±"""
 
 REPEAT = """\
 ## Repeat it
@@ -159,9 +161,10 @@ def machine(results: Results) -> Iterator[str]:
     tables = f"{quick} of {len(results.cases)} tables" if quick else "None of these tables"
     yield TRUST.format(
         cores=of["cores"],
-        half=f"{median(spreads):.0f}",
-        most=f"{spreads[int(0.9 * (len(spreads) - 1))]:.0f}",
+        half=report.percent(median(spreads)),
+        most=report.percent(spreads[int(0.9 * (len(spreads) - 1))]),
         tables=f"{tables} {'is' if quick <= 1 else 'are'}",
+        quick=QUICK if quick else "",
     )
 
 

@@ -28,7 +28,7 @@ def figures(case: Case) -> Table:
         rate, cpu = case.rate(name), case.cpu(name)
         cells = [f"{name} {version}" if version else name]
         several = len(case.rounds[name]) > 1
-        cells += [f"{rate.median:,.0f}", f"{rate.percent:.0f} %" if several else ""]
+        cells += [f"{rate.median:,.0f}", percent(rate.percent) if several else ""]
         cells += [f"{case.ratio(name).median:.2f}" if case.compared() else ""]
         cells += [f"{cpu.median * 1e6:.2f}"]
         cells += [f"{case.cpu_ratio(name).median:.2f}" if case.compared() else ""]
@@ -37,6 +37,11 @@ def figures(case: Case) -> Table:
             cells.append("" if spread is None else f"{spread.median:.4g}")
         table.append(cells)
     return table
+
+
+def percent(value: float) -> str:
+    """Return what narrow columns do not break."""
+    return f"{value:.0f}\u00a0%"
 
 
 def words(rows: Sequence[Row], case: Case) -> Table:

@@ -2,17 +2,14 @@
 
 import asyncio
 import socket
-import struct
 import time
 from typing import Any
 
 from benchmarks.harness import Benchmark, Contender, Function, Measured, Run, Stopwatch
+from benchmarks.net import udp_receivers
+from benchmarks.net.udp_receivers import DATAGRAM, HEADER, bound_socket
 
-PAYLOAD = bytes(64)
-HEADER = struct.Struct("!II")
-DATAGRAM = HEADER.pack(len(PAYLOAD), 7) + PAYLOAD
 FLOOD = 60_000
-RECEIVE_BUFFER = 1024 * 1024
 
 QUIET = 0.1
 """How long nothing has come, in seconds, when everything was received that waits in the socket."""
@@ -37,8 +34,8 @@ class Count:
         self._first = 0.0
         self._watch = Stopwatch()
 
-    def add(self, more: int = 1) -> None:
-        """Note one more, or several."""
+    def add(self, more: int) -> None:
+        """Note so many more."""
         if not self.count:
             self._first = time.perf_counter()
             self._watch = Stopwatch()
@@ -58,37 +55,11 @@ class Count:
         return Measured(self.count, max(self.last - self._first, 1e-9), cpu, received)
 
 
-def bound_socket() -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-    sock.setblocking(False)
-    sock.bind(("127.0.0.1", 0))
-    return sock
-
-
 async def reader_by_hand(run: Run) -> Measured:
-    loop = asyncio.get_running_loop()
     count = Count()
-    add = count.add
-    sock = bound_socket()
-    unpack = HEADER.unpack_from
-
-    def read() -> None:
-        try:
-            for _ in range(64):
-                data, _ = sock.recvfrom(65_536)
-                size, _ = unpack(data)
-                if size == len(data) - 8:
-                    add()
-        except BlockingIOError:
-            pass
-
-    loop.add_reader(sock, read)
-    run.ready(port=sock.getsockname()[1])
-    result = await count.measured(run)
-    loop.remove_reader(sock)
-    sock.close()
-    return result
+    async with udp_receivers.reader_by_hand(count.add) as port:
+        run.ready(port=port)
+        return await count.measured(run)
 
 
 async def protocol(run: Run) -> Measured:
@@ -101,7 +72,7 @@ async def protocol(run: Run) -> Measured:
         def datagram_received(self, data: bytes, addr: object) -> None:
             size, _ = unpack(data)
             if size == len(data) - 8:
-                add()
+                add(1)
 
     transport, _ = await loop.create_datagram_endpoint(Counting, sock=bound_socket())
     run.ready(port=transport.get_extra_info("sockname")[1])
@@ -111,36 +82,16 @@ async def protocol(run: Run) -> Measured:
 
 
 async def gestalt(run: Run) -> Measured:
-    from gestalt.net import DatagramEndpoint, DatagramMessage, DatagramOptions, Mti, Wire
-
     count = Count()
-    add = count.add
-
-    def on_message(message: DatagramMessage[bytes]) -> None:
-        add()
-
-    options = DatagramOptions(receive_buffer=RECEIVE_BUFFER)
-    async with DatagramEndpoint(
-        "udp://127.0.0.1:0", Wire(Mti()), on_message=on_message, options=options
-    ) as endpoint:
-        run.ready(port=endpoint.address.port)
+    async with udp_receivers.gestalt_messages(count.add) as port:
+        run.ready(port=port)
         return await count.measured(run)
 
 
 async def gestalt_batches(run: Run) -> Measured:
-    from gestalt.net import DatagramEndpoint, DatagramMessageBatch, DatagramOptions, Mti, Wire
-
     count = Count()
-    add = count.add
-
-    def on_messages(batch: DatagramMessageBatch[bytes]) -> None:
-        add(len(batch.bodies))
-
-    options = DatagramOptions(receive_buffer=RECEIVE_BUFFER)
-    async with DatagramEndpoint(
-        "udp://127.0.0.1:0", Wire(Mti()), on_messages=on_messages, options=options
-    ) as endpoint:
-        run.ready(port=endpoint.address.port)
+    async with udp_receivers.gestalt_batches(count.add) as port:
+        run.ready(port=port)
         return await count.measured(run)
 
 

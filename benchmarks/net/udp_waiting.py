@@ -3,10 +3,10 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable
 
 from benchmarks.harness import Benchmark, Contender, Measured, Run
-from benchmarks.net.udp_flood import DATAGRAM, HEADER, RECEIVE_BUFFER, bound_socket
+from benchmarks.net import udp_receivers
+from benchmarks.net.udp_receivers import DATAGRAM
 
 MANY = 32
 """How many wait each time: far fewer than there is room for."""
@@ -20,8 +20,8 @@ class Taking:
         self._left = 0
         self._taken = asyncio.Event()
 
-    def add(self, more: int = 1) -> None:
-        """Note one more, or several."""
+    def add(self, more: int) -> None:
+        """Note so many more."""
         self._left -= more
         if self._left <= 0:
             self._taken.set()
@@ -44,62 +44,21 @@ class Taking:
 
 
 async def reader_by_hand(run: Run) -> Measured:
-    loop = asyncio.get_running_loop()
     taking = Taking(run)
-    sock = bound_socket()
-    loop.add_reader(sock, reader(sock, taking.add))
-    try:
-        return await taking.measured(sock.getsockname()[1])
-    finally:
-        loop.remove_reader(sock)
-        sock.close()
-
-
-def reader(sock: socket.socket, add: Callable[[], None]) -> Callable[[], None]:
-    """What takes from a socket until there is nothing more, or 64 were taken."""
-    unpack = HEADER.unpack_from
-
-    def read() -> None:
-        try:
-            for _ in range(64):
-                data, _ = sock.recvfrom(65_536)
-                size, _ = unpack(data)
-                if size == len(data) - 8:
-                    add()
-        except BlockingIOError:
-            pass
-
-    return read
+    async with udp_receivers.reader_by_hand(taking.add) as port:
+        return await taking.measured(port)
 
 
 async def gestalt(run: Run) -> Measured:
-    from gestalt.net import DatagramEndpoint, DatagramMessage, DatagramOptions, Mti, Wire
-
     taking = Taking(run)
-
-    def on_message(message: DatagramMessage[bytes]) -> None:
-        taking.add()
-
-    options = DatagramOptions(receive_buffer=RECEIVE_BUFFER)
-    async with DatagramEndpoint(
-        "udp://127.0.0.1:0", Wire(Mti()), on_message=on_message, options=options
-    ) as endpoint:
-        return await taking.measured(endpoint.address.port)
+    async with udp_receivers.gestalt_messages(taking.add) as port:
+        return await taking.measured(port)
 
 
 async def gestalt_batches(run: Run) -> Measured:
-    from gestalt.net import DatagramEndpoint, DatagramMessageBatch, DatagramOptions, Mti, Wire
-
     taking = Taking(run)
-
-    def on_messages(batch: DatagramMessageBatch[bytes]) -> None:
-        taking.add(len(batch.bodies))
-
-    options = DatagramOptions(receive_buffer=RECEIVE_BUFFER)
-    async with DatagramEndpoint(
-        "udp://127.0.0.1:0", Wire(Mti()), on_messages=on_messages, options=options
-    ) as endpoint:
-        return await taking.measured(endpoint.address.port)
+    async with udp_receivers.gestalt_batches(taking.add) as port:
+        return await taking.measured(port)
 
 
 BENCHMARK = Benchmark(

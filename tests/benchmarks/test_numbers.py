@@ -132,7 +132,7 @@ def test_the_table_has_a_row_for_each_measured_contender() -> None:
     )
     lines = [line.split(" | ") for line in shown.splitlines() if line.startswith("|")]
     assert [len(line) for line in lines] == [9] * 4
-    assert lines[2][:6] == ["| ours", "30", "25 %", "3.00", "2000000.00", "0.50"]
+    assert lines[2][:6] == ["| ours", "30", "25\N{NO-BREAK SPACE}%", "3.00", "2000000.00", "0.50"]
     assert lines[2][6:] == ["0", "work of ours", "all |"]
     assert shown.startswith("### One way, 64 B\n")
     assert "others was not measured: not | here" in shown

@@ -124,12 +124,14 @@ def test_the_page_tells_of_the_machine_and_of_its_noise() -> None:
     assert "| measured on | 2026-05-01 |" in told
     assert "With 2 cores" in told
     # The spreads of the five rows are 0, 0, 50, 50 and 79 %.
-    assert re.search(r"differ by ±\s50 % in half of all rows, and by up to ±\s50 % in nine", told)
+    assert re.search(
+        r"differ by ±\s50\s% in half of all rows, and by up\sto ±\s50\s% in nine", told
+    )
 
 
 def test_the_page_says_which_tables_are_of_a_quick_run() -> None:
     whole = page.markdown(of(stream()))
-    assert "None of these tables is of a quick run" in whole
+    assert "None of these tables is of a quick run." in whole
     assert "\n3 rounds of 2 s.\n" in whole
     some = page.markdown(of(stream(quick=True, seconds=0.2), stream(name="4 KiB")))
     assert "1 of 2 tables is of a quick run" in some

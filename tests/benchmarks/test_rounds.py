@@ -96,7 +96,7 @@ def test_a_reference_that_hangs_costs_the_ratios_only(
     assert measured(monkeypatch, {"core/one": benchmark(functions, "hang", "hundred")}) == 1
     out = capsys.readouterr().out
     assert "| hang | failed |" in out
-    assert "| hundred | 50 | 0 % |  |" in out
+    assert "| hundred | 50 | 0\N{NO-BREAK SPACE}% |  |" in out
     assert "did not end within" in out
 
 

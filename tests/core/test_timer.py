@@ -1,7 +1,8 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -587,3 +588,40 @@ async def test_on_the_event_loops_own_clock_ticks_do_not_drift() -> None:
     assert all(tick >= n + 1 - 0.1 for n, tick in enumerate(ticks))
     assert timer.stats.fired == 30
     assert round(ticks[-1] - timer.stats.lateness / 0.01) <= 30 + timer.stats.missed
+
+
+seen: ContextVar[int] = ContextVar("seen", default=0)
+
+
+async def test_what_a_call_sets_in_its_context_no_other_sees(clock: ManualClock) -> None:
+    found: list[int] = []
+
+    def note() -> None:
+        found.append(seen.get())
+        seen.set(len(found))
+
+    async def note_later() -> None:
+        note()
+
+    def note_and_look_later() -> Awaitable[None]:
+        note()
+
+        async def look() -> None:
+            assert seen.get() == len(found)
+
+        return look()
+
+    seen.set(-1)
+    for function in (note, note_later, note_and_look_later):
+        for overlap in ("skip", "queue", "cancel"):
+            found.clear()
+            timer = Timer.every(1.0, function, times=4, overlap=overlap, clock=clock)
+            async with timer:
+                seen.set(-2)
+                for _ in range(4):
+                    clock.advance(1.0)
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+                await timer.wait()
+            assert found == [-1] * 4
+            seen.set(-1)

@@ -11,44 +11,42 @@ Fault = Literal["hangs", "confirms nothing"]
 _START = struct.Struct(">BHI")
 _METHOD = struct.Struct(">HH")
 _METHOD_FRAME = 1
-_OPEN, _PUBLISH, _ACK, _NACK = (20, 10), (60, 40), (60, 80), (60, 120)
+_OPEN, _CONSUME, _PUBLISH, _ACK, _NACK = (20, 10), (60, 20), (60, 40), (60, 80), (60, 120)
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 
 class ChannelProxy(Proxy):
-    """Passes frames on, but for those of channels that hang.
-
-    Attributes:
-        opened: how many channels were opened.
-        fails: what is wrong with every channel that is opened from now on; None for nothing.
-    """
+    """Passes frames on, but for those of channels that hang."""
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
-        self.opened = 0
-        self.fails: Fault | None = None
         self._partial: dict[tuple[ProxiedLink, Direction], bytes] = {}
         self._faults: dict[tuple[ProxiedLink, int], Fault] = {}
         # By which channel something was published to an exchange last.
         self._publishing: dict[str, tuple[ProxiedLink, int]] = {}
-        # The confirmations that are held back, by connection.
-        self._held: dict[ProxiedLink, list[bytes]] = {}
+        # By which channel a queue was consumed from last.
+        self._consuming: dict[str, tuple[ProxiedLink, int]] = {}
+        # What is held back, in the order in which it came.
+        self._held: list[tuple[ProxiedLink, Direction, bytes]] = []
 
     def break_channel(self, exchange: str, fault: Fault) -> None:
         """Let the channel by which was published to an exchange last hang, or confirm nothing.
 
-        With the first the broker neither gets anything on it, nor says anything; with the second
-        its confirmations are held back until `mend`.
+        With the first the broker neither gets anything on it, nor says anything, until `mend`; with
+        the second its confirmations are held back until then.
         """
         self._faults[self._publishing[exchange]] = fault
+
+    def hang_consumer(self, queue: str) -> None:
+        """Let the channel hang by which a queue has been consumed from last."""
+        self._faults[self._consuming[queue]] = "hangs"
 
     def mend(self) -> None:
         """Let all frames through from now on, and what was held back."""
         self._faults.clear()
-        self.fails = None
-        for link, held in self._held.items():
-            link.client.write(b"".join(held))
-        self._held.clear()
+        held, self._held = self._held, []
+        for link, direction, frame in held:
+            (link.client if direction == "down" else link.server).write(frame)
 
     def _let_through(self, data: bytes, direction: Direction, link: ProxiedLink) -> bytes:
         data = self._partial.pop((link, direction), b"") + data
@@ -60,11 +58,11 @@ class ChannelProxy(Proxy):
             position += len(frame)
             self._observe(link, channel, frame)
             fault = self._faults.get((link, channel))
-            if fault is None:
+            confirms = direction == "down" and _method(frame) in (_ACK, _NACK)
+            if fault == "hangs" or (fault and confirms):
+                self._held.append((link, direction, frame))
+            else:
                 passed.append(frame)
-            elif fault == "confirms nothing":
-                held = direction == "down" and _method(frame) in (_ACK, _NACK)
-                (self._held.setdefault(link, []) if held else passed).append(frame)
         if position < len(data):
             self._partial[link, direction] = data[position:]
         return b"".join(passed)
@@ -72,14 +70,15 @@ class ChannelProxy(Proxy):
     def _observe(self, link: ProxiedLink, channel: int, frame: bytes) -> None:
         method = _method(frame)
         if method == _OPEN:
-            self.opened += 1
             self._faults.pop((link, channel), None)
-            if self.fails is not None:
-                self._faults[link, channel] = self.fails
         elif method == _PUBLISH:
             start = _START.size + _METHOD.size + 2
             exchange = frame[start + 1 : start + 1 + frame[start]].decode()
             self._publishing[exchange] = link, channel
+        elif method == _CONSUME:
+            start = _START.size + _METHOD.size + 2
+            queue = frame[start + 1 : start + 1 + frame[start]].decode()
+            self._consuming[queue] = link, channel
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:

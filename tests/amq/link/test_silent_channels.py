@@ -24,15 +24,18 @@ from gestalt.amq import (
 )
 from gestalt.amq.link import aio_pika_calls, watch
 from gestalt.amq.link.watch import MOST_PATIENCE, Progress, Watch
+from gestalt.amq.pubsub import stalls
+from gestalt.amq.requests import responder
 from gestalt.core.metrics import measure
 from tests.support.alarms import Alarm
 from tests.support.channel_proxy import ChannelProxy
+from tests.support.collector import Collector
 from tests.support.waiting import QUICK, until
 
 from .test_reconnect import through
 
-# It is looked twice in this time, whatever the clock of the test says; in seconds.
-SILENCE = 0.1
+# It is looked twice in this time, whatever the clock of the test says; exact as a float. Seconds.
+SILENCE = 0.0625
 
 
 class Clock:
@@ -49,7 +52,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(watch, "monotonic", clock)
-    monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 0.4)
+    monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 0.3)
     return clock
 
 
@@ -83,6 +86,17 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     return looks
 
 
+BOTH = pytest.mark.parametrize("broker_url", ["embedded", "rabbitmq"], indirect=True)
+
+
+@pytest.fixture
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """The embedded broker's URL: it is the proxy that fails. `BOTH` has the others as well."""
+    rabbitmq = getattr(request, "param", "embedded") == "rabbitmq"
+    url: str = request.getfixturevalue("rabbitmq_url" if rabbitmq else "amqp_url")
+    return url
+
+
 @pytest.fixture
 async def proxy(broker_port: int) -> AsyncIterator[ChannelProxy]:
     async with ChannelProxy(broker_port) as proxy:
@@ -101,8 +115,9 @@ async def silent(
     """A bus by the proxy, which takes channels for hanging as soon as the test's clock says so."""
     async with connect(
         through(proxy, broker_url),
+        heartbeat=1,
         silence_timeout=SILENCE,
-        stop_timeout=0.5,
+        stop_timeout=0.2,
         backoff=QUICK,
         on_event=told.append,
     ) as bus:
@@ -130,6 +145,7 @@ def port_of(url: str) -> int:
     return urlsplit(url).port or 5672
 
 
+@BOTH
 async def test_a_channel_that_hangs_is_replaced_and_only_idempotent_messages_are_sent_again(
     silent: Bus, proxy: ChannelProxy, clock: Clock, told: list[Event], unique: str
 ) -> None:
@@ -256,19 +272,100 @@ async def test_of_a_connection_only_some_channels_may_hang(
     unique: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(aio_pika_calls, "MOST_HANGING", 1)
+    monkeypatch.setattr(aio_pika_calls, "MOST_HANGING", 0)
     publisher = silent.publisher(unique)
-    for number in range(2):
-        await publisher.publish(number)
-        proxy.break_channel(unique, "hangs")
-        waiting = asyncio.create_task(publisher.publish(number, timeout=60))
-        await give_up(lambda: publisher.publish(-1, timeout=0.01))
-        clock.now += SILENCE
-        with pytest.raises(OutcomeUnknown):
-            await waiting
-    await publisher.publish(100)
+    await publisher.publish(0)
+    proxy.break_channel(unique, "hangs")
+    waiting = asyncio.create_task(publisher.publish(1, timeout=60))
+    await give_up(lambda: publisher.publish(2, timeout=0.01))
+    clock.now += SILENCE
+    with pytest.raises(OutcomeUnknown):
+        await waiting
+    await publisher.publish(3)
     (lost,) = (each for each in told if isinstance(each, Disconnected))
-    assert str(lost.reason) == "2 of its channels hang in the broker"
+    assert str(lost.reason) == "1 of its channels hang in the broker"
+
+
+@BOTH
+async def test_one_that_wakes_up_does_what_it_was_given_and_is_let_go_of(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, told: list[Event], unique: str
+) -> None:
+    got: list[int] = []
+    await silent.subscribe(unique, "#", lambda message: got.append(message.body), queue=unique)
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    proxy.break_channel(unique, "hangs")
+    waiting = asyncio.create_task(publisher.publish(1, timeout=60))
+    await give_up(lambda: publisher.publish(2, timeout=0.01))
+    clock.now += SILENCE
+    with pytest.raises(OutcomeUnknown):
+        await waiting
+    await publisher.publish(3)
+    proxy.mend()
+    await until(lambda: sorted(got) == [0, 1, 2, 3])
+    # Its number is free again, and of use.
+    for _ in range(3):
+        async with silent.channel() as channel:
+            await channel.declare_queue(exclusive=True)
+    await publisher.publish(4)
+    assert not any(isinstance(each, Disconnected) for each in told)
+
+
+async def test_what_a_consumer_has_whose_channel_hangs_goes_to_the_next(
+    silent: Bus, proxy: ChannelProxy, unique: str
+) -> None:
+    first, second = Collector(), Collector()
+    hanging = await silent.subscribe(unique, "#", first, queue=unique)
+    await silent.publisher(unique).publish(0)
+    assert await first.wait(1) == [0]
+    proxy.hang_consumer(unique)
+    async with silent.publisher(unique).batch() as batch:
+        for number in range(1, 10):
+            await batch.publish(number)
+    await hanging.stop()
+    await silent.subscribe(unique, "#", second, queue=unique)
+    # The broker has sent them to the first, and does not know that it has stopped.
+    assert sorted(set(await second.wait(9)) - {0}) == list(range(1, 10))
+
+
+async def test_what_was_sent_to_a_channel_that_hangs_and_is_left_comes_back(
+    silent: Bus,
+    proxy: ChannelProxy,
+    told: list[Event],
+    unique: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stalls, "STALL", 0.1)
+    # Whoever happens to ask something on that channel must not be first.
+    monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 20.0)
+    got = Collector()
+    subscription = await silent.subscribe(unique, "#", got, queue=unique, prefetch=5)
+    await silent.publisher(unique).publish(0)
+    assert await got.wait(1) == [0]
+    await until(lambda: subscription.consuming)
+    proxy.hang_consumer(unique)
+    async with silent.publisher(unique).batch() as batch:
+        for number in range(1, 20):
+            await batch.publish(number)
+    await until(lambda: set(got.bodies) == set(range(20)))
+    # What it was sent before is still there, until the connection ends.
+    await until(lambda: any(isinstance(each, Disconnected) for each in told))
+    (lost,) = (each for each in told if isinstance(each, Disconnected))
+    assert str(lost.reason) == "the broker did not let go of a channel that consumed"
+    await until(lambda: got.bodies.count(0) == 2)
+
+
+async def test_a_responder_whose_channel_hangs_begins_anew(
+    silent: Bus, proxy: ChannelProxy, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responder, "SILENCE", 0.05)
+    await silent.respond(unique, lambda request: request.body)
+    requester = silent.requester(unique)
+    assert await requester.request(0) == 0
+    await until(lambda: silent.ready)
+    proxy.hang_consumer(f"{unique}.requests")
+    # The first request is lost in the channel, and comes back with the end of the connection.
+    assert await requester.request(1, timeout=30, idempotent=True) == 1
 
 
 async def test_a_stop_does_not_wait_for_a_channel_that_hangs(

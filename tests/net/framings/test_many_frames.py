@@ -126,6 +126,33 @@ def test_payloads_that_look_like_frames_are_not_cut(
     assert received == [(body, type_id) for body in bodies]
 
 
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("body", [b"", b"a", b"b" * 30])
+def test_a_single_frame_is_what_a_cut_finds_in_it(framing: Framing, body: bytes) -> None:
+    type_id = 7 if framing.carries_type_id else None
+    frame = framing.encode(body, type_id)
+    told_at_once = isinstance(framing, Mti | LengthPrefix)
+    assert framing.single(frame) == ((body, type_id) if told_at_once else None)
+    alone, together = framing.decoder(), framing.decoder()
+    for number in (1, 2):
+        assert list(alone.feed(frame)) == list(together.feed_together(frame)) == [(body, type_id)]
+        assert alone.count == together.count == number
+    for other in (frame[:-1], frame + b"\0", frame + frame, b""):
+        assert framing.single(other) is None
+
+
+@pytest.mark.parametrize("framing", [Mti(max_size=40), LengthPrefix(4, max_size=40)])
+def test_a_single_frame_that_is_too_large_is_refused(framing: Framing) -> None:
+    free = Mti() if framing.carries_type_id else LengthPrefix(4)
+    assert framing.single(free.encode(bytes(41))) is None
+    for together in (False, True):
+        decoder = framing.decoder()
+        feed = decoder.feed_together if together else decoder.feed
+        with pytest.raises(FrameTooLarge, match="41 bytes"):
+            feed(free.encode(bytes(41)))
+        assert decoder.count == 0
+
+
 @pytest.mark.parametrize("framing", [Mti(max_size=40), LengthPrefix(4, max_size=40), Netstring(40)])
 @pytest.mark.parametrize("good", [0, 1, 2, 3, 20, 100])
 @pytest.mark.parametrize("complete", [True, False])

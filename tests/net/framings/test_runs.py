@@ -65,6 +65,18 @@ def test_steady_frames_are_not_cut_one_by_one(framing: Framing, sizes: list[int]
     assert together.alone <= 3 * RUN * len(sizes)
 
 
+@pytest.mark.parametrize("mixed", [0, 1, 17, 100, 273, 600])
+@pytest.mark.parametrize("framing", [Mti("little"), LengthPrefix(4)], ids=str)
+def test_a_run_is_noticed_after_any_number_of_mixed_frames(framing: Framing, mixed: int) -> None:
+    # Each differs from the one before it, so that no run begins among them.
+    bodies = [bytes(number % 7) for number in range(mixed)] + [bytes(9)] * 1000
+    together = Counted()
+    framing.cut_together(b"".join(map(framing.encode, bodies)), together)
+    assert together == bodies
+    # The more mixed ones there were, the more are taken before another look.
+    assert together.alone - mixed <= min(max(RUN, 2 * mixed), LONG_RUN) + 3 * RUN
+
+
 @given(bodies_of_any_size, st.data(), st.integers(0, 4000))
 def test_frames_are_joined_as_they_are_made_one_by_one(
     payloads: list[bytes], data: st.DataObject, room: int

@@ -5,6 +5,7 @@ import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict
 
@@ -92,6 +93,8 @@ class ScheduledCalls(Component, at_once=True):
         self._on_error = on_error
         self._injected_clock = clock
         self._clock: Clock
+        # In which each call begins: that of the start.
+        self._context: Context
         self._scheduled: Cancellable | None = None
         # The task in which calls of an async function run, one after another, and how many wait.
         self._running: asyncio.Task[None] | None = None
@@ -123,6 +126,7 @@ class ScheduledCalls(Component, at_once=True):
     async def _open(self) -> None:
         self.stats = TimerStats()
         self._clock = self._injected_clock or asyncio.get_running_loop()
+        self._context = copy_context()
         self._queued = 0
 
     async def _drain(self) -> None:
@@ -187,13 +191,14 @@ class ScheduledCalls(Component, at_once=True):
 
     def _call(self) -> None:
         self.stats.fired += 1
+        context = self._context.copy()
         try:
-            result = self._func()
+            result = context.run(self._func)
         except RAISED as error:
             self._call_failed(error)
         else:
             if is_awaitable(result):
-                self._running = self._spawn(self._finish(result), name="call")
+                self._running = context.run(self._spawn, self._finish(result), name="call")
                 self._running.add_done_callback(self._call_ended)
                 return
         self._stop_after_last_call()

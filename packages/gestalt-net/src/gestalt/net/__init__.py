@@ -1,6 +1,7 @@
 """TCP, TLS, unix and UDP endpoints that exchange typed messages.
 
-What is here, by subject; `help(gestalt.net.StreamServer)` tells all of one name:
+Begin with an endpoint, which is given an address and a wire, such as `Wire(Mti(), codec)`. What is
+here, by subject; `help(gestalt.net.StreamServer)` tells all of one name:
 
 - Streams: `StreamServer`, `StreamClient`, `Peer`, `StreamMessage`, `StreamBatch`, `StreamStats`
 - Datagrams: `DatagramEndpoint`, `DatagramMessage`, `DatagramMessageBatch`, `DatagramBatch`,

@@ -3,11 +3,13 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Hashable
+from contextvars import copy_context
 from typing import Any, Generic, Protocol, TypeVar
 
 from gestalt.core import Handler, Message
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
 from gestalt.core.keyed import KeyedQueue, Lane
+from gestalt.core.leftovers import is_left_behind
 from gestalt.core.numbers import kind_of
 
 from .pace import Pace, TimeSlice
@@ -69,7 +71,8 @@ class Source(Protocol[T, M]):
 class KeyedTasks(Generic[T, M]):
     """Runs handlers, up to `concurrency` at a time, and at most one of a key.
 
-    Its tasks last as long as there is something to do. A message is sorted when a handler is free
+    Its tasks last as long as there is something to do, and nothing is left there that the next
+    handler would find. A message is sorted when a handler is free
     and nothing that was sorted before can be begun. One that has to wait for its key is kept as it
     came, since what it is decoded to may be many times as large, and is decoded again.
 
@@ -86,6 +89,7 @@ class KeyedTasks(Generic[T, M]):
 
     __slots__ = (
         "_concurrency",
+        "_context",
         "_handler",
         "_key",
         "_name",
@@ -119,6 +123,8 @@ class KeyedTasks(Generic[T, M]):
         self._spawn = spawn
         self._name = name
         self._tasks: set[asyncio.Task[None]] = set()
+        # In which each handler begins, whatever has caused that.
+        self._context = copy_context()
 
     def __len__(self) -> int:
         """How much is under way."""
@@ -127,7 +133,7 @@ class KeyedTasks(Generic[T, M]):
     def wake(self) -> None:
         """Begin what can be begun: call this when something has come."""
         if len(self._tasks) < self._concurrency and (self._queue.ready or self._source):
-            task = self._spawn(self._run(), name=self._name)
+            task = self._context.copy().run(self._spawn, self._run(), name=self._name)
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
@@ -146,13 +152,16 @@ class KeyedTasks(Generic[T, M]):
                 self._source.done()
 
     async def _run(self) -> None:
+        if (task := asyncio.current_task()) is None:
+            raise RuntimeError("handlers run in a task")
+        context, name = copy_context(), task.get_name()
         queue, source, time_slice = self._queue, self._source, self._time_slice
         if time_slice.overran:
             await time_slice.give_way()
         else:
             await self._pace.unspent()
         time_slice.begin()
-        while True:
+        while not is_left_behind(task, context, name):
             if queue.ready:
                 lane, item = queue.take()
                 source.begin(item)
@@ -161,10 +170,13 @@ class KeyedTasks(Generic[T, M]):
                 await self._sort(taken)
             else:
                 # From now on, what comes needs another one.
-                self._tasks -= {asyncio.current_task()}
+                self._tasks.discard(task)
                 return
             if time_slice.over():
                 await time_slice.give_way()
+        self._tasks.discard(task)
+        if source.handles():
+            self.wake()
 
     async def _sort(self, item: T) -> None:
         """Find out the key of what was taken, and handle it, unless it has to wait."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, Protocol, TypeAlias
 
 from gestalt.core import HandlerNotFound, Message, Reports
@@ -71,7 +72,8 @@ class Reporting:
             (log or self._log)(error)
         else:
             try:
-                result = self._on_error(error)
+                # Whatever caused it may go on, with the next message or connection.
+                result = copy_context().run(self._on_error, error)
             except RAISED as second:
                 self._failed(second, error)
             else:

@@ -9,7 +9,7 @@ from typing import Any
 from gestalt.core.masking import masked
 
 from .commands import COMMANDS
-from .output import show
+from .output import harmless, show
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,6 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             command.main(words[1:])
         else:
             _answer(words)
+    except SystemExit as left:
+        if isinstance(left.code, str):
+            left.code = harmless(left.code)
+        raise
     except KeyboardInterrupt:
         # Python itself ends by SIGINT then, as a shell expects it, after its own clean-up.
         sys.excepthook = _no_traceback_of_an_interrupt

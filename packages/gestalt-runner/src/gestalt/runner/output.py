@@ -1,5 +1,6 @@
 """What a command prints: to whoever reads it, for as long as it is read."""
 
+import io
 import os
 import sys
 
@@ -7,13 +8,34 @@ UNREAD = 141
 """The exit status where nobody reads any more: what a shell tells of a death by SIGPIPE."""
 
 
+_MARK = "\N{REPLACEMENT CHARACTER}"
+
+# All but tabs and line feeds: a terminal obeys them.
+_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], _MARK)
+
+# What turns the direction of a text around: it then reads as another one.
+_DIRECTIONS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)], _MARK)
+
+
+def harmless(text: str) -> str:
+    """A text of others, without what a terminal obeys, or what makes it read as another one."""
+    return text.translate(_CONTROLS | _DIRECTIONS)
+
+
 def show(text: str) -> None:
     """Print a text, with a line feed at its end.
+
+    No character of it controls a terminal. What stdout cannot encode is printed as an escape.
 
     Raises:
         SystemExit: 1 after a sentence, where it cannot be written; or as by SIGPIPE, without one,
             where nobody reads any more.
     """
+    if sys.stdout is not None:
+        # Documents and pages that somebody keeps are as they are.
+        text = harmless(text) if sys.stdout.isatty() else text.translate(_CONTROLS)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         print(text.rstrip("\n"), flush=True)
     except BrokenPipeError:

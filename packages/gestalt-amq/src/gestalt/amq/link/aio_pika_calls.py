@@ -123,9 +123,10 @@ class Calls:
         if asking.cancelled():
             raise self._reason(closed)
         error = asking.exception()
-        if isinstance(
-            error, aio_pika.exceptions.AMQPError | OSError | RuntimeError
-        ) and not isinstance(error, AmqError):
+        # The library ends the calls of a channel that it closes by a bare Exception.
+        ended = self.lost.done() or (closed is not None and closed.done())
+        told = (aio_pika.exceptions.AMQPError, OSError, RuntimeError)
+        if isinstance(error, Exception if ended else told) and not isinstance(error, AmqError):
             raise self._reason(closed, error) from error
         return asking.result()
 

@@ -51,11 +51,13 @@ class AioPikaChannel(Channel):
         frame_limit: the largest body that is sent in one frame, in bytes.
         output: of the connection.
         calls: makes calls of the library on that connection.
-        forget: is called with the channel and its number when no frame is for it any more.
+        forget: is called with the channel and its number when no frame is for it any more, and
+            with whether it was tried to close it.
         on_delivery, on_cancelled, on_returned: as `Link.open_channel` has them.
 
     Attributes:
         number: the channel's, on its connection.
+        consumes: it takes deliveries.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class AioPikaChannel(Channel):
         output: Output,
         calls: Calls,
         *,
-        forget: Callable[["AioPikaChannel", int], None],
+        forget: Callable[["AioPikaChannel", int, bool], None],
         on_delivery: Callable[[Delivery], None] | None,
         on_cancelled: Callable[[], None] | None,
         on_returned: Callable[[Delivery], None] | None,
@@ -89,6 +91,7 @@ class AioPikaChannel(Channel):
         self.frame_limit = frame_limit
         self._header_limit = frame_limit - CONTENT_HEADER.size
         self._deliver = on_delivery
+        self.consumes = on_delivery is not None
         self._cancelled = on_cancelled
         self._returned = on_returned
         self._sequence = 0
@@ -237,10 +240,10 @@ class AioPikaChannel(Channel):
             return
         self.closed.set_result(reason)
         if leaving is None or leaving.done():
-            self._forget(self, self.number)
+            self._forget(self, self.number, False)
         else:
             self._deliver = None
-            leaving.add_done_callback(lambda _: self._forget(self, self.number))
+            leaving.add_done_callback(lambda _: self._forget(self, self.number, True))
         if self._got is not None and not self._got.done():
             self._got.set_exception(LinkLost(str(reason)))
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
@@ -384,8 +387,8 @@ class AioPikaChannel(Channel):
             self._got = None
 
     async def answers(self) -> bool:
-        # It bounds consumers, of which there are none: any question would do.
-        if await self._calls.answered(partial(self._protocol.basic_qos), self.closed):
+        # What is asked for is so already: any question would do.
+        if await self._calls.answered(partial(self._protocol.flow, True), self.closed):
             return True
         # What the broker still says there, should it wake up, is for nobody.
         self.end(LinkLost("the channel hangs in the broker"), self._calls.lost)

@@ -348,13 +348,21 @@ class AioPikaLink(Link):
         taken = self._amqp.channels
         for number in range(1, most + 1):
             if number not in taken:
+                self.demultiplexer.sinks.pop(number, None)
                 return number
         raise ChannelsExhausted(
             f"all {most} channels that the broker allows on the connection are in use"
         )
 
-    def _forget(self, channel: AioPikaChannel, number: int) -> None:
+    def _forget(self, channel: AioPikaChannel, number: int, left: bool) -> None:
         self._channels.discard(channel)
+        if left and number in self._amqp.channels and not self.lost.done():
+            # The broker has not let go of it. Whatever it may still send by it must not get to the
+            # library, whose reader would wait for somebody to take it.
+            if channel.consumes and not self.blocked:
+                # What was delivered and not acknowledged goes back by the end of the connection.
+                self._cut(LinkLost("the broker did not let go of a channel that consumed"))
+            return
         if self.demultiplexer.sinks.get(number) is channel:
             del self.demultiplexer.sinks[number]
 

@@ -374,9 +374,10 @@ class ChannelKeeper(ABC):
 
     def look_for_trouble(self) -> str | None:
         """For how long nothing has been answered of what is in flight; None where that is usual."""
-        if not self.pending:
+        channel = self._channel
+        if channel is None or self.blocked or not self.pending:
             return None
-        self._looked(False)
+        self.watch.note(self._progress(channel))
         silence = self.watch.silence
         return f"{self.name}: nothing was answered for {silence:.0f} s" if silence else None
 

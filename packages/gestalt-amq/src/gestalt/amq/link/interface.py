@@ -107,7 +107,7 @@ class Channel(ABC):
 
     @abstractmethod
     async def answers(self) -> bool:
-        """Whether the broker answers on this channel, which consumes nothing, in time.
+        """Whether the broker answers on this channel in time; it changes nothing.
 
         One on which it does not has ended by that: the broker's own process of it hangs. The link
         lives on, unless that is so of several of its channels.

@@ -62,11 +62,20 @@ class Watch:
         self._ran_out = False
 
     def look(self, progress: Progress, *, ran_out: bool) -> None:
-        """See how the channel gets on.
+        """See how the channel gets on, and whether it hangs.
 
         Args:
             ran_out: a deadline has passed since the last look.
         """
+        self.note(progress)
+        if self._since is None:
+            return
+        self._ran_out = self._ran_out or ran_out
+        if self._ran_out and monotonic() - self._since >= self._patience * self._times:
+            self.hangs.set()
+
+    def note(self, progress: Progress) -> None:
+        """See how the channel gets on; in any thread."""
         now = monotonic()
         if progress.answered != self._answered or not progress.waiting:
             if progress.answered != self._answered:
@@ -79,9 +88,6 @@ class Watch:
             self._since = now
         if self._silent_since is None:
             self._silent_since = now
-        self._ran_out = self._ran_out or ran_out
-        if self._ran_out and now - self._since >= self._patience * self._times:
-            self.hangs.set()
 
     def excuse(self) -> None:
         """The silence has ended, or means nothing: as while the broker blocks the connection."""

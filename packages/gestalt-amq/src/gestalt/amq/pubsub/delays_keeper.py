@@ -62,22 +62,26 @@ class DelayKeeper(ExchangeKeeper):
             self._expected.add(destination)
             self.plan = merge([self.plan, destination.plan])
 
-    async def lead_to(self, destination: Destination) -> None:
+    async def lead_to(self, destination: Destination) -> bool:
         """See to it that messages find to a destination, which is looked at once on each link.
+
+        Returns:
+            whether that took any time.
 
         Raises:
             TopologyError: the broker refuses what is declared.
             LinkLost: the connection ended. ChannelsExhausted: it has no channel left.
         """
         if destination in self._led:
-            return
+            return False
         async with self._leading:
             if destination in self._led:
-                return
+                return True
             link = await self.supervisor.wait_link()
             await self._declare(link, destination.plan)
             if self.supervisor.link is link:
                 self._led.add(destination)
+            return True
 
     async def _open_channel(self, link: Link) -> Channel:
         self._led.clear()

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from gestalt.amq.errors import LinkLost, Rejected, Unsendable, UnsendableType
-from gestalt.amq.link.interface import Confirm
+from gestalt.amq.link.interface import Channel, Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
 from gestalt.amq.topology import Exchange
@@ -109,6 +109,11 @@ class DelaySender(Sender):
                 # Nothing was sent, and there is time.
                 await asyncio.sleep(AGAIN)
 
+    def _check_present(self, channel: Channel) -> None:
+        # What is sent by a former one may get no answer.
+        if self._delays.usable() is not channel:
+            raise LinkLost("the channel was replaced meanwhile")
+
     async def _send_to(
         self,
         destination: Destination,
@@ -122,7 +127,9 @@ class DelaySender(Sender):
         channel = await self._ready(deadline, self.question(body, properties))
         try:
             async with asyncio.timeout_at(deadline):
-                await self._delays.lead_to(destination)
+                took_time = await self._delays.lead_to(destination)
+            if took_time:
+                self._check_present(channel)
             # Only now: what it has waited for the connection is not waited for again.
             levels = path(max(0.0, due()))
             confirm = channel.publish(

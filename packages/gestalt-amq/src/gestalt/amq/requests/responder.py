@@ -40,6 +40,9 @@ from .worker import Worker
 
 logger = logging.getLogger("gestalt.amq")
 
+# After so long without a request the broker is asked whether it still answers, in seconds.
+SILENCE = 15.0
+
 
 class Responder(Consumer[ResponderSession]):
     """A handler for the requests of a service; made, started and stopped by `Bus.respond`.
@@ -168,6 +171,7 @@ class Responder(Consumer[ResponderSession]):
         self._runners.start()
         self._started = time.time()
         await super()._open()
+        self._sustain(self._ask_silent, name="ask silent channels")
 
     async def _consume(self, link: Link) -> ResponderSession:
         session = ResponderSession(link, self.service, lasting=self._lasting)
@@ -268,6 +272,23 @@ class Responder(Consumer[ResponderSession]):
         await channel.bind(self._queue, protocol.REQUESTS.name, self.service, {})
         if self._leaving:
             await self._departure.leave(session.requests, session.instance)
+
+    async def _ask_silent(self) -> None:
+        """Have the broker asked on channels by which nothing comes.
+
+        Where it does not answer, the connection is made again: what it has given to a channel
+        that hangs comes back by that alone.
+        """
+        received = -1
+        while True:
+            await asyncio.sleep(SILENCE)
+            session = self._session
+            if session is not None and self._received == received:
+                for receiver in (session.requests, session.instance):
+                    with contextlib.suppress(AmqError):
+                        # As it is for consumers already, and matters for further ones alone.
+                        await receiver.channel.qos(self._options.concurrency)
+            received = self._received
 
     async def _drain(self) -> None:
         session = self._session

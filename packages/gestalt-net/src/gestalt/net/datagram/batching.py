@@ -146,14 +146,15 @@ class BatchReader(DatagramReader):
             batch = self._maker.make(payloads, type_ids, sources)
             if batch is None:
                 return
+            context = self._context.copy()
             try:
-                result = handler(batch)
+                result = context.run(handler, batch)
             except RAISED as error:
                 self._failures.batch_failed(error, batch)
             else:
                 if result is not None and is_awaitable(result):
                     worker = self.worker = self._make_worker(handler)
-                    worker.start(result, batch)
+                    context.run(worker.start, result, batch)
                     for received in zip(payloads, type_ids, sources, strict=True):
                         worker.put(received)
                     return
@@ -166,7 +167,8 @@ class BatchWorker(DatagramWorker[DatagramMessageBatch[Any]]):
     __slots__ = ("_maker", "_under_way")
 
     def __init__(self, handler: Handler, *, maker: BatchMaker, **others: Any) -> None:
-        super().__init__(handler, **others)
+        # A batch is as much as several messages.
+        super().__init__(handler, **{**others, "several": 1})
         self._maker = maker
         # How many messages are being handled.
         self._under_way = 0

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
+from gestalt.core.leftovers import is_left_behind
 from gestalt.net.pace import TimeSlice
 
 from .backlog import Backlog, Received
@@ -18,7 +20,8 @@ M = TypeVar("M")
 class DatagramWorker(Generic[M]):
     """Runs asynchronous handlers, `concurrency` of them at a time.
 
-    The tasks are made when they are needed, and kept until the endpoint stops.
+    The tasks are made when they are needed, and kept until the endpoint stops, or until a handler
+    leaves something there that the next one would find.
 
     Args:
         handler: takes each message.
@@ -28,16 +31,20 @@ class DatagramWorker(Generic[M]):
         concurrency: how many tasks there may be.
         time_slice: how long all of them have been at it.
         spawn: makes a task that ends with the endpoint.
+        context: in which each handler begins.
+        several: how many messages are handled between two looks at the clock, where they are quick.
     """
 
     __slots__ = (
         "_backlog",
         "_concurrency",
+        "_context",
         "_decode",
         "_ending",
         "_failures",
         "_first",
         "_handler",
+        "_several",
         "_spawn",
         "_tasks",
         "_time_slice",
@@ -53,6 +60,8 @@ class DatagramWorker(Generic[M]):
         concurrency: int,
         time_slice: TimeSlice,
         spawn: Callable[..., asyncio.Task[None]],
+        context: Context,
+        several: int,
     ) -> None:
         self._handler = handler
         self._backlog = backlog
@@ -61,6 +70,8 @@ class DatagramWorker(Generic[M]):
         self._concurrency = concurrency
         self._time_slice = time_slice
         self._spawn = spawn
+        self._context = context
+        self._several = several
         # What the handler returned that made this worker, until a task awaits it.
         self._first: tuple[Awaitable[Any], M] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,9 +89,9 @@ class DatagramWorker(Generic[M]):
         return len(self._tasks) - self._backlog.awaited
 
     def start(self, result: Awaitable[Any], message: M) -> None:
-        """Await what the handler returned for `message`, then handle what comes."""
+        """Await what the handler returned for `message`, in its context, then handle what comes."""
         self._first = result, message
-        self._add_task()
+        self._own(self._spawn(self._run(), name="handler"))
 
     def put(self, received: Received) -> None:
         """Take another datagram."""
@@ -101,7 +112,9 @@ class DatagramWorker(Generic[M]):
         self._backlog.abandon()
 
     def _add_task(self) -> None:
-        task = self._spawn(self._run(), name="handler")
+        self._own(self._context.copy().run(self._spawn, self._run(), name="handler"))
+
+    def _own(self, task: "asyncio.Task[None]") -> None:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -113,15 +126,22 @@ class DatagramWorker(Generic[M]):
             self._add_task()
 
     async def _run(self) -> None:
+        if (task := asyncio.current_task()) is None:
+            raise RuntimeError("a worker runs in a task")
+        context, name = self._context, task.get_name()
+        backlog = self._backlog
+        time_slice = self._time_slice
+        several = 1
         if self._first is not None:
             (result, message), self._first = self._first, None
             await self._await(result, message)
-        backlog = self._backlog
-        time_slice = self._time_slice
         time_slice.begin()
-        while True:
-            if time_slice.over():
-                await time_slice.give_way()
+        while not is_left_behind(task, context, name):
+            several -= 1
+            if not several:
+                if time_slice.over():
+                    await time_slice.give_way()
+                several = self._several if time_slice.quick else 1
             if backlog:
                 received = backlog.take_nowait()
             elif (taken := await backlog.take()) is not None:
@@ -129,6 +149,10 @@ class DatagramWorker(Generic[M]):
             else:
                 return
             await self._handle(received)
+        # Where the handling was cut, this is to end, and so is everything.
+        self._tasks.discard(task)
+        if self._backlog and not self._ending:
+            self._add_task()
 
     async def _handle(self, received: Received) -> None:
         message: Any = self._decode(*received)

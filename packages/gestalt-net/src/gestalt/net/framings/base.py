@@ -107,6 +107,10 @@ class Framing(ABC):
             )
         return used, needed, lambda: type_ids
 
+    def single(self, data: bytes) -> Frame | None:  # noqa: ARG002 - for those that can
+        """The frame that `data` is, where that is told at once; None where `cut` has to tell."""
+        return None
+
     def whole(self, data: bytes) -> Frame:
         """The frame that `data`, a datagram, is.
 
@@ -172,11 +176,21 @@ class Decoder:
             that are fed next, which saves a copy of them.
     """
 
-    __slots__ = ("_carries_type_id", "_cut", "_error", "_framing", "_needed", "count", "pending")
+    __slots__ = (
+        "_carries_type_id",
+        "_cut",
+        "_error",
+        "_framing",
+        "_needed",
+        "_single",
+        "count",
+        "pending",
+    )
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
         self._cut = framing.cut
+        self._single = framing.single
         self._carries_type_id = framing.carries_type_id
         self.pending: bytearray = bytearray()
         self._needed = 0
@@ -201,6 +215,9 @@ class Decoder:
             pending.clear()
         elif type(data) is not bytes:
             data = bytes(data)
+        if len(data) < LARGE and (frame := self._single(data)) is not None:
+            self.count += 1
+            return (frame,)
         payloads: list[bytes] = []
         type_ids: list[int] = []
         try:
@@ -240,6 +257,10 @@ class Decoder:
             pending.clear()
         elif type(data) is not bytes:
             data = bytes(data)
+        if len(data) < LARGE and (frame := self._single(data)) is not None:
+            self.count += 1
+            payload, type_id = frame
+            return Frames([payload], (lambda: [type_id]) if self._carries_type_id else None)
         payloads: list[bytes] = []
         try:
             used, self._needed, type_ids = self._framing.cut_together(data, payloads)

@@ -12,6 +12,7 @@ from gestalt.net.errors import PayloadError
 from .base import (
     MAX_SIZE,
     BytesLike,
+    Frame,
     Framing,
     TypeIds,
     TypeIdsLater,
@@ -120,6 +121,12 @@ class LengthPrefix(Framing):
                     for after, fields in runs_of(data, end, prefix, frame, header_size + length):
                         position = after
                         payloads += fields
+
+    def single(self, data: bytes) -> Frame | None:
+        size = len(data) - self.size
+        if size >= 0 and self._unpack(data, 0)[0] == size <= self.max_size:
+            return data[self.size :], None
+        return None
 
     def cut_together(
         self, data: bytes, payloads: list[bytes]

@@ -160,11 +160,14 @@ class Mti(Framing):
             return None
         return payloads, list(type_ids)
 
-    def whole(self, data: bytes) -> Frame:
+    def single(self, data: bytes) -> Frame | None:
         size = len(data) - HEADER_SIZE
         if size >= 0:
             length, type_id = self._unpack(data, 0)
             if length == size <= self.max_size:
                 return data[HEADER_SIZE:], type_id
-        # Framing's, which says what is wrong.
-        return Framing.whole(self, data)
+        return None
+
+    def whole(self, data: bytes) -> Frame:
+        # Framing's says what is wrong.
+        return self.single(data) or Framing.whole(self, data)

@@ -200,7 +200,6 @@ def cut_lengths(
                 payloads.append(data[position:end])
                 position = end + header_size
                 continue
-            before = length
             # No look at each frame whether it is complete, or larger than that: an error tells.
             try:
                 for _ in repeat(None, several):
@@ -210,8 +209,11 @@ def cut_lengths(
                     length = following
             except IndexError:
                 continue
-            several = RUN
-            if length == before:
+            if length != len(payload) or total - position < RUN * (header_size + length):
+                # The looks, too, take time: a sixth, where sizes are mixed and each RUN has one.
+                several = min(max(RUN, 2 * several), LONG_RUN)
+            else:
+                several = RUN
                 start = position - header_size
                 prefix = data[start : start + length_size]
                 frame = f"{header[0]}{header_size}x{length}s"

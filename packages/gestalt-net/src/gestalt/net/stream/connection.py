@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context
 from typing import Any, Protocol
 
 from gestalt.net.errors import FramingError
@@ -24,6 +25,10 @@ class Owner(Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that it is used in."""
+
+    @property
+    def context(self) -> Context:
+        """In which what is about one peer begins where another one has caused it."""
 
     @property
     def wire(self) -> Wire:
@@ -325,7 +330,8 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
         self._reserved = True
         if not self._has_room:
             self._has_room = True
-            self.resume_reading()
+            # By the end of another peer's message; and what is read begins in this context.
+            self._owner.context.copy().run(self.resume_reading)
 
     # The mechanism
 

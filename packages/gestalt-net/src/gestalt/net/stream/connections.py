@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import Context
 from typing import Any, TypeAlias
 
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
@@ -40,6 +41,7 @@ class Connections:
 
     Attributes:
         loop: the event loop, once the endpoint was started.
+        context: that of the start, in which callbacks begin.
         dispatch: takes what a connection has received, once the endpoint was started.
         together: whether it takes the frames of a read together.
         peer_ids: where the identifiers of peers are from.
@@ -67,6 +69,7 @@ class Connections:
         self.limits = limits
         self.room = room
         self.loop: asyncio.AbstractEventLoop
+        self.context: Context
         self.dispatch: Callable[[Connection, Iterable[Frame]], None]
         self.together = False
         self.peer_ids = itertools.count(1)
@@ -203,7 +206,8 @@ class Connections:
         if connection.cut or not connection.busy:
             self._gone(connection)
         if connection.worker is not None:
-            connection.worker.end()
+            # A handler of another peer may have ended it.
+            self.context.copy().run(connection.worker.end)
         self._settle(connection)
 
     def abandoned(self, messages: int) -> None:
@@ -253,15 +257,17 @@ class Connections:
         """Call a plain or an asynchronous callback."""
         if callback is None:
             return
+        context = self.context.copy()
         try:
-            result = callback(connection.peer, *args)
+            result = context.run(callback, connection.peer, *args)
         except RAISED as error:
             self._failed(error, connection.peer)
         else:
             if is_awaitable(result):
                 connection.callbacks += 1
                 awaiting = self._await_callback(result, connection.peer)
-                task = self._spawn(awaiting, name=f"callback about {connection.peer!r}")
+                name = f"callback about {connection.peer!r}"
+                task = context.run(self._spawn, awaiting, name=name)
                 task.add_done_callback(lambda _: self._called(connection))
 
     async def _await_callback(self, result: Any, peer: Peer) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Protocol
 
@@ -121,6 +122,7 @@ class StreamEndpoint(Component):
         """Note the event loop, and look after the limits from now on."""
         connections = self._connections
         loop = self._loop = connections.loop = asyncio.get_running_loop()
+        connections.context = copy_context()
         self._pace = Pace(loop)
         given = self._on_message or self._on_messages
         handler, connections.wire = traced("stream", self.name, given, self.wire)

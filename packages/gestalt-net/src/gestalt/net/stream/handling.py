@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from gestalt.core import Handler
 from gestalt.core.calling import RAISED, is_own_cancellation
+from gestalt.core.leftovers import is_interrupted
 from gestalt.net.framings import Frame, frames_left
 from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, TimeSlice, several_of
 from gestalt.net.reporting import is_sender_at_fault
@@ -232,9 +233,10 @@ class HandlerWorker:
                 self._connection.handled()
 
     async def _run(self) -> None:
+        if (task := asyncio.current_task()) is None:
+            raise RuntimeError("a worker runs in tasks")
         connection = self._connection
-        while True:
-            await self._handle_batches()
+        while await self._handle_batches(task):
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
@@ -250,7 +252,8 @@ class HandlerWorker:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
 
-    async def _handle_batches(self) -> None:
+    async def _handle_batches(self, task: asyncio.Task[Any]) -> bool:
+        """Handle what waits; whether this task may go on, which no handler has interrupted."""
         connection = self._connection
         peer = connection.peer
         handler = self._dispatcher.handler
@@ -258,23 +261,30 @@ class HandlerWorker:
         several = self._dispatcher.several
         batches = self._batches
         time_slice = self._time_slice
+        new = object.__new__
         result = None
         message: StreamMessage[Any] | None
-        await self._begin()
+        if not await self._begin(task):
+            return False
         while batches:
             frames = batches[0]
             payload = None
             for payload, type_id in islice(frames, several if time_slice.quick else 1):
                 message = None
                 try:
-                    message = StreamMessage(
-                        payload if decode is None else decode(payload, type_id), type_id, peer
-                    )
+                    body = payload if decode is None else decode(payload, type_id)
+                    # As in `dispatch`.
+                    message = new(StreamMessage)
+                    message.body = body
+                    message.type_id = type_id
+                    message.source = peer
                     result = handler(message)
                     if type(result) is CoroutineType or isawaitable(result):
                         await result
                 except RAISED as error:
                     self._raised(error, message)
+                if is_interrupted(task):
+                    return False
             if type(result) is CoroutineType:
                 self._asynchronous = True
             # Another task of this worker may have removed the batch meanwhile.
@@ -282,9 +292,14 @@ class HandlerWorker:
                 self._taken(frames)
             elif time_slice.over():
                 await time_slice.give_way()
+        return True
 
-    async def _begin(self) -> None:
-        """Wait for one's turn, then for what the first asynchronous handler is still about."""
+    async def _begin(self, task: asyncio.Task[Any]) -> bool:
+        """Wait for one's turn, then for what the first asynchronous handler is still about.
+
+        Returns:
+            whether the task may go on.
+        """
         time_slice = self._time_slice
         if time_slice.overran:
             await time_slice.give_way()
@@ -299,8 +314,11 @@ class HandlerWorker:
                 self._raised(error, message)
             finally:
                 self._settle(message)
+            if is_interrupted(task):
+                return False
             if time_slice.over():
                 await time_slice.give_way()
+        return True
 
     def _settle(self, message: Any) -> None:
         """Note that the handler of a message has ended."""

@@ -1,7 +1,6 @@
 """`gestalt schema`: what an application exchanges with others, as a document, and compared."""
 
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -140,10 +139,9 @@ def _diff(arguments: Sequence[str]) -> None:
         parser.error(str(error))
     try:
         changes = compare(old, new)
-    except Exception:
-        # A document that is malformed: the status 1 would tell of an incompatible change.
-        traceback.print_exc()
-        sys.exit(2)
+    except Exception as error:
+        # The status 1 would tell of an incompatible change.
+        parser.error(f"the documents cannot be compared, one is malformed: {type(error).__name__}")
     failed = [each for each in changes if each.fails(settings[FAIL_ON])]
     if settings[JSON]:
         import json

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from gestalt.core.masking import masked
 from gestalt.runner.errors import InspectionError
+from gestalt.runner.output import harmless
 
 from . import places
 
@@ -18,11 +19,6 @@ TIMEOUT = 12.0
 """How long an answer may take, in seconds."""
 
 LONGEST_ANSWER = 16 * 1024 * 1024
-
-# All but tabs and line feeds.
-_CONTROLS = dict.fromkeys(
-    [*range(9), *range(11, 32), *range(127, 160)], "\N{REPLACEMENT CHARACTER}"
-)
 
 _TARGET = re.compile(r"(\d{1,10})(?:\.(\d{1,4}))?")
 
@@ -123,11 +119,11 @@ class Client:
 def _printable(value: Any) -> Any:
     """Without characters that a terminal obeys: a peer may have had them logged."""
     if isinstance(value, str):
-        return value.translate(_CONTROLS)
+        return harmless(value)
     if isinstance(value, list):
         return [_printable(each) for each in value]
     if isinstance(value, dict):
-        return {key: _printable(each) for key, each in value.items()}
+        return {_printable(key): _printable(each) for key, each in value.items()}
     return value
 
 

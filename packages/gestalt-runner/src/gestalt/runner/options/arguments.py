@@ -5,10 +5,10 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from gestalt.core import arguments
-from gestalt.runner.output import show
+from gestalt.runner.output import harmless, show
 
 from .near import near
 from .option import Given, Option
@@ -25,6 +25,9 @@ class Parser(arguments.Parser):
 
     def meant(self, unknown: str) -> str:
         return near(unknown, self.flags)
+
+    def error(self, message: str) -> NoReturn:
+        super().error(harmless(" ".join(message.splitlines())))
 
     def print_help(self, file: Any = None) -> None:  # noqa: ARG002 - as argparse calls it
         show(self.format_help())

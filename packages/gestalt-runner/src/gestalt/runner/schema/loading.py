@@ -84,7 +84,9 @@ def _side(named: Sequence[str], folder: str) -> dict[str, Any]:
 
 
 def _is_file(named: str) -> bool:
-    return ":" not in named or Path(named).is_file() or named.endswith((".json", ".yaml", ".yml"))
+    # Not that of pathlib, which raises where a name is too long, or a folder cannot be read.
+    is_file = os.path.isfile(named)  # noqa: PTH113
+    return ":" not in named or is_file or named.endswith((".json", ".yaml", ".yml"))
 
 
 def _document(targets: Sequence[str], folder: str, title: str, version: str) -> dict[str, Any]:
@@ -123,13 +125,24 @@ def _read(name: str) -> dict[str, Any]:
         document = json.loads(text)
     except ValueError as error:
         document = _read_yaml(called, text, error)
+    except RecursionError as error:
+        raise OptionError(f"{called} is nested too deeply") from error
     if not isinstance(document, dict) or "asyncapi" not in document:
         raise OptionError(f"{called} is no document of AsyncAPI")
     if not str(document["asyncapi"]).startswith("3."):
         raise OptionError(
             f"{called} is a document of AsyncAPI {document['asyncapi']}, and {VERSION} is needed"
         )
+    for name in ("channels", "operations", "components"):
+        section = document.get(name, {})
+        # What cannot be read would pass for what has gone, or was never there.
+        if not isinstance(section, dict) or not all(map(_is_object, section.values())):
+            raise OptionError(f"{called} is malformed: {name} are objects, by their names")
     return document
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def _read_yaml(called: str, text: str, error: ValueError) -> Any:
@@ -140,5 +153,7 @@ def _read_yaml(called: str, text: str, error: ValueError) -> Any:
     library = yaml()
     try:
         return library.safe_load(text)
+    except RecursionError as fault:
+        raise OptionError(f"{called} is nested too deeply") from fault
     except library.YAMLError as fault:
         raise OptionError(f"{called} is neither JSON nor YAML: {fault}") from fault

@@ -6,12 +6,18 @@ from typing import Any
 from .reading import Reading
 from .tables import TABLES, Column, Table, header, trouble
 
+LONGEST = 100
+"""How many characters a cell has at most."""
+
 
 def describe(reading: Reading) -> str:
     """Everything, as tables in plain text."""
-    lines = [reading.snapshot["application"]["command"], " · ".join(header(reading))]
+    lines = [
+        _line_of(reading.snapshot["application"]["command"]),
+        _line_of(" · ".join(header(reading))),
+    ]
     if wrong := trouble(reading):
-        lines.append(wrong)
+        lines.append(_line_of(wrong))
     for table in TABLES:
         rows = table.rows(reading)
         if rows:
@@ -19,8 +25,17 @@ def describe(reading: Reading) -> str:
     return "\n".join(lines)
 
 
+def _line_of(text: str) -> str:
+    return text.translate({ord("\n"): " ", ord("\t"): " "})
+
+
+def _cell(text: str) -> str:
+    line = _line_of(text)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
 def _lines(table: Table, rows: Sequence[Any]) -> list[str]:
-    cells = [[column.text(row) for column in table.columns] for row in rows]
+    cells = [[_cell(column.text(row)) for column in table.columns] for row in rows]
     widths = [
         max(len(column.title), *(len(line[number]) for line in cells))
         for number, column in enumerate(table.columns)
