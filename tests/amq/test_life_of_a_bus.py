@@ -384,6 +384,7 @@ async def test_refused_credentials_are_one_line_and_the_reason_of_what_was_not_s
     with pytest.raises(AccessRefused, match="refused the credentials"):
         await connect(url, backoff=QUICK).start()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "tried again" not in caplog.text
     told: list[object] = []
     async with connect(amqp_broker.url, backoff=QUICK, on_event=told.append) as bus:
         amqp_broker.refuse_connections()

@@ -40,11 +40,12 @@ class Attempts:
         self._silent_until = 0.0
         self._reasons: set[str] = set()
 
-    def failed(self, what: str) -> None:
+    def failed(self, what: str, *, again: bool = True) -> None:
         """Note that an attempt has failed.
 
         Args:
             what: says who failed to connect to whom, and why.
+            again: whether there will be another attempt.
         """
         now = self._clock()
         self._count += 1
@@ -58,7 +59,9 @@ class Attempts:
         else:
             self._pause = min(2 * self._pause, LONGEST_PAUSE)
         self._silent_until = now + self._pause
-        so_far = f" ({self._told(now)} by now)" if self._count > 1 else "; it is tried again"
+        so_far = "; it is tried again" if again else ""
+        if self._count > 1:
+            so_far = f" ({self._told(now)} by now)"
         self._logger.warning("%s%s", what, so_far)
 
     def succeeded(self, what: str, *, always: bool = False) -> None:

@@ -287,9 +287,9 @@ class Supervisor(Component):
 
     def _note_failed(self, address: BrokerAddress, error: ConnectError) -> None:
         refused = isinstance(error, AccessRefused)
-        if not (refused and self.state is State.STARTING and len(self._addresses) == 1):
-            # Its text names the host and the port. What ends a start is not tried again.
-            self._attempts.failed(f"{self.name}: {error}")
+        ends = refused and self.state is State.STARTING and len(self._addresses) == 1
+        # Its text names the host and the port.
+        self._attempts.failed(f"{self.name}: {error}", again=not ends)
         cls = LoginRefused if refused else ConnectFailed
         self._on_event(cls(self._purpose, str(address), error))
 

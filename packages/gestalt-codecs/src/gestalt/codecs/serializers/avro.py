@@ -74,10 +74,6 @@ def fingerprint_of(schema: Any) -> bytes:
     return bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
 
 
-def _header(schema: Any) -> bytes:
-    return _MARKER + fingerprint_of(schema)
-
-
 def _parse(schema: Any) -> Any:
     return parse_schema(schema, named_schemas={})
 

@@ -30,8 +30,6 @@ class Json(Serializer):
         return Functions(_encoder.encode, self._bounded(msgspec.json.Decoder().decode))
 
     def typed(self, kind: MessageType) -> Functions:
-        if kind.format is not None:
-            return super().typed(kind)
         if is_model(kind.type):
             dumps, parse = models.json_functions(self.name, kind.type)
             loads = self._bounded(_refusing_collisions(kind.type, parse))

@@ -31,8 +31,6 @@ class Msgpack(Serializer):
         return Functions(_dumps, self._loads())
 
     def typed(self, kind: MessageType) -> Functions:
-        if kind.format is not None:
-            return super().typed(kind)
         plain = plain_of(kind)
 
         def typed_dumps(value: Any) -> bytes:

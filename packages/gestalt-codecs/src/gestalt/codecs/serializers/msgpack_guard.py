@@ -35,8 +35,7 @@ def check_depth(data: bytes, value: Any, max_depth: int) -> None:
         if not below:
             return
         level = below
-    if level:
-        raise TooDeep(f"msgpack: nested more than max_depth={max_depth} deep")
+    raise TooDeep(f"msgpack: nested more than max_depth={max_depth} deep")
 
 
 # How many bytes an item takes, by its first byte.

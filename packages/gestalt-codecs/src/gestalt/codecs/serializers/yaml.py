@@ -28,8 +28,6 @@ class Yaml(Serializer):
         return Functions(lambda value: _dumps(to_plain(value)), self._loads())
 
     def typed(self, kind: MessageType) -> Functions:
-        if kind.format is not None:
-            return super().typed(kind)
         plain = plain_of(kind)
         loads = typed_loads(self.name, kind, self._loads())
         return Functions(lambda value: _dumps(plain(value)), loads)

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from gestalt.core import Handler
-from gestalt.core.calling import RAISED, is_awaitable
+from gestalt.core.calling import ENDS, is_awaitable
 from gestalt.net.address import Address
 from gestalt.net.errors import FrameTooLarge, FramingError
 from gestalt.net.pace import BUDGET, SHORT, TimeSlice, several_of
@@ -151,56 +151,52 @@ class DatagramReader:
         size = max_size + 1
         begun = looked = monotonic()
         unseen = 1
-        # Counted once for all: to count each for itself takes a twentieth of what it costs.
-        taken = taken_bytes = 0
-        try:
-            for _ in range(BATCH):
-                if not unseen:
-                    now = monotonic()
-                    if now - begun >= BUDGET:
-                        return
-                    unseen = self._several if now - looked < SHORT else 1
-                    looked = now
-                unseen -= 1
-                try:
-                    data, name = recvfrom(size)
-                except (BlockingIOError, InterruptedError):
+        for _ in range(BATCH):
+            if not unseen:
+                now = monotonic()
+                if now - begun >= BUDGET:
                     return
-                except OSError as error:
-                    self._unreachable(error)
-                    return
-                taken += 1
-                taken_bytes += len(data)
-                source = sources.get(name) or self._new_source(name)
-                if len(data) > max_size:
-                    failures.drop(source, FrameTooLarge(f"it has more than {max_size} bytes"))
-                    continue
-                try:
-                    payload, type_id = whole(data)
-                except FramingError as error:
-                    failures.drop(source, error)
-                    continue
-                if handler is None:
-                    self._backlog.put((payload, type_id, source))
-                    continue
-                if self.worker is not None:
-                    self.worker.put((payload, type_id, source))
-                    continue
-                message = decode(payload, type_id, source)
-                if message is None:
-                    continue
-                context = copy_of_context()
-                try:
-                    result = context.run(handler, message)
-                except RAISED as error:
-                    failures.handler_failed(error, message)
-                else:
-                    if result is not None and is_awaitable(result):
-                        worker = self.worker = self._make_worker(handler)
-                        context.run(worker.start, result, message)
-        finally:
-            stats.received += taken
-            stats.received_bytes += taken_bytes
+                unseen = self._several if now - looked < SHORT else 1
+                looked = now
+            unseen -= 1
+            try:
+                data, name = recvfrom(size)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                self._unreachable(error)
+                return
+            stats.received += 1
+            stats.received_bytes += len(data)
+            source = sources.get(name) or self._new_source(name)
+            if len(data) > max_size:
+                failures.drop(source, FrameTooLarge(f"it has more than {max_size} bytes"))
+                continue
+            try:
+                payload, type_id = whole(data)
+            except FramingError as error:
+                failures.drop(source, error)
+                continue
+            if handler is None:
+                self._backlog.put((payload, type_id, source))
+                continue
+            if self.worker is not None:
+                self.worker.put((payload, type_id, source))
+                continue
+            message = decode(payload, type_id, source)
+            if message is None:
+                continue
+            context = copy_of_context()
+            try:
+                result = context.run(handler, message)
+            except ENDS:
+                raise
+            except BaseException as error:
+                failures.handler_failed(error, message)
+            else:
+                if result is not None and is_awaitable(result):
+                    worker = self.worker = self._make_worker(handler)
+                    context.run(worker.start, result, message)
 
     def _new_source(self, name: SocketAddress) -> Address:
         if len(self._sources) >= SOURCES:

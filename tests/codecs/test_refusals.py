@@ -1,0 +1,218 @@
+"""What a format cannot do is refused by a sentence that says what, and never by another error."""
+
+from dataclasses import dataclass, make_dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gestalt.codecs import (
+    Avro,
+    Codec,
+    Codecs,
+    DecodeError,
+    EncodeError,
+    MessageTypes,
+    SchemaError,
+    Serializer,
+    TooDeep,
+    TooLarge,
+    Truncated,
+    ValidationError,
+)
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class Other(Serializer):
+    """A format of others."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "said"),
+    [
+        (MemoryError(), TooLarge, "other: needs more memory than there is: "),
+        (RecursionError(), TooDeep, "other: nested too deep: "),
+        (ValueError("at 3"), DecodeError, "other: cannot decode "),
+    ],
+)
+def test_what_a_decoder_of_others_raises_is_an_error_of_the_family(
+    raised: Exception, expected: type[Exception], said: str
+) -> None:
+    error = Other(name="other", max_depth=9, max_values=9).explain(raised, b"secret")
+    assert type(error) is expected
+    assert str(error).startswith(said)
+    assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(("name", "cls"), [("bytes", bytes), ("text", str)])
+def test_bytes_and_text_carry_their_own_class_and_no_other(name: str, cls: Any) -> None:
+    types = MessageTypes()
+    types.add(1, cls)
+    codec = Codec(name, types=types)
+    value = cls() + (b"x" if cls is bytes else "x")
+    encoded = codec.encode(value)
+    assert (encoded.body, encoded.type_id) == (b"x", 1)
+    assert codec.decode(b"x", type_id=1) == value
+    for other in (int, str if cls is bytes else bytes, dict):
+        types = MessageTypes()
+        types.add(1, other)
+        with pytest.raises(SchemaError, match=f"{name} "):
+            Codec(name, types=types).decode(b"x", type_id=1)
+    with pytest.raises(EncodeError, match=f"the codec {name} takes .*, not an int|of type int"):
+        Codec(name).encode(5)
+
+
+@pytest.mark.parametrize("make", [bytearray, memoryview])
+def test_bytes_takes_any_buffer(make: Any) -> None:
+    assert Codec("bytes").encode(make(b"x")).body == b"x"
+
+
+def test_several_codecs_are_described_by_the_first() -> None:
+    types = MessageTypes()
+    types.add(1, dict)
+    first = Codec("json", types=types, compress="deflate", max_size=100)
+    codecs = Codecs(first, Codec("msgpack", max_size=200))
+    assert (codecs.serializer, codecs.compress, codecs.types) == ("json", "deflate", types)
+    assert codecs.max_size == 200
+    assert repr(codecs).startswith("Codecs(Codec(")
+    assert len(list(codecs)) == 2
+
+
+def record(*fields: tuple[str, Any]) -> dict[str, Any]:
+    named = [{"name": name, "type": kind} for name, kind in fields]
+    return {"type": "record", "name": "R", "fields": named}
+
+
+def avro(kind: Any, **bounds: int) -> Codec:
+    pytest.importorskip("fastavro")
+    types = MessageTypes()
+    types.add(1, Avro(record(("x", kind)), bare=True))
+    return Codec("avro", types=types, **bounds)
+
+
+@pytest.mark.parametrize(
+    ("name", "library"), [("avro", "fastavro"), ("protobuf", "google.protobuf")]
+)
+def test_a_format_with_schemas_of_its_own_takes_no_other_class(name: str, library: str) -> None:
+    pytest.importorskip(library)
+    types = MessageTypes()
+    types.add(1, int)
+    with pytest.raises(SchemaError, match=name):
+        Codec(name, types=types).encode(1)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "said"),
+    [
+        (int, "a 'name'\n", "the name of a type is printable and without quotes"),
+        (int, "", "the name of a type is printable"),
+        (5, "five", "is not a class"),
+        (Point(1), "point", "is not a class, and values are told by their class"),
+    ],
+)
+def test_what_is_no_type_or_no_name_is_not_registered(cls: Any, name: str, said: str) -> None:
+    with pytest.raises(SchemaError, match=said):
+        MessageTypes().add(1, cls, name=name)
+
+
+def test_types_are_shown_by_number_and_name_and_not_all_of_many() -> None:
+    types = MessageTypes()
+    assert repr(types) == "<MessageTypes: none>"
+    for number in range(11):
+        types.add(number, make_dataclass("Made", []), name=f"n{number}")
+    assert str(types).startswith("0 n0, 1 n1, ")
+    assert str(types).endswith("9 n9, ...")
+
+
+class TestAvro:
+    @pytest.mark.parametrize(
+        ("kind", "said"),
+        [
+            ({"type": "enum", "name": "E", "symbols": ["a b"]}, "fastavro refuses a schema of R"),
+            ({"type": "bytes", "logicalType": "decimal", "precision": -1}, "refuses a schema of R"),
+            ("Other", "names 'Other', which it does not define before"),
+        ],
+    )
+    def test_a_schema_that_the_library_refuses_is_refused(self, kind: Any, said: str) -> None:
+        with pytest.raises(SchemaError, match=said):
+            avro(kind).encode({"x": "a"})
+
+    def test_a_record_has_its_full_name(self) -> None:
+        assert repr(Avro({**record(), "name": "fleet.R"})) == "<Avro fleet.R>"
+        assert Avro({**record(), "namespace": "fleet"}).name == "fleet.R"
+
+    def test_values_within_a_union_that_the_reader_has_are_counted(self) -> None:
+        pytest.importorskip("fastavro")
+        inner = {**record(("a", "long"), ("b", "long")), "name": "Inner"}
+        wanted = {**record(("a", "long")), "name": "Inner"}
+        kind = {"type": "array", "items": ["null", inner]}
+        reading = {"type": "array", "items": ["null", wanted]}
+        types = MessageTypes()
+        types.add(1, Avro(record(("x", kind))))
+        body = Codec("avro", types=types).encode({"x": [{"a": 1, "b": 2}, None]}).body
+        types = MessageTypes()
+        types.add(1, Avro(record(("x", reading)), accepts=[record(("x", kind))]))
+        assert Codec("avro", types=types).decode(body, type_id=1) == {"x": [{"a": 1}, None]}
+        with pytest.raises(TooLarge):
+            Codec("avro", types=types, max_values=3).decode(body, type_id=1)
+
+    def test_a_record_that_does_not_fit_its_class_says_where(self) -> None:
+        pytest.importorskip("fastavro")
+        types = MessageTypes()
+        types.add(1, Avro(record(("x", "string")), into=Point, bare=True))
+        with pytest.raises(ValidationError, match="int"):
+            Codec("avro", types=types).decode(b"\x02a", type_id=1)
+
+    def test_bare_records_have_one_schema(self) -> None:
+        with pytest.raises(SchemaError, match="accepts= has no use"):
+            Avro(record(), bare=True, accepts=[record()])
+
+    @pytest.mark.parametrize("kind", ["array", "map"])
+    def test_blocks_that_tell_their_size_are_counted_as_others(self, kind: str) -> None:
+        items = {"type": kind, "items" if kind == "array" else "values": "long"}
+        # -3 items, which are so many bytes; 1 item; the end.
+        body = {
+            "array": b"\x05\x06\x02\x04\x06" + b"\x02\x08" + b"\x00",
+            "map": b"\x05\x12\x02a\x02\x02b\x04\x02c\x06" + b"\x02\x02d\x08" + b"\x00",
+        }[kind]
+        expected = {"array": [1, 2, 3, 4], "map": {"a": 1, "b": 2, "c": 3, "d": 4}}[kind]
+        values = 1 + 1 + len(expected) * (1 if kind == "array" else 2)
+        assert avro(items, max_values=values).decode(body, type_id=1) == {"x": expected}
+        with pytest.raises(TooLarge, match=f"max_values={values - 1} values"):
+            avro(items, max_values=values - 1).decode(body, type_id=1)
+
+    @pytest.mark.parametrize(
+        ("kind", "body", "expected", "said"),
+        [
+            ("long", b"\xff" * 11, DecodeError, "a number of more than 10 bytes"),
+            ("long", b"\xff\xff", Truncated, "the end is missing"),
+            ("string", b"\x09xxxx", Truncated, "-5 bytes are claimed, and 4 left"),
+            ("string", b"\x0axxxx", Truncated, "5 bytes are claimed, and 4 left"),
+            ("bytes", b"\xff", Truncated, "the end is missing"),
+            (["null", "long"], b"\x04\x02", DecodeError, "2 is no branch of a union of 2"),
+            (["null", "long"], b"\x01\x02", DecodeError, "-1 is no branch of a union of 2"),
+            ({"type": "array", "items": "long"}, b"\x06\x02\x04", Truncated, "3 items are claimed"),
+            ({"type": "array", "items": "long"}, b"\x05\x02\x02", Truncated, "3 items are claimed"),
+            ({"type": "array", "items": "double"}, b"\x02\x00", Truncated, "1 items are claimed"),
+        ],
+    )
+    def test_a_record_that_lies_is_refused_before_it_is_decoded(
+        self, kind: Any, body: bytes, expected: type[Exception], said: str
+    ) -> None:
+        # So few values that each record is walked through before.
+        fields = record(("x", kind), *[(f"n{n}", "null") for n in range(8)])
+        pytest.importorskip("fastavro")
+        types = MessageTypes()
+        types.add(1, Avro(fields, bare=True))
+        with pytest.raises(expected, match=said):
+            Codec("avro", types=types, max_values=9).decode(body, type_id=1)
+
+    def test_a_decimal_is_what_it_was(self) -> None:
+        kind = {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}
+        codec = avro(["null", {"type": "array", "items": kind}])
+        value = {"x": [Decimal("-1234567.89"), Decimal("0.01")]}
+        assert codec.decode(codec.encode(value).body, type_id=1) == value
