@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from gestalt.core import Handler
-from gestalt.core.calling import RAISED, is_awaitable
+from gestalt.core.calling import ENDS, is_awaitable
 from gestalt.net.address import Address
 from gestalt.net.errors import FrameTooLarge, FramingError
 from gestalt.net.pace import BUDGET, SHORT, TimeSlice, several_of
@@ -189,7 +189,9 @@ class DatagramReader:
             context = copy_of_context()
             try:
                 result = context.run(handler, message)
-            except RAISED as error:
+            except ENDS:
+                raise
+            except BaseException as error:
                 failures.handler_failed(error, message)
             else:
                 if result is not None and is_awaitable(result):
