@@ -625,3 +625,32 @@ async def test_what_a_call_sets_in_its_context_no_other_sees(clock: ManualClock)
                 await timer.wait()
             assert found == [-1] * 4
             seen.set(-1)
+
+
+class Odd(BaseException):
+    """Derived as some test frameworks and libraries derive theirs."""
+
+
+async def test_a_timer_outlives_whatever_its_function_raises(clock: ManualClock) -> None:
+    async def fail_later() -> None:
+        raise Odd
+
+    def fail() -> None:
+        raise BaseExceptionGroup("of a library", [Odd()])
+
+    for function in (fail, fail_later):
+        errors: list[BaseException] = []
+        async with Timer.every(
+            1.0, function, times=3, on_error=errors.append, clock=clock
+        ) as timer:
+            for _ in range(3):
+                clock.advance(1.0)
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            await timer.wait()
+        assert len(errors) == 3
+    timer = Timer.every(1.0, fail, clock=clock)
+    await timer.start()
+    clock.advance(1.0)
+    with pytest.raises(BaseExceptionGroup):
+        await timer.wait()

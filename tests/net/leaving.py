@@ -101,3 +101,28 @@ class Staying:
         self.begun += 1
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
+
+
+class Odd(BaseException):
+    """Derived as some test frameworks and libraries derive theirs."""
+
+
+class Failing:
+    """Raises what is no Exception for each message but "good", at once, later or as a group."""
+
+    def __init__(self) -> None:
+        self.good = 0
+
+    def __call__(self, message: Any) -> Awaitable[None] | None:
+        bodies = message.bodies if hasattr(message, "bodies") else [message.body]
+        if b"plain" in bodies:
+            raise Odd
+        return self._later(bodies)
+
+    async def _later(self, bodies: list[bytes]) -> None:
+        if b"async" in bodies:
+            raise Odd
+        await asyncio.sleep(0)
+        if b"group" in bodies:
+            raise BaseExceptionGroup("of a library", [Odd(), ValueError()])
+        self.good += len(bodies)

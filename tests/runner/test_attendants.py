@@ -82,7 +82,7 @@ async def main():
 run(main, attendants=[Failing(), Telling("b")], loop=LOOP)
     """)
     assert process.end() == 1
-    assert process.errors.count("OSError: no socket") == 1
+    assert process.errors.splitlines().count("OSError: no socket") == 1
     assert "Failing" in process.errors
     assert ("main" in process.lines) is (step != "begin")
     if step != "begin":

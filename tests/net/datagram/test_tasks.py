@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from gestalt.core import State
 from tests.net.datagram.fixtures import StartEndpoint
 from tests.net.fixtures import Within
-from tests.net.leaving import KINDS, LEAVING, WAYS, Leaving, Seen, Staying
+from tests.net.leaving import KINDS, LEAVING, WAYS, Failing, Leaving, Seen, Staying
 from tests.support.waiting import until
 
 
@@ -63,3 +64,17 @@ async def test_a_handler_that_keeps_its_cancellation_to_itself_does_not_hold_up_
     # Nothing that still ran after being cancelled is told of.
     await within(receiver.stop(timeout=0))
     assert handler.begun == at_once
+
+
+@KINDS
+async def test_whatever_a_handler_raises_costs_its_own_message_alone(
+    endpoint: StartEndpoint, within: Within, options: dict[str, Any]
+) -> None:
+    handler = Failing()
+    receiver = await endpoint(**taken_by(handler, options))
+    sender = await endpoint()
+    for count, body in enumerate([b"plain", b"good", b"async", b"group", b"plain", b"good"], 1):
+        await sender.send(body, to=receiver.address)
+        await within(until(lambda n=count: receiver.stats.failed + handler.good == n))
+    assert handler.good == 2
+    assert receiver.state is State.RUNNING

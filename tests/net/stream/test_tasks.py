@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from gestalt.core import State
 from gestalt.net import Limits, Mti, Peer, StreamMessage
 from tests.net.fixtures import Connect, Serve, Within
-from tests.net.leaving import KINDS, LEAVING, WAYS, Leaving, Seen, Staying, seen
+from tests.net.leaving import KINDS, LEAVING, WAYS, Failing, Leaving, Seen, Staying, seen
 from tests.support.waiting import until
 
 
@@ -131,3 +132,18 @@ async def test_a_handler_that_keeps_its_cancellation_to_itself_does_not_hold_up_
     # Nothing that still ran after being cancelled is told of.
     await within(server.stop(timeout=0))
     assert handler.begun == at_once
+
+
+@KINDS
+async def test_whatever_a_handler_raises_costs_its_own_message_alone(
+    connect: Connect, serve: Serve, within: Within, options: dict[str, Any]
+) -> None:
+    handler = Failing()
+    server = await serve(**taken_by(handler, options))
+    client = await connect(server)
+    for count, body in enumerate([b"plain", b"good", b"async", b"group", b"plain", b"good"], 1):
+        await client.send(body)
+        await within(until(lambda n=count: server.stats.failed + server.stats.handled == n))
+    assert handler.good == server.stats.handled == 2
+    assert server.state is State.RUNNING
+    assert client.connected

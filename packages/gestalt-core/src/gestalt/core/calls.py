@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from . import vocabulary as words
-from .calling import RAISED, call_plain, is_awaitable, is_own_cancellation
+from .calling import ENDS, call_plain, is_awaitable, is_own_cancellation
 from .clock import Cancellable, Clock
 from .component import Component
 from .errors import StateError
@@ -194,7 +194,9 @@ class ScheduledCalls(Component, at_once=True):
         context = self._context.copy()
         try:
             result = context.run(self._func)
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             self._call_failed(error)
         else:
             if is_awaitable(result):
@@ -206,7 +208,9 @@ class ScheduledCalls(Component, at_once=True):
     async def _finish(self, call: Awaitable[Any]) -> None:
         try:
             await call
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             if is_own_cancellation(error):
                 raise
             self._call_failed(error)
@@ -227,7 +231,9 @@ class ScheduledCalls(Component, at_once=True):
         else:
             try:
                 call_plain("on_error", self._on_error, error)
-            except RAISED as second:
+            except ENDS:
+                raise
+            except BaseException as second:
                 self._report_error(second, f"{self!r}: on_error failed for {type(error).__name__}")
 
     def _stop_after_last_call(self) -> None:

@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import Any, Generic, Protocol, TypeVar
 
 from gestalt.core import Handler, Message
-from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
+from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
 from gestalt.core.keyed import KeyedQueue, Lane
 from gestalt.core.leftovers import is_left_behind
 from gestalt.core.numbers import kind_of
@@ -185,7 +185,9 @@ class KeyedTasks(Generic[T, M]):
             return
         try:
             lane = self._queue.put(self._key(message), item)
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             error.add_note("raised by the key function of the endpoint, or for what it gave")
             self._source.failed(error, item, message)
             return
@@ -203,7 +205,9 @@ class KeyedTasks(Generic[T, M]):
             if is_awaitable(result):
                 self.wake()
                 await result
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             cancelled = is_own_cancellation(error)
             if cancelled and not self._source.handles():
                 self._source.abandoned()

@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import Any, Protocol, TypeAlias
 
 from gestalt.core import HandlerNotFound, Message, Reports
-from gestalt.core.calling import RAISED, is_awaitable
+from gestalt.core.calling import ENDS, is_awaitable
 
 from .errors import HandlerError, NetError
 
@@ -74,7 +74,9 @@ class Reporting:
             try:
                 # Whatever caused it may go on, with the next message or connection.
                 result = copy_context().run(self._on_error, error)
-            except RAISED as second:
+            except ENDS:
+                raise
+            except BaseException as second:
                 self._failed(second, error)
             else:
                 if is_awaitable(result):

@@ -1,7 +1,7 @@
 """Has messages of one key handled one after the other, and meanwhile those of others."""
 
 from gestalt.amq.wire import Delivery
-from gestalt.core.calling import RAISED
+from gestalt.core.calling import ENDS
 
 from .declaration import Key
 from .flow_control import FlowControl
@@ -80,6 +80,8 @@ class KeyedWorker:
             return
         try:
             self._backlog.sort(self._key(message), session, delivery, message)
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             error.add_note("raised by the key function of the subscription, or for what it gave")
             self._handling.fail(session, delivery, error, permanent=True)

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from time import monotonic
 from typing import Any
 
 from gestalt.amq.link.channel_keeper import Spawn
@@ -164,12 +163,12 @@ class Runners:
     def _begin_some(self) -> bool:
         """Begin what may run in this turn; whether more is to be begun in the next."""
         clock = asyncio.get_running_loop().time
-        # By a clock that goes on within a turn of the event loop: that of uvloop does not.
-        self._until = monotonic() + TURN
+        now = clock()
+        self._until = now + TURN
         go_on = False
         context = self._context.copy()
         while self._backlog and len(self.running) < self._concurrency:
-            begun = context.run(self._begin, *self._backlog.popleft(), clock())
+            begun = context.run(self._begin, *self._backlog.popleft(), now)
             if begun is not None and not context.run(self._start, *begun):
                 # It runs in the next turn. Unless it waits, it goes on with all others.
                 go_on = True
@@ -177,7 +176,8 @@ class Runners:
                     break
             if are_different(context, self._context):
                 context = self._context.copy()
-            if monotonic() > self._until:
+            now = clock()
+            if now > self._until:
                 return True
         return go_on
 
@@ -235,9 +235,10 @@ class Runners:
         """The next asynchronous handler that may run in the same task, and finds it as it was."""
         clock = task.get_loop().time
         while self._backlog and len(self.running) < self._concurrency:
-            if monotonic() > self._until:
+            now = clock()
+            if now > self._until:
                 return None
-            begun = self._begin(*self._backlog.popleft(), clock())
+            begun = self._begin(*self._backlog.popleft(), now)
             if begun is not None:
                 return begun
             if is_left_behind(task, context, name):

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gestalt.core import Handler
-from gestalt.core.calling import RAISED, is_awaitable
+from gestalt.core.calling import ENDS, is_awaitable
 from gestalt.net.address import Address
 from gestalt.net.errors import FrameTooLarge, FramingError
 from gestalt.net.wire import Wire
@@ -149,7 +149,9 @@ class BatchReader(DatagramReader):
             context = self._context.copy()
             try:
                 result = context.run(handler, batch)
-            except RAISED as error:
+            except ENDS:
+                raise
+            except BaseException as error:
                 self._failures.batch_failed(error, batch)
             else:
                 if result is not None and is_awaitable(result):
@@ -206,7 +208,9 @@ class BatchWorker(DatagramWorker[DatagramMessageBatch[Any]]):
             result = self._handler(batch)
             if is_awaitable(result):
                 await result
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             self._raised(error, batch)
         finally:
             self._failures.settle(batch)

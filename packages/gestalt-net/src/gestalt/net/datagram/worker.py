@@ -6,7 +6,7 @@ from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from gestalt.core import Handler
-from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
+from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
 from gestalt.core.leftovers import is_left_behind
 from gestalt.net.pace import TimeSlice
 
@@ -162,13 +162,17 @@ class DatagramWorker(Generic[M]):
             result = self._handler(message)
             if is_awaitable(result):
                 await result
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             self._raised(error, message)
 
     async def _await(self, result: Awaitable[Any], message: M) -> None:
         try:
             await result
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             self._raised(error, message)
         finally:
             self._settled(message)

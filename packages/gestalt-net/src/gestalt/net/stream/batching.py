@@ -6,7 +6,7 @@ from inspect import isawaitable
 from time import monotonic
 from typing import Any
 
-from gestalt.core.calling import RAISED
+from gestalt.core.calling import ENDS, RAISED
 from gestalt.core.leftovers import is_interrupted
 from gestalt.net.batch import MOST, is_sender_of_batch_at_fault
 from gestalt.net.framings import Frame, Frames, frames_left
@@ -136,7 +136,9 @@ class BatchDispatcher(HandlerDispatcher):
                 if batch is None:
                     return
                 result = self.handler(batch)
-            except RAISED as error:
+            except ENDS:
+                raise
+            except BaseException as error:
                 if batch is None or is_sender_of_batch_at_fault(error, batch):
                     connection.abandon(_unhandled(batch) + frames_left(batches))
                     connection.fail(error)
@@ -210,7 +212,9 @@ class BatchWorker(HandlerWorker):
                     if isawaitable(result):
                         self._asynchronous = True
                         await result
-            except RAISED as error:
+            except ENDS:
+                raise
+            except BaseException as error:
                 self._raised(error, batch)
             finally:
                 if batch is not None:

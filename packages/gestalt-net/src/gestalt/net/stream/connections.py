@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context
 from typing import Any, TypeAlias
 
-from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
+from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
 from gestalt.net.errors import NetError
 from gestalt.net.framings import Frame
 from gestalt.net.wire import Wire
@@ -260,7 +260,9 @@ class Connections:
         context = self.context.copy()
         try:
             result = context.run(callback, connection.peer, *args)
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             self._failed(error, connection.peer)
         else:
             if is_awaitable(result):
@@ -273,7 +275,9 @@ class Connections:
     async def _await_callback(self, result: Any, peer: Peer) -> None:
         try:
             await result
-        except RAISED as error:
+        except ENDS:
+            raise
+        except BaseException as error:
             own = is_own_cancellation(error)
             if not own or self.handles():
                 self._failed(error, peer)

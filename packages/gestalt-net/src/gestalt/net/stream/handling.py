@@ -10,7 +10,7 @@ from types import CoroutineType
 from typing import Any, Protocol
 
 from gestalt.core import Handler
-from gestalt.core.calling import RAISED, is_own_cancellation
+from gestalt.core.calling import ENDS, is_own_cancellation
 from gestalt.core.leftovers import is_interrupted
 from gestalt.net.framings import Frame, frames_left
 from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, TimeSlice, several_of
@@ -114,7 +114,9 @@ class HandlerDispatcher:
                 try:
                     message.body = payload if decode is None else decode(payload, type_id)
                     result = handler(message)
-                except RAISED as error:
+                except ENDS:
+                    raise
+                except BaseException as error:
                     if not hasattr(message, "body") or is_sender_at_fault(error, message):
                         connection.abandon(1 + frames_left(rest))
                         connection.fail(error)
@@ -281,7 +283,9 @@ class HandlerWorker:
                     result = handler(message)
                     if type(result) is CoroutineType or isawaitable(result):
                         await result
-                except RAISED as error:
+                except ENDS:
+                    raise
+                except BaseException as error:
                     self._raised(error, message)
                 if is_interrupted(task):
                     return False
@@ -310,7 +314,9 @@ class HandlerWorker:
             (result, message), self._first = self._first, None
             try:
                 await result
-            except RAISED as error:
+            except ENDS:
+                raise
+            except BaseException as error:
                 self._raised(error, message)
             finally:
                 self._settle(message)
@@ -331,7 +337,7 @@ class HandlerWorker:
             if len(batches) == 1:
                 self._connection.resume_reading()
 
-    def _raised(self, error: Exception | asyncio.CancelledError, message: Any) -> None:
+    def _raised(self, error: BaseException, message: Any) -> None:
         """Look whose fault it is: the peer's, the handler's, or of who cancelled this task.
 
         Raises:
