@@ -66,6 +66,12 @@ def test_what_lies_within_one_another_is_told_from_what_follows() -> None:
         check(b"\x92\x92" + run + b"\x01" + b"\x91\x91\x91\xcd\x01\x02", few + 8, 4)
 
 
+@pytest.mark.parametrize("count", [1, 14, 15, 16])
+def test_a_map_has_twice_as_many_items_as_it_says(count: int) -> None:
+    check(msgpack.packb(dict.fromkeys(range(count), 1000)), 1 + 2 * count, 1)
+    check(msgpack.packb([1000] * count), 1 + count, 1)
+
+
 @pytest.mark.parametrize("nest", NESTS, ids=bytes.hex)
 @pytest.mark.parametrize("leaf", [b"\x01", b"\x80", b"\x90"], ids=bytes.hex)
 def test_depth_is_the_same_whether_it_is_counted_before_or_after_decoding(
