@@ -167,6 +167,7 @@ async def test_a_channel_that_hangs_is_replaced_and_only_idempotent_messages_are
     ]
 
 
+@BOTH
 async def test_what_waits_on_a_silent_channel_that_lives_may_be_confirmed_late(
     silent: Bus, proxy: ChannelProxy, clock: Clock, unique: str
 ) -> None:
@@ -382,6 +383,7 @@ async def test_a_stop_does_not_wait_for_a_channel_that_hangs(
             await waiting
 
 
+@BOTH
 async def test_a_channel_of_requests_that_hangs_is_replaced_and_a_slow_service_is_none(
     silent: Bus, proxy: ChannelProxy, clock: Clock, looks: Looks, told: list[Event], unique: str
 ) -> None:
