@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gestalt.codecs import Codec, MessageTypes, UnknownType
+from gestalt.codecs import Codec, Codecs, MessageTypes, UnknownType
 from gestalt.core import Handlers
 from gestalt.net import (
     Delimited,
@@ -123,6 +123,12 @@ def test_several_types_without_a_tag_are_refused_with_the_way_to_have_them() -> 
     types.add(2, Ack)
     with pytest.raises(ValueError, match=r'MessageTypes\(tag="type"\)'):
         Wire(Delimited(), Codec("json", types=types))
+
+
+@pytest.mark.parametrize("given", [Codecs(Codec("json"), Codec("text")), "json"])
+def test_what_is_no_codec_is_refused(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"one Codec, got an object of type (Codecs|str)"):
+        Wire(Mti(), given)
 
 
 def test_a_newline_in_a_tagged_body_is_refused_as_in_others(types: MessageTypes) -> None:

@@ -7,6 +7,8 @@ from itertools import repeat
 from operator import index
 from typing import TYPE_CHECKING, Any
 
+from gestalt.core.numbers import kind_of
+
 from .errors import PayloadError
 from .framings import Framing, Mti, TypeIds
 
@@ -34,6 +36,7 @@ class Wire:
 
     Raises:
         ValueError: the codec has several message types, and the framing cannot tell them apart.
+        TypeError: the codec is none, or Codecs, of which a socket has no place for more than one.
 
     Attributes:
         encode: `(value, type_id=None) -> bytes`, a whole frame. Raises PayloadError, or what the
@@ -50,6 +53,9 @@ class Wire:
     decode: Callable[[bytes, int | None], Any] | None
 
     def __init__(self, framing: Framing, codec: "Codec | None" = None) -> None:
+        if codec is not None and not hasattr(codec, "accept"):
+            # As Codecs: on a stream nothing tells which of them a message is of.
+            raise TypeError(f"codec must be one Codec, got {kind_of(codec)}")
         self.framing: Framing = framing
         self.codec: Codec | None = codec
         self.singly: bool = False
