@@ -46,14 +46,14 @@ class ManySender:
         It does what `batch` does, by one call.
 
         Args:
-            bodies: as in `send`.
+            bodies: as in `send`. An iterator may be endless: it is asked for 1,024 at a time.
             type_id: as in `send`, for all of them.
             to: whom to send them to; by default the `peer`. A name is looked up once.
 
         Raises:
             SendIncomplete: not all of them were sent. It says how many were, and its cause is what
-                `send` would have raised; where that is a SendFailed, the system has refused some,
-                and was given all others.
+                `send` would have raised, or what the iterator raised; where that is a SendFailed,
+                the system has refused some, and was given all others.
             TypeError: `bodies` is a single message.
         """
         lists, of_all = listed_in_turn(bodies)
