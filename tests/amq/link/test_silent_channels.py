@@ -473,12 +473,13 @@ def test_any_answer_ends_the_silence(clock: Clock) -> None:
     clock.now += 9
     watch.look(Progress(1, waiting=True), ran_out=False)
     clock.now += 9
-    assert not watch.silence
+    assert not watch.silence(Progress(1, waiting=True))
     watch.look(Progress(1, waiting=True), ran_out=True)
     clock.now += 1
-    assert watch.silence == 10
+    assert watch.silence(Progress(1, waiting=True)) == 10
+    assert not watch.silence(Progress(2, waiting=True))
     watch.look(Progress(1, waiting=False), ran_out=False)
-    assert not watch.silence
+    assert not watch.silence(Progress(1, waiting=True))
     clock.now += 3600
     watch.look(Progress(1, waiting=True), ran_out=True)
     assert not watch.hangs.is_set()
@@ -511,4 +512,4 @@ def test_no_silence_is_too_long_for_0(clock: Clock) -> None:
     clock.now += 1e9
     watch.look(Progress(0, waiting=True), ran_out=True)
     assert not watch.hangs.is_set()
-    assert not watch.silence
+    assert not watch.silence(Progress(0, waiting=True))
