@@ -311,7 +311,7 @@ class Bus(Declaring, Readiness):
         return self._channels.queues()
 
     async def _open(self) -> None:
-        self._connections.start()
+        await self._connections.start()
         self._channels.admit()
         self._patience = HASTE
         await self._connections.open(self._connections.publishing)

@@ -2,8 +2,10 @@
 
 import asyncio
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 from gestalt.core import Backoff, State, StateError
@@ -16,6 +18,9 @@ from .link.interface import Link
 from .link.renewal import keep_fresh
 from .link.spawn import Spawn
 from .link.supervisor import Supervisor
+
+# What stands on the client library.
+LINK = f"{__package__}.link.aio_pika_link"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +94,12 @@ class Connections:
         """Make a connection for one call, which tells by itself what happens to it."""
         return self._make(purpose, _ignored)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin anew, in the event loop that runs now."""
-        # Here: the client library takes 0.2 s to import, longer than all of gestalt.amq, and that
-        # is not to be taken for a broker's silence.
-        from .link import aio_pika_link  # noqa: F401
-
+        if LINK not in sys.modules:
+            # The client library takes 0.2 s, longer than all of gestalt.amq. Neither is that to be
+            # taken for a broker's silence, nor may it hold up what runs already.
+            await asyncio.to_thread(import_module, LINK)
         self._opening = asyncio.Lock()
 
     async def open(self, supervisor: Supervisor) -> None:

@@ -29,11 +29,16 @@ def is_left_behind(task: asyncio.Task[Any], context: Context, name: str) -> bool
         context: a copy of its context, as it was before.
         name: what it was called before.
     """
-    return (
-        is_interrupted(task)
-        or task.get_name() is not name
-        or are_different(copy_context(), context)
-    )
+    # Without the calls of the other two: it is asked after each message.
+    try:
+        return (
+            task.cancelling() > 0
+            or task._must_cancel  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+            or task.get_name() is not name
+            or copy_context() != context
+        )
+    except Exception:
+        return True
 
 
 def are_different(one: Context, other: Context) -> bool:
