@@ -367,7 +367,8 @@ async def test_what_was_sent_to_a_channel_that_hangs_and_is_left_comes_back(
     unique: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stalls, "STALL", 0.1)
+    monkeypatch.setattr(stalls, "STALL", 0.05)
+    monkeypatch.setattr(aio_pika_calls, "CLOSE_TIMEOUT", 0.05)
     # Whoever happens to ask something on that channel must not be first.
     monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 20.0)
     got = Collector()
