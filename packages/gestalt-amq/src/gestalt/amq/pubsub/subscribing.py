@@ -18,7 +18,6 @@ from .partition_exchange import declare_partitions, plan_partitions
 from .partitioned import PartitionedSubscription
 from .partitions import WEIGHT, Partitioned
 from .plans import binding_of, plan_subscription
-from .republisher import Republisher
 from .retry import FailurePolicy
 from .subscription import Subscription
 
@@ -128,7 +127,7 @@ class SubscriptionMaker:
             queue,
             declaration.codec or self._codec,
             self._policy(declaration, queue),
-            Republisher(self._publishing, self.connection),
+            self._publishing,
             backoff=self._backoff,
             start_timeout=self._start_timeout,
             stop_timeout=self._stopping(declaration),

@@ -63,7 +63,7 @@ class Subscription(Consumer[SubscriptionSession]):
         queue: Queue | None,
         codec: Codec | Codecs,
         policy: FailurePolicy,
-        republisher: Republisher,
+        publishing: Supervisor,
         *,
         backoff: Backoff,
         start_timeout: float,
@@ -93,7 +93,7 @@ class Subscription(Consumer[SubscriptionSession]):
         self._failures = Failures(
             f"bus {bus!r}, {where}",
             policy,
-            republisher,
+            Republisher(publishing, supervisor, self._spawn),
             self.stats,
             spawn=self._spawn,
             report=self._report_error,
