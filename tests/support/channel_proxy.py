@@ -11,15 +11,22 @@ Fault = Literal["hangs", "confirms nothing"]
 _START = struct.Struct(">BHI")
 _METHOD = struct.Struct(">HH")
 _METHOD_FRAME = 1
-_OPEN, _CONSUME, _PUBLISH, _ACK, _NACK = (20, 10), (60, 20), (60, 40), (60, 80), (60, 120)
+_OPEN, _FLOW, _FLOW_OK = (20, 10), (20, 20), (20, 21)
+_CONSUME, _PUBLISH, _ACK, _NACK = (60, 20), (60, 40), (60, 80), (60, 120)
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 
 class ChannelProxy(Proxy):
-    """Passes frames on, but for those of channels that hang."""
+    """Passes frames on, but for those of channels that hang.
+
+    Attributes:
+        questions: how often a channel was asked whether it lives.
+        signs: how often one has answered that.
+    """
 
     def __init__(self, port: int) -> None:
         super().__init__(port)
+        self.questions = self.signs = 0
         self._partial: dict[tuple[ProxiedLink, Direction], bytes] = {}
         self._faults: dict[tuple[ProxiedLink, int], Fault] = {}
         # By which channel something was published to an exchange last.
@@ -71,6 +78,10 @@ class ChannelProxy(Proxy):
         method = _method(frame)
         if method == _OPEN:
             self._faults.pop((link, channel), None)
+        elif method == _FLOW:
+            self.questions += 1
+        elif method == _FLOW_OK:
+            self.signs += 1
         elif method == _PUBLISH:
             start = _START.size + _METHOD.size + 2
             exchange = frame[start + 1 : start + 1 + frame[start]].decode()

@@ -41,19 +41,27 @@ SILENCE = 0.0625
 class Clock:
     """What silence is measured by."""
 
-    def __init__(self) -> None:
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
+        self._patch = patch
+        patch.setattr(watch, "monotonic", self)
+        self.hurry()
 
     def __call__(self) -> float:
         return self.now
 
+    def hurry(self) -> None:
+        """Channels that are asked hang, and never answer: there is nothing to wait for."""
+        self._patch.setattr(aio_pika_calls, "HANGING_TIMEOUT", 0.02)
+
+    def await_answers(self) -> None:
+        """Channels that are asked live, and may take their time."""
+        self._patch.setattr(aio_pika_calls, "HANGING_TIMEOUT", 20.0)
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(watch, "monotonic", clock)
-    monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 0.3)
-    return clock
+    return Clock(monkeypatch)
 
 
 class Looks:
@@ -169,20 +177,42 @@ async def test_a_channel_that_hangs_is_replaced_and_only_idempotent_messages_are
 
 @BOTH
 async def test_what_waits_on_a_silent_channel_that_lives_may_be_confirmed_late(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, told: list[Event], unique: str
+) -> None:
+    clock.await_answers()
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    patient = []
+    for times in (1, 2):
+        proxy.break_channel(unique, "confirms nothing")
+        patient.append(asyncio.create_task(publisher.publish(1, timeout=60)))
+        await give_up(lambda: publisher.publish(2, timeout=0.01))
+        clock.now += times * SILENCE
+        await until(lambda: replaced(silent) == times)  # noqa: B023 - it is awaited
+        await publisher.publish(3)
+    assert not any(each.done() for each in patient)
+    # Of the second, what waits on the first is no part.
+    assert [each.waiting for each in told if isinstance(each, ChannelReplaced)] == [1, 1]
+    proxy.mend()
+    await asyncio.gather(*patient)
+    assert replaced(silent) == 2
+
+
+async def test_a_former_channel_that_hangs_later_is_found_out(
     silent: Bus, proxy: ChannelProxy, clock: Clock, unique: str
 ) -> None:
+    clock.await_answers()
     publisher = silent.publisher(unique)
     await publisher.publish(0)
     proxy.break_channel(unique, "confirms nothing")
     patient = asyncio.create_task(publisher.publish(1, timeout=60))
     await give_up(lambda: publisher.publish(2, timeout=0.01))
     clock.now += SILENCE
-    await until(lambda: replaced(silent))
-    await publisher.publish(3)
-    assert not patient.done()
-    proxy.mend()
-    await patient
-    assert replaced(silent) == 1
+    await until(lambda: proxy.signs)
+    clock.hurry()
+    proxy.break_channel(unique, "hangs")
+    with pytest.raises(OutcomeUnknown, match="the channel hangs in the broker"):
+        await patient
 
 
 async def test_of_a_silent_channel_others_of_its_connection_notice_nothing(
@@ -313,8 +343,9 @@ async def test_one_that_wakes_up_does_what_it_was_given_and_is_let_go_of(
 
 
 async def test_what_a_consumer_has_whose_channel_hangs_goes_to_the_next(
-    silent: Bus, proxy: ChannelProxy, unique: str
+    silent: Bus, proxy: ChannelProxy, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 0.3)
     first, second = Collector(), Collector()
     hanging = await silent.subscribe(unique, "#", first, queue=unique)
     await silent.publisher(unique).publish(0)
@@ -336,7 +367,8 @@ async def test_what_was_sent_to_a_channel_that_hangs_and_is_left_comes_back(
     unique: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stalls, "STALL", 0.1)
+    monkeypatch.setattr(stalls, "STALL", 0.05)
+    monkeypatch.setattr(aio_pika_calls, "CLOSE_TIMEOUT", 0.05)
     # Whoever happens to ask something on that channel must not be first.
     monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 20.0)
     got = Collector()
@@ -360,6 +392,7 @@ async def test_a_responder_whose_channel_hangs_begins_anew(
     silent: Bus, proxy: ChannelProxy, unique: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(responder, "SILENCE", 0.05)
+    monkeypatch.setattr(aio_pika_calls, "ANSWER_TIMEOUT", 0.3)
     await silent.respond(unique, lambda request: request.body)
     requester = silent.requester(unique)
     assert await requester.request(0) == 0
@@ -394,17 +427,23 @@ async def test_a_channel_of_requests_that_hangs_is_replaced_and_a_slow_service_i
             await gate.wait()
         return request.body
 
+    clock.await_answers()
     await silent.respond(unique, answer, concurrency=2)
     requester = silent.requester(unique)
     patient = asyncio.create_task(requester.request("slow", timeout=60))
-    await give_up(lambda: requester.request("slow", timeout=0.01))
+    await until(lambda: silent.ready)
     await looks.more(1)
     clock.now += SILENCE
-    await looks.more(3)
+    assert silent.ready
+    await give_up(lambda: requester.request("slow", timeout=0.01))
+    clock.now += SILENCE
+    await until(lambda: proxy.signs)
+    await looks.more(1)
     gate.set()
     assert await patient == "slow"
     assert not replaced(silent)
 
+    clock.hurry()
     proxy.break_channel("gestalt.requests", "hangs")
     waiting = asyncio.create_task(requester.request("lost", timeout=60))
     await give_up(lambda: requester.request("lost", timeout=0.01))
@@ -414,6 +453,24 @@ async def test_a_channel_of_requests_that_hangs_is_replaced_and_a_slow_service_i
     assert await requester.request("found") == "found"
     assert replaced(silent) == 1
     assert [each.channel for each in told if isinstance(each, ChannelReplaced)] == ["requests"]
+
+
+async def test_a_connection_that_is_lost_while_its_channel_is_asked_has_none_replaced(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, told: list[Event], unique: str
+) -> None:
+    clock.await_answers()
+    await silent.respond(unique, lambda request: request.body)
+    requester = silent.requester(unique)
+    assert await requester.request(0) == 0
+    proxy.break_channel("gestalt.requests", "hangs")
+    await give_up(lambda: requester.request(1, timeout=0.01))
+    patient = asyncio.create_task(requester.request(2, timeout=60, idempotent=True))
+    clock.now += SILENCE
+    await until(lambda: proxy.questions)
+    await proxy.cut()
+    assert await patient == 2
+    assert not replaced(silent)
+    assert not any(isinstance(each, ChannelReplaced) for each in told)
 
 
 async def test_gathers_that_get_nothing_are_no_sign_of_life(
@@ -473,12 +530,13 @@ def test_any_answer_ends_the_silence(clock: Clock) -> None:
     clock.now += 9
     watch.look(Progress(1, waiting=True), ran_out=False)
     clock.now += 9
-    assert not watch.silence
+    assert not watch.silence(Progress(1, waiting=True))
     watch.look(Progress(1, waiting=True), ran_out=True)
     clock.now += 1
-    assert watch.silence == 10
+    assert watch.silence(Progress(1, waiting=True)) == 10
+    assert not watch.silence(Progress(2, waiting=True))
     watch.look(Progress(1, waiting=False), ran_out=False)
-    assert not watch.silence
+    assert not watch.silence(Progress(1, waiting=True))
     clock.now += 3600
     watch.look(Progress(1, waiting=True), ran_out=True)
     assert not watch.hangs.is_set()
@@ -511,4 +569,4 @@ def test_no_silence_is_too_long_for_0(clock: Clock) -> None:
     clock.now += 1e9
     watch.look(Progress(0, waiting=True), ran_out=True)
     assert not watch.hangs.is_set()
-    assert not watch.silence
+    assert not watch.silence(Progress(0, waiting=True))

@@ -13,10 +13,10 @@ from gestalt.core import Backoff, State, StateError
 from .credentials import Login
 from .events import Connected, Event
 from .link.address import BrokerAddress
-from .link.channel_keeper import Spawn
 from .link.dial import FailedAddresses
 from .link.interface import Link
 from .link.renewal import keep_fresh
+from .link.spawn import Spawn
 from .link.supervisor import Supervisor
 
 # What stands on the client library.

@@ -30,7 +30,7 @@ def publisher_metrics(keepers: Iterable[ChannelKeeper]) -> Iterator[Metric]:
             yield words.UNCONFIRMED("publisher", counts.pending, labels)
             yield words.LATENCY("publisher", counts.latency, labels)
         yield words.BACKLOG("publisher", keeper.queued, {"channel": keeper.name})
-        yield words.REPLACED("publisher", keeper.watch.replaced, {"channel": keeper.name})
+        yield words.REPLACED("publisher", keeper.silence.watch.replaced, {"channel": keeper.name})
 
 
 def requester_metrics(keeper: ChannelKeeper) -> Iterator[Metric]:
@@ -44,7 +44,7 @@ def requester_metrics(keeper: ChannelKeeper) -> Iterator[Metric]:
         yield words.IN_FLIGHT("requester", counts.pending, labels)
         yield words.LATENCY("requester", counts.latency, labels)
     yield words.BACKLOG("requester", keeper.queued)
-    yield words.REPLACED("requester", keeper.watch.replaced)
+    yield words.REPLACED("requester", keeper.silence.watch.replaced)
 
 
 def _failures(subsystem: str, errors: dict[str, int], labels: dict[str, str]) -> Iterator[Metric]:

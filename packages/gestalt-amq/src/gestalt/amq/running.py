@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from gestalt.core import Component, State, StateError
 from gestalt.core.calling import cancellations, is_own_cancellation
 
-from .link.channel_keeper import Spawn
+from .link.spawn import Spawn
 
 
 async def run_within(

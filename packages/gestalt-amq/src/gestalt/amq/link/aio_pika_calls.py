@@ -13,6 +13,8 @@ from . import aio_pika_logging
 
 # Asking the broker something takes milliseconds; one that does not answer is lost.
 ANSWER_TIMEOUT = 10.0
+# A channel that gives no sign of life for so long hangs, in seconds.
+HANGING_TIMEOUT = 10.0
 # Closing a channel is a courtesy; what takes longer goes on while the connection lives.
 CLOSE_TIMEOUT = 0.5
 # So many channels of a connection may hang in the broker; with one more it is made again.
@@ -79,7 +81,7 @@ class Calls:
             LinkLost: the link or the channel ended meanwhile.
             TopologyError: the broker refused, and closed the channel.
         """
-        asking = await self._await(call)
+        asking = await self._await(call, ANSWER_TIMEOUT)
         if not asking.done():
             # What the broker has done by now is not known; a fresh link knows.
             self._cut(LinkLost(f"the broker did not answer within {ANSWER_TIMEOUT} s"))
@@ -93,7 +95,7 @@ class Calls:
 
         Parameters and errors as those of `ask`.
         """
-        asking = await self._await(call)
+        asking = await self._await(call, HANGING_TIMEOUT)
         if not asking.done():
             return False
         self._result(asking, closed)
@@ -105,14 +107,14 @@ class Calls:
         if self._hanging > MOST_HANGING:
             self._cut(LinkLost(f"{self._hanging} of its channels hang in the broker"))
 
-    async def _await(self, call: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]:
+    async def _await(self, call: Callable[[], Awaitable[Any]], timeout: float) -> asyncio.Task[Any]:
         """Give a call its time, and return its task, which is cancelled if it has not ended."""
         self._flush()
         asking = self.begin(call)
         try:
             while True:
                 changes = self._changes
-                await asyncio.wait({asking}, timeout=ANSWER_TIMEOUT)
+                await asyncio.wait({asking}, timeout=timeout)
                 # While the broker blocks the connection, it answers nothing on it.
                 if asking.done() or (not self._blocked and self._changes == changes):
                     return asking

@@ -1,4 +1,4 @@
-"""A channel of the link on aio-pika: the hot frames itself, what it declares by aio-pika's."""
+"""A channel of the link on aio-pika: it writes the hot frames itself."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -34,14 +34,15 @@ from gestalt.amq.wire import (
 )
 
 from .aio_pika_calls import Calls
-from .interface import CHANNEL_CLOSED, Channel, Confirm
+from .aio_pika_declaring import AioPikaDeclaring
+from .interface import CHANNEL_CLOSED, Confirm
 from .output import Output
 from .suspects import blame
 from .unsendable import check_routing_keys, unsendable
 from .watch import Progress
 
 
-class AioPikaChannel(Channel):
+class AioPikaChannel(AioPikaDeclaring):
     """A channel by aio-pika, and the sink of its hot frames.
 
     Args:
@@ -74,17 +75,15 @@ class AioPikaChannel(Channel):
         on_cancelled: Callable[[], None] | None,
         on_returned: Callable[[Delivery], None] | None,
     ) -> None:
+        super().__init__(channel, calls)
         self._loop = asyncio.get_running_loop()
-        self.closed: asyncio.Future[AmqError] = self._loop.create_future()
         self.content: PartialContent | None = None
         self._write = output.write
         self.before_flush = output.before_flush
         self.in_next_turn = output.in_next_turn
         self._writable = output.writable
         self._is_writable = output.writable.is_set
-        self._calls = calls
         self._forget = forget
-        self._channel = channel
         self._protocol = protocol
         self._transaction = transaction
         self.number: int = protocol.number
@@ -177,6 +176,9 @@ class AioPikaChannel(Channel):
         left = len(self._unconfirmed)
         return Progress(self._sequence - left, left > 0)
 
+    def unconfirmed(self) -> list[Confirm]:
+        return [confirm for confirm in self._unconfirmed.values() if not confirm.done()]
+
     async def drain(self) -> None:
         await self._writable.wait()
 
@@ -253,88 +255,6 @@ class AioPikaChannel(Channel):
 
     # Cold
 
-    async def declare_exchange(
-        self,
-        name: str,
-        type: str,
-        *,
-        durable: bool,
-        auto_delete: bool,
-        arguments: Mapping[str, Any],
-        passive: bool = False,
-    ) -> None:
-        await self._ask(
-            partial(
-                self._channel.declare_exchange,
-                name,
-                type,
-                durable=durable,
-                auto_delete=auto_delete,
-                arguments=dict(arguments),
-                passive=passive,
-            )
-        )
-
-    async def declare_queue(
-        self,
-        name: str,
-        *,
-        durable: bool = True,
-        exclusive: bool = False,
-        auto_delete: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-        passive: bool = False,
-    ) -> str:
-        declared: aio_pika.abc.AbstractQueue = await self._ask(
-            partial(
-                self._channel.declare_queue,
-                name,
-                durable=durable,
-                exclusive=exclusive,
-                auto_delete=auto_delete,
-                arguments=dict(arguments or {}),
-                passive=passive,
-            )
-        )
-        return declared.name
-
-    async def count(self, queue: str) -> int:
-        return (await self._look(queue)).declaration_result.message_count or 0
-
-    async def count_consumers(self, queue: str) -> int:
-        return (await self._look(queue)).declaration_result.consumer_count or 0
-
-    async def _look(self, queue: str) -> aio_pika.abc.AbstractQueue:
-        found: aio_pika.abc.AbstractQueue = await self._ask(
-            partial(self._channel.declare_queue, queue, passive=True)
-        )
-        return found
-
-    async def delete_queue(self, name: str) -> None:
-        await self._ask(partial(self._channel.queue_delete, name))
-
-    async def bind(
-        self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
-    ) -> None:
-        bound = await self._channel.get_queue(queue, ensure=False)
-        await self._ask(partial(bound.bind, exchange, routing_key, arguments=dict(arguments)))
-
-    async def bind_exchange(
-        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
-    ) -> None:
-        bound = await self._channel.get_exchange(destination, ensure=False)
-        await self._ask(partial(bound.bind, source, routing_key, arguments=dict(arguments)))
-
-    async def unbind(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str,
-        arguments: Mapping[str, Any] | None = None,
-    ) -> None:
-        bound = await self._channel.get_queue(queue, ensure=False)
-        await self._ask(partial(bound.unbind, exchange, routing_key, dict(arguments or {})))
-
     async def qos(self, prefetch: int) -> None:
         await self._ask(partial(self._channel.set_qos, prefetch_count=prefetch))
 
@@ -399,9 +319,6 @@ class AioPikaChannel(Channel):
         if not self.closed.done():
             leaving = await self._calls.take_leave(self._channel.close)
             self.end(LinkLost("the channel was closed here"), leaving)
-
-    async def _ask(self, call: Callable[[], Any]) -> Any:
-        return await self._calls.ask(call, self.closed)
 
 
 async def _not_called(message: object) -> None:  # noqa: ARG001 - what the library calls

@@ -5,8 +5,8 @@ import contextlib
 import logging
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
 
 from gestalt.amq.errors import AmqError, ChannelsExhausted, LinkLost, Refused, TopologyError
 from gestalt.amq.wire import FieldError, encode_short_string
@@ -14,28 +14,18 @@ from gestalt.core import Backoff, StateError
 
 from .counts import SendCounts
 from .in_flight import InFlight
+from .inquiry import Inquiry
 from .interface import Channel, Link, wait_unless_lost
 from .permissions import Permissions, Ticket
 from .preflight import Preflight, Question
+from .silence import Silence
+from .spawn import Spawn
 from .supervisor import Supervisor
 from .suspects import Suspected
 from .unsendable import unsendable
-from .watch import Progress, Watch
+from .watch import Progress
 
 logger = logging.getLogger("gestalt.amq")
-
-# Before it is tried again to ask, where that failed on a connection that lives on, in seconds.
-PAUSE = 0.05
-
-T = TypeVar("T")
-
-
-class Spawn(Protocol):
-    """Runs a coroutine in a task that the bus owns."""
-
-    def __call__(
-        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, eager: bool = False
-    ) -> asyncio.Task[T]: ...
 
 
 class User(Protocol):
@@ -64,7 +54,7 @@ class ChannelKeeper(ABC):
         queued: how many messages wait to be sent.
         counts: what was sent, by exchange or service.
         pending: what is in flight: each with its deadline, by the loop's clock.
-        watch: notices that the channel answers nothing any more.
+        silence: has a channel replaced that answers nothing any more.
     """
 
     def __init__(
@@ -81,8 +71,8 @@ class ChannelKeeper(ABC):
         self.users: weakref.WeakSet[User] = weakref.WeakSet()
         self.queued = 0
         self.counts: dict[str, SendCounts] = {}
-        self.watch = Watch(supervisor.silence_timeout)
-        self._in_flight = InFlight(self._expire, self._looked, self.watch.interval)
+        self.silence = Silence(name, supervisor, spawn)
+        self._in_flight = InFlight(self._expire, self._looked, self.silence.watch.interval)
         self.pending: Mapping[asyncio.Future[Any], float] = self._in_flight.deadlines
         self._spawn = spawn
         self._make_room = make_room
@@ -93,9 +83,8 @@ class ChannelKeeper(ABC):
         self._broken: TopologyError | ChannelsExhausted | None = None
         self._stopped = False
         self._tickets: set[Ticket] = set()
-        self._asking: asyncio.Task[None] | None = None
-        self._preflight = preflight
         self._permissions = Permissions(preflight, self._route, self._restore)
+        self._inquiry = Inquiry(name, self._permissions, self._tickets, spawn, make_room)
         # What is under way is the first after a pause.
         self._first = False
         self.start()
@@ -277,10 +266,7 @@ class ChannelKeeper(ABC):
         link = self._link
         if link is None:
             raise LinkLost("there is no connection")
-        refused = await self._preflight.ask(link, questions)
-        if any(error.code == 404 for error in refused.values()) and await self._restore(link):
-            refused = await self._preflight.ask(link, questions)
-        return refused
+        return await self._permissions.refused(link, questions)
 
     def _takes(self, question: Question) -> bool:
         now = asyncio.get_running_loop().time()
@@ -298,31 +284,9 @@ class ChannelKeeper(ABC):
         return self._first
 
     async def _ask(self) -> None:
-        """Ask what all that wait would like to know; whoever waits here may give up meanwhile."""
-        if self._asking is None or self._asking.done():
-            self._asking = self._spawn(self._ask_broker(), name=f"ask for {self.name}")
-        await asyncio.wait({self._asking})
-
-    async def _ask_broker(self) -> None:
         link = self._link
-        if link is None:
-            return
-        try:
-            if await self._permissions.ask(link, self._waiting, anew=self._first):
-                self._first = False
-        except (TopologyError, ChannelsExhausted) as error:
-            if isinstance(error, ChannelsExhausted) and self._make_room():
-                await asyncio.sleep(PAUSE)
-                return
-            for ticket in self._waiting():
-                ticket.refused = error
-        except AmqError:
-            # The link ended meanwhile; or the channel for asking, and it is asked again.
-            if not link.lost.done():
-                await asyncio.sleep(PAUSE)
-
-    def _waiting(self) -> list[Ticket]:
-        return [ticket for ticket in self._tickets if ticket.refused is None]
+        if link is not None and await self._inquiry.ask(link, anew=self._first):
+            self._first = False
 
     # What the bus drives
 
@@ -352,14 +316,13 @@ class ChannelKeeper(ABC):
                     self._permissions.forget()
                 self._link = link
                 self._channel = channel
-                self.watch.begin()
+                self.silence.watch.begin(self._progress(channel).answered)
                 self._changed.set()
                 await self._wait_ended(channel)
                 self._channel = None
                 if not channel.closed.done():
-                    if self.watch.hangs.is_set() and not self._over.is_set():
-                        self._note_replaced()
-                        self._spawn(self._retire(channel), name=f"former channel of {self.name}")
+                    if self.silence.watch.hangs.is_set() and not self._over.is_set():
+                        self.silence.replace(channel)
                         continue
                     await self.drain()
                     with contextlib.suppress(AmqError):
@@ -377,26 +340,12 @@ class ChannelKeeper(ABC):
         channel = self._channel
         if channel is None or self.blocked or not self.pending:
             return None
-        self.watch.note(self._progress(channel))
-        silence = self.watch.silence
-        return f"{self.name}: nothing was answered for {silence:.0f} s" if silence else None
-
-    def _note_replaced(self) -> None:
-        self.supervisor.note_silence(self.name, self.watch.replace(), len(self.pending))
-
-    async def _retire(self, channel: Channel) -> None:
-        """Leave a silent channel what it may still answer; what is sent now goes by another."""
-        sent = set(self.pending)
-        with contextlib.suppress(AmqError):
-            if await channel.answers() and sent:
-                await asyncio.wait(sent)
-            await channel.close()
+        return self.silence.trouble(self._progress(channel))
 
     def _looked(self, ran_out: bool) -> None:
-        if self._channel is None or self.blocked:
-            self.watch.excuse()
-        else:
-            self.watch.look(self._progress(self._channel), ran_out=ran_out)
+        channel = None if self.blocked else self._channel
+        progress = None if channel is None else self._progress(channel)
+        self.silence.look(progress, ran_out=ran_out)
 
     def note_change(self) -> None:
         """The broker has begun or ceased to block: let those that wait look again."""
@@ -416,7 +365,7 @@ class ChannelKeeper(ABC):
         self._stopped = False
         self._channel = self._link = self._broken = None
         self._in_flight.start()
-        self.watch.start()
+        self.silence.watch.start()
         for user in self.users:
             user.renew()
         self._over = asyncio.Event()

@@ -103,6 +103,10 @@ class Channel(ABC):
     def confirms(self) -> Progress:
         """How many publishes were confirmed or rejected, and whether some were not."""
 
+    @abstractmethod
+    def unconfirmed(self) -> list[Confirm]:
+        """The confirmations that have not come yet, and are awaited."""
+
     # Cold: these ask the broker and wait for its answer, up to the link's own deadline.
 
     @abstractmethod

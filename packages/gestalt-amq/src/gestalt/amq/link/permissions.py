@@ -1,7 +1,7 @@
 """What the broker is known to take on one link, and how that comes to be known."""
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from gestalt.amq.errors import ChannelsExhausted, Refused, TopologyError
 
@@ -102,6 +102,16 @@ class Permissions:
             pass
         return taken and epoch == self._epoch
 
+    async def refused(self, link: Link, questions: Collection[Question]) -> dict[Question, Refused]:
+        """Which ones the broker refuses, when what it did not find has been brought back.
+
+        Raises: as `ask`.
+        """
+        refused = await self._preflight.ask(link, questions)
+        if any(error.code == 404 for error in refused.values()) and await self._restore(link):
+            refused = await self._preflight.ask(link, questions)
+        return refused
+
     def _routed(self, question: Question) -> bool:
         return self.all_routes or self._route(question) in self.routes
 
@@ -117,9 +127,7 @@ class Permissions:
                 routes.setdefault(route, Question(exchange, key))
         if not routes:
             return False
-        refused = await self._preflight.ask(link, routes.values())
-        if any(error.code == 404 for error in refused.values()) and await self._restore(link):
-            refused = await self._preflight.ask(link, routes.values())
+        refused = await self.refused(link, routes.values())
         if epoch != self._epoch:
             return False
         for ticket in waiting():

@@ -6,21 +6,13 @@ them it has certainly not taken, and where there is one, that was it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Mapping
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
+from typing import Any, TypeAlias
 
 from gestalt.amq.errors import AmqError, LinkLost, OutcomeUnknown, Refused
 
 from .interface import CHANNEL_CLOSED, Confirm
-
-
-class Spawn(Protocol):
-    """Runs a coroutine in a task that has an owner."""
-
-    def __call__(
-        self, coro: Coroutine[Any, Any, None], *, name: str | None = None
-    ) -> asyncio.Task[None]: ...
-
+from .spawn import Spawn
 
 Ask: TypeAlias = Callable[[Collection[Any]], Awaitable[Mapping[Any, Refused]]]
 """Asks the broker about messages, and returns the refusals."""

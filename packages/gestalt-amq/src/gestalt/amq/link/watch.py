@@ -54,10 +54,14 @@ class Watch:
         self._silent_since: float | None = None
         self.begin()
 
-    def begin(self) -> None:
-        """There is a new channel."""
+    def begin(self, answered: int = 0) -> None:
+        """There is a new channel.
+
+        Args:
+            answered: how much the progress that will be told of it has to begin with.
+        """
         self.hangs.clear()
-        self._answered = 0
+        self._answered = answered
         self._since: float | None = None
         self._ran_out = False
 
@@ -67,15 +71,14 @@ class Watch:
         Args:
             ran_out: a deadline has passed since the last look.
         """
-        self.note(progress)
+        self._note(progress)
         if self._since is None:
             return
         self._ran_out = self._ran_out or ran_out
         if self._ran_out and monotonic() - self._since >= self._patience * self._times:
             self.hangs.set()
 
-    def note(self, progress: Progress) -> None:
-        """See how the channel gets on; in any thread."""
+    def _note(self, progress: Progress) -> None:
         now = monotonic()
         if progress.answered != self._answered or not progress.waiting:
             if progress.answered != self._answered:
@@ -94,16 +97,24 @@ class Watch:
         self._silent_since = self._since = None
         self._ran_out = False
 
+    def acquit(self) -> None:
+        """The broker answers on the channel all the same: what is silent is somebody else."""
+        self.excuse()
+        self.hangs.clear()
+
     def replace(self) -> float:
         """The channel is replaced; return for how long it was silent, in seconds."""
         self.replaced += 1
         self._times = min(2 * self._times, MOST_PATIENCE)
         return monotonic() - self._since if self._since is not None else 0.0
 
-    @property
-    def silence(self) -> float:
-        """For how long nothing was answered, by whatever channel, in seconds; 0 within patience."""
-        if self._silent_since is None:
+    def silence(self, progress: Progress) -> float:
+        """For how long nothing was answered, by whatever channel, in seconds; 0 within patience.
+
+        It changes nothing, and may be asked in any thread.
+        """
+        since = self._silent_since
+        if since is None or not progress.waiting or progress.answered != self._answered:
             return 0.0
-        lasted = monotonic() - self._silent_since
+        lasted = monotonic() - since
         return lasted if lasted >= self._patience else 0.0

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from gestalt.amq.declaring import declare_plan
-from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight
+from gestalt.amq.link.spawn import Spawn
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan, merge
 from gestalt.amq.topology import Exchange

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from gestalt.amq.declaring import declare_exchange
 from gestalt.amq.errors import OutcomeUnknown, Refused, Rejected
-from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
+from gestalt.amq.link.channel_keeper import ChannelKeeper
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight, Question
+from gestalt.amq.link.spawn import Spawn
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.link.watch import Progress
 from gestalt.amq.topology import Exchange
@@ -93,7 +94,7 @@ class ExchangeKeeper(ChannelKeeper):
         """
         self._replace = asyncio.Event()
         # A full queue rejects as well: not every rejection is worth a channel.
-        ends = (self._over, self.watch.hangs)
+        ends = (self._over, self.silence.watch.hangs)
         await self._first_of(channel, *ends, timeout=MIN_CHANNEL_AGE)
         if not any(end.is_set() for end in ends):
             await self._first_of(channel, *ends, self._replace)

@@ -7,8 +7,8 @@ from itertools import islice
 
 from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.events import Event, MovingFailed, MovingResumed
-from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.interface import Link
+from gestalt.amq.link.spawn import Spawn
 from gestalt.amq.plan import PlannedQueue
 
 from .delay_target import DelayTarget

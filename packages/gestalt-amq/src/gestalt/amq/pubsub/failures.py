@@ -12,9 +12,9 @@ from typing import Any
 from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.events import Event
 from gestalt.amq.headers import ATTEMPTS_HEADER, PARKED_AT_HEADER, error_text
-from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.link.interface import Link
+from gestalt.amq.link.spawn import Spawn
 from gestalt.amq.message import attempts_before
 from gestalt.amq.wire import Delivery, Properties
 

@@ -13,9 +13,11 @@ from gestalt.amq.errors import (
     TopologyError,
     Unroutable,
 )
-from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.interface import Channel, Confirm, Link
+from gestalt.amq.link.silence import Silence
+from gestalt.amq.link.spawn import Spawn
 from gestalt.amq.link.supervisor import Supervisor
-from gestalt.amq.link.watch import NEVER, Watch
+from gestalt.amq.link.watch import NEVER
 from gestalt.amq.wire import Properties
 
 from .target_queue import Route, TargetQueue
@@ -34,21 +36,19 @@ class Republisher:
     Args:
         publishing: the connection that publishes.
         consuming: the connection that declares, which has the exclusive queues.
+        spawn: runs what closes channels, and is over before `close`.
     """
 
-    def __init__(self, publishing: Supervisor, consuming: Supervisor) -> None:
+    def __init__(self, publishing: Supervisor, consuming: Supervisor, spawn: Spawn) -> None:
         self._publishing = publishing
         self._consuming = consuming
         self._channel: Channel | None = None
         self._link: Link | None = None
         self._opened_at = 0.0
         self._opening = asyncio.Lock()
-        # How many copies await their confirmation by each channel.
-        self._using: dict[Channel, int] = {}
-        self._watch = Watch(publishing.silence_timeout)
+        self._silence = Silence("failed messages", publishing, spawn)
+        # Looks at the shared channel while something is in flight by it.
         self._timer: asyncio.TimerHandle | None = None
-        # What asks whether a silent channel lives.
-        self._asking: set[asyncio.Task[None]] = set()
 
     async def move(
         self,
@@ -104,14 +104,11 @@ class Republisher:
         """Close what is open."""
         if self._timer is not None:
             self._timer.cancel()
-        for asking in self._asking:
-            asking.cancel()
-        channels, self._channel = {*self._using, self._channel}, None
-        self._using.clear()
-        for channel in channels:
-            if channel is not None:
-                with contextlib.suppress(AmqError):
-                    await channel.close()
+            self._timer = None
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            with contextlib.suppress(AmqError):
+                await channel.close()
 
     async def _move(
         self,
@@ -132,26 +129,29 @@ class Republisher:
             if queue.declared is not declaring:
                 await queue.declare(declaring)
         channel = await (link.open_channel(confirms=True) if alone else self._shared(link))
-        await self._publish(channel, route, body, properties)
-
-    async def _publish(
-        self,
-        channel: Channel,
-        route: Route,
-        body: bytes,
-        properties: Callable[[int], Properties],
-    ) -> None:
-        self._using[channel] = self._using.get(channel, 0) + 1
-        if self._timer is None and self._watch.interval < NEVER:
-            self._look_later()
         try:
-            await channel.publish(
-                route.exchange,
-                route.routing_key,
-                properties(channel.frame_limit),
-                body,
-                mandatory=True,
-            )
+            confirm = self._publish(channel, route, body, properties)
+        finally:
+            if alone:
+                self._silence.let_go(channel)
+        await self._wait_confirmed(channel, confirm)
+
+    def _publish(
+        self, channel: Channel, route: Route, body: bytes, properties: Callable[[int], Properties]
+    ) -> Confirm:
+        if self._timer is None:
+            self._look_later()
+        return channel.publish(
+            route.exchange,
+            route.routing_key,
+            properties(channel.frame_limit),
+            body,
+            mandatory=True,
+        )
+
+    async def _wait_confirmed(self, channel: Channel, confirm: Confirm) -> None:
+        try:
+            await confirm
         except (LinkLost, Refused) as error:
             if channel.closed.done() and isinstance(channel.closed.result(), TopologyError):
                 raise CopyRefused(str(error)) from error
@@ -162,48 +162,31 @@ class Republisher:
             now = asyncio.get_running_loop().time()
             if channel is self._channel and now - self._opened_at > MIN_CHANNEL_AGE:
                 self._channel = None
+                self._silence.let_go(channel)
             raise
-        finally:
-            await self._used(channel)
-
-    async def _used(self, channel: Channel) -> None:
-        """A copy has its answer: close a channel that no other copy needs."""
-        left = self._using.pop(channel, 1) - 1
-        if left:
-            self._using[channel] = left
-        elif channel is not self._channel:
-            with contextlib.suppress(AmqError):
-                await channel.close()
 
     def _look_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._watch.interval, self._look)
+        interval = self._silence.watch.interval
+        if interval < NEVER:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(interval, self._look)
 
     def _look(self) -> None:
         """See whether the shared channel still confirms what it is given."""
         self._timer = None
-        if not self._using:
-            return
-        self._look_later()
         channel, link = self._channel, self._link
-        if channel is None or link is None or link.blocked is not None:
-            self._watch.excuse()
+        if channel is None or link is None or not channel.unconfirmed():
+            self._silence.look(None, ran_out=False)
             return
+        progress = channel.confirms if link.blocked is None else None
         # Copies wait for as long as it takes: nobody else would say that this is too long.
-        self._watch.look(channel.confirms, ran_out=True)
-        if self._watch.hangs.is_set():
-            waiting = self._using.get(channel, 0)
-            self._publishing.note_silence("failed messages", self._watch.replace(), waiting)
+        self._silence.look(progress, ran_out=True)
+        if self._silence.watch.hangs.is_set():
             # What waits there may still be confirmed, unless the channel does not even answer.
             self._channel = None
-            asking = asyncio.create_task(self._ask(channel), name="ask a silent channel")
-            self._asking.add(asking)
-            asking.add_done_callback(self._asking.discard)
-
-    async def _ask(self, channel: Channel) -> None:
-        with contextlib.suppress(AmqError):
-            if await channel.answers() and channel not in self._using:
-                await channel.close()
+            self._silence.replace(channel)
+        else:
+            self._look_later()
 
     async def _shared(self, link: Link) -> Channel:
         async with self._opening:
@@ -211,6 +194,6 @@ class Republisher:
             if channel is None or channel.closed.done() or self._link is not link:
                 channel = self._channel = await link.open_channel(confirms=True)
                 self._link = link
-                self._watch.begin()
+                self._silence.watch.begin()
                 self._opened_at = asyncio.get_running_loop().time()
             return channel

@@ -10,7 +10,7 @@ from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
 from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Backoff
 
 from .declaration import SubscriptionDeclaration
@@ -18,7 +18,6 @@ from .partition_exchange import declare_partitions, plan_partitions
 from .partitioned import PartitionedSubscription
 from .partitions import WEIGHT, Partitioned
 from .plans import binding_of, plan_subscription
-from .republisher import Republisher
 from .retry import FailurePolicy
 from .subscription import Subscription
 
@@ -50,7 +49,7 @@ class SubscriptionMaker:
         consuming: Supervisor,
         *,
         one_more: Callable[[], Supervisor],
-        codec: Codec,
+        codec: Codec | Codecs,
         backoff: Backoff,
         start_timeout: float,
         stop_timeout: float,
@@ -128,7 +127,7 @@ class SubscriptionMaker:
             queue,
             declaration.codec or self._codec,
             self._policy(declaration, queue),
-            Republisher(self._publishing, self.connection),
+            self._publishing,
             backoff=self._backoff,
             start_timeout=self._start_timeout,
             stop_timeout=self._stopping(declaration),

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from gestalt.amq.declaring import declare_plan
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
-from gestalt.amq.link.channel_keeper import ChannelKeeper, Spawn
+from gestalt.amq.link.channel_keeper import ChannelKeeper
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Preflight, Question
+from gestalt.amq.link.spawn import Spawn
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.link.watch import Progress
 from gestalt.amq.wire import Delivery
@@ -104,21 +105,27 @@ class RequestsKeeper(ChannelKeeper):
         return question.exchange
 
     async def _wait_ended(self, channel: Channel) -> None:
-        hangs = self.watch.hangs
+        watch = self.silence.watch
         while True:
-            await self._first_of(channel, self._over, hangs)
-            if channel.closed.done() or not hangs.is_set():
+            await self._first_of(channel, self._over, watch.hangs)
+            if channel.closed.done() or not watch.hangs.is_set():
                 return
             # A slow service is silent, too: here the broker itself can be asked.
             with contextlib.suppress(AmqError):
-                if await channel.answers():
-                    self.watch.begin()
-                    continue
-            self._note_replaced()
+                if not await channel.answers():
+                    self.silence.note_replaced(len(self.pending))
+                    return
+            # It answers; or it ends for another reason.
+            watch.acquit()
+
+    def look_for_trouble(self) -> str | None:
+        # A slow service is silent, too: that is no trouble of the bus.
+        return super().look_for_trouble() if self.silence.watch.hangs.is_set() else None
 
     def _progress(self, channel: Channel) -> Progress:  # noqa: ARG002 - there is one at a time
         answered = -self._gathered
-        for counts in self.counts.values():
+        # A copy: it may be asked in another thread, while services are added.
+        for counts in tuple(self.counts.values()):
             answered += counts.answered + sum(counts.errors.values())
             answered -= sum(counts.errors.get(name, 0) for name in UNANSWERED)
         return Progress(answered, bool(self.pending))

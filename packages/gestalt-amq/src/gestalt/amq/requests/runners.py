@@ -6,10 +6,10 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any
 
-from gestalt.amq.link.channel_keeper import Spawn
 from gestalt.amq.link.consumer import Receiver
 from gestalt.amq.link.in_flight import InFlight
 from gestalt.amq.link.interface import Channel
+from gestalt.amq.link.spawn import Spawn
 from gestalt.amq.wire import Delivery
 from gestalt.core.leftovers import are_different, is_left_behind
 

@@ -1,0 +1,112 @@
+"""What is declared by a channel of the link on aio-pika: by the library's own, under a deadline."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import aio_pika.abc
+
+from gestalt.amq.errors import AmqError
+
+from .aio_pika_calls import Calls
+from .interface import Channel
+
+
+class AioPikaDeclaring(Channel):
+    """The part of a channel that asks the broker for exchanges, queues and bindings.
+
+    Args:
+        channel: aio-pika's.
+        calls: makes calls of the library on its connection.
+    """
+
+    def __init__(self, channel: aio_pika.abc.AbstractChannel, calls: Calls) -> None:
+        self.closed: asyncio.Future[AmqError] = asyncio.get_running_loop().create_future()
+        self._channel = channel
+        self._calls = calls
+
+    async def declare_exchange(
+        self,
+        name: str,
+        type: str,
+        *,
+        durable: bool,
+        auto_delete: bool,
+        arguments: Mapping[str, Any],
+        passive: bool = False,
+    ) -> None:
+        await self._ask(
+            partial(
+                self._channel.declare_exchange,
+                name,
+                type,
+                durable=durable,
+                auto_delete=auto_delete,
+                arguments=dict(arguments),
+                passive=passive,
+            )
+        )
+
+    async def declare_queue(
+        self,
+        name: str,
+        *,
+        durable: bool = True,
+        exclusive: bool = False,
+        auto_delete: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        passive: bool = False,
+    ) -> str:
+        declared: aio_pika.abc.AbstractQueue = await self._ask(
+            partial(
+                self._channel.declare_queue,
+                name,
+                durable=durable,
+                exclusive=exclusive,
+                auto_delete=auto_delete,
+                arguments=dict(arguments or {}),
+                passive=passive,
+            )
+        )
+        return declared.name
+
+    async def count(self, queue: str) -> int:
+        return (await self._look(queue)).declaration_result.message_count or 0
+
+    async def count_consumers(self, queue: str) -> int:
+        return (await self._look(queue)).declaration_result.consumer_count or 0
+
+    async def _look(self, queue: str) -> aio_pika.abc.AbstractQueue:
+        found: aio_pika.abc.AbstractQueue = await self._ask(
+            partial(self._channel.declare_queue, queue, passive=True)
+        )
+        return found
+
+    async def delete_queue(self, name: str) -> None:
+        await self._ask(partial(self._channel.queue_delete, name))
+
+    async def bind(
+        self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        bound = await self._channel.get_queue(queue, ensure=False)
+        await self._ask(partial(bound.bind, exchange, routing_key, arguments=dict(arguments)))
+
+    async def bind_exchange(
+        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
+    ) -> None:
+        bound = await self._channel.get_exchange(destination, ensure=False)
+        await self._ask(partial(bound.bind, source, routing_key, arguments=dict(arguments)))
+
+    async def unbind(
+        self,
+        queue: str,
+        exchange: str,
+        routing_key: str,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
+        bound = await self._channel.get_queue(queue, ensure=False)
+        await self._ask(partial(bound.unbind, exchange, routing_key, dict(arguments or {})))
+
+    async def _ask(self, call: Callable[[], Any]) -> Any:
+        return await self._calls.ask(call, self.closed)
