@@ -56,6 +56,13 @@ async def test_a_peer_with_a_wire_refuses_what_it_cannot_carry() -> None:
         await peer.send_many(["a", "x" * 20], 1)
     assert caught.value.accepted == 1
     assert peer.sent == ["a"]
+    with pytest.raises(TypeError, match="several messages, got one: str"):
+        await peer.send_many("abc")
+    with pytest.raises(TypeError, match="several messages, got one: str"):
+        await RecordingEndpoint().send_many("abc")
+    with pytest.raises(SendIncomplete, match=r"^1 messages were accepted") as caught:
+        await peer.send_many(each for each in ("b", object()))
+    assert caught.value.accepted == 1
     peer.abort()
     assert peer.aborted
 

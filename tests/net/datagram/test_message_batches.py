@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -224,6 +225,40 @@ async def test_a_source_that_cannot_be_answered_costs_its_own_answers(
     assert isinstance(caught.value.__cause__, DatagramTooLarge)
     with pytest.raises(TypeError, match="several messages, got one: bytes"):
         await batch.reply_many(b"123")
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_of_large_compressed_ones_each_batch_is_on_its_own(
+    endpoint: StartEndpoint, until: Until, concurrency: int
+) -> None:
+    wire = Wire(Mti(), Codec("json", compress="deflate", min_size=20))
+    seen: list[str] = []
+    bodies: list[str] = []
+    variable = ContextVar("variable", default="unset")
+    errors: list[NetError] = []
+
+    async def handle(batch: DatagramMessageBatch[str]) -> None:
+        seen.append(variable.get())
+        variable.set("set")
+        await asyncio.sleep(0)
+        bodies.extend(body[0] for body in batch.bodies)
+        if "c" in (body[0] for body in batch.bodies):
+            raise asyncio.CancelledError
+
+    server = await endpoint(
+        wire=wire, on_messages=handle, on_error=errors.append, concurrency=concurrency
+    )
+    client = await endpoint(None, wire=wire, peer=server.address)
+    letters = "abcdefghijklmnopqrst"
+    # Two of them are more than is decoded for one batch.
+    await client.send_many([letter * 200_000 for letter in letters])
+    await until(lambda: len(bodies) == 20)
+    await until(lambda: server.stats.failed)
+    assert sorted(bodies) == list(letters)
+    assert bodies == list(letters) or concurrency > 1
+    assert set(seen) == {"unset"}
+    assert len(errors) == 1
+    assert server.stats.dropped == 0
 
 
 async def test_what_waits_is_bounded_and_the_rest_is_dropped(

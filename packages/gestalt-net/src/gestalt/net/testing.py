@@ -6,9 +6,11 @@ assert peer.sent == [Confirmed(7)]
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from .address import Address
+from .batch import listed_in_turn
 from .datagram.message import DatagramMessage
 from .datagram.message_batch import DatagramMessageBatch
 from .errors import SendIncomplete
@@ -71,11 +73,15 @@ class RecordingPeer(Peer):
 
     async def send_many(self, bodies: Iterable[Any], type_id: int | None = None) -> None:
         """Keep messages."""
-        for number, body in enumerate(bodies):
-            try:
+        lists, of_all = listed_in_turn(bodies)
+        accepted = 0
+        try:
+            for body in chain.from_iterable(lists):
                 self.send_nowait(body, type_id)
-            except Exception as error:
-                raise SendIncomplete(f"{number} messages were accepted: {error}", number) from error
+                accepted += 1
+        except Exception as error:
+            text = f"{accepted}{of_all} messages were accepted: {error}"
+            raise SendIncomplete(text, accepted) from error
 
     async def close(self) -> None:
         """Be connected no more."""
@@ -141,7 +147,8 @@ class RecordingEndpoint:
         to: Address | str | None = None,
     ) -> None:
         """Keep replies."""
-        for body in bodies:
+        lists, _ = listed_in_turn(bodies)
+        for body in chain.from_iterable(lists):
             self.send_nowait(body, type_id, to=to)
 
 

@@ -78,6 +78,12 @@ class Backlog:
         items.append(received)
         self._waiters.wake_one()
 
+    def put_back(self, taken: list[Received]) -> None:
+        """Add datagrams again that were taken just now, and are still the oldest."""
+        if taken:
+            self._items.extendleft(reversed(taken))
+            self._waiters.wake_one()
+
     def take_nowait(self) -> Received:
         """The oldest datagram.
 

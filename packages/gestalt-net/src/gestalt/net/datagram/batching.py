@@ -192,18 +192,14 @@ class BatchWorker(DatagramWorker[DatagramMessageBatch[Any]]):
         payloads = [payload for payload, _, _ in together]
         type_ids = [type_id for _, type_id, _ in together]
         sources = [source for _, _, source in together]
-        self._under_way += len(together)
-        try:
-            while payloads:
-                batch = self._maker.make(payloads, type_ids, sources)
-                if batch is not None:
-                    await self._call(batch)
-        finally:
-            self._under_way -= len(together)
-            # Where this was cut; else there are none.
-            self._backlog.abandoned(len(payloads))
+        batch = self._maker.make(payloads, type_ids, sources)
+        # Whatever becomes of this call, the next one begins as if it were the first.
+        self._backlog.put_back(list(zip(payloads, type_ids, sources, strict=True)))
+        if batch is not None:
+            await self._call(batch)
 
     async def _call(self, batch: DatagramMessageBatch[Any]) -> None:
+        self._under_way += len(batch)
         try:
             result = self._handler(batch)
             if is_awaitable(result):
@@ -213,7 +209,7 @@ class BatchWorker(DatagramWorker[DatagramMessageBatch[Any]]):
         except BaseException as error:
             self._raised(error, batch)
         finally:
-            self._failures.settle(batch)
+            self._settled(batch)
 
     def _size(self, message: DatagramMessageBatch[Any]) -> int:
         return len(message) - len(message.failures)
