@@ -24,8 +24,9 @@ from gestalt.amq import (
 )
 from gestalt.amq.link import aio_pika_calls, watch
 from gestalt.amq.link.watch import MOST_PATIENCE, Progress, Watch
-from gestalt.amq.pubsub import stalls
+from gestalt.amq.pubsub import failures, stalls, target_queue
 from gestalt.amq.requests import responder
+from gestalt.amq.wire import Properties
 from gestalt.core.metrics import measure
 from tests.support.alarms import Alarm
 from tests.support.channel_proxy import ChannelProxy
@@ -511,6 +512,36 @@ async def test_a_channel_of_retries_that_hangs_is_replaced(
     await until(lambda: handled == [0, 1])
     (event,) = (each for each in told if isinstance(each, ChannelReplaced))
     assert (event.channel, event.waiting) == ("failed messages", 1)
+
+
+async def test_a_copy_that_hangs_on_a_channel_of_its_own_is_not_waited_for(
+    silent: Bus, proxy: ChannelProxy, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target_queue, "FIRST_PAUSE", 0.01)
+    make = failures.copy_properties
+    made = 0
+
+    def fail_and_hang(*args: Any, **options: Any) -> Properties:
+        nonlocal made
+        made += 1
+        if made == 1:
+            raise ValueError("the next one gets a channel of its own")
+        if made == 2:
+            proxy.hang_next("")
+        return make(*args, **options)
+
+    monkeypatch.setattr(failures, "copy_properties", fail_and_hang)
+    attempts: list[int] = []
+
+    def handle(message: BusMessage[int]) -> None:
+        attempts.append(message.attempt)
+        if message.attempt == 1:
+            raise ValueError("not yet")
+
+    retry = Retry(attempts=3, delay=0.02, factor=1)
+    await silent.subscribe(unique, "#", handle, queue=unique, retry=retry)
+    await silent.publisher(unique).publish(0)
+    await until(lambda: attempts == [1, 2])
 
 
 def test_it_takes_silence_for_the_whole_patience_and_a_deadline(clock: Clock) -> None:
