@@ -27,6 +27,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 MODULES = (
     "gestalt.core",
     "gestalt.core.census",
+    "gestalt.core.describing",
     "gestalt.core.details",
     "gestalt.core.metrics",
     "gestalt.core.reloading",
@@ -321,7 +322,8 @@ def counters_page() -> str:
         said = entries(cls, "Args", "Attributes")
         for name, member in inspect.getmembers(cls):
             if isinstance(member, property) and name[0] != "_":
-                said[name] = prose(member)
+                text = prose(member)
+                said[name] = text[0].lower() + text[1:]
         lines += [f"| `{name}` | {text} |" for name, text in said.items()]
     return "\n".join([*lines, ""])
 

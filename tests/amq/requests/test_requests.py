@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gestalt.amq import Bus, NoResponder, RemoteError, Request, RequestRefused, connect
-from gestalt.codecs import Codec, EncodeError, MessageTypes
+from gestalt.codecs import Codec, Codecs, EncodeError, MessageTypes
 from gestalt.core import Handlers, ReplyNotPossible, StateError
 from tests.support.callers import Hanging, echo
 from tests.support.waiting import until
@@ -145,6 +145,18 @@ async def test_each_caller_is_answered_in_its_own_codec(bus: Bus, unique: str) -
     assert seen == ["application/json", *["application/msgpack"] * 2]
     with pytest.raises(RequestRefused, match="text/plain"):
         await bus.requester(unique, codec=Codec("text")).request("?")
+
+
+async def test_a_bus_of_several_codecs_answers_each_caller_in_its_own(
+    broker_url: str, unique: str
+) -> None:
+    pytest.importorskip("msgpack")
+    codecs = Codecs(Codec("json"), Codec("msgpack"))
+    async with connect(broker_url, codec=codecs) as bus:
+        await bus.respond(unique, lambda request: request.body)
+        for codec in codecs:
+            assert await bus.requester(unique, codec=codec).request([1]) == [1]
+        assert await bus.requester(unique).request([2]) == [2]
 
 
 async def test_headers_arrive_and_the_deadline_is_an_absolute_time(bus: Bus, unique: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from gestalt.net import (
     NetError,
     NotConnected,
     Raw,
+    SendFailed,
     SendIncomplete,
     Wire,
 )
@@ -149,6 +151,41 @@ async def test_outcomes_are_those_of_single_messages(
     assert values["handled"] == 2
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_one_that_no_handler_takes_costs_its_sender_alone_and_the_rest_is_told(
+    endpoint: StartEndpoint, plain_socket: socket.socket, until: Until, asynchronous: bool
+) -> None:
+    received = Received()
+
+    def handle(batch: DatagramMessageBatch[bytes]) -> None:
+        received.take(batch)
+        for message in batch:
+            if message.body == b"unknown":
+                raise HandlerNotFound("nobody", message)
+
+    async def handle_later(batch: DatagramMessageBatch[bytes]) -> None:
+        await asyncio.sleep(0)
+        handle(batch)
+
+    server = await endpoint(
+        wire=RAW,
+        on_messages=handle_later if asynchronous else handle,
+        on_error=received.errors.append,
+    )
+    send_plain(plain_socket, server, b"a", b"unknown", b"b", b"c")
+    await until(lambda: len(received.errors) == 2)
+    rest, unknown = received.errors
+    assert isinstance(rest, HandlerError)
+    assert rest.batch is received.batches[0]
+    assert isinstance(unknown, DatagramDropped)
+    # Those that the handler took before it raised are not known.
+    assert (server.stats.unhandled, server.stats.failed) == (1, 3)
+    assert {m.name: m.value for m in measure(server)}["handled"] == 0
+    send_plain(plain_socket, server, b"unknown")
+    await until(lambda: server.stats.unhandled == 2)
+    assert server.stats.handler_errors == 1
+
+
 async def test_answers_go_to_whoever_sent_each_message(
     endpoint: StartEndpoint, until: Until, take: Take
 ) -> None:
@@ -165,6 +202,28 @@ async def test_answers_go_to_whoever_sent_each_message(
     for name, client in zip("AB", clients, strict=True):
         bodies = [message.body for message in await take(client, 10)]
         assert bodies == [f"{name}{number}".encode() for number in range(10)]
+
+
+async def test_a_source_that_cannot_be_answered_costs_its_own_answers(
+    endpoint: StartEndpoint, take: Take
+) -> None:
+    server = await endpoint(wire=RAW)
+    clients = [await endpoint(wire=RAW) for _ in range(2)]
+    # Whoever sends may forge his address; broadcasting needs to be allowed.
+    nowhere = Address("udp", "255.255.255.255", 9)
+    sources = [clients[0].address, nowhere, clients[1].address]
+    batch = DatagramMessageBatch([b"a", b"b", b"c"], lambda: [None] * 3, sources, server)
+    with pytest.raises(SendIncomplete, match=r"^2 of 3 answers were sent: ") as caught:
+        await batch.reply_many(iter([b"1", b"2", b"3"]))
+    assert caught.value.accepted == 2
+    assert isinstance(caught.value.__cause__, SendFailed)
+    assert [(await take(client, 1))[0].body for client in clients] == [b"1", b"3"]
+    bad = DatagramMessageBatch([b"a", b"b", b"c"], lambda: [None] * 3, sources[::2] * 2, server)
+    with pytest.raises(SendIncomplete, match=r"^1 of 3 answers were sent: ") as caught:
+        await bad.reply_many([b"1", bytes(70_000), b"3"])
+    assert isinstance(caught.value.__cause__, DatagramTooLarge)
+    with pytest.raises(TypeError, match="several messages, got one: bytes"):
+        await batch.reply_many(b"123")
 
 
 async def test_what_waits_is_bounded_and_the_rest_is_dropped(
@@ -239,6 +298,37 @@ async def test_who_fails_to_send_many_hears_how_many_were_sent(
     assert isinstance(caught.value.__cause__, NotConnected)
     with pytest.raises(TypeError, match="several messages, got one: bytes"):
         await client.send_many(b"one")
+
+
+async def test_one_that_cannot_be_encoded_costs_none_before_it(
+    endpoint: StartEndpoint,
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        vacant = sock.getsockname()[1]
+    client = await endpoint(None, wire=JSON, peer=f"udp://127.0.0.1:{vacant}")
+    # That nobody receives there is what the system answers to the next that is sent.
+    client.send_nowait("to nobody")
+    with pytest.raises(SendIncomplete, match=r"^5 of 6 messages were sent") as caught:
+        await client.send_many([*range(5), object()])
+    assert (caught.value.accepted, client.stats.sent) == (5, 6)
+
+
+async def test_an_iterator_is_sent_up_to_where_it_raises(
+    endpoint: StartEndpoint, take: Take
+) -> None:
+    def numbers() -> Iterator[bytes]:
+        for number in range(70):
+            yield b"%d" % number
+        raise KeyError("no more")
+
+    server = await endpoint(wire=RAW)
+    client = await endpoint(None, wire=RAW, peer=server.address)
+    with pytest.raises(SendIncomplete, match=r"^70 messages were sent: ") as caught:
+        await client.send_many(numbers())
+    assert caught.value.accepted == 70
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert len(await take(server, 70)) == 70
 
 
 def test_what_excludes_batches_is_refused() -> None:

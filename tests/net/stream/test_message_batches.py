@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import socket
 import time
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -327,6 +328,60 @@ async def test_what_no_handler_takes_is_the_fault_of_the_peer(
     assert stats.handler_errors == 0
     # Those that a handler took before it raised are not known.
     assert (stats.received, stats.abandoned) == (4, 2 if how == "failed" else 4)
+
+
+async def test_the_type_identifiers_of_a_read_are_unpacked_once(
+    serve: Serve, within: Within
+) -> None:
+    unpacked: list[int] = []
+
+    class Counting(Mti):
+        def cut_together(
+            self, data: bytes, payloads: list[bytes]
+        ) -> tuple[int, int, Callable[[], Sequence[int | None]]]:
+            used, needed, type_ids = super().cut_together(data, payloads)
+            read = len(unpacked)
+            unpacked.append(0)
+
+            def unpack() -> Sequence[int | None]:
+                unpacked[read] += 1
+                return type_ids()
+
+            return used, needed, unpack
+
+    received = Received()
+    server = await serve(on_messages=received.take, wire=Wire(Counting(), JSON))
+    await within(write(server, frames(5000)))
+    assert received.bodies == list(range(5000))
+    assert {each for batch in received.batches for each in batch.type_ids} == {7, 8}
+    assert len(received.batches) > len(unpacked)
+    assert set(unpacked) == {1}
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_a_batch_has_failed_before_is_told_beside_a_fault_of_the_peer(
+    serve: Serve, within: Within, asynchronous: bool
+) -> None:
+    received = Received()
+
+    def handle(batch: StreamBatch[bytes]) -> None:
+        batch.fail(batch[0], ValueError("one"))
+        raise HandlerNotFound("nobody", batch[2])
+
+    async def handle_later(batch: StreamBatch[bytes]) -> None:
+        await asyncio.sleep(0)
+        handle(batch)
+
+    handler = handle_later if asynchronous else handle
+    server = await serve(on_messages=handler, **received.options())
+    await within(write(server, frames(4)))
+    await within(received.gone.wait())
+    failed, lost = received.errors
+    assert isinstance(failed, HandlerError)
+    assert failed.message is not None
+    assert isinstance(lost.__cause__, HandlerNotFound)
+    stats = server.stats
+    assert (stats.failed, stats.abandoned, stats.handled) == (1, 3, 0)
 
 
 async def test_answers_go_to_the_peer_with_the_read_that_brought_the_questions(

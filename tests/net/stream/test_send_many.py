@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from gestalt.net import (
     StreamMessage,
     Wire,
 )
+from gestalt.net.batch import MOST
 from tests.net.fixtures import Connect, Serve, Within
 from tests.support.waiting import until
 
@@ -264,6 +266,47 @@ async def test_a_list_that_changes_meanwhile_is_sent_as_it_was(
     bodies.clear()
     await within(sending)
     await until(lambda: len(received) == 1000)
+
+
+async def test_an_iterator_without_an_end_waits_for_the_peer(
+    serve: Serve, within: Within, stack: AsyncExitStack
+) -> None:
+    peers: list[Peer] = []
+    server = await serve(lambda m: None, on_connected=peers.append)
+    sock = stack.enter_context(socket.socket())
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect((server.address.host, server.address.port))
+    await until(lambda: peers)
+    given = itertools.count()
+    sending = asyncio.create_task(peers[0].send_many(b"%0100d" % n for n in given))
+    await until(lambda: _refusal(peers[0]))
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await within(sending)
+    (note,) = caught.value.__notes__
+    accepted = int(note.removesuffix(" messages were accepted"))
+    assert 0 <= next(given) - accepted <= MOST
+
+
+async def test_what_an_iterator_gave_before_it_raises_is_sent(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
+    received: list[bytes] = []
+    server = await serve(lambda m: received.append(m.body))
+    client = await connect(server)
+
+    def numbers() -> Iterator[bytes]:
+        for number in range(MOST + 5):
+            yield b"%d" % number
+        raise KeyError("no more")
+
+    with pytest.raises(SendIncomplete, match=rf"^{MOST + 5} messages were accepted") as caught:
+        await within(client.send_many(numbers()))
+    assert caught.value.accepted == MOST + 5
+    assert isinstance(caught.value.__cause__, KeyError)
+    await within(client.send(b"last"))
+    await until(lambda: b"last" in received)
+    assert received == [*(b"%d" % number for number in range(MOST + 5)), b"last"]
 
 
 async def test_another_thread_may_have_the_loop_send_them(serve: Serve, connect: Connect) -> None:

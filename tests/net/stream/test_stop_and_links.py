@@ -96,7 +96,7 @@ async def test_servers_share_a_port_by_reuse_port(
 ) -> None:
     first = await serve(echo, reuse_port=True)
     second = await serve(echo, url=str(first.address), reuse_port=True)
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(OSError, match=r"in use; each .* needs reuse_port=True"):
         await serve(echo, url=str(first.address))
     for server in (first, second):
         # The system spreads connections over both, so one is left to serve alone.

@@ -29,7 +29,7 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import EmbeddedBroker
-from gestalt.codecs import Codec, MessageTypes, ValidationError
+from gestalt.codecs import Codec, Codecs, MessageTypes, ValidationError
 from gestalt.core import (
     Backoff,
     Batch,
@@ -229,7 +229,8 @@ async def use(hub: Hub, bus: Bus, server: StreamServer, folder: Path) -> None:
 async def main(folder: Path) -> None:
     bare = Wire(Netstring())
     async with EmbeddedBroker() as broker:
-        bus = connect([broker.url], codec=codec, on_event=on_event)
+        codecs = Codecs(codec, Codec("msgpack", types=types))
+        bus = connect([broker.url], codec=codecs, on_event=on_event)
         hub = Hub(bus)
         table = Handlers(of=hub)
         table.use(around)

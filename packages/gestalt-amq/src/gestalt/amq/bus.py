@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Unpack
 
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Handler, Readiness, State, StateError
 from gestalt.core import vocabulary as words
 from gestalt.core.calling import RAISED, call_plain
@@ -62,7 +62,7 @@ class Bus(Declaring, Readiness):
     def __init__(
         self,
         settings: Settings,
-        codec: Codec,
+        codec: Codec | Codecs,
         *,
         stop_timeout: float,
         on_event: Callable[[Event], None] | None,
@@ -152,7 +152,7 @@ class Bus(Declaring, Readiness):
         self,
         exchange: str | Exchange,
         *,
-        codec: Codec | None = None,
+        codec: Codec | Codecs | None = None,
         **options: Unpack[PublisherOptions],
     ) -> Publisher[Any]:
         """A publisher to an exchange, which is declared on every connection.
@@ -177,7 +177,11 @@ class Bus(Declaring, Readiness):
         return publisher
 
     def requester(
-        self, service: str, *, codec: Codec | None = None, **options: Unpack[RequesterOptions]
+        self,
+        service: str,
+        *,
+        codec: Codec | Codecs | None = None,
+        **options: Unpack[RequesterOptions],
     ) -> Requester[Any, Any]:
         """Make requests to a service.
 
@@ -293,7 +297,7 @@ class Bus(Declaring, Readiness):
         """What the application needs at the broker: to show, to compare, and to declare."""
         return Topology(self._plan, lambda: self._connections.one_more("topology"))
 
-    def parked(self, queue: str | Queue, *, codec: Codec | None = None) -> Parking:
+    def parked(self, queue: str | Queue, *, codec: Codec | Codecs | None = None) -> Parking:
         """The parked messages of a queue: to list, to replay and to delete, while the bus runs.
 
         Args:

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Backoff
 from gestalt.core.numbers import amount_of, check_number, check_seconds, kind_of
 
@@ -23,7 +23,7 @@ DEFAULT_BACKOFF = Backoff(maximum=MAX_RECONNECT_DELAY)
 def connect(
     urls: str | Sequence[str],
     *,
-    codec: Codec | None = None,
+    codec: Codec | Codecs | None = None,
     name: str = "gestalt",
     tls: ssl.SSLContext | None = None,
     credentials: CredentialsSource | None = None,

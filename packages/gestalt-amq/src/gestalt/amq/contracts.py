@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.codecs.contracts import facts_of, shapes_of
 from gestalt.core.contracts import (
     Channel,
@@ -18,6 +18,7 @@ from gestalt.core.contracts import (
     received_by,
 )
 
+from .encoding import codecs_of
 from .link.address import BrokerAddress
 from .pubsub.declaration import SubscriptionDeclaration
 from .pubsub.partitions import Partitioned
@@ -40,7 +41,9 @@ class BusContract:
         codec: for all that has none of its own.
     """
 
-    def __init__(self, name: str, addresses: Sequence[BrokerAddress], codec: Codec) -> None:
+    def __init__(
+        self, name: str, addresses: Sequence[BrokerAddress], codec: Codec | Codecs
+    ) -> None:
         self._codec = codec
         self._vhost = addresses[0].virtual_host
         self._servers = [
@@ -90,7 +93,7 @@ class BusContract:
 
     def service(self, declared: ResponderDeclaration) -> Iterator[Operation]:
         """What a responder answers: an operation for each function that does."""
-        codecs = declared.codec or (self._codec,)
+        codecs = declared.codec or codecs_of(self._codec)
         codec = codecs[0]
         functions = received_by(declared.handler)
         known = _keys(functions)
@@ -124,7 +127,7 @@ class BusContract:
         yield Operation(
             action="send",
             name=f"request {requester.service}",
-            channel=self._requests(requester.service, [codec], ""),
+            channel=self._requests(requester.service, codecs_of(codec), ""),
             messages=shapes_of(codec, said.sends),
             reply=self._reply(requester.service, codec, shapes_of(codec, said.receives)),
             title=said.title,
@@ -146,7 +149,7 @@ class BusContract:
     def _reply(
         self,
         service: str,
-        codec: Codec,
+        codec: Codec | Codecs,
         messages: Sequence[MessageShape],
         *,
         streamed: bool = False,
@@ -155,7 +158,7 @@ class BusContract:
         channel = Channel(name=f"{service} replies", servers=self._servers, facts=_facts(codec))
         return Reply(channel=channel, messages=messages, streamed=streamed)
 
-    def _channel(self, exchange: Exchange, key: str | None, codec: Codec) -> Channel:
+    def _channel(self, exchange: Exchange, key: str | None, codec: Codec | Codecs) -> Channel:
         told: dict[str, Any] = {
             "name": exchange.name,
             "durable": exchange.durable,
@@ -208,7 +211,7 @@ def _amqp(**fields: Any) -> dict[str, Any]:
     return {"amqp": {**fields, "bindingVersion": _BINDINGS}}
 
 
-def _facts(codec: Codec) -> dict[str, Any]:
+def _facts(codec: Codec | Codecs) -> dict[str, Any]:
     types = codec.types
     told = "channel"
     if types is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from gestalt.amq.wire import Delivery, Properties, shown
-from gestalt.codecs import Codec, DecodeError, Encoded
+from gestalt.codecs import Codec, Codecs, DecodeError, Encoded
 
 from .errors import Unsendable, UnsendableType
 from .headers import COMPRESSION_HEADER, TYPE_ID_HEADER
@@ -160,12 +160,17 @@ def _seconds(timestamp: object) -> int:
     return int(timestamp)
 
 
-def decode(codec: Codec, delivery: Delivery) -> BusMessage[Any]:
+def codecs_of(codec: Codec | Codecs) -> tuple[Codec, ...]:
+    """Each format that is read, the one that is written first."""
+    return (codec,) if isinstance(codec, Codec) else tuple(codec)
+
+
+def decode(codec: Codec | Codecs, delivery: Delivery) -> BusMessage[Any]:
     """Decode a delivery; errors as those of `decode_body`."""
     return BusMessage(*decode_body(codec, delivery), delivery)
 
 
-def decode_body(codec: Codec, delivery: Delivery) -> tuple[Any, int | None]:
+def decode_body(codec: Codec | Codecs, delivery: Delivery) -> tuple[Any, int | None]:
     """Decode the body of a delivery, and find its type id.
 
     Raises:

@@ -1,5 +1,6 @@
 """Several codecs as one: a receiver's list of what it allows."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from gestalt.core.numbers import kind_of
@@ -14,7 +15,7 @@ class Codecs:
     """Decodes whatever of its members a message declares, and refuses the rest; encodes by the
     first.
 
-    It stands wherever a Codec does.
+    It stands wherever gestalt.amq takes a Codec: there each message says which format it has.
 
     Args:
         codecs: the members. A message that declares no content type is the first one's.
@@ -88,7 +89,7 @@ class Codecs:
         """The largest body that any of the codecs allows, in bytes."""
         return max(codec.max_size for codec in self._codecs)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Codec]:
         return iter(self._codecs)
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 from gestalt.core import HandlerNotFound, Handlers, Message, MessageBatch
@@ -73,8 +74,37 @@ def listed(messages: Iterable[Any]) -> list[Any]:
         TypeError: it is a single one, whose items are none.
     """
     if isinstance(messages, bytes | bytearray | memoryview | str):
-        raise TypeError(f"send_many takes several messages, got one: {type(messages).__name__}")
+        raise TypeError(f"this takes several messages, got one: {type(messages).__name__}")
     return list(messages)
+
+
+def listed_in_turn(messages: Iterable[Any]) -> tuple[Iterator[list[Any]], str]:
+    """The messages in lists, and of how many they are, as errors tell it.
+
+    What an iterator gives is taken when it is its turn: it may have no end.
+
+    Raises:
+        TypeError: as `listed` does.
+    """
+    if isinstance(messages, Iterator):
+        return _taken_from(messages), ""
+    values = listed(messages)
+    return iter([values] if values else []), f" of {len(values)}"
+
+
+def _taken_from(messages: Iterator[Any]) -> Iterator[list[Any]]:
+    while True:
+        values: list[Any] = []
+        try:
+            # What it has given before it raises is in the list.
+            values.extend(islice(messages, MOST))
+        except Exception:
+            if values:
+                yield values
+            raise
+        if not values:
+            return
+        yield values
 
 
 def check_batch_handler(handler: object, other: object, key: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeAlias, TypedDict
 
 from gestalt.amq.message import BusMessage
 from gestalt.amq.topology import Exchange, Queue
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Batch, Handler, Handlers
 from gestalt.core.numbers import kind_of
 from gestalt.core.options import check_options
@@ -60,7 +60,7 @@ class SubscribeOptions(TypedDict, total=False):
     """
 
     queue: str | Queue | Partitioned | None
-    codec: Codec | None
+    codec: Codec | Codecs | None
     prefetch: int
     concurrency: int
     batch: Batch | None
@@ -96,7 +96,7 @@ class SubscriptionDeclaration:
     handler: Handler
     _: KW_ONLY
     queue: Queue | Partitioned | None = None
-    codec: Codec | None = None
+    codec: Codec | Codecs | None = None
     prefetch: int = 100
     concurrency: int = 1
     batch: Batch | None = None

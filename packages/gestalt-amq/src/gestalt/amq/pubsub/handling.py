@@ -9,7 +9,7 @@ from gestalt.amq.link.consumer import Receiver, Session
 from gestalt.amq.message import BusMessage
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Handler, HandlerNotFound
 from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
 
@@ -52,7 +52,7 @@ class Handling:
     def __init__(
         self,
         handler: Handler,
-        codec: Codec,
+        codec: Codec | Codecs,
         *,
         timeout: float | None,
         tracing: Tracing | None,

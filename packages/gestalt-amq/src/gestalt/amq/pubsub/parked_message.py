@@ -17,7 +17,7 @@ from gestalt.amq.headers import (
 )
 from gestalt.amq.message import attempts_before
 from gestalt.amq.wire import Delivery
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 
 from .copies import readable_headers
 
@@ -74,7 +74,7 @@ class ParkedMessage:
         return f"{self.reason} ({meant})" if meant and self.error is None else self.reason
 
 
-def parked_message(delivery: Delivery, codec: Codec) -> ParkedMessage:
+def parked_message(delivery: Delivery, codec: Codec | Codecs) -> ParkedMessage:
     """Read a delivery from a parking; whatever it holds, something can be said of it."""
     undecodable = None
     body: Any

@@ -29,7 +29,7 @@ from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.message import describe_message
 from gestalt.amq.wire import Delivery
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 
 from .copies import copy_properties
 from .parked_message import ParkedMessage, parked_message
@@ -54,7 +54,7 @@ class Parking:
     """
 
     def __init__(
-        self, connection: Callable[[], Supervisor], codec: Codec, queue: str, parking: str
+        self, connection: Callable[[], Supervisor], codec: Codec | Codecs, queue: str, parking: str
     ) -> None:
         self._connection = connection
         self._codec = codec

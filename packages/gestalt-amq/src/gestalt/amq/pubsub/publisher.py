@@ -22,7 +22,7 @@ from gestalt.amq.link.suspects import Suspected
 from gestalt.amq.topology import Exchange
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import StateError
 
 from .delays import TimeLeft
@@ -73,7 +73,7 @@ class Publisher(Sender, Generic[T_contra]):
     def __init__(
         self,
         keeper: ExchangeKeeper,
-        codec: Codec,
+        codec: Codec | Codecs,
         *,
         delays: Callable[[], DelayKeeper],
         tracing: Tracing | None,

@@ -10,7 +10,7 @@ from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
 from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Backoff
 
 from .declaration import SubscriptionDeclaration
@@ -49,7 +49,7 @@ class SubscriptionMaker:
         consuming: Supervisor,
         *,
         one_more: Callable[[], Supervisor],
-        codec: Codec,
+        codec: Codec | Codecs,
         backoff: Backoff,
         start_timeout: float,
         stop_timeout: float,

@@ -14,7 +14,7 @@ from gestalt.amq.plan import Plan, plan_binding, planned_bindings
 from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Backoff, State
 from gestalt.core import vocabulary as words
 from gestalt.core.details import QueueRow, details
@@ -61,7 +61,7 @@ class Subscription(Consumer[SubscriptionSession]):
         supervisor: Supervisor,
         declaration: SubscriptionDeclaration,
         queue: Queue | None,
-        codec: Codec,
+        codec: Codec | Codecs,
         policy: FailurePolicy,
         publishing: Supervisor,
         *,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self, TypedDict
 
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Handler
 from gestalt.core.numbers import kind_of
 from gestalt.core.options import check_options
@@ -28,7 +28,7 @@ class RespondOptions(TypedDict, total=False):
             default.
     """
 
-    codec: Codec | Sequence[Codec] | None
+    codec: Codec | Codecs | Sequence[Codec] | None
     version: str
     description: str
     concurrency: int

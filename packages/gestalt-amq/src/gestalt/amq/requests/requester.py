@@ -14,7 +14,7 @@ from gestalt.amq.headers import (
 )
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery, Properties
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Backoff, GestaltError
 
 from . import protocol
@@ -71,7 +71,7 @@ class Requester(Generic[Q_contra, R_co]):
         self,
         keeper: RequestsKeeper,
         service: str,
-        codec: Codec,
+        codec: Codec | Codecs,
         *,
         backoff: Backoff,
         tracing: Tracing | None,

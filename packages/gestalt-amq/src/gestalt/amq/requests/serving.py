@@ -1,9 +1,10 @@
 """Makes responders of what is declared of them."""
 
+from gestalt.amq.encoding import codecs_of
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
 from gestalt.amq.tracing import Tracing
-from gestalt.codecs import Codec
+from gestalt.codecs import Codec, Codecs
 from gestalt.core import Backoff
 
 from .declaration import ResponderDeclaration
@@ -28,7 +29,7 @@ class ResponderMaker:
         self,
         requesting: Supervisor,
         *,
-        codec: Codec,
+        codec: Codec | Codecs,
         backoff: Backoff,
         start_timeout: float,
         stop_timeout: float,
@@ -49,7 +50,7 @@ class ResponderMaker:
         return Responder(
             self.connection,
             declaration,
-            declaration.codec or (self._codec,),
+            declaration.codec or codecs_of(self._codec),
             backoff=self._backoff,
             start_timeout=self._start_timeout,
             stop_timeout=self._stop_timeout if stop_timeout is None else stop_timeout,

@@ -75,6 +75,11 @@ class DatagramBatch:
         """How many messages the system has refused, so far or in the last block."""
         return self._refused
 
+    @property
+    def sent(self) -> int:
+        """How many messages the system has taken, so far or in the last block."""
+        return self._total - self._refused
+
     async def __aenter__(self) -> Self:
         """Look up whom the batch is for.
 

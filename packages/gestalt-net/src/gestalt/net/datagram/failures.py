@@ -1,6 +1,7 @@
 """What goes wrong at a datagram endpoint, and does not end it: counted by its cause, and told."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from gestalt.core import Discard, HandlerNotFound
@@ -60,12 +61,16 @@ class DatagramFailures:
         self._tell(failure)
 
     def batch_failed(self, error: BaseException, batch: DatagramMessageBatch[Any]) -> None:
-        """A handler of batches raised `error`; whoever sent a message may be at fault."""
+        """A handler of batches raised `error`; whoever sent a message may be at fault.
+
+        The others of the batch have failed then, too: the handler has not come to all of them.
+        """
         if isinstance(error, HandlerNotFound) and error.message is not None:
-            for message in batch:
-                if message is error.message:
-                    self.drop(message.source, error)
-                    return
+            # Its sender is told of when the batch is settled. It may not be of this batch.
+            with suppress(LookupError):
+                batch.fail(error.message, error)
+            if len(batch.failures) == len(batch):
+                return
         if isinstance(error, Discard):
             self._stats.discarded += len(batch) - len(batch.failures)
             return

@@ -6,7 +6,8 @@ from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 from gestalt.net.address import Address
-from gestalt.net.batch import ReceivedBatch
+from gestalt.net.batch import ReceivedBatch, listed
+from gestalt.net.errors import SendFailed, SendIncomplete
 
 from .message import DatagramMessage, Replier
 
@@ -72,16 +73,36 @@ class DatagramMessageBatch(ReceivedBatch[T_co]):
         first = self._sources[0]
         return first if all(source == first for source in self._sources) else None
 
-    async def reply_many(self, bodies: Sequence[Any], type_id: int | None = None) -> None:
+    async def reply_many(self, bodies: Iterable[Any], type_id: int | None = None) -> None:
         """Answer each message: its source is sent the body with its index.
 
         Raises:
             ValueError: there are not as many bodies as messages.
-            SendIncomplete: as `DatagramEndpoint.send_many` does, for the answers to one source;
-                those to the sources after it were not sent.
+            TypeError: `bodies` is a single one.
+            SendIncomplete: not all of them were sent. It says how many were, and its cause is what
+                `send` would have raised; where that is a SendFailed, the system has refused some,
+                and was given all others, to whichever source.
         """
-        if len(bodies) != len(self):
-            raise ValueError(f"{len(self)} messages take as many answers, got {len(bodies)}")
-        pairs = zip(self._sources, bodies, strict=True)
+        answers = listed(bodies)
+        if len(answers) != len(self):
+            raise ValueError(f"{len(self)} messages take as many answers, got {len(answers)}")
+        sent = 0
+        failure: SendIncomplete | None = None
+        pairs = zip(self._sources, answers, strict=True)
         for source, several in groupby(pairs, key=itemgetter(0)):
-            await self._endpoint.send_many([body for _, body in several], type_id, to=source)
+            some = [body for _, body in several]
+            try:
+                await self._endpoint.send_many(some, type_id, to=source)
+            except SendIncomplete as error:
+                sent += error.accepted
+                # A source that cannot be sent to costs its own answers, and no other's.
+                refused = isinstance(error.__cause__, SendFailed)
+                if failure is None or not refused:
+                    failure = error
+                if not refused:
+                    break
+            else:
+                sent += len(some)
+        if failure is not None:
+            told = f"{sent} of {len(answers)} answers were sent: {failure.__cause__}"
+            raise SendIncomplete(told, sent) from failure.__cause__

@@ -1,11 +1,12 @@
 """Many messages to one address by one call."""
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 from gestalt.net.accepted import ACCEPTED
 from gestalt.net.address import Address
-from gestalt.net.batch import listed
+from gestalt.net.batch import listed_in_turn
 from gestalt.net.errors import SendFailed, SendIncomplete
 
 from .batch import DatagramBatch
@@ -45,40 +46,47 @@ class ManySender:
         It does what `batch` does, by one call.
 
         Args:
-            bodies: as in `send`.
+            bodies: as in `send`. An iterator may be endless: it is asked for 1,024 at a time.
             type_id: as in `send`, for all of them.
             to: whom to send them to; by default the `peer`. A name is looked up once.
 
         Raises:
             SendIncomplete: not all of them were sent. It says how many were, and its cause is what
-                `send` would have raised; where that is a SendFailed, the system has refused some,
-                and was given all others.
+                `send` would have raised, or what the iterator raised; where that is a SendFailed,
+                the system has refused some, and was given all others.
             TypeError: `bodies` is a single message.
         """
-        await _send_many(self.batch(to=to), listed(bodies), type_id)
+        lists, of_all = listed_in_turn(bodies)
+        await _send_many(self.batch(to=to), chain.from_iterable(lists), type_id, of_all)
 
 
-async def _send_many(batch: DatagramBatch, values: list[Any], type_id: int | None) -> None:
+async def _send_many(
+    batch: DatagramBatch, values: Iterable[Any], type_id: int | None, of_all: str
+) -> None:
     """Send messages in order, and wait whenever the system has no room for them.
 
     Raises:
         SendIncomplete: not all of them were sent.
     """
-    accepted = 0
     send = batch.send
+    failure: Exception | None = None
     try:
         async with batch:
-            for value in values:
-                waiting = send(value, type_id)
-                if waiting is not ACCEPTED:
-                    await waiting
-                accepted += 1
-    except SendFailed as error:
-        raise SendIncomplete(str(error), accepted - batch.refused) from error
+            try:
+                for value in values:
+                    waiting = send(value, type_id)
+                    if waiting is not ACCEPTED:
+                        await waiting
+            except Exception as error:
+                # Those before it wait in the batch: leaving it by an error might drop them.
+                failure = error
     except Exception as error:
-        raise SendIncomplete(
-            f"{accepted} of {len(values)} messages were sent: {error}", accepted
-        ) from error
+        failure = failure or error
     except BaseException as error:
-        error.add_note(f"{accepted} of {len(values)} messages were sent, or wait to be")
+        error.add_note(f"{batch.sent}{of_all} messages were sent")
         raise
+    if failure is not None:
+        told = str(failure)
+        if not isinstance(failure, SendFailed):
+            told = f"{batch.sent}{of_all} messages were sent: {told}"
+        raise SendIncomplete(told, batch.sent) from failure

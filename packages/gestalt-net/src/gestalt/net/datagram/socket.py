@@ -1,7 +1,6 @@
 """Datagram sockets: how they are opened, watched and closed."""
 
 import asyncio
-import os
 import socket
 import struct
 import sys
@@ -13,7 +12,7 @@ from gestalt.core import keep_from_children
 from gestalt.net.address import Address
 from gestalt.net.errors import AddressError
 from gestalt.net.inherited import SCHEMES, inherited
-from gestalt.net.sharing import share_port
+from gestalt.net.sharing import refusal, share_port
 
 from .multicast import change_membership, interface_index, packed_group, set_multicast
 from .sockaddr import SocketAddress, address_of, resolve
@@ -108,7 +107,7 @@ async def open_socket(
         try:
             sock.bind(local)
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
+            reason = refusal(error, shared=options.reuse_port)
             raise OSError(error.errno, f"{address} cannot be bound: {reason}") from error
         if packed_group(local[0]) is not None:
             index = interface_index(options.multicast_interface)

@@ -131,17 +131,14 @@ class DatagramWorker(Generic[M]):
         context, name = self._context, task.get_name()
         backlog = self._backlog
         time_slice = self._time_slice
-        several = 1
         if self._first is not None:
             (result, message), self._first = self._first, None
             await self._await(result, message)
         time_slice.begin()
+        if time_slice.over():
+            await time_slice.give_way()
+        several = 1
         while not is_left_behind(task, context, name):
-            several -= 1
-            if not several:
-                if time_slice.over():
-                    await time_slice.give_way()
-                several = self._several if time_slice.quick else 1
             if backlog:
                 received = backlog.take_nowait()
             elif (taken := await backlog.take()) is not None:
@@ -149,6 +146,11 @@ class DatagramWorker(Generic[M]):
             else:
                 return
             await self._handle(received)
+            several -= 1
+            if not several:
+                if time_slice.over():
+                    await time_slice.give_way()
+                several = self._several if time_slice.quick else 1
         # Where the handling was cut, this is to end, and so is everything.
         self._tasks.discard(task)
         if self._backlog and not self._ending:

@@ -150,16 +150,22 @@ class Frames(Iterable[Frame]):
         payloads: those of all frames.
     """
 
-    __slots__ = ("_type_ids", "payloads")
+    __slots__ = ("_type_ids", "_unpacked", "payloads")
 
     def __init__(self, payloads: list[bytes], type_ids: TypeIdsLater | None) -> None:
         self.payloads: list[bytes] = payloads
         self._type_ids = type_ids
+        self._unpacked: Sequence[int | None] | None = None
 
     @property
     def type_ids(self) -> Sequence[int | None] | None:
         """Their type identifiers; None where the framing carries none."""
-        return None if self._type_ids is None else self._type_ids()
+        if self._type_ids is None:
+            return None
+        if self._unpacked is None:
+            # Each batch of a read asks for them, and those of all frames are unpacked.
+            self._unpacked = self._type_ids()
+        return self._unpacked
 
     def __iter__(self) -> Iterator[Frame]:
         return zip(self.payloads, self.type_ids or repeat(None), strict=False)

@@ -141,6 +141,8 @@ class BatchDispatcher(HandlerDispatcher):
             except BaseException as error:
                 if batch is None or is_sender_of_batch_at_fault(error, batch):
                     connection.abandon(_unhandled(batch) + frames_left(batches))
+                    if batch is not None:
+                        self.settle(connection, batch)
                     connection.fail(error)
                     return
                 self.failed(error, connection.peer, batch)

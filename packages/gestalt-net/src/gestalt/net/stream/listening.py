@@ -10,7 +10,7 @@ from typing import Any
 
 from gestalt.net.address import Address
 from gestalt.net.errors import AcceptFailed
-from gestalt.net.sharing import share_port
+from gestalt.net.sharing import refusal, share_port
 
 from .shutdown import shut_down
 
@@ -263,5 +263,5 @@ def _bind(sock: socket.socket, name: Any, address: Address, *, reuse_port: bool)
     try:
         sock.bind(name)
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        reason = refusal(error, shared=reuse_port)
         raise OSError(error.errno, f"{address} cannot be listened on: {reason}") from error

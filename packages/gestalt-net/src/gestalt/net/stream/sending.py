@@ -110,12 +110,13 @@ class MessageSender:
         many were accepted.
 
         Args:
-            bodies: as in `send`.
+            bodies: as in `send`. An iterator may be endless: it is asked for 1,024 at a time.
             type_id: as in `send`, for all of them.
 
         Raises:
             SendIncomplete: not all of them were accepted. It says how many were, from the first one
-                on, and its cause is what `send` would have raised for the next.
+                on, and its cause is what `send` would have raised for the next, or what the
+                iterator raised.
             TypeError: `bodies` is a single message.
         """
         await send_many(self._writer, self._wire, bodies, type_id)

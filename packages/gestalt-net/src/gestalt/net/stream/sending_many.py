@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from gestalt.net.batch import listed
+from gestalt.net.batch import listed_in_turn
 from gestalt.net.errors import SendIncomplete
 from gestalt.net.framings import TypeIds
 from gestalt.net.wire import Wire
@@ -47,26 +47,24 @@ async def send_many(
         SendIncomplete: not all of them were accepted.
         TypeError: `messages` is a single one.
     """
-    values = listed(messages)
+    lists, of_all = listed_in_turn(messages)
     accepted = 0
+    sink: Sink | None = None
     try:
-        if values:
-            sink = await writer.ready()
-        batch = Encoding(wire, values, type_id)
-        while accepted < len(values):
-            data, count = batch.take(await sink.space())
-            sink.write_many(data, count)
-            accepted += count
+        for values in lists:
+            sink = sink or await writer.ready()
+            batch = Encoding(wire, values, type_id)
+            end = accepted + len(values)
+            while accepted < end:
+                data, count = batch.take(await sink.space())
+                sink.write_many(data, count)
+                accepted += count
     except Exception as error:
-        raise incomplete(error, accepted, len(values)) from error
+        text = f"{accepted}{of_all} messages were accepted: {error}"
+        raise SendIncomplete(text, accepted) from error
     except BaseException as error:
-        error.add_note(f"{accepted} of {len(values)} messages were accepted")
+        error.add_note(f"{accepted}{of_all} messages were accepted")
         raise
-
-
-def incomplete(error: Exception, accepted: int, number: int) -> SendIncomplete:
-    """The error for messages of which not all were accepted."""
-    return SendIncomplete(f"{accepted} of {number} messages were accepted: {error}", accepted)
 
 
 class Encoding:
