@@ -594,6 +594,24 @@ def test_where_the_next_channel_is_silent_too_it_has_longer_up_to_a_limit(clock:
     assert watch.replaced == 7
 
 
+def test_what_was_answered_on_the_former_channel_ends_no_silence_of_the_next(clock: Clock) -> None:
+    watch = Watch(10.0)
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    clock.now += 10
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    assert watch.hangs.is_set()
+    watch.replace()
+    watch.begin(57)
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    assert watch.silence(Progress(57, waiting=True)) == 10
+    clock.now += 19
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    assert not watch.hangs.is_set()
+    clock.now += 1
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    assert watch.hangs.is_set()
+
+
 def test_no_silence_is_too_long_for_0(clock: Clock) -> None:
     watch = Watch(0)
     watch.look(Progress(0, waiting=True), ran_out=True)
