@@ -33,6 +33,8 @@ class ChannelProxy(Proxy):
         self._publishing: dict[str, tuple[ProxiedLink, int]] = {}
         # By which channel a queue was consumed from last.
         self._consuming: dict[str, tuple[ProxiedLink, int]] = {}
+        # By which exchanges' next publish a channel is to hang.
+        self._awaited: set[str] = set()
         # What is held back, in the order in which it came.
         self._held: list[tuple[ProxiedLink, Direction, bytes]] = []
 
@@ -43,6 +45,10 @@ class ChannelProxy(Proxy):
         the second its confirmations are held back until then.
         """
         self._faults[self._publishing[exchange]] = fault
+
+    def hang_next(self, exchange: str) -> None:
+        """Let the channel hang by which something is published to an exchange next."""
+        self._awaited.add(exchange)
 
     def hang_consumer(self, queue: str) -> None:
         """Let the channel hang by which a queue has been consumed from last."""
@@ -86,6 +92,9 @@ class ChannelProxy(Proxy):
             start = _START.size + _METHOD.size + 2
             exchange = frame[start + 1 : start + 1 + frame[start]].decode()
             self._publishing[exchange] = link, channel
+            if exchange in self._awaited:
+                self._awaited.remove(exchange)
+                self._faults[link, channel] = "hangs"
         elif method == _CONSUME:
             start = _START.size + _METHOD.size + 2
             queue = frame[start + 1 : start + 1 + frame[start]].decode()

@@ -24,8 +24,9 @@ from gestalt.amq import (
 )
 from gestalt.amq.link import aio_pika_calls, watch
 from gestalt.amq.link.watch import MOST_PATIENCE, Progress, Watch
-from gestalt.amq.pubsub import stalls
+from gestalt.amq.pubsub import failures, stalls, target_queue
 from gestalt.amq.requests import responder
+from gestalt.amq.wire import Properties
 from gestalt.core.metrics import measure
 from tests.support.alarms import Alarm
 from tests.support.channel_proxy import ChannelProxy
@@ -513,6 +514,36 @@ async def test_a_channel_of_retries_that_hangs_is_replaced(
     assert (event.channel, event.waiting) == ("failed messages", 1)
 
 
+async def test_a_copy_that_hangs_on_a_channel_of_its_own_is_not_waited_for(
+    silent: Bus, proxy: ChannelProxy, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target_queue, "FIRST_PAUSE", 0.01)
+    make = failures.copy_properties
+    made = 0
+
+    def fail_and_hang(*args: Any, **options: Any) -> Properties:
+        nonlocal made
+        made += 1
+        if made == 1:
+            raise ValueError("the next one gets a channel of its own")
+        if made == 2:
+            proxy.hang_next("")
+        return make(*args, **options)
+
+    monkeypatch.setattr(failures, "copy_properties", fail_and_hang)
+    attempts: list[int] = []
+
+    def handle(message: BusMessage[int]) -> None:
+        attempts.append(message.attempt)
+        if message.attempt == 1:
+            raise ValueError("not yet")
+
+    retry = Retry(attempts=3, delay=0.02, factor=1)
+    await silent.subscribe(unique, "#", handle, queue=unique, retry=retry)
+    await silent.publisher(unique).publish(0)
+    await until(lambda: attempts == [1, 2])
+
+
 def test_it_takes_silence_for_the_whole_patience_and_a_deadline(clock: Clock) -> None:
     watch = Watch(10.0)
     watch.look(Progress(0, waiting=True), ran_out=False)
@@ -561,6 +592,24 @@ def test_where_the_next_channel_is_silent_too_it_has_longer_up_to_a_limit(clock:
     watch.look(Progress(1, waiting=True), ran_out=True)
     assert watch.hangs.is_set()
     assert watch.replaced == 7
+
+
+def test_what_was_answered_on_the_former_channel_ends_no_silence_of_the_next(clock: Clock) -> None:
+    watch = Watch(10.0)
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    clock.now += 10
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    assert watch.hangs.is_set()
+    watch.replace()
+    watch.begin(57)
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    assert watch.silence(Progress(57, waiting=True)) == 10
+    clock.now += 19
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    assert not watch.hangs.is_set()
+    clock.now += 1
+    watch.look(Progress(57, waiting=True), ran_out=True)
+    assert watch.hangs.is_set()
 
 
 def test_no_silence_is_too_long_for_0(clock: Clock) -> None:
