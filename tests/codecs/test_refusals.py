@@ -75,7 +75,7 @@ def test_several_codecs_are_described_by_the_first() -> None:
     types = MessageTypes()
     types.add(1, dict)
     first = Codec("json", types=types, compress="deflate", max_size=100)
-    codecs = Codecs(first, Codec("msgpack", max_size=200))
+    codecs = Codecs(first, Codec("bytes", max_size=200))
     assert (codecs.serializer, codecs.compress, codecs.types) == ("json", "deflate", types)
     assert codecs.max_size == 200
     assert repr(codecs).startswith("Codecs(Codec(")
