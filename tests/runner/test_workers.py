@@ -223,7 +223,7 @@ def test_a_parent_that_is_killed_takes_its_workers_with_it(start, how):
 
 def test_what_does_not_start_is_told_once_with_its_status(start):
     for target, status, words in (
-        ("broken", 1, "OSError: no port"),
+        ("broken", 1, "broken did not start: OSError: no port"),
         ("missing", 2, "module 'app' has no attribute 'missing'"),
     ):
         process = start(target, "--workers", "4")
