@@ -42,12 +42,13 @@ to ±\u00a0{most} in nine of ten. Absolute figures belong to this machine; ratio
 round, travel better. Tables show medians; ± is half of the whole range; CPU time is that of all
 processes of a row, without a broker.
 
-{tables} of a quick run{quick}.
+Below each table stands how many rounds it took, and how long they were: the more of both, the
+better it can be trusted.{quick}
 """
 
-QUICK = """, which the line below a table tells. A quick run takes one or three short
-rounds (0.2 to 1 s each, hardly warmed up) in place of five of full length: it shows orders of
-magnitude, and no difference that is within its ±"""
+QUICK = """ {tables} of a quick run: one or three short
+rounds (0.2 to 1 s each, hardly warmed up) in place of five of full length show orders of
+magnitude, and no difference that is within its ±."""
 
 REPEAT = """\
 ## Repeat it
@@ -158,13 +159,12 @@ def machine(results: Results) -> Iterator[str]:
         if len(samples) > 1
     ) or [0.0]
     quick = sum(case.quick for case in results.cases)
-    tables = f"{quick} of {len(results.cases)} tables" if quick else "None of these tables"
+    tables = f"{quick} of {len(results.cases)} tables {'is' if quick == 1 else 'are'}"
     yield TRUST.format(
         cores=of["cores"],
         half=report.percent(median(spreads)),
         most=report.percent(spreads[int(0.9 * (len(spreads) - 1))]),
-        tables=f"{tables} {'is' if quick <= 1 else 'are'}",
-        quick=QUICK if quick else "",
+        quick=QUICK.format(tables=tables) if quick else "",
     )
 
 
