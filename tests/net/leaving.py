@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -126,3 +126,10 @@ class Failing:
         if b"group" in bodies:
             raise BaseExceptionGroup("of a library", [Odd(), ValueError()])
         self.good += len(bodies)
+
+
+def taken_by(handler: Callable[[Any], Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The options of an endpoint whose handler takes messages, or batches of them."""
+    if "in_batches" in options:
+        return {"on_messages": handler}
+    return {**options, "on_message": handler}

@@ -1,20 +1,12 @@
 """What handlers leave in their context or task reaches no other datagram, and harms none."""
 
-from collections.abc import Callable
 from typing import Any
 
 from gestalt.core import State
 from tests.net.datagram.fixtures import StartEndpoint
 from tests.net.fixtures import Within
-from tests.net.leaving import KINDS, LEAVING, WAYS, Failing, Leaving, Seen, Staying
+from tests.net.leaving import KINDS, LEAVING, WAYS, Failing, Leaving, Seen, Staying, taken_by
 from tests.support.waiting import until
-
-
-def taken_by(handler: Callable[[Any], Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The options of an endpoint whose handler takes messages, or batches of them."""
-    if "in_batches" in options:
-        return {"on_messages": handler}
-    return {**options, "on_message": handler}
 
 
 @KINDS

@@ -1,21 +1,13 @@
 """What handlers leave in their context or task reaches no other peer and harms no message."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from gestalt.core import State
 from gestalt.net import Limits, Mti, Peer, StreamMessage
 from tests.net.fixtures import Connect, Serve, Within
-from tests.net.leaving import KINDS, LEAVING, WAYS, Failing, Leaving, Seen, Staying, seen
+from tests.net.leaving import KINDS, LEAVING, WAYS, Failing, Leaving, Seen, Staying, seen, taken_by
 from tests.support.waiting import until
-
-
-def taken_by(handler: Callable[[Any], Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a server whose handler takes messages, or batches of them."""
-    if "in_batches" in options:
-        return {"on_messages": handler}
-    return {**options, "on_message": handler}
 
 
 @KINDS

@@ -151,7 +151,7 @@ class BatchWorker:
         except BaseException:
             # Somebody cancels this task, and another one will gather.
             entries.extendleft(reversed(gathered))
-            backlog.running -= len(gathered)
+            backlog.done(len(gathered))
             raise
         finally:
             if timer is not None:
