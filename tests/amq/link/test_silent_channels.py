@@ -18,6 +18,7 @@ from gestalt.amq import (
     Event,
     NotSent,
     OutcomeUnknown,
+    Publisher,
     Request,
     Retry,
     connect,
@@ -148,6 +149,21 @@ async def give_up(send: Callable[[], Awaitable[object]]) -> None:
             continue
         except (OutcomeUnknown, DeadlineExceeded):
             return
+
+
+async def publish_until_it_hangs(
+    bus: Bus, proxy: ChannelProxy, clock: Clock, exchange: str
+) -> Publisher[Any]:
+    """Publish 0, then 1 and 2 by a channel that hangs, which is given up."""
+    publisher = bus.publisher(exchange)
+    await publisher.publish(0)
+    proxy.break_channel(exchange, "hangs")
+    waiting = asyncio.create_task(publisher.publish(1, timeout=60))
+    await give_up(lambda: publisher.publish(2, timeout=0.01))
+    clock.now += SILENCE
+    with pytest.raises(OutcomeUnknown):
+        await waiting
+    return publisher
 
 
 def port_of(url: str) -> int:
@@ -305,14 +321,7 @@ async def test_of_a_connection_only_some_channels_may_hang(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(aio_pika_calls, "MOST_HANGING", 0)
-    publisher = silent.publisher(unique)
-    await publisher.publish(0)
-    proxy.break_channel(unique, "hangs")
-    waiting = asyncio.create_task(publisher.publish(1, timeout=60))
-    await give_up(lambda: publisher.publish(2, timeout=0.01))
-    clock.now += SILENCE
-    with pytest.raises(OutcomeUnknown):
-        await waiting
+    publisher = await publish_until_it_hangs(silent, proxy, clock, unique)
     await publisher.publish(3)
     (lost,) = (each for each in told if isinstance(each, Disconnected))
     assert str(lost.reason) == "1 of its channels hang in the broker"
@@ -324,14 +333,7 @@ async def test_one_that_wakes_up_does_what_it_was_given_and_is_let_go_of(
 ) -> None:
     got: list[int] = []
     await silent.subscribe(unique, "#", lambda message: got.append(message.body), queue=unique)
-    publisher = silent.publisher(unique)
-    await publisher.publish(0)
-    proxy.break_channel(unique, "hangs")
-    waiting = asyncio.create_task(publisher.publish(1, timeout=60))
-    await give_up(lambda: publisher.publish(2, timeout=0.01))
-    clock.now += SILENCE
-    with pytest.raises(OutcomeUnknown):
-        await waiting
+    publisher = await publish_until_it_hangs(silent, proxy, clock, unique)
     await publisher.publish(3)
     proxy.mend()
     await until(lambda: sorted(got) == [0, 1, 2, 3])
