@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 
 from gestalt.core import StateError
+from gestalt.core.errors import one_of
 from gestalt.core.numbers import check_number, check_seconds
 
 from .application import Application, OnException
@@ -202,10 +203,7 @@ def _loop_runs() -> bool:
 
 def _leave(application: Application, received: signal.Signals | None) -> None:
     if application.errors:
-        cause = application.errors[0]
-        if len(application.errors) > 1:
-            cause = BaseExceptionGroup("the application failed", application.errors)
-        raise SystemExit(1) from cause
+        raise SystemExit(1) from one_of("the application failed", application.errors)
     if application.leaving is not None:
         raise application.leaving
     if received is not None:
