@@ -1,8 +1,9 @@
 """Giving way: nobody's messages hold the event loop for long."""
 
 import asyncio
-from collections import deque
 from time import monotonic
+
+from .waiters import Waiters
 
 BUDGET = 0.005
 """For how long, in seconds, one peer's messages are handled before it is others' turn."""
@@ -46,8 +47,8 @@ class Pace:
         self.number = 0
         self.spent = False
         self._called = False
-        self._newcomers: deque[asyncio.Future[None]] = deque()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._newcomers = Waiters(loop)
+        self._waiting = Waiters(loop)
 
     def turn(self) -> int:
         """The number of the present turn: no later one has it."""
@@ -63,43 +64,23 @@ class Pace:
 
     async def give_way(self) -> None:
         """Wait until it is one's turn again, in the order in which they came."""
-        await self._wait(self._waiting)
+        self.turn()
+        await self._waiting.wait()
 
     async def unspent(self) -> None:
         """Wait for a turn that is not spent, in the order in which they came."""
         while self.spent:
-            await self._wait(self._newcomers)
-
-    async def _wait(self, waiting: deque[asyncio.Future[None]]) -> None:
-        waiter = self._loop.create_future()
-        waiting.append(waiter)
-        self.turn()
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter in waiting:
-                waiting.remove(waiter)
-            raise
+            self.turn()
+            await self._newcomers.wait()
 
     def _next(self) -> None:
         self.number += 1
         self.spent = self._called = False
         # All of them: most take a short time, and who finds the turn spent waits again.
-        while self._newcomers:
-            _wake(self._newcomers)
-        while self._waiting:
-            if _wake(self._waiting):
-                break
+        self._newcomers.wake_all()
+        self._waiting.wake_one()
         if self._waiting:
             self.turn()
-
-
-def _wake(waiting: deque[asyncio.Future[None]]) -> bool:
-    waiter = waiting.popleft()
-    if waiter.done():
-        return False
-    waiter.set_result(None)
-    return True
 
 
 class TimeSlice:
