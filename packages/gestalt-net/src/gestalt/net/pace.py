@@ -40,13 +40,15 @@ class Pace:
         spent: whether the present turn is to be left to what is not messages.
     """
 
-    __slots__ = ("_called", "_loop", "_newcomers", "_waiting", "number", "spent")
+    __slots__ = ("_awaited", "_called", "_loop", "_newcomers", "_waiting", "number", "spent")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.number = 0
         self.spent = False
         self._called = False
+        # Whether anybody may wait: nobody does in most turns, and that is to cost next to nothing.
+        self._awaited = False
         self._newcomers = Waiters(loop)
         self._waiting = Waiters(loop)
 
@@ -64,23 +66,27 @@ class Pace:
 
     async def give_way(self) -> None:
         """Wait until it is one's turn again, in the order in which they came."""
+        self._awaited = True
         self.turn()
         await self._waiting.wait()
 
     async def unspent(self) -> None:
         """Wait for a turn that is not spent, in the order in which they came."""
         while self.spent:
+            self._awaited = True
             self.turn()
             await self._newcomers.wait()
 
     def _next(self) -> None:
         self.number += 1
         self.spent = self._called = False
-        # All of them: most take a short time, and who finds the turn spent waits again.
-        self._newcomers.wake_all()
-        self._waiting.wake_one()
-        if self._waiting:
-            self.turn()
+        if self._awaited:
+            # All of them: most take a short time, and who finds the turn spent waits again.
+            self._newcomers.wake_all()
+            self._waiting.wake_one()
+            self._awaited = bool(self._waiting)
+            if self._awaited:
+                self.turn()
 
 
 class TimeSlice:
