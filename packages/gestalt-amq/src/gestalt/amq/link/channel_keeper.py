@@ -87,6 +87,8 @@ class ChannelKeeper(ABC):
         self._inquiry = Inquiry(name, self._permissions, self._tickets, spawn, make_room)
         # What is under way is the first after a pause.
         self._first = False
+        # How many callers had been cancelled at the last look.
+        self._cancelled = 0
         self.start()
         # Until the bus starts it.
         self._stopped = True
@@ -345,7 +347,9 @@ class ChannelKeeper(ABC):
     def _looked(self, ran_out: bool) -> None:
         channel = None if self.blocked else self._channel
         progress = None if channel is None else self._progress(channel)
-        self.silence.look(progress, ran_out=ran_out)
+        before = self._cancelled
+        self._cancelled = sum(each.errors.get("cancelled", 0) for each in self.counts.values())
+        self.silence.look(progress, ran_out=ran_out, cancelled=self._cancelled > before)
 
     def note_change(self) -> None:
         """The broker has begun or ceased to block: let those that wait look again."""

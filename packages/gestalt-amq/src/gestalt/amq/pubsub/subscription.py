@@ -23,6 +23,7 @@ from gestalt.core.metrics import Metric, measures
 from .backlog import Backlog
 from .batch_worker import BatchWorker
 from .broker_consumer import BrokerConsumer
+from .deadlines import Deadlines
 from .declaration import SubscriptionDeclaration
 from .failures import Failures
 from .flow_control import FlowControl
@@ -105,7 +106,6 @@ class Subscription(Consumer[SubscriptionSession]):
         self._handling = Handling(
             declaration.handler,
             codec,
-            timeout=declaration.timeout,
             tracing=tracing,
             stats=self.stats,
             failures=self._failures,
@@ -133,6 +133,7 @@ class Subscription(Consumer[SubscriptionSession]):
         self._notices_stalls = (
             self._adapts and (queue is None or queue.declare) and not first_served
         )
+        self._deadlines: Deadlines
         self._worker: MessageWorker | BatchWorker | KeyedWorker
         self._flow = FlowControl(
             prefetch=declaration.most_ahead,
@@ -206,6 +207,7 @@ class Subscription(Consumer[SubscriptionSession]):
     async def _open(self) -> None:
         self._backlog.restart()
         self._flow.start()
+        self._deadlines = Deadlines(self._options.timeout)
         self._worker = self._make_worker()
         if self._offsets is not None:
             self._offset = await self._offsets.load()
@@ -232,6 +234,7 @@ class Subscription(Consumer[SubscriptionSession]):
 
     async def _close(self) -> None:
         self._backlog.clear()
+        self._deadlines.stop()
         if self._offsets is not None:
             await self._offsets.finish()
         await super()._close()
@@ -356,9 +359,11 @@ class Subscription(Consumer[SubscriptionSession]):
                 self._failures,
                 self._flow,
                 turns,
-                timeout=options.timeout,
+                self._deadlines,
                 tracing=self._tracing,
             )
         if options.key is not None and isinstance(backlog, KeyedBacklog):
-            return KeyedWorker(options.key, backlog, self._handling, self._flow, turns)
-        return MessageWorker(backlog, self._handling, self._flow, turns)
+            return KeyedWorker(
+                options.key, backlog, self._handling, self._flow, turns, self._deadlines
+            )
+        return MessageWorker(backlog, self._handling, self._flow, turns, self._deadlines)

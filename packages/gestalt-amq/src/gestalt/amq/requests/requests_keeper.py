@@ -123,12 +123,14 @@ class RequestsKeeper(ChannelKeeper):
         return super().look_for_trouble() if self.silence.watch.hangs.is_set() else None
 
     def _progress(self, channel: Channel) -> Progress:  # noqa: ARG002 - there is one at a time
-        answered = -self._gathered
+        answered, sent = -self._gathered, 0
         # A copy: it may be asked in another thread, while services are added.
         for counts in tuple(self.counts.values()):
+            sent += counts.sent
             answered += counts.answered + sum(counts.errors.values())
             answered -= sum(counts.errors.get(name, 0) for name in UNANSWERED)
-        return Progress(answered, bool(self.pending))
+        # Where callers have given up, the silence goes on: the next one need not wait as long.
+        return Progress(answered, sent > answered)
 
     def _expire(self, pending: asyncio.Future[Any]) -> None:
         cast("Call[Any]", pending).expire()
