@@ -50,6 +50,11 @@ HASTE = 0.3
 class Bus(Declaring, Readiness):
     """Publishes, consumes and makes requests; made by `connect`.
 
+        async with connect("amqp://localhost") as bus:
+            await bus.subscribe("telemetry", "vehicle.*.position", track, queue="tracker")
+            await bus.publisher("telemetry").publish({"lat": -34.9}, "vehicle.42.position")
+            position = await bus.requester("tracker").request({"vehicle": 42})
+
     A bus that has stopped or failed may be started again, in another event loop as well. Its
     publishers and requesters live as long as the bus: they refuse to send while it is stopped,
     and work again when it is started. What is declared before a start, by `subscriber` and

@@ -4,6 +4,7 @@ GestaltError
 ├── StateError (RuntimeError)            a component is asked for what its state does not allow
 │   └── WrongThread                      it is used from another thread than its event loop's
 ├── TooManyRestarts (RuntimeError)       a supervisor has given up
+├── ExtraNotInstalled (ImportError)      an optional library is missing; the error names the extra
 ├── HandlerNotFound (LookupError)        no handler takes the message
 ├── Outcome                              raised by a handler, to decide about its message
 │   ├── Park                             put it aside
