@@ -62,6 +62,21 @@ class TestAvroSchemas:
             Avro({"type": "record", "name": "R", "fields": [{"name": "x", "type": array}]})
 
     @pytest.mark.parametrize(
+        "items",
+        [
+            "boolean",
+            "string",
+            ["null"],
+            {"type": "enum", "name": "E", "symbols": ["A"]},
+            {"type": "fixed", "name": "F", "size": 1},
+            {"type": "array", "items": "int"},
+            {"type": "map", "values": "null"},
+        ],
+    )
+    def test_arrays_of_items_that_take_a_byte_are_accepted(self, items: Any) -> None:
+        Avro({**READING, "fields": [{"name": "x", "type": {"type": "array", "items": items}}]})
+
+    @pytest.mark.parametrize(
         "schema",
         ["{", "[]", '"string"', {"type": "record"}, {"type": "enum"}, "[" * 100_000],
         ids=lambda schema: str(schema)[:20],

@@ -142,6 +142,17 @@ class TestAvro:
         with pytest.raises(SchemaError, match=said):
             avro(kind).encode({"x": "a"})
 
+    @pytest.mark.parametrize("size", ["x", "4", 1.5, -1, True, None])
+    def test_a_fixed_takes_a_whole_number_of_bytes(self, size: Any) -> None:
+        with pytest.raises(SchemaError, match="a whole number of bytes, 0 or more, not "):
+            Avro(record(("x", {"type": "fixed", "name": "F", "size": size})))
+
+    def test_a_type_is_known_by_its_full_name_and_within_its_namespace(self) -> None:
+        fixed = {"type": "fixed", "name": "F", "size": 4}
+        codec = avro(record(("a", fixed), ("b", "F"), ("c", "fleet.F")) | {"name": "fleet.Inner"})
+        value = {"x": {"a": b"abcd", "b": b"efgh", "c": b"ijkl"}}
+        assert codec.decode(codec.encode(value).body, type_id=1) == value
+
     def test_a_record_has_its_full_name(self) -> None:
         assert repr(Avro({**record(), "name": "fleet.R"})) == "<Avro fleet.R>"
         assert Avro({**record(), "namespace": "fleet"}).name == "fleet.R"
