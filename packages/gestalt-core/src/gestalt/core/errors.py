@@ -16,6 +16,8 @@ Every distribution keeps a small family of its own below GestaltError. Each erro
 standard exception that a caller would expect, too.
 """
 
+from collections.abc import Sequence
+
 
 class GestaltError(Exception):
     """The root of every error that Gestalt raises by itself."""
@@ -31,3 +33,8 @@ class WrongThread(StateError):
 
 class ReplyNotPossible(GestaltError, TypeError):
     """A message came from a source that cannot be answered."""
+
+
+def one_of(message: str, errors: Sequence[BaseException]) -> BaseException:
+    """The error that stands for several: the only one, or a group of them by this message."""
+    return errors[0] if len(errors) == 1 else BaseExceptionGroup(message, errors)
