@@ -133,7 +133,7 @@ def _masked(url: str) -> str:
 def _unix_path(url: str, netloc: str, path: str) -> str:
     """The path in the parts of a URL, as the system is to be told."""
     if netloc.startswith("@") and len(netloc) > 1:
-        if sys.platform != "linux":
+        if sys.platform != "linux":  # pragma: no cover - other systems
             raise AddressError(
                 f"{_masked(url)} is no address here: only Linux has names without files"
             )
