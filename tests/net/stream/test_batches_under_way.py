@@ -1,6 +1,7 @@
 """Batches that are being handled: how many, for how long, and how they end."""
 
 import asyncio
+import socket
 import time
 
 import pytest
@@ -170,10 +171,37 @@ async def test_plain_handlers_that_take_long_give_way_to_others(
     assert set(range(len(received.batches))) <= set(ticks)
 
 
+async def test_who_comes_in_a_turn_that_is_used_up_waits_for_the_next(
+    serve: Serve, within: Within
+) -> None:
+    received = Received()
+    loop = asyncio.get_running_loop()
+    calls: list[bool] = []
+
+    def handle(batch: StreamBatch[bytes]) -> None:
+        calls.append(asyncio.current_task() is None)
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+        received.take(batch)
+
+    server = await serve(on_messages=handle)
+    with socket.socket() as one, socket.socket() as two:
+        for sock in (one, two):
+            sock.setblocking(False)
+            await loop.sock_connect(sock, (server.address.host, server.address.port))
+        await until(lambda: len(server.peers) == 2)
+        for sock in (one, two):
+            assert sock.send(MTI.encode(b"at once"))
+        await until(lambda: len(received.bodies) == 2)
+    # The first one within its read, the other one by a task.
+    assert calls == [True, False]
+
+
 async def test_a_compressed_batch_ends_before_it_becomes_large(
     serve: Serve, connect: Connect, within: Within
 ) -> None:
-    codec = Codec("json", compress="zstd" if _has_zstd() else "deflate", min_size=1)
+    codec = Codec("json", compress="zstd" if _has_zstd() else "deflate", min_size=100)
     received = Received()
     server = await serve(on_messages=received.take, wire=Wire(MTI, codec))
     client = await connect(server)

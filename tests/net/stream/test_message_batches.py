@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -307,6 +308,32 @@ async def test_the_type_identifiers_of_a_read_are_unpacked_once(
     assert {each for batch in received.batches for each in batch.type_ids} == {7, 8}
     assert len(received.batches) > len(unpacked)
     assert set(unpacked) == {1}
+
+
+async def test_what_a_later_handler_finds_is_the_fault_of_the_peer_too(
+    serve: Serve, within: Within
+) -> None:
+    received = Received()
+
+    async def handle(batch: StreamBatch[bytes]) -> None:
+        await asyncio.sleep(0)
+        for message in batch:
+            if message.body == b"1":
+                batch.fail(message, HandlerNotFound("nobody", message))
+            else:
+                received.bodies.append(message.body)
+
+    server = await serve(on_messages=handle, **received.options())
+    loop = asyncio.get_running_loop()
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, (server.address.host, server.address.port))
+        await loop.sock_sendall(sock, MTI.encode(b"0"))
+        await until(lambda: received.bodies)
+        await loop.sock_sendall(sock, frames(4))
+        await within(received.gone.wait())
+    assert received.bodies == [b"0", b"0", b"2", b"3"]
+    assert isinstance(received.errors[0].__cause__, HandlerNotFound)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
