@@ -71,6 +71,7 @@ class Application:
             begin=lambda: self._tell("reloading", lambda each: each.reloading()),
             done=lambda: self._tell("reloaded", lambda each: each.reloaded()),
         )
+        self._reloads_after_start = False
         self._reports = Reports(logger)
 
     @property
@@ -125,8 +126,10 @@ class Application:
         self.request_stop()
 
     def reload(self) -> None:
-        """Reload what can be; during a reload, once more after it."""
+        """Reload what can be; during a reload or the start, once more after it."""
         if not self._stopping.is_set():
+            # What is about to start may have read by now what is old.
+            self._reloads_after_start = not self._started
             self._reloads.request(self.loop)
 
     def handle_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -162,6 +165,8 @@ class Application:
         self._started = True
         # An attendant that fails then begins the stop, after which nobody is told of a start.
         self._tell("started", self._tell_started)
+        if self._reloads_after_start:
+            self.reload()
         await self._stopping.wait()
         await self._drain_delay.wait()
         if self._made:
