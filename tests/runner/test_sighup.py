@@ -39,6 +39,7 @@ def test_while_the_application_is_imported_it_ends_nothing_and_is_made_up_for(la
     process.wait_for("read again")
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM
+    assert process.lines == ["importing", "open Prices", "read again", "close Prices"]
 
 
 def test_a_server_shows_a_renewed_certificate_and_keeps_the_old_one_when_the_new_is_bad(
