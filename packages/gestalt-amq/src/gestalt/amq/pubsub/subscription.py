@@ -7,7 +7,7 @@ from functools import partial
 from gestalt.amq.declaring import all_refused, declare_all, declare_private
 from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.events import Event
-from gestalt.amq.link.consumer import Consumer
+from gestalt.amq.link.consumer import Consumer, Timing
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan, plan_binding, planned_bindings
@@ -15,7 +15,7 @@ from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, Codecs
-from gestalt.core import Backoff, State
+from gestalt.core import State
 from gestalt.core import vocabulary as words
 from gestalt.core.details import QueueRow, details
 from gestalt.core.metrics import Metric, measures
@@ -66,9 +66,7 @@ class Subscription(Consumer[SubscriptionSession]):
         policy: FailurePolicy,
         publishing: Supervisor,
         *,
-        backoff: Backoff,
-        start_timeout: float,
-        stop_timeout: float,
+        timing: Timing,
         tracing: Tracing | None,
         tell: Callable[[Event], None],
     ) -> None:
@@ -76,9 +74,8 @@ class Subscription(Consumer[SubscriptionSession]):
         super().__init__(
             f"subscription {queue.name if queue else exchange.name}",
             supervisor,
-            backoff=backoff,
-            start_timeout=start_timeout,
-            stop_timeout=stop_timeout,
+            timing,
+            declaration.stop_timeout,
         )
         self.stats: SubscriptionStats = SubscriptionStats()
         self.binding = binding_of(declaration, queue)
