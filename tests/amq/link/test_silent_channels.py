@@ -24,7 +24,7 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.link import aio_pika_calls, watch
-from gestalt.amq.link.watch import MOST_PATIENCE, Progress, Watch
+from gestalt.amq.link.watch import Watch
 from gestalt.amq.pubsub import failures, stalls, target_queue
 from gestalt.amq.requests import responder
 from gestalt.amq.wire import Properties
@@ -262,6 +262,25 @@ async def test_a_short_deadline_alone_costs_no_channel(
     proxy.mend()
     await patient
     assert not replaced(silent)
+
+
+@pytest.mark.parametrize("way", ["publish", "request"])
+async def test_where_all_callers_are_cancelled_a_silent_channel_is_replaced_as_well(
+    silent: Bus, proxy: ChannelProxy, clock: Clock, unique: str, way: str
+) -> None:
+    if way == "publish":
+        send, exchange = silent.publisher(unique).publish, unique
+    else:
+        await silent.respond(unique, lambda request: request.body)
+        send, exchange = silent.requester(unique).request, "gestalt.requests"
+    await send(0)
+    proxy.break_channel(exchange, "hangs")
+    while not replaced(silent):
+        with contextlib.suppress(TimeoutError, OutcomeUnknown):
+            async with asyncio.timeout(SILENCE):
+                await send(1)
+        clock.now += SILENCE
+    await send(2)
 
 
 async def test_silence_alone_costs_no_channel_and_is_told_until_it_ends(
@@ -544,80 +563,3 @@ async def test_a_copy_that_hangs_on_a_channel_of_its_own_is_not_waited_for(
     await silent.subscribe(unique, "#", handle, queue=unique, retry=retry)
     await silent.publisher(unique).publish(0)
     await until(lambda: attempts == [1, 2])
-
-
-def test_it_takes_silence_for_the_whole_patience_and_a_deadline(clock: Clock) -> None:
-    watch = Watch(10.0)
-    watch.look(Progress(0, waiting=True), ran_out=False)
-    clock.now += 10
-    watch.look(Progress(0, waiting=True), ran_out=False)
-    assert not watch.hangs.is_set()
-    watch.look(Progress(0, waiting=True), ran_out=True)
-    assert watch.hangs.is_set()
-    assert watch.replace() == 10
-
-
-def test_any_answer_ends_the_silence(clock: Clock) -> None:
-    watch = Watch(10.0)
-    watch.look(Progress(0, waiting=True), ran_out=True)
-    clock.now += 9
-    watch.look(Progress(1, waiting=True), ran_out=False)
-    clock.now += 9
-    assert not watch.silence(Progress(1, waiting=True))
-    watch.look(Progress(1, waiting=True), ran_out=True)
-    clock.now += 1
-    assert watch.silence(Progress(1, waiting=True)) == 10
-    assert not watch.silence(Progress(2, waiting=True))
-    watch.look(Progress(1, waiting=False), ran_out=False)
-    assert not watch.silence(Progress(1, waiting=True))
-    clock.now += 3600
-    watch.look(Progress(1, waiting=True), ran_out=True)
-    assert not watch.hangs.is_set()
-
-
-def test_where_the_next_channel_is_silent_too_it_has_longer_up_to_a_limit(clock: Clock) -> None:
-    watch = Watch(10.0)
-    for times in (1, 2, 4, 8, 16, 32, MOST_PATIENCE):
-        # It is looked before anything is sent by it.
-        watch.look(Progress(0, waiting=False), ran_out=False)
-        watch.look(Progress(0, waiting=True), ran_out=True)
-        clock.now += 10 * times - 0.01
-        watch.look(Progress(0, waiting=True), ran_out=True)
-        assert not watch.hangs.is_set()
-        clock.now += 0.01
-        watch.look(Progress(0, waiting=True), ran_out=False)
-        assert watch.hangs.is_set()
-        watch.replace()
-        watch.begin()
-    watch.look(Progress(1, waiting=True), ran_out=False)
-    clock.now += 10
-    watch.look(Progress(1, waiting=True), ran_out=True)
-    assert watch.hangs.is_set()
-    assert watch.replaced == 7
-
-
-def test_what_was_answered_on_the_former_channel_ends_no_silence_of_the_next(clock: Clock) -> None:
-    watch = Watch(10.0)
-    watch.look(Progress(57, waiting=True), ran_out=True)
-    clock.now += 10
-    watch.look(Progress(57, waiting=True), ran_out=True)
-    assert watch.hangs.is_set()
-    watch.replace()
-    watch.begin(57)
-    watch.look(Progress(57, waiting=True), ran_out=True)
-    assert watch.silence(Progress(57, waiting=True)) == 10
-    clock.now += 19
-    watch.look(Progress(57, waiting=True), ran_out=True)
-    assert not watch.hangs.is_set()
-    clock.now += 1
-    watch.look(Progress(57, waiting=True), ran_out=True)
-    assert watch.hangs.is_set()
-
-
-def test_no_silence_is_too_long_for_0(clock: Clock) -> None:
-    watch = Watch(0)
-    watch.look(Progress(0, waiting=True), ran_out=True)
-    clock.now += 1e9
-    watch.look(Progress(0, waiting=True), ran_out=True)
-    assert not watch.hangs.is_set()
-    assert not watch.silence(Progress(0, waiting=True))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from .errors import AmqError, TopologyError
-from .link.interface import CHANNEL_CLOSED, Channel, Link
+from .link.interface import CHANNEL_CLOSED, Channel, Link, channel_aside
 from .plan import Plan, PlannedBinding, PlannedQueue
 from .topology import Exchange
 
@@ -175,12 +175,8 @@ async def _declare_missing(_: Channel, *, link: Link, queue: PlannedQueue) -> No
 
 
 async def _aside(link: Link, declare: Callable[[Channel], Awaitable[None]]) -> None:
-    channel = await link.open_channel()
-    try:
+    async with channel_aside(link) as channel:
         await declare(channel)
-    finally:
-        with contextlib.suppress(AmqError):
-            await channel.close()
 
 
 def _named(what: str, error: TopologyError) -> TopologyError:

@@ -2,21 +2,20 @@
 
 import asyncio
 import contextlib
-import math
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 
 from gestalt.core import StateError
-from gestalt.core.numbers import check_number, check_seconds
+from gestalt.core.errors import one_of
+from gestalt.core.numbers import check_seconds, choice_of, kind_of
 
 from .application import Application, OnException
 from .attendants import Attendant, check_attendants
 from .defaults import SHUTDOWN_TIMEOUT
 from .loops import Loop, fill_standard_descriptors, loop_factory
 from .parts import Main, as_part
-from .report import describe_choice, describe_kind
 from .signals import Signals
 
 
@@ -87,7 +86,7 @@ def run(
         parts = [as_part(main) for main in mains]
         if not parts:
             raise TypeError("run() needs at least one component, coroutine or async function")
-        seconds = _seconds(shutdown_timeout)
+        seconds = check_seconds("shutdown_timeout", shutdown_timeout, finite=True)
         finalizers = _functions(finalize)
         _check_functions(on_exception, on_reload)
         company = check_attendants(attendants)
@@ -128,13 +127,6 @@ def run(
     _leave(application, signals.received if reraise_signals else None)
 
 
-def _seconds(shutdown_timeout: object) -> float:
-    seconds = check_number("shutdown_timeout", shutdown_timeout, unit="seconds")
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"shutdown_timeout must be finite and >= 0, got {seconds:g}")
-    return seconds
-
-
 def _drain_delay(delay: object, shutdown_timeout: float) -> float:
     seconds = check_seconds("drain_delay", delay, finite=True)
     if seconds and seconds >= shutdown_timeout:
@@ -149,22 +141,21 @@ def _functions(finalize: object) -> list[Callable[[], object]]:
     if callable(finalize):
         return [finalize]
     if not isinstance(finalize, Iterable):
-        raise TypeError(f"finalize must be a function or several, got {describe_kind(finalize)}")
+        raise TypeError(f"finalize must be a function or several, got {kind_of(finalize)}")
     functions = list(finalize)
     for function in functions:
         if not callable(function):
-            raise TypeError(f"finalize takes functions, got {describe_kind(function)}")
+            raise TypeError(f"finalize takes functions, got {kind_of(function)}")
     return functions
 
 
 def _check_functions(on_exception: object, on_reload: object) -> None:
     if not (on_exception in ("stop", "continue") or callable(on_exception)):
         raise ValueError(
-            "on_exception must be 'stop', 'continue' or a function, "
-            f"got {describe_choice(on_exception)}"
+            f"on_exception must be 'stop', 'continue' or a function, got {choice_of(on_exception)}"
         )
     if not (on_reload is None or callable(on_reload)):
-        raise TypeError(f"on_reload must be a function, got {describe_kind(on_reload)}")
+        raise TypeError(f"on_reload must be a function, got {kind_of(on_reload)}")
 
 
 def _run(event_loop: asyncio.AbstractEventLoop, application: Application) -> None:
@@ -202,10 +193,7 @@ def _loop_runs() -> bool:
 
 def _leave(application: Application, received: signal.Signals | None) -> None:
     if application.errors:
-        cause = application.errors[0]
-        if len(application.errors) > 1:
-            cause = BaseExceptionGroup("the application failed", application.errors)
-        raise SystemExit(1) from cause
+        raise SystemExit(1) from one_of("the application failed", application.errors)
     if application.leaving is not None:
         raise application.leaving
     if received is not None:

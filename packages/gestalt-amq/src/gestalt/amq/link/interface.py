@@ -5,8 +5,9 @@ deals with supervision, topology, retry, deadlines and drain is written against 
 """
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 from gestalt.amq.errors import AmqError
@@ -314,6 +315,24 @@ class Link(ABC):
         Args:
             timeout: how long the broker may take to answer, in seconds.
         """
+
+
+@contextlib.asynccontextmanager
+async def channel_aside(
+    link: Link, *, confirms: bool = False, transactions: bool = False
+) -> AsyncIterator[Channel]:
+    """A channel for one block alone: a refusal ends it, and hurts no other.
+
+    What was taken by it and not acknowledged goes back with its end. Parameters and errors as
+    those of `Link.open_channel`.
+    """
+    channel = await link.open_channel(confirms=confirms, transactions=transactions)
+    try:
+        yield channel
+    finally:
+        # It may have ended by itself.
+        with contextlib.suppress(AmqError):
+            await channel.close()
 
 
 async def wait_unless_lost(link: Link, seconds: float) -> None:

@@ -35,17 +35,18 @@ class Silence:
         # Before a former channel is asked again, in seconds.
         self._pause = supervisor.silence_timeout or None
 
-    def look(self, progress: Progress | None, *, ran_out: bool) -> None:
+    def look(self, progress: Progress | None, *, ran_out: bool, cancelled: bool = False) -> None:
         """See how the present channel gets on.
 
         Args:
             progress: None where there is no channel, or the broker blocks its connection.
             ran_out: a deadline has passed since the last look.
+            cancelled: somebody who waited was cancelled since the last look.
         """
         if progress is None:
             self.watch.excuse()
         else:
-            self.watch.look(progress, ran_out=ran_out)
+            self.watch.look(progress, ran_out=ran_out, cancelled=cancelled)
 
     def trouble(self, progress: Progress) -> str | None:
         """For how long nothing has been answered, in words; None where that is usual."""

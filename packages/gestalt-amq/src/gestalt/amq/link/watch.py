@@ -28,7 +28,9 @@ class Watch:
     It looks only now and then, while something is in flight, so that sending costs nothing more.
     A channel hangs when that has lasted for the whole patience, and somebody's deadline has passed
     meanwhile. Both are asked for: slow disks and queues without their majority are silent, too,
-    and a caller who gives up soon says nothing about the broker.
+    and a caller who gives up soon says nothing about the broker. One who is cancelled may have had
+    a deadline that only the caller knows, or another reason: it counts where the silence had
+    lasted for the patience of a first channel by then.
 
     Args:
         patience: how long a channel may be silent, in seconds; 0 for ever.
@@ -63,23 +65,27 @@ class Watch:
         self.hangs.clear()
         self._answered = answered
         self._since: float | None = None
+        # When it was looked last.
+        self._looked = -NEVER
         self._ran_out = False
 
-    def look(self, progress: Progress, *, ran_out: bool) -> None:
+    def look(self, progress: Progress, *, ran_out: bool, cancelled: bool = False) -> None:
         """See how the channel gets on, and whether it hangs.
 
         Args:
             ran_out: a deadline has passed since the last look.
+            cancelled: somebody who waited was cancelled since the last look.
         """
-        self._note(progress)
+        before, self._looked = self._looked, monotonic()
+        self._note(progress, self._looked)
         if self._since is None:
             return
-        self._ran_out = self._ran_out or ran_out
-        if self._ran_out and monotonic() - self._since >= self._patience * self._times:
+        if ran_out or (cancelled and before - self._since >= self._patience):
+            self._ran_out = True
+        if self._ran_out and self._looked - self._since >= self._patience * self._times:
             self.hangs.set()
 
-    def _note(self, progress: Progress) -> None:
-        now = monotonic()
+    def _note(self, progress: Progress, now: float) -> None:
         if progress.answered != self._answered or not progress.waiting:
             if progress.answered != self._answered:
                 self._answered = progress.answered

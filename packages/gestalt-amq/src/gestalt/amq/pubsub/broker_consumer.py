@@ -1,13 +1,11 @@
 """The consumer of a session at the broker: how many messages it sends ahead, and whether any."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from gestalt.amq.errors import AmqError
 from gestalt.amq.link.consumer import Receiver
-from gestalt.amq.link.interface import Link
+from gestalt.amq.link.interface import Link, channel_aside
 
 
 class BrokerConsumer:
@@ -67,9 +65,5 @@ class BrokerConsumer:
     async def waiting(self, link: Link) -> int:
         """How many messages of the queue the broker has not sent; errors as those of `begin`."""
         # On a channel of its own: a queue that has gone would end the one that delivers.
-        channel = await link.open_channel()
-        try:
+        async with channel_aside(link) as channel:
             return await channel.count(self._receiver.queue)
-        finally:
-            with contextlib.suppress(AmqError):
-                await channel.close()

@@ -1,11 +1,10 @@
 """What a partitioned queue needs at the broker, which may know nothing of exchanges that hash."""
 
-import contextlib
 from collections.abc import Callable
 
 from gestalt.amq.declaring import declare_exchange, declare_plan
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
-from gestalt.amq.link.interface import Link
+from gestalt.amq.link.interface import Link, channel_aside
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan, merge, plan_binding
 from gestalt.amq.topology import Binding
@@ -59,9 +58,8 @@ async def _declare_apart(queue: Partitioned, one_more: Callable[[], Supervisor])
     try:
         async with one_more() as supervisor:
             apart = await supervisor.wait_link()
-            channel = await apart.open_channel()
-            await declare_exchange(channel, queue.exchange)
-            await channel.close()
+            async with channel_aside(apart) as channel:
+                await declare_exchange(channel, queue.exchange)
     except ConnectError as error:
         raise LinkLost(str(error)) from error
     except AmqError as error:
@@ -74,16 +72,13 @@ async def _declare_apart(queue: Partitioned, one_more: Callable[[], Supervisor])
 
 
 async def _exists(link: Link, name: str) -> bool:
-    channel = await link.open_channel()
     try:
-        await channel.declare_exchange(
-            name, "direct", durable=True, auto_delete=False, arguments={}, passive=True
-        )
+        async with channel_aside(link) as channel:
+            await channel.declare_exchange(
+                name, "direct", durable=True, auto_delete=False, arguments={}, passive=True
+            )
     except TopologyError as error:
         if error.code != 404:
             raise
         return False
-    finally:
-        with contextlib.suppress(AmqError):
-            await channel.close()
     return True

@@ -2,19 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Any, cast
 
 from gestalt.amq.declaring import declare_plan
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
-from gestalt.amq.link.channel_keeper import ChannelKeeper
+from gestalt.amq.link.channel_keeper import ChannelKeeper, Surroundings
 from gestalt.amq.link.interface import Channel, Link
-from gestalt.amq.link.preflight import Preflight, Question
-from gestalt.amq.link.spawn import Spawn
-from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.watch import Progress
 from gestalt.amq.wire import Delivery
-from gestalt.core import Backoff
 
 from . import protocol
 from .calls import Call
@@ -28,23 +24,17 @@ UNANSWERED = ("DeadlineExceeded", "LinkLost", "OutcomeUnknown", "cancelled")
 class RequestsKeeper(ChannelKeeper):
     """Keeps a channel to which replies come, and hands them to the calls that await them.
 
+    Args:
+        surroundings: as `ChannelKeeper` has them.
+
     Attributes:
         plan: what it needs at the broker.
     """
 
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        preflight: Preflight,
-        spawn: Spawn,
-        make_room: Callable[[], bool],
-        backoff: Backoff,
-        *,
-        declare: bool,
-    ) -> None:
+    def __init__(self, surroundings: Surroundings) -> None:
         self.plan = plan_requests()
-        self._declared = self.plan if declare else self.plan.checked()
-        super().__init__("requests", supervisor, preflight, spawn, make_room, backoff)
+        self._declared = self.plan if surroundings.declare else self.plan.checked()
+        super().__init__("requests", surroundings)
         self._calls: dict[str, Call[Any]] = {}
         # Where this user may not send to itself.
         self._mute: Link | None = None
@@ -123,12 +113,14 @@ class RequestsKeeper(ChannelKeeper):
         return super().look_for_trouble() if self.silence.watch.hangs.is_set() else None
 
     def _progress(self, channel: Channel) -> Progress:  # noqa: ARG002 - there is one at a time
-        answered = -self._gathered
+        answered, sent = -self._gathered, 0
         # A copy: it may be asked in another thread, while services are added.
         for counts in tuple(self.counts.values()):
+            sent += counts.sent
             answered += counts.answered + sum(counts.errors.values())
             answered -= sum(counts.errors.get(name, 0) for name in UNANSWERED)
-        return Progress(answered, bool(self.pending))
+        # Where callers have given up, the silence goes on: the next one need not wait as long.
+        return Progress(answered, sent > answered)
 
     def _expire(self, pending: asyncio.Future[Any]) -> None:
         cast("Call[Any]", pending).expire()

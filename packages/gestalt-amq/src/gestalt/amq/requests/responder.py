@@ -17,13 +17,13 @@ from gestalt.amq.declaring import (
 )
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
 from gestalt.amq.headers import CONTROL_HEADER, WINDOW_HEADER, as_integer
-from gestalt.amq.link.consumer import Consumer, Receiver
-from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.consumer import Consumer, Receiver, Timing
+from gestalt.amq.link.interface import Channel, Link, channel_aside
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
-from gestalt.core import Backoff, Handlers, State
+from gestalt.core import Handlers, State
 from gestalt.core.details import QueueRow, details
 from gestalt.core.metrics import Metric, measures
 
@@ -60,20 +60,12 @@ class Responder(Consumer[ResponderSession]):
         declaration: ResponderDeclaration,
         codecs: Sequence[Codec],
         *,
-        backoff: Backoff,
-        start_timeout: float,
-        stop_timeout: float,
+        timing: Timing,
         tracing: Tracing | None,
-        lasting: bool = False,
+        lasting: bool,
     ) -> None:
         service = declaration.service
-        super().__init__(
-            f"responder {service}",
-            supervisor,
-            backoff=backoff,
-            start_timeout=start_timeout,
-            stop_timeout=stop_timeout,
-        )
+        super().__init__(f"responder {service}", supervisor, timing, declaration.stop_timeout)
         self.service = service
         self.instance: str = uuid.uuid4().hex[:12]
         self.stats: ResponderStats = ResponderStats()
@@ -223,9 +215,9 @@ class Responder(Consumer[ResponderSession]):
 
     async def _own_queue(self, link: Link) -> str:
         """Declare this instance's queue, by a channel aside; "" where the user may not."""
-        channel = await link.open_channel()
         try:
-            return await declare_private(channel)
+            async with channel_aside(link) as channel:
+                return await declare_private(channel)
         except TopologyError as error:
             if error.code != 403:
                 raise
@@ -238,9 +230,6 @@ class Responder(Consumer[ResponderSession]):
                     error,
                 )
             return ""
-        finally:
-            with contextlib.suppress(AmqError):
-                await channel.close()
 
     async def _consume_direct(self, session: ResponderSession) -> None:
         """Take what is said about streams as replies are taken: by no queue."""
