@@ -145,8 +145,8 @@ class AioPikaChannel(AioPikaDeclaring):
             method = publish_frame(self.number, exchange, routing_key, mandatory)
         except FieldError as error:
             raise unsendable(error) from error
-        parts = content_parts(self.number, encoded, body, self.frame_limit)
-        self._write([method, *parts], len(body) + 128, at_once=at_once)
+        parts = content_parts(self.number, method, encoded, body, self.frame_limit)
+        self._write(parts, len(body) + 128, at_once=at_once)
 
     def _encode(self, properties: Properties) -> bytes:
         encoded = encode_properties(properties)
