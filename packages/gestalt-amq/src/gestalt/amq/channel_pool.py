@@ -9,11 +9,12 @@ from gestalt.core.details import QueueRow
 from gestalt.core.metrics import Metric
 
 from .errors import ConnectError, TopologyError
-from .link.channel_keeper import ChannelKeeper, Surroundings
+from .link.channel_keeper import ChannelKeeper
 from .link.interface import Channel, Link
 from .link.preflight import Preflight, Question
 from .link.spawn import Spawn
 from .link.supervisor import Supervisor
+from .link.surroundings import Surroundings
 from .measured import publisher_metrics, requester_metrics
 from .plan import Plan, merge
 from .pubsub.delays_keeper import DelayKeeper

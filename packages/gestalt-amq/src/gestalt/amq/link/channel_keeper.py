@@ -5,23 +5,21 @@ import contextlib
 import logging
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from gestalt.amq.errors import AmqError, ChannelsExhausted, LinkLost, Refused, TopologyError
 from gestalt.amq.wire import FieldError, encode_short_string
-from gestalt.core import Backoff, StateError
+from gestalt.core import StateError
 
 from .counts import SendCounts
 from .in_flight import InFlight
 from .inquiry import Inquiry
 from .interface import Channel, Link, wait_unless_lost
 from .permissions import Permissions, Ticket
-from .preflight import Preflight, Question
+from .preflight import Question
 from .silence import Silence
-from .spawn import Spawn
-from .supervisor import Supervisor
+from .surroundings import Surroundings
 from .suspects import Suspected
 from .unsendable import unsendable
 from .watch import Progress
@@ -34,27 +32,6 @@ class User(Protocol):
 
     def renew(self) -> None:
         """Begin anew: what was under way is of an earlier start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the channels of a connection are kept by.
-
-    Args:
-        supervisor: the connection.
-        preflight: asks on that connection.
-        spawn: runs tasks.
-        make_room: gives up channels that nobody uses; whether it helps to try again.
-        backoff: the waits before a channel is opened again on the same connection.
-        declare: declare what is needed; otherwise it must exist.
-    """
-
-    supervisor: Supervisor
-    preflight: Preflight
-    spawn: Spawn
-    make_room: Callable[[], bool]
-    backoff: Backoff
-    declare: bool
 
 
 class ChannelKeeper(ABC):

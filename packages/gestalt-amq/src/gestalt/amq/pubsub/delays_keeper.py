@@ -3,8 +3,8 @@
 import asyncio
 
 from gestalt.amq.declaring import declare_plan
-from gestalt.amq.link.channel_keeper import Surroundings
 from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.surroundings import Surroundings
 from gestalt.amq.plan import Plan, merge
 from gestalt.amq.topology import Exchange
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from gestalt.amq.declaring import declare_exchange
 from gestalt.amq.errors import OutcomeUnknown, Refused, Rejected
-from gestalt.amq.link.channel_keeper import ChannelKeeper, Surroundings
+from gestalt.amq.link.channel_keeper import ChannelKeeper
 from gestalt.amq.link.interface import Channel, Link, channel_aside
 from gestalt.amq.link.preflight import Question
+from gestalt.amq.link.surroundings import Surroundings
 from gestalt.amq.link.watch import Progress
 from gestalt.amq.topology import Exchange
 

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 from gestalt.amq.declaring import declare_plan
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
-from gestalt.amq.link.channel_keeper import ChannelKeeper, Surroundings
+from gestalt.amq.link.channel_keeper import ChannelKeeper
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.preflight import Question
+from gestalt.amq.link.surroundings import Surroundings
 from gestalt.amq.link.watch import Progress
 from gestalt.amq.wire import Delivery
 
