@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
 from .calling import cancellations
-from .errors import StateError
-from .life import Life, State, inside, make_task, run_at_once, within
+from .errors import StateError, WrongThread
+from .life import LIVING, Life, State, inside, make_task, run_at_once, within
 from .numbers import check_seconds
 from .subclasses import FILLED_IN, PROVIDED, Provided, check_subclass
 
@@ -104,7 +104,7 @@ class Component(ABC):
             StateError: it is running already, or was stopped while it was starting.
         """
         life = self.__life
-        if life.state in (State.STARTING, State.RUNNING, State.STOPPING):
+        if life.state in LIVING:
             raise StateError(f"{self!r} cannot be started: it is {life.state.value}")
         life.begin(self)
         asked_before = cancellations()
@@ -151,9 +151,11 @@ class Component(ABC):
                 `stop_timeout`; of a stop that is under way, how long it may drain from now on.
 
         Raises:
+            WrongThread: it lives in an event loop of another thread; nothing was done.
             Exception: what went wrong while draining or closing; all was released nevertheless.
         """
         life = self.__life
+        life.check_thread()
         from_within = life.ref in within.get()
         if self.__at_once and life.state is State.RUNNING and not (life.tasks or from_within):
             self.__end_at_once()
@@ -170,8 +172,12 @@ class Component(ABC):
 
         Args:
             timeout: as `stop` has it.
+
+        Raises:
+            WrongThread: as `stop` does.
         """
         life = self.__life
+        life.check_thread()
         if life.state in (State.STARTING, State.RUNNING):
             self.__begin_end(timeout)
         elif life.state is State.STOPPING and timeout is not None:
@@ -182,9 +188,11 @@ class Component(ABC):
 
         Raises:
             StateError: it was never started.
+            WrongThread: it lives in an event loop of another thread.
             Exception: the error that it failed by.
         """
         life = self.__life
+        life.check_thread()
         if life.state is State.NEW:
             raise StateError(f"{self!r} was never started")
         if life.state not in (State.STOPPED, State.FAILED):
@@ -224,6 +232,11 @@ class Component(ABC):
                 wait costs the event loop nothing.
         """
         life = self.__life
+        try:
+            life.check_thread()
+        except WrongThread:
+            coro.close()
+            raise
         title = f"{self.name} {name or getattr(coro, '__name__', 'task')}"
         task = make_task(coro, title, inside(life), eager=eager)
         if task.done():
@@ -237,6 +250,7 @@ class Component(ABC):
     def _fail(self, error: BaseException) -> None:
         """The component cannot go on: release everything and end as failed by `error`."""
         life = self.__life
+        life.check_thread()
         if life.state not in (State.STARTING, State.RUNNING):
             if life.state is State.STOPPING:
                 life.stop_errors.append(error)
