@@ -7,6 +7,7 @@ there as well; the reference is made of docstrings.
 import html
 import inspect
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,9 @@ html_css_files = ["gestalt.css"]
 html_copy_source = False
 html_show_sphinx = False
 
+METADATA = tomllib.loads((HERE.parent / "packages/gestalt/pyproject.toml").read_text("utf-8"))
+REPOSITORY: str = METADATA["project"].get("urls", {}).get("Source", "")
+
 SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields):$")
 
 
@@ -122,6 +126,12 @@ def describe(
     context["metatags"] += f'<meta name="description" content="{text}">'
 
 
+def lead_to_pages(app: Sphinx, name: str, source: list[str]) -> None:
+    """Have links that READMEs need on an index lead to the pages here; release/urls.py has them."""
+    if name.startswith("packages/") and REPOSITORY:
+        source[0] = source[0].replace(f"]({REPOSITORY}/blob/main/", "](../../")
+
+
 def add_contents(app: Sphinx, name: str, source: list[str]) -> None:
     """Give the home page, which is the repository's own, the contents of the site."""
     if name == root_doc:
@@ -134,5 +144,6 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", mark_programs, priority=400)
     app.connect("autodoc-process-signature", sign_by_init)
     app.connect("doctree-read", leave_out_object)
+    app.connect("source-read", lead_to_pages)
     app.connect("source-read", add_contents)
     app.connect("html-page-context", describe)

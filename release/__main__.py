@@ -1,4 +1,4 @@
-"""`python -m release check`, `plan` and `sbom`."""
+"""`python -m release check`, `plan`, `sbom` and `urls`."""
 
 import argparse
 import sys
@@ -11,6 +11,7 @@ from .checks import faults_of_bounds, faults_of_tag, faults_of_versions
 from .history import History, changelog_entry
 from .members import ROOT, Member, read_members
 from .sbom import write_sboms
+from .urls import HOW, faults_of_urls, repository_of, write_urls
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +41,12 @@ def check(options: argparse.Namespace) -> int:
         print()
         for line in digests(target):
             print(line)
-    print(f"\n{wrong} faults" if wrong else "\nready to be published")
+    if wrong:
+        print(f"\n{wrong} faults")
+    elif repository_of(read_members(options.root)) is None:
+        print(f"\nready, but that nothing says where the project is; before a publication:\n{HOW}")
+    else:
+        print("\nready to be published")
     return int(wrong > 0)
 
 
@@ -51,6 +57,7 @@ def _steps(options: argparse.Namespace, target: Path, scratch: Path) -> dict[str
     return {
         "versions and changelogs": faults_of_versions(members, history),
         "lower bounds between siblings": faults_of_bounds(members, history, options.root),
+        "project URLs": faults_of_urls(members, options.tag),
         "the tag": faults_of_tag(members, options.tag) if options.tag else (),
         "builds, and whether they come out the same twice": build_twice(chosen, target, scratch),
         "contents and licences": faults_of_contents(chosen, target),
@@ -91,6 +98,16 @@ def sbom(options: argparse.Namespace) -> int:
     return 0
 
 
+def urls(options: argparse.Namespace) -> int:
+    """Have each distribution's metadata and README say where the project is."""
+    try:
+        write_urls(read_members(options.root), options.repository)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="release", description=sys.modules["release"].__doc__)
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
@@ -109,6 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("sbom", help=sbom.__doc__, description=sbom.__doc__)
     command.add_argument("folder", type=Path, metavar="FOLDER", help="where the files go")
     command.set_defaults(command=sbom)
+    command = commands.add_parser("urls", help=urls.__doc__, description=urls.__doc__)
+    command.add_argument("repository", metavar="URL", help="as https://example.org/OWNER/gestalt")
+    command.set_defaults(command=urls)
     return parser
 
 

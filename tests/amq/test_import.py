@@ -10,10 +10,3 @@ def test_importing_does_not_import_the_client_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-
-
-def test_the_exported_names_exist_and_are_sorted() -> None:
-    import gestalt.amq
-
-    assert all(hasattr(gestalt.amq, name) for name in gestalt.amq.__all__)
-    assert list(gestalt.amq.__all__) == sorted(gestalt.amq.__all__)

@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 
 from release.__main__ import main
-from release.archives import LEFT_OUT, build_twice, faults_of_contents, faults_of_metadata
+from release.archives import (
+    LEFT_OUT,
+    build_twice,
+    faults_of_contents,
+    faults_of_metadata,
+    wheel_contents,
+)
 from release.checks import faults_of_bounds, faults_of_tag, faults_of_versions
 from release.history import History
 from release.members import ROOT, Member, read_members
+from release.urls import faults_of_urls, write_urls
 
 
 class Checkout:
@@ -215,10 +222,42 @@ def test_the_check_keeps_the_archives_of_one_tag_and_fails_by_a_fault(
     pytest.importorskip("twine")
     check = ["--root", str(checkout.root), "check", "--tag", "gestalt-core-0.1.0"]
     assert main([*check, "--output", str(tmp_path / "kept")]) == 1
-    assert "FAILED  the tag" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "FAILED  the tag" in told
+    assert "no distribution says where the project is" in told
     names = sorted(file.name for file in (tmp_path / "kept").iterdir())
     assert names == ["gestalt_core-0.1.0-py3-none-any.whl", "gestalt_core-0.1.0.tar.gz"]
     assert main([*check, "--output", str(tmp_path / "kept")]) == 2
     checkout.edit("gestalt-core/CHANGELOG.md", "## Unreleased: 0.1.0", "## 0.1.0 (2026-01-31)")
+    write_urls(checkout.members, "https://example.com/us/gestalt")
     assert main(check) == 0
     assert "ready to be published" in capsys.readouterr().out
+
+
+def test_one_command_has_all_say_where_the_project_is(checkout: Checkout, tmp_path: Path) -> None:
+    at = "https://example.com/us/gestalt"
+    for repository in ("https://example.com/before/gestalt.git", at):
+        assert main(["--root", str(checkout.root), "urls", repository]) == 0
+        assert list(faults_of_urls(checkout.members, "gestalt-amq-0.1.0")) == []
+    member = checkout.members["gestalt-amq"]
+    member.build(tmp_path, "wheel")
+    [wheel] = tmp_path.glob("*.whl")
+    metadata = wheel_contents(wheel)["gestalt_amq-0.1.0.dist-info/METADATA"].decode()
+    assert metadata.count("Project-URL: ") == 4
+    assert f"Project-URL: Source, {at}\n" in metadata
+    assert f"]({at}/blob/main/docs/security.md#rabbitmq)" in metadata
+    assert f"]({at}/blob/main/packages/gestalt-codecs/README.md)" in metadata
+    assert "](.." not in metadata
+    assert "/before/" not in metadata
+
+
+def test_urls_that_differ_and_links_that_lead_nowhere_are_found(checkout: Checkout) -> None:
+    assert list(faults_of_urls(checkout.members, None)) == []
+    write_urls(checkout.members, "https://example.com/us/gestalt")
+    checkout.edit("gestalt-net/pyproject.toml", "/us/gestalt/issues", "/them/gestalt/issues")
+    checkout.edit("gestalt-core/README.md", "# gestalt-core", "# gestalt-core\n[More](more.md)")
+    core, net = sorted(faults_of_urls(checkout.members, None))
+    assert net.startswith("gestalt-net has other URLs than its siblings")
+    assert core.startswith("gestalt-core: README.md leads nowhere on an index by more.md")
+    with pytest.raises(ValueError, match="a host, an owner and a name"):
+        write_urls(checkout.members, "example.com/us")

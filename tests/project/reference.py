@@ -56,11 +56,18 @@ def public(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """The names of a module, and what they name."""
     names = getattr(module, "__all__", None) or [
         name
-        for name, value in vars(module).items()
-        if name[0] != "_" and len(name) > 1 and getattr(value, "__module__", "") == module.__name__
+        for name, value in sorted(vars(module).items())
+        if name[0] != "_" and len(name) > 1 and _is_of(module, value)
     ]
     for name in names:
         yield name, getattr(module, name)
+
+
+def _is_of(module: ModuleType, value: object) -> bool:
+    """Whether a module made it, or, being a package, hands it on."""
+    if hasattr(module, "__path__"):
+        return not isinstance(value, ModuleType)
+    return getattr(value, "__module__", "") == module.__name__
 
 
 def sections(of: object) -> dict[str, str]:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from release.members import read_members
+from release.urls import repository_of
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     *sorted(ROOT.glob("*.md")),
@@ -14,6 +17,7 @@ PAGES = [
     *sorted(ROOT.glob("benchmarks/*.md")),
 ]
 ENVIRONMENTS = tomllib.loads((ROOT / "hatch.toml").read_text())["envs"]
+REPOSITORY = repository_of(read_members())
 HATCH = {"+package=core", "+package=codecs", "python"}
 """What `./dev run` takes besides the scripts of hatch.toml, in what is written here."""
 
@@ -23,7 +27,9 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relativ
 def without_code(page: Path) -> str:
     """What is read of a page, without its blocks and its invisible comments."""
     code = r"^( *)```.*?^\1```|^<!--.*?-->"
-    return re.sub(code, "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(code, "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    # READMEs of distributions lead to the repository from wherever an index shows them.
+    return text.replace(f"]({REPOSITORY}/blob/main/", "](../../")
 
 
 def anchors(page: Path) -> set[str]:

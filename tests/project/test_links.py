@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from release.members import read_members
+from release.urls import repository_of
 from tests.project.test_docs import PAGES, ROOT, without_code
 
 HOSTS = {
@@ -22,6 +24,7 @@ HOSTS = {
     "www.asyncapi.com",
     "www.rabbitmq.com",
     "www.rfc-editor.org",
+    *filter(None, [urlsplit(repository_of(read_members()) or "").hostname]),
 }
 """Whom we link to: publishers of specifications and documentation, of which there are few.
 

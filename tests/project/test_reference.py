@@ -1,6 +1,8 @@
 """The reference says what the code says."""
 
 import importlib
+import operator
+import pkgutil
 import pydoc
 import re
 from typing import Any
@@ -24,21 +26,33 @@ def test_it_is_known_of_every_error_where_it_comes_from() -> None:
     assert unknown == {"GestaltError", "NetError", "AmqError", "PublishError"}
 
 
-@pytest.mark.parametrize("name", ["core", "codecs", "net", "amq"])
-def test_help_begins_with_every_name_by_subject(name: str) -> None:
+@pytest.mark.parametrize("name", ["core", "codecs", "net", "amq", "runner"])
+def test_help_tells_every_name_by_subject_and_of_no_class_everything(name: str) -> None:
     module = importlib.import_module(f"gestalt.{name}")
-    told = re.findall(r"`(\w+)`", module.__doc__ or "")
+    text = module.__doc__ or ""
+    tree = importlib.import_module(f"gestalt.{name}.errors").__doc__ or ""
+    told = re.findall(r"`(\w+)`", text)
     assert len(told) == len(set(told))
-    errors = {
-        each for each in module.__all__ if is_error(getattr(module, each)) and each not in told
-    }
-    assert {*told} | errors == {*module.__all__}
-    screen = pydoc.plain(pydoc.render_doc(module)).splitlines()[:45]
-    assert all(any(f"`{each}`" in line for line in screen) for each in told)
+    for each, value in reference.public(module):
+        assert each in told or (is_error(value) and re.search(rf"\b{each}\b", tree)), each
+    for path in re.findall(r"\bgestalt(?:\.\w+)+", text):
+        assert pkgutil.resolve_name(path), path
+    for path in [*told, *re.findall(r"`([A-Z]\w+\.\w+)`", text)]:
+        assert operator.attrgetter(path)(module), path
+    assert len(pydoc.render_doc(module).splitlines()) < 100
 
 
 def is_error(named: Any) -> bool:
     return isinstance(named, type) and issubclass(named, BaseException)
+
+
+UNION_OR_TABLE = {"Around", "Call", "CODING_TAGS", "Event", "Frame", "Handler"}
+
+
+@pytest.mark.parametrize("name", ["core", "codecs", "net", "amq", "runner"])
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    for each, value in reference.public(importlib.import_module(f"gestalt.{name}")):
+        assert each in UNION_OR_TABLE or value.__doc__, each
 
 
 @pytest.mark.parametrize("chapter", reference.SETTINGS)

@@ -244,7 +244,7 @@ async def never() -> None:
         (["amqp://u:secret@h"], {}, TypeError, "async functions, got an object of type str"),
         ([never, Component], {}, TypeError, "got the class Component: give an instance of it"),
         ([never], {"loop": "trio"}, ValueError, "'auto', 'asyncio' or 'uvloop', got 'trio'"),
-        ([never], {"shutdown_timeout": -1}, ValueError, "must be finite and >= 0, got -1"),
+        ([never], {"shutdown_timeout": -1}, ValueError, "must be finite and not negative, got -1"),
         ([never], {"shutdown_timeout": 10**400}, ValueError, "finite, got an int of 1329 bits"),
         ([never], {"shutdown_timeout": "5"}, TypeError, "seconds, got an object of type str"),
         ([never], {"shutdown_timeout": True}, TypeError, "seconds, got an object of type bool"),

@@ -162,7 +162,7 @@ def app() -> Group:
     requester = bus.requester("prices")
     note(requester, sends=[Stop], receives=[Ticket])
     group = Group(server, client, Holder(), plain, fixed, bus)
-    group.outlets = publisher, other, default, requester  # type: ignore[attr-defined]
+    group.senders = publisher, other, default, requester  # type: ignore[attr-defined]
     return group
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .declaring import declare_aside
-from .errors import AmqError, TopologyError
-from .link.interface import Channel, Link
+from .errors import TopologyError
+from .link.interface import Channel, Link, channel_aside
 from .plan import PlannedBinding, plan_record
 from .wire import PERSISTENT, Properties
 
@@ -36,8 +36,7 @@ async def reconcile(
     """
     record = plan_record(queue)
     await declare_aside(link, record)
-    channel = await link.open_channel(confirms=True)
-    try:
+    async with channel_aside(link, confirms=True) as channel:
         known, tags = await _read(channel, record.name, queue)
         wanted = dict.fromkeys(needed)
         stale = [each for each in known if each not in wanted]
@@ -52,9 +51,6 @@ async def reconcile(
             for tag in tags:
                 channel.ack(tag)
         return stale
-    finally:
-        with contextlib.suppress(AmqError):
-            await channel.close()
 
 
 async def _read(
@@ -90,13 +86,11 @@ def _write(bindings: Iterable[PlannedBinding]) -> bytes:
 
 
 async def _unbind(link: Link, binding: PlannedBinding) -> None:
-    channel = await link.open_channel()
+    unbound = binding.destination, binding.source, binding.key, binding.arguments
     try:
-        await channel.unbind(binding.destination, binding.source, binding.key, binding.arguments)
+        async with channel_aside(link) as channel:
+            await channel.unbind(*unbound)
     except TopologyError as error:
         # With its exchange the binding has gone, too.
         if error.code != 404:
             raise
-    finally:
-        with contextlib.suppress(AmqError):
-            await channel.close()

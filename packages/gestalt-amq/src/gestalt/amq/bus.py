@@ -25,6 +25,7 @@ from .declarations import Declarations
 from .declared import Declaring
 from .events import Event, PublishingUnblocked
 from .link.client_library import AbstractChannel
+from .link.consumer import Timing
 from .link.lent_channel import LentChannel, LentChannelOptions
 from .link.supervisor import Supervisor
 from .plan import Plan, merge
@@ -48,6 +49,11 @@ HASTE = 0.3
 
 class Bus(Declaring, Readiness):
     """Publishes, consumes and makes requests; made by `connect`.
+
+        async with connect("amqp://localhost") as bus:
+            await bus.subscribe("telemetry", "vehicle.*.position", track, queue="tracker")
+            await bus.publisher("telemetry").publish({"lat": -34.9}, "vehicle.42.position")
+            position = await bus.requester("tracker").request({"vehicle": 42})
 
     A bus that has stopped or failed may be started again, in another event loop as well. Its
     publishers and requesters live as long as the bus: they refuse to send while it is stopped,
@@ -97,17 +103,16 @@ class Bus(Declaring, Readiness):
             report=lambda error, text: self._report_error(error, f"{self!r}: {text}"),
         )
         # What was made before a start to send, as long as it lives.
-        self._outlets: IdentityMap[Publisher[Any] | Requester[Any, Any], None] = IdentityMap()
+        self._senders: IdentityMap[Publisher[Any] | Requester[Any, Any], None] = IdentityMap()
         self._consumers = Consumers(self._inside, self._connections.open)
+        timing = Timing(settings.backoff, settings.start_timeout, stop_timeout)
         self._subscriptions = SubscriptionMaker(
             settings.name,
             self._connections.publishing,
             self._connections.consuming,
             one_more=lambda: self._connections.one_more("declare"),
             codec=codec,
-            backoff=settings.backoff,
-            start_timeout=settings.start_timeout,
-            stop_timeout=stop_timeout,
+            timing=timing,
             tracing=self._tracing,
             declare=declare,
             tell=self._event,
@@ -115,9 +120,7 @@ class Bus(Declaring, Readiness):
         self._responders = ResponderMaker(
             self._connections.requesting,
             codec=codec,
-            backoff=settings.backoff,
-            start_timeout=settings.start_timeout,
-            stop_timeout=stop_timeout,
+            timing=timing,
             tracing=self._tracing,
             declare=declare,
         )
@@ -349,12 +352,12 @@ class Bus(Declaring, Readiness):
         from .contracts import BusContract, operations_of
 
         contract = BusContract(self.name, self._connections.addresses, self._codec)
-        return operations_of(contract, self.declarations, self._outlets.present())
+        return operations_of(contract, self.declarations, self._senders.present())
 
-    def _note(self, outlet: Publisher[Any] | Requester[Any, Any]) -> None:
+    def _note(self, sender: Publisher[Any] | Requester[Any, Any]) -> None:
         # One that is made for each message costs nothing more.
         if self.state is not State.RUNNING:
-            self._outlets.set(outlet, None)
+            self._senders.set(sender, None)
 
     def _plan(self) -> Plan:
         return merge([self._declarations.plan, self._channels.plan(), *self._consumers.plans()])

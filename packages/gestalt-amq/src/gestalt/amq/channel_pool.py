@@ -9,7 +9,7 @@ from gestalt.core.details import QueueRow
 from gestalt.core.metrics import Metric
 
 from .errors import ConnectError, TopologyError
-from .link.channel_keeper import ChannelKeeper
+from .link.channel_keeper import ChannelKeeper, Surroundings
 from .link.interface import Channel, Link
 from .link.preflight import Preflight, Question
 from .link.spawn import Spawn
@@ -50,14 +50,17 @@ class ChannelPool:
         backoff: Backoff,
         declare: bool,
     ) -> None:
-        self._declare = declare
-        self._publishing = publishing
-        self._requesting = requesting
         self._spawn = spawn
         self._open_connection = open_connection
         self._stopping = stopping
-        self._backoff = backoff
-        self._preflights = {each: Preflight() for each in (publishing, requesting)}
+        self._publishing, self._requesting = (
+            Surroundings(connection, Preflight(), spawn, make_room, backoff, declare)
+            for connection, make_room in (
+                (publishing, lambda: self._dismiss_idle(0)),
+                # There is one channel alone.
+                (requesting, lambda: False),
+            )
+        )
         # By exchange, the one that was asked for last at the end.
         self._exchanges: dict[Exchange, ExchangeKeeper] = {}
         self._requests: RequestsKeeper | None = None
@@ -72,15 +75,7 @@ class ChannelPool:
         keeper = self._exchanges.pop(exchange, None)
         if keeper is None:
             self._dismiss_idle(MAX_IDLE)
-            keeper = ExchangeKeeper(
-                self._publishing,
-                exchange,
-                self._preflights[self._publishing],
-                self._spawn,
-                lambda: self._dismiss_idle(0),
-                self._backoff,
-                declare=self._declare,
-            )
+            keeper = ExchangeKeeper(exchange, self._publishing)
             self._adopt(keeper)
         self._exchanges[exchange] = keeper
         return keeper
@@ -88,29 +83,14 @@ class ChannelPool:
     def requests(self) -> RequestsKeeper:
         """The channel for requests."""
         if self._requests is None:
-            self._requests = RequestsKeeper(
-                self._requesting,
-                self._preflights[self._requesting],
-                self._spawn,
-                # There are no others on this connection.
-                lambda: False,
-                self._backoff,
-                declare=self._declare,
-            )
+            self._requests = RequestsKeeper(self._requesting)
             self._adopt(self._requests)
         return self._requests
 
     def delays(self) -> DelayKeeper:
         """The channel for messages that are to be delivered later."""
         if self._delays is None:
-            self._delays = DelayKeeper(
-                self._publishing,
-                self._preflights[self._publishing],
-                self._spawn,
-                lambda: self._dismiss_idle(0),
-                self._backoff,
-                declare=self._declare,
-            )
+            self._delays = DelayKeeper(self._publishing)
             self._adopt(self._delays)
         return self._delays
 
@@ -141,7 +121,7 @@ class ChannelPool:
             LinkLost: the link ended.
         """
         questions = [Question(exchange, "") for exchange in exchanges]
-        refused = await self._preflights[self._publishing].ask(link, questions)
+        refused = await self._publishing.preflight.ask(link, questions)
         return [
             TopologyError(f"publishing to exchange {question.exchange!r}: {error}", error.code)
             for question, error in refused.items()
@@ -152,8 +132,8 @@ class ChannelPool:
     def admit(self) -> None:
         """Take messages, which wait until `start`; what the bus calls when its start begins."""
         self._admits = True
-        for preflight in self._preflights.values():
-            preflight.start()
+        for each in (self._publishing, self._requesting):
+            each.preflight.start()
         for keeper in self._all:
             keeper.start()
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from gestalt.core import Backoff, State, StateError
+from gestalt.core.errors import one_of
 
 from .credentials import Login
 from .events import Connected, Event
@@ -176,10 +177,8 @@ async def gather_all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Await them all, whatever some of them raise; then raise that."""
     results = await asyncio.gather(*calls, return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]
-    if len(errors) > 1:
-        raise BaseExceptionGroup("several failed to stop", errors)
     if errors:
-        raise errors[0]
+        raise one_of("several failed to stop", errors)
 
 
 def _ignored(event: Event) -> None:

@@ -186,7 +186,7 @@ class BusContract:
 def operations_of(
     contract: BusContract,
     declarations: Iterable[SubscriptionDeclaration | ResponderDeclaration],
-    outlets: Iterable[Publisher[Any] | Requester[Any, Any]],
+    senders: Iterable[Publisher[Any] | Requester[Any, Any]],
 ) -> Iterator[Operation]:
     """What a bus has been told to do, in the order of that; first what it receives."""
     for declared in declarations:
@@ -195,11 +195,11 @@ def operations_of(
         else:
             yield from contract.service(declared)
     seen: list[Operation] = []
-    for outlet in outlets:
-        if isinstance(outlet, Publisher):
-            told = contract.publisher(outlet)
+    for sender in senders:
+        if isinstance(sender, Publisher):
+            told = contract.publisher(sender)
         else:
-            told = contract.requester(outlet)
+            told = contract.requester(sender)
         for operation in told:
             # Several publishers of one kind are one operation.
             if operation not in seen:

@@ -1,14 +1,13 @@
 """Comparing what is at the broker with what is needed, without declaring anything."""
 
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from .declaring import declare_exchange, declare_queue
-from .errors import AmqError, TopologyError
-from .link.interface import CHANNEL_CLOSED, Channel, Link
+from .errors import TopologyError
+from .link.interface import CHANNEL_CLOSED, Channel, Link, channel_aside
 from .plan import Plan
 
 
@@ -73,8 +72,7 @@ async def _problem(
     look: Callable[[Channel], Awaitable[None]],
     compare: Callable[[Channel], Awaitable[None]] | None,
 ) -> Problem | None:
-    channel = await link.open_channel()
-    try:
+    async with channel_aside(link) as channel:
         try:
             await look(channel)
         except TopologyError as error:
@@ -84,9 +82,6 @@ async def _problem(
                 await compare(channel)
             except TopologyError as error:
                 return ("different" if error.code == 406 else "unknown"), _words(error)
-    finally:
-        with contextlib.suppress(AmqError):
-            await channel.close()
     return None
 
 

@@ -1,76 +1,60 @@
 """The vocabulary of Gestalt: components, timers, backoff, messages and handlers for asyncio.
 
+    async with Timer.every(1.0, sample, times=10) as timer:
+        await timer.wait()
+
 What is here, by subject; `help(gestalt.core.Timer)` tells all of one name:
 
-- Components: `Component`, `State`, `Readiness`, `Group`, `Supervisor`
-- Timers: `Timer`, `CronTimer`, `TimerStats`, `Clock`, `ManualClock`
-- Messages: `Message`, `TransportMessage`, `MessageBatch`, `Batch`
-- Handlers: `Handler`, `Handlers`, `handles`, `Around`, `Call`; what they may raise: `Park`,
-  `RetryLater`, `Discard`
-- Trying again: `Backoff`, `Delays`
+- Components start, run and stop: `Component`, its `State`, and `Readiness`; `Group` has several
+  start and stop together, `Supervisor` starts again what fails
+- Timers: `Timer`, `CronTimer`, `TimerStats`; a `Clock` for them, and `ManualClock` for tests
+- Messages: `Message`, and `TransportMessage` beside it; `MessageBatch`, gathered by a `Batch`
+- Handlers: a `Handler` takes a message; `Handlers` finds the one for its type, `handles` marks
+  methods for that, and `Around` is run around each `Call`
+- What a handler may raise to decide: an `Outcome`, which is `Park`, `RetryLater` or `Discard`
+- Trying again: a `Backoff`, and its `Delays`
 - Logs: `Reports`, `LimitRepeats`, `TraceIds`
 - Threads and processes: `check_thread`, `keep_from_children`
-- Errors: their tree is in gestalt.core.errors
+- Errors: all are here, too; their tree is in gestalt.core.errors
+
+Beside it: gestalt.core.metrics counts, gestalt.core.census finds what lives in the process, and
+gestalt.core.testing is for tests.
 """
 
-from .around import Around, Call
-from .backoff import Backoff, Delays
-from .batch import Batch, MessageBatch
-from .calls import TimerStats
-from .clock import Clock, ManualClock
-from .component import Component
-from .cron import CronTimer, ExtraNotInstalled
-from .errors import GestaltError, ReplyNotPossible, StateError, WrongThread
-from .forks import keep_from_children
-from .group import Group
-from .handlers import Handler, HandlerNotFound, Handlers
-from .life import State
-from .log_filters import LimitRepeats, TraceIds
-from .message import Message, TransportMessage
-from .methods import handles
-from .outcomes import Discard, Outcome, Park, RetryLater
-from .readiness import Readiness
-from .reporting import Reports
-from .supervisor import Supervisor, TooManyRestarts
-from .threads import check_thread
-from .timer import Timer
-
-__all__ = [
-    "Around",
-    "Backoff",
-    "Batch",
-    "Call",
-    "Clock",
-    "Component",
-    "CronTimer",
-    "Delays",
-    "Discard",
-    "ExtraNotInstalled",
-    "GestaltError",
-    "Group",
-    "Handler",
-    "HandlerNotFound",
-    "Handlers",
-    "LimitRepeats",
-    "ManualClock",
-    "Message",
-    "MessageBatch",
-    "Outcome",
-    "Park",
-    "Readiness",
-    "ReplyNotPossible",
-    "Reports",
-    "RetryLater",
-    "State",
-    "StateError",
-    "Supervisor",
-    "Timer",
-    "TimerStats",
-    "TooManyRestarts",
-    "TraceIds",
-    "TransportMessage",
-    "WrongThread",
-    "check_thread",
-    "handles",
-    "keep_from_children",
-]
+from .around import Around as Around
+from .around import Call as Call
+from .backoff import Backoff as Backoff
+from .backoff import Delays as Delays
+from .batch import Batch as Batch
+from .batch import MessageBatch as MessageBatch
+from .calls import TimerStats as TimerStats
+from .clock import Clock as Clock
+from .clock import ManualClock as ManualClock
+from .component import Component as Component
+from .cron import CronTimer as CronTimer
+from .cron import ExtraNotInstalled as ExtraNotInstalled
+from .errors import GestaltError as GestaltError
+from .errors import ReplyNotPossible as ReplyNotPossible
+from .errors import StateError as StateError
+from .errors import WrongThread as WrongThread
+from .forks import keep_from_children as keep_from_children
+from .group import Group as Group
+from .handlers import Handler as Handler
+from .handlers import HandlerNotFound as HandlerNotFound
+from .handlers import Handlers as Handlers
+from .life import State as State
+from .log_filters import LimitRepeats as LimitRepeats
+from .log_filters import TraceIds as TraceIds
+from .message import Message as Message
+from .message import TransportMessage as TransportMessage
+from .methods import handles as handles
+from .outcomes import Discard as Discard
+from .outcomes import Outcome as Outcome
+from .outcomes import Park as Park
+from .outcomes import RetryLater as RetryLater
+from .readiness import Readiness as Readiness
+from .reporting import Reports as Reports
+from .supervisor import Supervisor as Supervisor
+from .supervisor import TooManyRestarts as TooManyRestarts
+from .threads import check_thread as check_thread
+from .timer import Timer as Timer

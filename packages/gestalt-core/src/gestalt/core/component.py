@@ -4,13 +4,13 @@ import asyncio
 import contextvars
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Coroutine
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
 from .calling import cancellations
-from .errors import StateError, WrongThread
-from .life import LIVING, Life, State, inside, make_task, run_at_once, within
+from .errors import StateError, WrongThread, one_of
+from .life import LIVING, Life, State, inside, make_task, names_of, run_at_once, within
 from .numbers import check_seconds
 from .subclasses import FILLED_IN, PROVIDED, Provided, check_subclass
 
@@ -18,9 +18,6 @@ T = TypeVar("T")
 
 # Releasing is meant to take no time; a close that hangs must not hang the application.
 CLOSE_TIMEOUT = 5.0
-
-NAMED = 10
-"""How many tasks a line of the log names."""
 
 
 class Component(ABC):
@@ -354,11 +351,7 @@ class Component(ABC):
     def __conclude(self) -> None:
         life = self.__life
         if life.stop_errors:
-            life.stop_error = life.stop_errors[0]
-            if len(life.stop_errors) > 1:
-                life.stop_error = BaseExceptionGroup(
-                    f"errors while stopping {self!r}", life.stop_errors
-                )
+            life.stop_error = one_of(f"errors while stopping {self!r}", life.stop_errors)
             if life.error is not None or not life.waiters:
                 self.__escalate(life.stop_error, f"{self!r} did not stop cleanly")
             if life.error is None:
@@ -384,7 +377,7 @@ class Component(ABC):
                 await asyncio.wait([draining])
         except TimeoutError:
             if not draining.done():
-                left = _names(life.tasks) or "its drain"
+                left = names_of(life.tasks) or "its drain"
                 life.reports.log(
                     f"{self!r}: the time to drain is over, it is cut short; still running: {left}",
                     level=logging.WARNING,
@@ -410,15 +403,8 @@ class Component(ABC):
             pending = {task for task in cancelled if not task.done()}
         if pending:
             self.__life.stop_errors.append(
-                TimeoutError(f"{self!r}: still running after being cancelled: {_names(pending)}")
+                TimeoutError(f"{self!r}: still running after being cancelled: {names_of(pending)}")
             )
-
-
-def _names(tasks: Collection[asyncio.Task[Any]]) -> str:
-    """What tasks are called, for a line of a log: of a thousand, the first few and how many."""
-    names = sorted(task.get_name() for task in tasks)
-    text = ", ".join(names[:NAMED])
-    return f"{text} and {len(names) - NAMED} more" if len(names) > NAMED else text
 
 
 for _name in PROVIDED - {"state"}:

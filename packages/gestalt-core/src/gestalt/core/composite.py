@@ -3,6 +3,7 @@
 import asyncio
 
 from .component import Component
+from .errors import one_of
 from .life import State
 
 
@@ -66,6 +67,4 @@ class Composite(Component):
     def _take_error(self) -> BaseException:
         """What it has failed by."""
         errors, self._errors = self._errors, []
-        if len(errors) == 1:
-            return errors[0]
-        return BaseExceptionGroup(f"{self!r}: several parts failed", errors)
+        return one_of(f"{self!r}: several parts failed", errors)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, TypeVar
 
 from .identity import IdentityMap
+from .marks import Mark
 
 Key: TypeAlias = type | int
 """A class of messages, or a type identifier."""
 
 F = TypeVar("F", bound=Callable[[Any], Iterable[Any]])
 
-_MARK = "__gestalt_describes__"
-
+_mark = Mark("describes")
 _notes: IdentityMap[object, dict[str, Any]] = IdentityMap()
 
 
@@ -29,19 +29,17 @@ def describes(method: F) -> F:
     It is called where nothing runs, and starts nothing. What it needs for its answer is imported
     within it: an application that runs never calls it. The method of a subclass takes the place of
     none of its base classes, whatever it is called: all are asked.
+
+    Raises:
+        TypeError: it is no function.
     """
-    setattr(method, _MARK, True)
+    _mark.put(method)
     return method
 
 
-def describing(cls: type) -> list[Callable[[Any], Iterable[Any]]]:
+def describing(cls: type) -> tuple[Callable[[Any], Iterable[Any]], ...]:
     """The methods of a class that are decorated, those of base classes first."""
-    return [
-        value
-        for base in reversed(cls.__mro__)
-        for value in vars(base).values()
-        if getattr(value, _MARK, False) is True
-    ]
+    return _mark.methods_of(cls)
 
 
 def note(

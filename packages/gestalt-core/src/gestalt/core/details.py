@@ -1,19 +1,17 @@
 """What a component tells of itself besides numbers, for people who look into the process."""
 
 import logging
-import weakref
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from .calling import RAISED
 from .component import Component
+from .marks import Mark
 from .reporting import Reports
 
 MOST = 200
 """How many rows are read of one component, unless more are asked for."""
-
-_MARK = "__gestalt_detailed__"
 
 
 class PeerRow(NamedTuple):
@@ -80,8 +78,7 @@ Row: TypeAlias = PeerRow | QueueRow | TimerRow
 
 F = TypeVar("F", bound=Callable[[Any], Iterable[Row]])
 
-_methods: "weakref.WeakKeyDictionary[type, tuple[Callable[[Any], Iterable[Row]], ...]]"
-_methods = weakref.WeakKeyDictionary()
+_mark = Mark("details")
 _reports = Reports(logging.getLogger("gestalt.core"))
 
 
@@ -96,8 +93,11 @@ def details(method: F) -> F:
     It is called in the event loop while somebody looks, about once a second, and must not wait. Of
     a generator, no more is read than is shown. The method of a subclass takes the place of none of
     its base classes, whatever it is called: both are asked.
+
+    Raises:
+        TypeError: it is no function.
     """
-    setattr(method, _MARK, True)
+    _mark.put(method)
     return method
 
 
@@ -108,23 +108,10 @@ def read(component: Component, *, most: int = MOST) -> list[Row]:
     the log, and what the others tell is given.
     """
     found: list[Row] = []
-    for method in _methods_of(type(component)):
+    for method in _mark.methods_of(type(component)):
         try:
             found.extend(islice(method(component), most))
         except RAISED as error:
             kind = type(component).__name__
             _reports.log(f"a component of type {kind}: its details cannot be read", error)
     return found
-
-
-def _methods_of(cls: type) -> tuple[Callable[[Any], Iterable[Row]], ...]:
-    methods = _methods.get(cls)
-    if methods is None:
-        marked = (
-            value
-            for base in reversed(cls.__mro__)
-            for value in vars(base).values()
-            if getattr(value, _MARK, False) is True
-        )
-        methods = _methods[cls] = tuple(marked)
-    return methods

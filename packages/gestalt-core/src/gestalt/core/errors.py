@@ -4,6 +4,7 @@ GestaltError
 ├── StateError (RuntimeError)            a component is asked for what its state does not allow
 │   └── WrongThread                      it is used from another thread than its event loop's
 ├── TooManyRestarts (RuntimeError)       a supervisor has given up
+├── ExtraNotInstalled (ImportError)      an optional library is missing; the error names the extra
 ├── HandlerNotFound (LookupError)        no handler takes the message
 ├── Outcome                              raised by a handler, to decide about its message
 │   ├── Park                             put it aside
@@ -14,6 +15,8 @@ GestaltError
 Every distribution keeps a small family of its own below GestaltError. Each error derives from the
 standard exception that a caller would expect, too.
 """
+
+from collections.abc import Sequence
 
 
 class GestaltError(Exception):
@@ -30,3 +33,8 @@ class WrongThread(StateError):
 
 class ReplyNotPossible(GestaltError, TypeError):
     """A message came from a source that cannot be answered."""
+
+
+def one_of(message: str, errors: Sequence[BaseException]) -> BaseException:
+    """The error that stands for several: the only one, or a group of them by this message."""
+    return errors[0] if len(errors) == 1 else BaseExceptionGroup(message, errors)

@@ -6,11 +6,12 @@ import enum
 import logging
 import sys
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
 from .identity import IdentityMap
 from .reporting import Reports
+from .telling import first_of
 from .threads import check_thread
 
 T = TypeVar("T")
@@ -157,6 +158,11 @@ def make_task(
     if eager and sys.version_info >= (3, 12):
         return asyncio.Task(coro, loop=loop, name=name, context=context, eager_start=True)
     return asyncio.Task(coro, loop=loop, name=name, context=context)
+
+
+def names_of(tasks: Iterable[asyncio.Task[Any]]) -> str:
+    """What tasks are called, for a line of a log."""
+    return first_of(sorted(task.get_name() for task in tasks))
 
 
 def run_at_once(coro: Coroutine[Any, Any, object]) -> None:

@@ -2,9 +2,7 @@
 
 import inspect
 import logging
-import weakref
 from collections.abc import Callable, Iterable, Iterator
-from types import FunctionType
 from typing import Any, TypeVar
 
 from . import vocabulary
@@ -22,6 +20,7 @@ from .instruments import (
     Unit,
 )
 from .life import State
+from .marks import Mark
 from .numbers import kind_of
 from .reporting import Reports
 
@@ -45,10 +44,7 @@ Instrument = Counter | Gauge | Histogram
 F = TypeVar("F", bound=Callable[[Any], Iterable[Metric]])
 I = TypeVar("I", Counter, Gauge, Histogram)  # noqa: E741 - an instrument
 
-MARK = "__gestalt_measures__"
-
-_methods: "weakref.WeakKeyDictionary[type, tuple[Callable[[Any], Iterable[Metric]], ...]]"
-_methods = weakref.WeakKeyDictionary()
+_mark = Mark("measures")
 _of_components: IdentityMap[Component, list[Instrument]] = IdentityMap()
 _of_process: list[Instrument] = []
 _reports = Reports(logging.getLogger("gestalt.core"))
@@ -68,9 +64,9 @@ def measures(method: F) -> F:
     Raises:
         TypeError: it is no plain function.
     """
-    if not isinstance(method, FunctionType) or inspect.iscoroutinefunction(method):
+    if inspect.iscoroutinefunction(method):
         raise TypeError(f"@measures is for plain methods, got {kind_of(method)}")
-    setattr(method, MARK, True)
+    _mark.put(method)
     return method
 
 
@@ -134,7 +130,7 @@ def measure(component: Component | None = None) -> list[Metric]:
         vocabulary.RUNNING("component", int(component.state is State.RUNNING)),
         vocabulary.REPORTED("component", component.reported),
     ]
-    for method in _methods_of(type(component)):
+    for method in _mark.methods_of(type(component)):
         try:
             # As many as it gives before it raises.
             for metric in method(component):
@@ -151,19 +147,6 @@ def _instruments(component: Component | None) -> list[Instrument]:
     if not isinstance(component, Component):
         raise TypeError(f"metrics belong to a component, got {kind_of(component)}")
     return _of_components.get(component) or []
-
-
-def _methods_of(cls: type) -> tuple[Callable[[Any], Iterable[Metric]], ...]:
-    methods = _methods.get(cls)
-    if methods is None:
-        marked = (
-            value
-            for base in reversed(cls.__mro__)
-            for value in vars(base).values()
-            if isinstance(value, FunctionType) and MARK in vars(value)
-        )
-        methods = _methods[cls] = tuple(marked)
-    return methods
 
 
 def _read_all(instruments: Iterable[Instrument], owner: object) -> Iterator[Metric]:

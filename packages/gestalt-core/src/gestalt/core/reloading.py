@@ -2,24 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
-from types import FunctionType
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .calling import RAISED, is_awaitable, is_own_cancellation
 from .census import components
 from .component import Component
 from .life import State
-from .numbers import kind_of
+from .marks import Mark
 from .reporting import Reports
 
 F = TypeVar("F", bound=Callable[[Any], object])
 
-MARK = "__gestalt_reloads__"
-
 # One that hangs must keep neither the others nor the next reload waiting.
 TIMEOUT = 10.0
 
+_mark = Mark("reloads")
 _reports = Reports(logging.getLogger("gestalt.core"))
 
 
@@ -37,9 +35,7 @@ def reloads(method: F) -> F:
     Raises:
         TypeError: it is no function.
     """
-    if not isinstance(method, FunctionType):
-        raise TypeError(f"@reloads is for methods, got {kind_of(method)}")
-    setattr(method, MARK, True)
+    _mark.put(method)
     return method
 
 
@@ -50,7 +46,7 @@ async def reload_components() -> None:
     more than 10 s, which is cancelled then; the others are reloaded all the same.
     """
     for component in components():
-        for method in _methods_of(type(component)):
+        for method in _mark.methods_of(type(component)):
             if component.state is State.RUNNING:
                 await _reload(component, method)
 
@@ -66,10 +62,3 @@ async def _reload(component: Component, method: Callable[[Any], object]) -> None
             raise
         kind = type(component).__name__
         _reports.log(f"a component of type {kind} did not reload; it goes on as it was", error)
-
-
-def _methods_of(cls: type) -> Iterator[Callable[[Any], object]]:
-    for base in reversed(cls.__mro__):
-        for value in vars(base).values():
-            if isinstance(value, FunctionType) and MARK in vars(value):
-                yield value

@@ -12,7 +12,7 @@ from .backoff import Backoff, Delays
 from .calling import RAISED, is_awaitable, is_own_cancellation
 from .component import Component
 from .composite import Composite
-from .errors import GestaltError, StateError
+from .errors import GestaltError, StateError, one_of
 from .life import State
 from .metrics import Metric, measures
 from .numbers import check_seconds, kind_of
@@ -42,7 +42,7 @@ class TooManyRestarts(GestaltError, RuntimeError):
     def __init__(self, message: str, errors: list[BaseException]) -> None:
         super().__init__(message)
         self.errors = errors
-        self.__cause__ = errors[0] if len(errors) == 1 else BaseExceptionGroup(message, errors)
+        self.__cause__ = one_of(message, errors)
 
 
 class Supervisor(Composite, Readiness):

@@ -1,6 +1,7 @@
-"""What a line of a log tells of an exception."""
+"""What a line of a log tells: of an exception, and of many things."""
 
 import traceback
+from collections.abc import Sequence
 from itertools import dropwhile
 from types import FrameType
 from typing import Final
@@ -35,6 +36,12 @@ def raised_in(error: BaseException) -> str:
     if len(places) > 1:
         told += f", from {places[-1]}"
     return told
+
+
+def first_of(names: Sequence[str], most: int = 10) -> str:
+    """Give the first of some names, and how many there are besides."""
+    text = ", ".join(names[:most])
+    return f"{text} and {len(names) - most} more" if len(names) > most else text
 
 
 def _is_between(step: tuple[FrameType, int]) -> bool:

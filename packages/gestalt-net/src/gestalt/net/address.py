@@ -56,41 +56,31 @@ class Address:
             named = parts.scheme == "systemd"
             host = None if named else parts.hostname
         except ValueError:
-            raise AddressError(f"{_masked(url)} is no address: its host cannot be read") from None
+            raise _refused(url, "its host cannot be read") from None
         try:
             port = None if named else parts.port
         except ValueError:
-            raise AddressError(
-                f"{_masked(url)} is no address: a port is a number from 0 to 65535"
-            ) from None
+            raise _refused(url, "a port is a number from 0 to 65535") from None
         if parts.scheme not in schemes:
-            raise AddressError(
-                f"{_masked(url)} is no address: it must start with one of {expected}"
-            )
+            raise _refused(url, f"it must start with one of {expected}")
         if parts.query or parts.fragment:
-            raise AddressError(
-                f"{_masked(url)} is no address: an address has neither query nor tag"
-            )
+            raise _refused(url, "an address has neither query nor tag")
         if parts.scheme == "unix":
             return cls("unix", path=_unix_path(url, parts.netloc, parts.path))
         if parts.scheme == "fd":
             if parts.path or not (parts.netloc.isascii() and parts.netloc.isdigit()):
-                raise AddressError(
-                    f"{_masked(url)} is no address: a number is needed, as in fd://3"
-                )
+                raise _refused(url, "a number is needed, as in fd://3")
             return cls("fd", port=int(parts.netloc[:9]))
         if parts.scheme == "systemd":
             if parts.path or not parts.netloc:
-                raise AddressError(
-                    f"{_masked(url)} is no address: a name is needed, as in systemd://web"
-                )
+                raise _refused(url, "a name is needed, as in systemd://web")
             return cls("systemd", unquote(parts.netloc))
         if parts.username is not None:
-            raise AddressError(f"{_masked(url)} is no address: an address has no user")
+            raise _refused(url, "an address has no user")
         if port is None:
-            raise AddressError(f"{_masked(url)} is no address: the port is missing")
+            raise _refused(url, "the port is missing")
         if parts.path:
-            raise AddressError(f"{_masked(url)} is no address: nothing may follow the port")
+            raise _refused(url, "nothing may follow the port")
         return cls(parts.scheme, unquote(host or ""), port)
 
     @classmethod
@@ -123,31 +113,31 @@ class Address:
         return f"{self.scheme}://{host}:{self.port}"
 
 
-def _masked(url: str) -> str:
-    """A URL as an error shows it: without what may be part of a secret, of a user, a query, a tag
-    and a port that is no number."""
+def _refused(url: str, why: str) -> AddressError:
+    # As an error shows it: without what may be part of a secret, of a user, a query, a tag and a
+    # port that is no number.
     shown = _NO_PORT.sub(":...", re.split("[?#]", url, maxsplit=1)[0])
-    return repr(_USER.sub(r"\1...@", shown))
+    masked = _USER.sub(r"\1...@", shown)
+    return AddressError(f"{masked!r} is no address: {why}")
 
 
 def _unix_path(url: str, netloc: str, path: str) -> str:
     """The path in the parts of a URL, as the system is to be told."""
     if netloc.startswith("@") and len(netloc) > 1:
-        if sys.platform != "linux":
-            raise AddressError(
-                f"{_masked(url)} is no address here: only Linux has names without files"
-            )
+        if sys.platform != "linux":  # pragma: no cover - other systems
+            raise _refused(url, "only Linux has names without files")
         name = "\0" + unquote(netloc[1:] + path)
     elif netloc or len(path) < 2:
-        raise AddressError(f"{_masked(url)} is no address: unix:///path has three slashes")
+        raise _refused(url, "unix:///path has three slashes")
     else:
         name = unquote(path)
     if "\0" in name[1:]:
-        raise AddressError(f"{_masked(url)} is no address: a path has no null characters")
+        raise _refused(url, "a path has no null characters")
     size = len(os.fsencode(name))
     if size > LONGEST_PATH:
-        raise AddressError(
-            f"{_masked(url)} is no address: its path has {size} bytes, and that of a unix socket "
-            f"{LONGEST_PATH} at most; choose a shorter one"
+        raise _refused(
+            url,
+            f"its path has {size} bytes, and that of a unix socket {LONGEST_PATH} at most; choose "
+            "a shorter one",
         )
     return name

@@ -1,8 +1,9 @@
 """Giving way: nobody's messages hold the event loop for long."""
 
 import asyncio
-from collections import deque
 from time import monotonic
+
+from .waiters import Waiters
 
 BUDGET = 0.005
 """For how long, in seconds, one peer's messages are handled before it is others' turn."""
@@ -39,15 +40,17 @@ class Pace:
         spent: whether the present turn is to be left to what is not messages.
     """
 
-    __slots__ = ("_called", "_loop", "_newcomers", "_waiting", "number", "spent")
+    __slots__ = ("_awaited", "_called", "_loop", "_newcomers", "_waiting", "number", "spent")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.number = 0
         self.spent = False
         self._called = False
-        self._newcomers: deque[asyncio.Future[None]] = deque()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        # Whether anybody may wait: nobody does in most turns, and that is to cost next to nothing.
+        self._awaited = False
+        self._newcomers = Waiters(loop)
+        self._waiting = Waiters(loop)
 
     def turn(self) -> int:
         """The number of the present turn: no later one has it."""
@@ -63,43 +66,27 @@ class Pace:
 
     async def give_way(self) -> None:
         """Wait until it is one's turn again, in the order in which they came."""
-        await self._wait(self._waiting)
+        self._awaited = True
+        self.turn()
+        await self._waiting.wait()
 
     async def unspent(self) -> None:
         """Wait for a turn that is not spent, in the order in which they came."""
         while self.spent:
-            await self._wait(self._newcomers)
-
-    async def _wait(self, waiting: deque[asyncio.Future[None]]) -> None:
-        waiter = self._loop.create_future()
-        waiting.append(waiter)
-        self.turn()
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            if waiter in waiting:
-                waiting.remove(waiter)
-            raise
+            self._awaited = True
+            self.turn()
+            await self._newcomers.wait()
 
     def _next(self) -> None:
         self.number += 1
         self.spent = self._called = False
-        # All of them: most take a short time, and who finds the turn spent waits again.
-        while self._newcomers:
-            _wake(self._newcomers)
-        while self._waiting:
-            if _wake(self._waiting):
-                break
-        if self._waiting:
-            self.turn()
-
-
-def _wake(waiting: deque[asyncio.Future[None]]) -> bool:
-    waiter = waiting.popleft()
-    if waiter.done():
-        return False
-    waiter.set_result(None)
-    return True
+        if self._awaited:
+            # All of them: most take a short time, and who finds the turn spent waits again.
+            self._newcomers.wake_all()
+            self._waiting.wake_one()
+            self._awaited = bool(self._waiting)
+            if self._awaited:
+                self.turn()
 
 
 class TimeSlice:

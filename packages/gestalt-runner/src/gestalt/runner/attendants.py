@@ -5,8 +5,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, Literal, Protocol
 
 from gestalt.core import Component
-
-from .report import describe_kind
+from gestalt.core.numbers import kind_of
 
 Stage = Literal["starting", "running", "stopping"]
 
@@ -92,8 +91,8 @@ def check_attendants(attendants: object) -> list[Attendant]:
         TypeError: it is not a sequence of attendants.
     """
     if not isinstance(attendants, Sequence):
-        raise TypeError(f"attendants must be several of them, got {describe_kind(attendants)}")
+        raise TypeError(f"attendants must be several of them, got {kind_of(attendants)}")
     for each in attendants:
         if not isinstance(each, Attendant):
-            raise TypeError(f"attendants takes attendants, got {describe_kind(each)}")
+            raise TypeError(f"attendants takes attendants, got {kind_of(each)}")
     return list(attendants)

@@ -1,22 +1,25 @@
 """`run`: from a plain program into an event loop, and out of it with an exit status."""
 
 import asyncio
+import atexit
 import contextlib
-import math
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 
 from gestalt.core import StateError
-from gestalt.core.numbers import check_number, check_seconds
+from gestalt.core.errors import one_of
+from gestalt.core.numbers import check_seconds, choice_of, kind_of
 
 from .application import Application, OnException
 from .attendants import Attendant, check_attendants
-from .defaults import SHUTDOWN_TIMEOUT
+from .defaults import CLEAN_UP, SHUTDOWN_TIMEOUT
 from .loops import Loop, fill_standard_descriptors, loop_factory
 from .parts import Main, as_part
-from .report import describe_choice, describe_kind
 from .signals import Signals
 
 
@@ -87,7 +90,7 @@ def run(
         parts = [as_part(main) for main in mains]
         if not parts:
             raise TypeError("run() needs at least one component, coroutine or async function")
-        seconds = _seconds(shutdown_timeout)
+        seconds = check_seconds("shutdown_timeout", shutdown_timeout, finite=True)
         finalizers = _functions(finalize)
         _check_functions(on_exception, on_reload)
         company = check_attendants(attendants)
@@ -128,13 +131,6 @@ def run(
     _leave(application, signals.received if reraise_signals else None)
 
 
-def _seconds(shutdown_timeout: object) -> float:
-    seconds = check_number("shutdown_timeout", shutdown_timeout, unit="seconds")
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"shutdown_timeout must be finite and >= 0, got {seconds:g}")
-    return seconds
-
-
 def _drain_delay(delay: object, shutdown_timeout: float) -> float:
     seconds = check_seconds("drain_delay", delay, finite=True)
     if seconds and seconds >= shutdown_timeout:
@@ -149,22 +145,21 @@ def _functions(finalize: object) -> list[Callable[[], object]]:
     if callable(finalize):
         return [finalize]
     if not isinstance(finalize, Iterable):
-        raise TypeError(f"finalize must be a function or several, got {describe_kind(finalize)}")
+        raise TypeError(f"finalize must be a function or several, got {kind_of(finalize)}")
     functions = list(finalize)
     for function in functions:
         if not callable(function):
-            raise TypeError(f"finalize takes functions, got {describe_kind(function)}")
+            raise TypeError(f"finalize takes functions, got {kind_of(function)}")
     return functions
 
 
 def _check_functions(on_exception: object, on_reload: object) -> None:
     if not (on_exception in ("stop", "continue") or callable(on_exception)):
         raise ValueError(
-            "on_exception must be 'stop', 'continue' or a function, "
-            f"got {describe_choice(on_exception)}"
+            f"on_exception must be 'stop', 'continue' or a function, got {choice_of(on_exception)}"
         )
     if not (on_reload is None or callable(on_reload)):
-        raise TypeError(f"on_reload must be a function, got {describe_kind(on_reload)}")
+        raise TypeError(f"on_reload must be a function, got {kind_of(on_reload)}")
 
 
 def _run(event_loop: asyncio.AbstractEventLoop, application: Application) -> None:
@@ -202,18 +197,33 @@ def _loop_runs() -> bool:
 
 def _leave(application: Application, received: signal.Signals | None) -> None:
     if application.errors:
-        cause = application.errors[0]
-        if len(application.errors) > 1:
-            cause = BaseExceptionGroup("the application failed", application.errors)
-        raise SystemExit(1) from cause
+        raise SystemExit(1) from one_of("the application failed", application.errors)
     if application.leaving is not None:
         raise application.leaving
     if received is not None:
-        # Death by a signal does not write what is buffered.
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(AttributeError, OSError, ValueError):
-                stream.flush()
+        if signal.getsignal(received) is signal.SIG_DFL:
+            _clean_up(received)
         signal.raise_signal(received)
         if signal.getsignal(received) is signal.SIG_DFL:
             # The kernel spares process 1, the first one of a container, the default action.
             raise SystemExit(128 + received)
+
+
+def _clean_up(number: signal.Signals) -> None:
+    """Do what the interpreter does at its end: death by a signal would leave that out.
+
+    Temporary folders are removed then, and daemonic child processes ended. It has a time: a child
+    that is waited for may never end.
+    """
+
+    def end() -> None:
+        time.sleep(CLEAN_UP)
+        os.kill(os.getpid(), number)
+        # The kernel spares process 1, the first one of a container, the default action.
+        os._exit(128 + number)
+
+    threading.Thread(target=end, name="end of the clean-up", daemon=True).start()
+    atexit._run_exitfuncs()  # noqa: SLF001 - nothing public does it
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()

@@ -5,8 +5,9 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
+from gestalt.core.numbers import choice_of
+
 from .errors import LoopNotAvailable
-from .report import describe_choice
 
 Loop = Literal["auto", "asyncio", "uvloop"]
 
@@ -16,7 +17,7 @@ def loop_factory(loop: Loop) -> Callable[[], asyncio.AbstractEventLoop] | None:
     if loop == "asyncio":
         return None
     if loop not in ("auto", "uvloop"):
-        raise ValueError(f"loop must be 'auto', 'asyncio' or 'uvloop', got {describe_choice(loop)}")
+        raise ValueError(f"loop must be 'auto', 'asyncio' or 'uvloop', got {choice_of(loop)}")
     try:
         import uvloop
     except ImportError as error:

@@ -7,8 +7,7 @@ from typing import Any
 
 from gestalt.core import Component
 from gestalt.core.calling import is_awaitable, name_of
-
-from .report import describe_kind
+from gestalt.core.numbers import kind_of
 
 WANTED = "run() takes components, factories of them, coroutines and async functions"
 
@@ -85,7 +84,7 @@ class MainPart:
         if not (is_awaitable(result) or isinstance(result, Component)):
             raise TypeError(
                 f"{self.name} must be an async function, or return a component; it returned "
-                f"{describe_kind(result)}"
+                f"{kind_of(result)}"
             )
         return result
 
@@ -110,5 +109,5 @@ def as_part(main: Main) -> Part:
     if inspect.iscoroutine(main) or (callable(main) and not isinstance(main, type)):
         return MainPart(main)
     if isinstance(main, type) and issubclass(main, Component):
-        raise TypeError(f"{WANTED}, got {describe_kind(main)}: give an instance of it")
-    raise TypeError(f"{WANTED}, got {describe_kind(main)}")
+        raise TypeError(f"{WANTED}, got {kind_of(main)}: give an instance of it")
+    raise TypeError(f"{WANTED}, got {kind_of(main)}")

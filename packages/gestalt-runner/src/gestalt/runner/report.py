@@ -99,18 +99,6 @@ def describe_tasks(tasks: Iterable[asyncio.Task[Any]]) -> str:
     return "\n".join(sorted(f"  {task.get_name()}: {_place(task)}" for task in tasks))
 
 
-def describe_kind(value: object) -> str:
-    """What a value is, without its contents, which may be secret."""
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return "None" if value is None else f"an object of type {type(value).__name__}"
-
-
-def describe_choice(value: object) -> str:
-    """What was given where one of some words was wanted."""
-    return repr(value) if isinstance(value, str) else describe_kind(value)
-
-
 def _place(task: asyncio.Task[Any]) -> str:
     frames = []
     awaited: Any = task.get_coro()

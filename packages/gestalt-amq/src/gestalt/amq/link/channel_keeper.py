@@ -6,6 +6,7 @@ import logging
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gestalt.amq.errors import AmqError, ChannelsExhausted, LinkLost, Refused, TopologyError
@@ -35,6 +36,27 @@ class User(Protocol):
         """Begin anew: what was under way is of an earlier start."""
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the channels of a connection are kept by.
+
+    Args:
+        supervisor: the connection.
+        preflight: asks on that connection.
+        spawn: runs tasks.
+        make_room: gives up channels that nobody uses; whether it helps to try again.
+        backoff: the waits before a channel is opened again on the same connection.
+        declare: declare what is needed; otherwise it must exist.
+    """
+
+    supervisor: Supervisor
+    preflight: Preflight
+    spawn: Spawn
+    make_room: Callable[[], bool]
+    backoff: Backoff
+    declare: bool
+
+
 class ChannelKeeper(ABC):
     """Keeps a channel, for any number of publishers or requesters that send by it.
 
@@ -43,13 +65,10 @@ class ChannelKeeper(ABC):
 
     Args:
         name: how it is called in messages.
-        supervisor: the connection.
-        preflight: asks on that connection.
-        spawn: runs its tasks.
-        make_room: gives up channels that nobody uses; whether it helps to try again.
-        backoff: the waits before a channel is opened again on the same connection.
+        surroundings: what it has in common with others of its connection.
 
     Attributes:
+        supervisor: the connection.
         users: who sends by it; it is idle when nobody does any more.
         queued: how many messages wait to be sent.
         counts: what was sent, by exchange or service.
@@ -57,33 +76,26 @@ class ChannelKeeper(ABC):
         silence: has a channel replaced that answers nothing any more.
     """
 
-    def __init__(
-        self,
-        name: str,
-        supervisor: Supervisor,
-        preflight: Preflight,
-        spawn: Spawn,
-        make_room: Callable[[], bool],
-        backoff: Backoff,
-    ) -> None:
+    def __init__(self, name: str, surroundings: Surroundings) -> None:
+        spawn, make_room = surroundings.spawn, surroundings.make_room
         self.name = name
-        self.supervisor = supervisor
+        self.supervisor = surroundings.supervisor
         self.users: weakref.WeakSet[User] = weakref.WeakSet()
         self.queued = 0
         self.counts: dict[str, SendCounts] = {}
-        self.silence = Silence(name, supervisor, spawn)
+        self.silence = Silence(name, self.supervisor, spawn)
         self._in_flight = InFlight(self._expire, self._looked, self.silence.watch.interval)
         self.pending: Mapping[asyncio.Future[Any], float] = self._in_flight.deadlines
         self._spawn = spawn
         self._make_room = make_room
-        self._backoff = backoff
-        self._delays = backoff.delays()
+        self._backoff = surroundings.backoff
+        self._delays = self._backoff.delays()
         self._channel: Channel | None = None
         self._link: Link | None = None
         self._broken: TopologyError | ChannelsExhausted | None = None
         self._stopped = False
         self._tickets: set[Ticket] = set()
-        self._permissions = Permissions(preflight, self._route, self._restore)
+        self._permissions = Permissions(surroundings.preflight, self._route, self._restore)
         self._inquiry = Inquiry(name, self._permissions, self._tickets, spawn, make_room)
         # What is under way is the first after a pause.
         self._first = False

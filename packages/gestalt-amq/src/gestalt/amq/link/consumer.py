@@ -6,6 +6,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
@@ -110,6 +111,21 @@ class Session:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a consumer waits.
+
+    Args:
+        backoff: the waits before it consumes again on the same connection.
+        start_timeout: how long a start waits for a connection, in seconds.
+        stop_timeout: how long a stop waits for running handlers, in seconds.
+    """
+
+    backoff: Backoff
+    start_timeout: float
+    stop_timeout: float
+
+
 S = TypeVar("S", bound=Session)
 
 
@@ -119,24 +135,19 @@ class Consumer(Component, Generic[S]):
     Args:
         name: how it is called in messages.
         supervisor: the connection.
-        backoff: the waits before it consumes again on the same connection.
-        start_timeout: how long a start waits for a connection, in seconds.
-        stop_timeout: how long a stop waits for running handlers, in seconds.
+        timing: how long it waits.
+        stop_timeout: in place of that of `timing`; None for that.
     """
 
     def __init__(
-        self,
-        name: str,
-        supervisor: Supervisor,
-        *,
-        backoff: Backoff,
-        start_timeout: float,
-        stop_timeout: float,
+        self, name: str, supervisor: Supervisor, timing: Timing, stop_timeout: float | None
     ) -> None:
+        if stop_timeout is None:
+            stop_timeout = timing.stop_timeout
         super().__init__(name=name, stop_timeout=stop_timeout)
         self._supervisor = supervisor
-        self._backoff = backoff
-        self._start_timeout = start_timeout
+        self._backoff = timing.backoff
+        self._start_timeout = timing.start_timeout
         self._session: S | None = None
         # Why it does not consume though there is a connection.
         self._failure: Exception | None = None

@@ -14,6 +14,7 @@ from gestalt.core import Batch, Handler, HandlerNotFound, Outcome
 from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
 
 from .backlog import Backlog
+from .deadlines import Deadlines, Limit
 from .fate import Fate
 from .flow_control import FlowControl
 from .handling import Handling
@@ -48,7 +49,7 @@ class BatchWorker:
         judge: decides about failures.
         flow: is told how long batches take.
         turns: those of all tasks together, if there are several.
-        timeout: for an async handler, in seconds.
+        deadlines: of async handlers.
         tracing: of the handler's calls.
     """
 
@@ -61,8 +62,8 @@ class BatchWorker:
         judge: Judge,
         flow: FlowControl,
         turns: Turns | None,
+        deadlines: Deadlines,
         *,
-        timeout: float | None,
         tracing: Tracing | None,
     ) -> None:
         self._handler = handler
@@ -72,7 +73,7 @@ class BatchWorker:
         self._judge = judge
         self._flow = flow
         self._turns = turns
-        self._timeout = timeout
+        self._deadlines = deadlines
         self._tracing = tracing
         self._ending = False
         # What was met while a batch was gathered, and comes alone.
@@ -98,7 +99,7 @@ class BatchWorker:
 
         Returns when a handler has left something in this task that the next one would find.
         """
-        turn = Turn(self._flow.measured, self._turns)
+        turn, limit = Turn(self._flow.measured, self._turns), Limit(self._deadlines)
         while True:
             await turn.begin()
             if self._again:
@@ -109,7 +110,7 @@ class BatchWorker:
             began = monotonic()
             alone: list[Entry] = []
             try:
-                alone = await self._handle(entries)
+                alone = await self._handle(entries, limit)
             finally:
                 done = len(entries) - len(alone)
                 self._again.extend(alone)
@@ -180,7 +181,7 @@ class BatchWorker:
 
     # Handling
 
-    async def _handle(self, entries: list[Entry]) -> list[Entry]:
+    async def _handle(self, entries: list[Entry], limit: Limit) -> list[Entry]:
         """Call the handler with a batch, and settle its messages.
 
         Returns:
@@ -207,10 +208,10 @@ class BatchWorker:
         batch = BusBatch(messages)
         try:
             if self._tracing is None or self._tracing.idle():
-                await self._call(batch)
+                await self._call(batch, limit)
             else:
                 with self._tracing.handling_batch(messages, decoded[0][0].receiver.queue):
-                    await self._call(batch)
+                    await self._call(batch, limit)
         except ENDS:
             raise
         except BaseException as error:
@@ -226,10 +227,10 @@ class BatchWorker:
             return []
         return [] if self._ending else alone
 
-    async def _call(self, batch: BusBatch[Any]) -> None:
+    async def _call(self, batch: BusBatch[Any], limit: Limit) -> None:
         result = self._handler(batch)
         if is_awaitable(result):
-            async with asyncio.timeout(self._timeout):
+            with limit:
                 await result
 
     def _settle(self, batch: BusBatch[Any], entries: list[Entry]) -> None:

@@ -1,13 +1,10 @@
 """The consumer of a session at the broker: how many messages it sends ahead, and whether any."""
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
 from typing import Any
 
-from gestalt.amq.errors import AmqError
 from gestalt.amq.link.consumer import Receiver
-from gestalt.amq.link.interface import Link
+from gestalt.amq.link.interface import Link, channel_aside
 
 
 class BrokerConsumer:
@@ -28,7 +25,7 @@ class BrokerConsumer:
     """
 
     def __init__(
-        self, receiver: Receiver, *, exclusive: bool, single: bool, arguments: Mapping[str, Any]
+        self, receiver: Receiver, *, exclusive: bool, single: bool, arguments: dict[str, Any]
     ) -> None:
         self.window = 0
         self.begun_at = 0.0
@@ -67,9 +64,6 @@ class BrokerConsumer:
     async def waiting(self, link: Link) -> int:
         """How many messages of the queue the broker has not sent; errors as those of `begin`."""
         # On a channel of its own: a queue that has gone would end the one that delivers.
-        channel = await link.open_channel()
-        try:
-            return await channel.count(self._receiver.queue)
-        finally:
-            with contextlib.suppress(AmqError):
-                await channel.close()
+        async with channel_aside(link) as channel:
+            ready, _ = await channel.count(self._receiver.queue)
+            return ready

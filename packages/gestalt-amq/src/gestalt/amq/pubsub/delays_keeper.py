@@ -1,16 +1,12 @@
 """The channel by which delayed messages are published, to whatever exchange they are to go."""
 
 import asyncio
-from collections.abc import Callable
 
 from gestalt.amq.declaring import declare_plan
+from gestalt.amq.link.channel_keeper import Surroundings
 from gestalt.amq.link.interface import Channel, Link
-from gestalt.amq.link.preflight import Preflight
-from gestalt.amq.link.spawn import Spawn
-from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan, merge
 from gestalt.amq.topology import Exchange
-from gestalt.core import Backoff
 
 from .delays import DUE, Destination, ladder
 from .exchange_keeper import ExchangeKeeper
@@ -22,32 +18,15 @@ class DelayKeeper(ExchangeKeeper):
     It is made with the first delayed message, so that others declare nothing for that.
 
     Args:
-        declare: declare the ladder; otherwise it must exist.
+        surroundings: as `ChannelKeeper` has them.
     """
 
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        preflight: Preflight,
-        spawn: Spawn,
-        make_room: Callable[[], bool],
-        backoff: Backoff,
-        *,
-        declare: bool,
-    ) -> None:
-        self._declares = declare
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._declares = surroundings.declare
         self._led: set[Destination] = set()
         self._expected: set[Destination] = set()
         self._leading = asyncio.Lock()
-        super().__init__(
-            supervisor,
-            Exchange(DUE, "headers"),
-            preflight,
-            spawn,
-            make_room,
-            backoff,
-            declare=declare,
-        )
+        super().__init__(Exchange(DUE, "headers"), surroundings)
         self.plan = ladder()
 
     def start(self) -> None:

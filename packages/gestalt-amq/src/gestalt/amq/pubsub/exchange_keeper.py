@@ -1,19 +1,15 @@
 """The channel by which messages are published to one exchange."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
 from gestalt.amq.declaring import declare_exchange
 from gestalt.amq.errors import OutcomeUnknown, Refused, Rejected
-from gestalt.amq.link.channel_keeper import ChannelKeeper
-from gestalt.amq.link.interface import Channel, Link
-from gestalt.amq.link.preflight import Preflight, Question
-from gestalt.amq.link.spawn import Spawn
-from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.link.channel_keeper import ChannelKeeper, Surroundings
+from gestalt.amq.link.interface import Channel, Link, channel_aside
+from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.watch import Progress
 from gestalt.amq.topology import Exchange
-from gestalt.core import Backoff
 
 from .plans import plan_publishing
 
@@ -28,30 +24,18 @@ class ExchangeKeeper(ChannelKeeper):
 
     Args:
         exchange: to which everything is published.
-        declare: declare it; otherwise it must exist.
+        surroundings: as `ChannelKeeper` has them.
 
     Attributes:
         plan: what it needs at the broker.
     """
 
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        exchange: Exchange,
-        preflight: Preflight,
-        spawn: Spawn,
-        make_room: Callable[[], bool],
-        backoff: Backoff,
-        *,
-        declare: bool,
-    ) -> None:
+    def __init__(self, exchange: Exchange, surroundings: Surroundings) -> None:
         self.exchange = exchange
         self.plan = plan_publishing(exchange)
-        self._declared = exchange if declare else replace(exchange, declare=False)
+        self._declared = exchange if surroundings.declare else replace(exchange, declare=False)
         self._replace = asyncio.Event()
-        super().__init__(
-            f"exchange {exchange.name!r}", supervisor, preflight, spawn, make_room, backoff
-        )
+        super().__init__(f"exchange {exchange.name!r}", surroundings)
         self._by_key = exchange.type == "topic" and exchange.name != ""
         if not self._by_key:
             # Permissions depend on the routing key with topic exchanges only.
@@ -75,9 +59,8 @@ class ExchangeKeeper(ChannelKeeper):
     async def _restore(self, link: Link) -> bool:
         if self.exchange.predeclared or not self._declared.declare:
             return False
-        channel = await link.open_channel()
-        await declare_exchange(channel, self._declared)
-        await channel.close()
+        async with channel_aside(link) as channel:
+            await declare_exchange(channel, self._declared)
         return True
 
     def _expire(self, pending: asyncio.Future[None]) -> None:

@@ -1,6 +1,5 @@
 """One message, from its delivery to its end: decoded, handled, acknowledged; or failed."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from gestalt.codecs import Codec, Codecs
 from gestalt.core import Handler, HandlerNotFound
 from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
 
+from .deadlines import Limit
 from .session import SubscriptionSession
 from .stats import SubscriptionStats
 
@@ -38,7 +38,6 @@ class Handling:
     Args:
         handler: takes each message.
         codec: decodes them.
-        timeout: for an async handler, in seconds.
         tracing: of the handler's calls.
         stats: counts what was handled.
         failures: takes what failed.
@@ -54,7 +53,6 @@ class Handling:
         handler: Handler,
         codec: Codec | Codecs,
         *,
-        timeout: float | None,
         tracing: Tracing | None,
         stats: SubscriptionStats,
         failures: TakesFailures,
@@ -63,7 +61,6 @@ class Handling:
     ) -> None:
         self.codec = codec
         self._handler = handler
-        self._timeout = timeout
         self._tracing = tracing
         self._stats = stats
         self._failures = failures
@@ -80,9 +77,19 @@ class Handling:
             return None
 
     async def handle(
-        self, session: SubscriptionSession, delivery: Delivery, message: BusMessage[Any]
+        self,
+        session: SubscriptionSession,
+        delivery: Delivery,
+        message: BusMessage[Any],
+        limit: Limit,
     ) -> None:
         """Call the handler with a message, and settle it.
+
+        Args:
+            session: by which it came.
+            delivery: as it came.
+            message: what was decoded of it.
+            limit: for an async handler.
 
         Raises:
             CancelledError: this task was cancelled.
@@ -92,11 +99,11 @@ class Handling:
                 # Not by `_call`: one coroutine less, a thirtieth of what a message costs.
                 result = self._handler(message)
                 if is_awaitable(result):
-                    async with asyncio.timeout(self._timeout):
+                    with limit:
                         await result
             else:
                 with self._tracing.handling(message, session.receiver.queue):
-                    await self._call(message)
+                    await self._call(message, limit)
         except HandlerNotFound as error:
             self.fail(session, delivery, error, permanent=True)
         except ENDS:
@@ -136,8 +143,8 @@ class Handling:
         """
         return self._active() or not is_own_cancellation(error)
 
-    async def _call(self, message: BusMessage[Any]) -> None:
+    async def _call(self, message: BusMessage[Any], limit: Limit) -> None:
         result = self._handler(message)
         if is_awaitable(result):
-            async with asyncio.timeout(self._timeout):
+            with limit:
                 await result

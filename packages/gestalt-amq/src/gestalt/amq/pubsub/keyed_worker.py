@@ -3,6 +3,7 @@
 from gestalt.amq.wire import Delivery
 from gestalt.core.calling import ENDS
 
+from .deadlines import Deadlines, Limit
 from .declaration import Key
 from .flow_control import FlowControl
 from .handling import Handling
@@ -20,6 +21,7 @@ class KeyedWorker:
         handling: of each message.
         flow: is told how long they take.
         turns: those of all tasks together, if there are several.
+        deadlines: of async handlers.
     """
 
     def __init__(
@@ -29,12 +31,14 @@ class KeyedWorker:
         handling: Handling,
         flow: FlowControl,
         turns: Turns | None,
+        deadlines: Deadlines,
     ) -> None:
         self._key = key
         self._backlog = backlog
         self._handling = handling
         self._flow = flow
         self._turns = turns
+        self._deadlines = deadlines
 
     def end(self) -> None:
         """Begin no further message; what was delivered and not begun goes back."""
@@ -46,7 +50,7 @@ class KeyedWorker:
         Returns when a handler has left something in this task that the next one would find.
         """
         backlog, handling = self._backlog, self._handling
-        turn = Turn(self._flow.measured, self._turns)
+        turn, limit = Turn(self._flow.measured, self._turns), Limit(self._deadlines)
         await turn.begin()
         while True:
             item = backlog.take()
@@ -57,7 +61,7 @@ class KeyedWorker:
                     # One that comes back from its wait is decoded again: its attempts are counted.
                     message = item.message or handling.decode(item.session, item.delivery)
                     if message is not None:
-                        await handling.handle(item.session, item.delivery, message)
+                        await handling.handle(item.session, item.delivery, message, limit)
                 finally:
                     backlog.done()
                     backlog.settle(item)

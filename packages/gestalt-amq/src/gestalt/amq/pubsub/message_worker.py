@@ -3,6 +3,7 @@
 from gestalt.amq.encoding import decode
 
 from .backlog import Backlog
+from .deadlines import Deadlines, Limit
 from .flow_control import FlowControl
 from .handling import Handling
 from .turns import Turn, Turns
@@ -16,15 +17,22 @@ class MessageWorker:
         handling: of each message.
         flow: is told how long they take.
         turns: those of all tasks together, if there are several.
+        deadlines: of async handlers.
     """
 
     def __init__(
-        self, backlog: Backlog, handling: Handling, flow: FlowControl, turns: Turns | None
+        self,
+        backlog: Backlog,
+        handling: Handling,
+        flow: FlowControl,
+        turns: Turns | None,
+        deadlines: Deadlines,
     ) -> None:
         self._backlog = backlog
         self._handling = handling
         self._flow = flow
         self._turns = turns
+        self._deadlines = deadlines
 
     def end(self) -> None:
         """Begin no further message; what was delivered and not begun goes back."""
@@ -37,7 +45,7 @@ class MessageWorker:
         """
         backlog, entries = self._backlog, self._backlog.entries
         codec, handle, fail = self._handling.codec, self._handling.handle, self._handling.fail
-        turn = Turn(self._flow.measured, self._turns)
+        turn, limit = Turn(self._flow.measured, self._turns), Limit(self._deadlines)
         await turn.begin()
         while True:
             while not entries:
@@ -56,7 +64,7 @@ class MessageWorker:
                 except Exception as error:
                     fail(session, delivery, error, permanent=True)
                 else:
-                    await handle(session, delivery, message)
+                    await handle(session, delivery, message, limit)
             finally:
                 backlog.done()
             if turn.over() and not await turn.give_way():

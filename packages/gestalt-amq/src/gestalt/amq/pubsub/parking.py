@@ -25,7 +25,7 @@ from gestalt.amq.headers import (
     REASON_HEADER,
     error_text,
 )
-from gestalt.amq.link.interface import Channel, Link
+from gestalt.amq.link.interface import Channel, Link, channel_aside
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.message import describe_message
 from gestalt.amq.wire import Delivery
@@ -75,7 +75,7 @@ class Parking:
             ConnectError: there was no connection within the start's time.
             LinkLost: the connection was lost.
         """
-        async with self._link() as link, _channel(link) as channel:
+        async with self._link() as link, channel_aside(link, confirms=True) as channel:
             found: builtins.list[ParkedMessage] = []
             # What is taken and not acknowledged goes back.
             while len(found) < limit and (delivery := await channel.get(self._parking)):
@@ -110,7 +110,7 @@ class Parking:
         """
         count = 0
         stayed: builtins.list[PublishError] = []
-        async with self._link() as link, _channel(link) as channel:
+        async with self._link() as link, channel_aside(link, confirms=True) as channel:
             async for delivery in self._chosen(channel, where):
                 if limit is not None and count + len(stayed) >= limit:
                     break
@@ -149,7 +149,7 @@ class Parking:
             LinkLost: the connection was lost; what was deleted by then is counted nowhere.
         """
         count = 0
-        async with self._link() as link, _channel(link) as channel:
+        async with self._link() as link, channel_aside(link, confirms=True) as channel:
             async for delivery in self._chosen(channel, where):
                 if limit is not None and count >= limit:
                     break
@@ -168,7 +168,7 @@ class Parking:
 
     async def _send_back(self, link: Link, delivery: Delivery) -> None:
         # By a channel for it alone: a refusal that ends it is this message's own.
-        async with _channel(link) as channel:
+        async with channel_aside(link, confirms=True) as channel:
             properties = replace(
                 copy_properties(delivery, {}, channel.frame_limit, without=_OF_PARKING),
                 delivery_mode=delivery.properties.delivery_mode,
@@ -203,14 +203,3 @@ _OF_PARKING = (
     QUEUE_HEADER,
     LEFT_OUT_HEADER,
 )
-
-
-@contextlib.asynccontextmanager
-async def _channel(link: Link) -> AsyncIterator[Channel]:
-    channel = await link.open_channel(confirms=True)
-    try:
-        yield channel
-    finally:
-        # It has ended by itself, which gives everything back just as well.
-        with contextlib.suppress(AmqError):
-            await channel.close()

@@ -1,14 +1,14 @@
 """What a partitioned queue needs at the broker, which may know nothing of exchanges that hash."""
 
-import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 
 from gestalt.amq.declaring import declare_exchange, declare_plan
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
-from gestalt.amq.link.interface import Link
+from gestalt.amq.link.interface import Link, channel_aside
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan, merge, plan_binding
-from gestalt.amq.topology import Binding
+from gestalt.amq.topology import Binding, Exchange
 
 from .declaration import SubscriptionDeclaration
 from .partitions import PLUGIN, WEIGHT, Partitioned
@@ -50,7 +50,7 @@ async def declare_partitions(
         LinkLost: a connection ended.
     """
     declares = all(exchange.declare for exchange in plan.exchanges if exchange == queue.exchange)
-    if declares and not await _exists(link, queue.exchange.name):
+    if declares and not await _exists(link, queue.exchange):
         await _declare_apart(queue, one_more)
     await declare_plan(link, plan)
 
@@ -59,9 +59,8 @@ async def _declare_apart(queue: Partitioned, one_more: Callable[[], Supervisor])
     try:
         async with one_more() as supervisor:
             apart = await supervisor.wait_link()
-            channel = await apart.open_channel()
-            await declare_exchange(channel, queue.exchange)
-            await channel.close()
+            async with channel_aside(apart) as channel:
+                await declare_exchange(channel, queue.exchange)
     except ConnectError as error:
         raise LinkLost(str(error)) from error
     except AmqError as error:
@@ -73,17 +72,12 @@ async def _declare_apart(queue: Partitioned, one_more: Callable[[], Supervisor])
         ) from error
 
 
-async def _exists(link: Link, name: str) -> bool:
-    channel = await link.open_channel()
+async def _exists(link: Link, exchange: Exchange) -> bool:
     try:
-        await channel.declare_exchange(
-            name, "direct", durable=True, auto_delete=False, arguments={}, passive=True
-        )
+        async with channel_aside(link) as channel:
+            await declare_exchange(channel, replace(exchange, declare=False))
     except TopologyError as error:
         if error.code != 404:
             raise
         return False
-    finally:
-        with contextlib.suppress(AmqError):
-            await channel.close()
     return True

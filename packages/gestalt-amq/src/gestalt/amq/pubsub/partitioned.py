@@ -8,12 +8,12 @@ from typing import Any
 from gestalt.amq.declaring import declare_private
 from gestalt.amq.errors import AmqError, LinkLost
 from gestalt.amq.headers import CONTROL_HEADER, INSTANCE_HEADER, QUEUE_HEADER, as_text
-from gestalt.amq.link.consumer import Consumer, Receiver, Session
+from gestalt.amq.link.consumer import Consumer, Receiver, Session, Timing
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
 from gestalt.amq.wire import Delivery
-from gestalt.core import Backoff, State
+from gestalt.core import State
 from gestalt.core import vocabulary as words
 from gestalt.core.metrics import Metric, measures
 
@@ -63,17 +63,9 @@ class PartitionedSubscription(Consumer[MemberSession]):
         *,
         declare: Callable[[Link], Awaitable[None]],
         make: Callable[[int], Subscription],
-        backoff: Backoff,
-        start_timeout: float,
-        stop_timeout: float,
+        timing: Timing,
     ) -> None:
-        super().__init__(
-            f"subscription {queue.name}",
-            supervisor,
-            backoff=backoff,
-            start_timeout=start_timeout,
-            stop_timeout=stop_timeout,
-        )
+        super().__init__(f"subscription {queue.name}", supervisor, timing, declaration.stop_timeout)
         self.binding = binding_of(declaration, queue.exchange)
         self.plan = plan
         self._queue = queue
@@ -174,7 +166,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
             channel = receiver.channel
             # One that was left behind would take what is said, and nobody would read it.
             receiver.queue = await declare_private(channel, auto_delete=True)
-            await channel.bind(receiver.queue, self._queue.members.name, "", {})
+            await channel.bind(receiver.queue, self._queue.members.name, "")
             receiver.consumer_tag = await channel.consume(receiver.queue, no_ack=True)
             self._members.refresh(asyncio.get_running_loop().time())
             self._voice.say(JOIN, receiver.queue)

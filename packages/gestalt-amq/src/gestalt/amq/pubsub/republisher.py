@@ -13,7 +13,7 @@ from gestalt.amq.errors import (
     TopologyError,
     Unroutable,
 )
-from gestalt.amq.link.interface import Channel, Confirm, Link
+from gestalt.amq.link.interface import Channel, Confirm, Link, channel_aside
 from gestalt.amq.link.silence import Silence
 from gestalt.amq.link.spawn import Spawn
 from gestalt.amq.link.supervisor import Supervisor
@@ -89,16 +89,12 @@ class Republisher:
         """
         await queue.declare(await self._consuming.wait_link())
         link = await self._publishing.wait_link(answering=True)
-        channel = await link.open_channel(transactions=True)
-        try:
+        async with channel_aside(link, transactions=True) as channel:
             # The broker examines it as any message, and forgets it.
             route = queue.route(0.0)
             properties = Properties(headers=dict(route.headers))
             channel.send(route.exchange, route.routing_key, properties, b"")
             await channel.rollback()
-        finally:
-            with contextlib.suppress(AmqError):
-                await channel.close()
 
     async def close(self) -> None:
         """Close what is open."""

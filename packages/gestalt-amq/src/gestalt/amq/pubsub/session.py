@@ -1,7 +1,7 @@
 """What a subscription has at the broker on one link: its channel, its consumer, its queues."""
 
 from gestalt.amq.link.consumer import Receiver, Session
-from gestalt.amq.link.interface import Link
+from gestalt.amq.link.interface import Link, channel_aside
 
 from .broker_consumer import BrokerConsumer
 
@@ -25,7 +25,6 @@ class SubscriptionSession(Session):
     async def _release(self) -> None:
         if self.private and not self.link.lost.done():
             # By a channel of its own: the session's may have ended.
-            channel = await self.link.open_channel()
-            for queue in self.private:
-                await channel.delete_queue(queue)
-            await channel.close()
+            async with channel_aside(self.link) as channel:
+                for queue in self.private:
+                    await channel.delete_queue(queue)

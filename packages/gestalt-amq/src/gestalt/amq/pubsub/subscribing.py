@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from gestalt.amq.events import Event
+from gestalt.amq.link.consumer import Timing
 from gestalt.amq.link.interface import Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan
 from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.codecs import Codec, Codecs
-from gestalt.core import Backoff
 
 from .declaration import SubscriptionDeclaration
 from .partition_exchange import declare_partitions, plan_partitions
@@ -34,9 +34,7 @@ class SubscriptionMaker:
         consuming: the connection that they consume by.
         one_more: makes a connection for one declaration.
         codec: for those that have none of their own.
-        backoff: the waits before one consumes again on the same connection.
-        start_timeout: how long a start waits for a connection, in seconds.
-        stop_timeout: how long a stop waits for running handlers, in seconds.
+        timing: how long they wait.
         tracing: of their messages.
         declare: declare what they need; otherwise it must exist.
         tell: is told when failed messages cannot be moved, and when they can again.
@@ -50,9 +48,7 @@ class SubscriptionMaker:
         *,
         one_more: Callable[[], Supervisor],
         codec: Codec | Codecs,
-        backoff: Backoff,
-        start_timeout: float,
-        stop_timeout: float,
+        timing: Timing,
         tracing: Tracing | None,
         declare: bool,
         tell: Callable[[Event], None],
@@ -62,9 +58,7 @@ class SubscriptionMaker:
         self._publishing = publishing
         self._one_more = one_more
         self._codec = codec
-        self._backoff = backoff
-        self._start_timeout = start_timeout
-        self._stop_timeout = stop_timeout
+        self._timing = timing
         self._tracing = tracing
         self._declare = declare
         self._tell = tell
@@ -110,14 +104,8 @@ class SubscriptionMaker:
             plan,
             declare=declare,
             make=lambda number: self._single(part, queue.queue(number)),
-            backoff=self._backoff,
-            start_timeout=self._start_timeout,
-            stop_timeout=self._stopping(declaration),
+            timing=self._timing,
         )
-
-    def _stopping(self, declaration: SubscriptionDeclaration) -> float:
-        given = declaration.stop_timeout
-        return self._stop_timeout if given is None else given
 
     def _single(self, declaration: SubscriptionDeclaration, queue: Queue | None) -> Subscription:
         return Subscription(
@@ -128,9 +116,7 @@ class SubscriptionMaker:
             declaration.codec or self._codec,
             self._policy(declaration, queue),
             self._publishing,
-            backoff=self._backoff,
-            start_timeout=self._start_timeout,
-            stop_timeout=self._stopping(declaration),
+            timing=self._timing,
             tracing=self._tracing,
             tell=self._tell,
         )

@@ -7,7 +7,7 @@ from functools import partial
 from gestalt.amq.declaring import all_refused, declare_all, declare_private
 from gestalt.amq.errors import AmqError, TopologyError
 from gestalt.amq.events import Event
-from gestalt.amq.link.consumer import Consumer
+from gestalt.amq.link.consumer import Consumer, Timing
 from gestalt.amq.link.interface import Channel, Link
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan, plan_binding, planned_bindings
@@ -15,7 +15,7 @@ from gestalt.amq.topology import Queue
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, Codecs
-from gestalt.core import Backoff, State
+from gestalt.core import State
 from gestalt.core import vocabulary as words
 from gestalt.core.details import QueueRow, details
 from gestalt.core.metrics import Metric, measures
@@ -23,6 +23,7 @@ from gestalt.core.metrics import Metric, measures
 from .backlog import Backlog
 from .batch_worker import BatchWorker
 from .broker_consumer import BrokerConsumer
+from .deadlines import Deadlines
 from .declaration import SubscriptionDeclaration
 from .failures import Failures
 from .flow_control import FlowControl
@@ -65,9 +66,7 @@ class Subscription(Consumer[SubscriptionSession]):
         policy: FailurePolicy,
         publishing: Supervisor,
         *,
-        backoff: Backoff,
-        start_timeout: float,
-        stop_timeout: float,
+        timing: Timing,
         tracing: Tracing | None,
         tell: Callable[[Event], None],
     ) -> None:
@@ -75,9 +74,8 @@ class Subscription(Consumer[SubscriptionSession]):
         super().__init__(
             f"subscription {queue.name if queue else exchange.name}",
             supervisor,
-            backoff=backoff,
-            start_timeout=start_timeout,
-            stop_timeout=stop_timeout,
+            timing,
+            declaration.stop_timeout,
         )
         self.stats: SubscriptionStats = SubscriptionStats()
         self.binding = binding_of(declaration, queue)
@@ -105,7 +103,6 @@ class Subscription(Consumer[SubscriptionSession]):
         self._handling = Handling(
             declaration.handler,
             codec,
-            timeout=declaration.timeout,
             tracing=tracing,
             stats=self.stats,
             failures=self._failures,
@@ -133,6 +130,7 @@ class Subscription(Consumer[SubscriptionSession]):
         self._notices_stalls = (
             self._adapts and (queue is None or queue.declare) and not first_served
         )
+        self._deadlines: Deadlines
         self._worker: MessageWorker | BatchWorker | KeyedWorker
         self._flow = FlowControl(
             prefetch=declaration.most_ahead,
@@ -206,6 +204,7 @@ class Subscription(Consumer[SubscriptionSession]):
     async def _open(self) -> None:
         self._backlog.restart()
         self._flow.start()
+        self._deadlines = Deadlines(self._options.timeout)
         self._worker = self._make_worker()
         if self._offsets is not None:
             self._offset = await self._offsets.load()
@@ -232,6 +231,7 @@ class Subscription(Consumer[SubscriptionSession]):
 
     async def _close(self) -> None:
         self._backlog.clear()
+        self._deadlines.stop()
         if self._offsets is not None:
             await self._offsets.finish()
         await super()._close()
@@ -356,9 +356,11 @@ class Subscription(Consumer[SubscriptionSession]):
                 self._failures,
                 self._flow,
                 turns,
-                timeout=options.timeout,
+                self._deadlines,
                 tracing=self._tracing,
             )
         if options.key is not None and isinstance(backlog, KeyedBacklog):
-            return KeyedWorker(options.key, backlog, self._handling, self._flow, turns)
-        return MessageWorker(backlog, self._handling, self._flow, turns)
+            return KeyedWorker(
+                options.key, backlog, self._handling, self._flow, turns, self._deadlines
+            )
+        return MessageWorker(backlog, self._handling, self._flow, turns, self._deadlines)

@@ -2,19 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from typing import Any, cast
 
 from gestalt.amq.declaring import declare_plan
 from gestalt.amq.errors import AmqError, LinkLost, TopologyError
-from gestalt.amq.link.channel_keeper import ChannelKeeper
+from gestalt.amq.link.channel_keeper import ChannelKeeper, Surroundings
 from gestalt.amq.link.interface import Channel, Link
-from gestalt.amq.link.preflight import Preflight, Question
-from gestalt.amq.link.spawn import Spawn
-from gestalt.amq.link.supervisor import Supervisor
+from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.watch import Progress
 from gestalt.amq.wire import Delivery
-from gestalt.core import Backoff
 
 from . import protocol
 from .calls import Call
@@ -28,23 +24,17 @@ UNANSWERED = ("DeadlineExceeded", "LinkLost", "OutcomeUnknown", "cancelled")
 class RequestsKeeper(ChannelKeeper):
     """Keeps a channel to which replies come, and hands them to the calls that await them.
 
+    Args:
+        surroundings: as `ChannelKeeper` has them.
+
     Attributes:
         plan: what it needs at the broker.
     """
 
-    def __init__(
-        self,
-        supervisor: Supervisor,
-        preflight: Preflight,
-        spawn: Spawn,
-        make_room: Callable[[], bool],
-        backoff: Backoff,
-        *,
-        declare: bool,
-    ) -> None:
+    def __init__(self, surroundings: Surroundings) -> None:
         self.plan = plan_requests()
-        self._declared = self.plan if declare else self.plan.checked()
-        super().__init__("requests", supervisor, preflight, spawn, make_room, backoff)
+        self._declared = self.plan if surroundings.declare else self.plan.checked()
+        super().__init__("requests", surroundings)
         self._calls: dict[str, Call[Any]] = {}
         # Where this user may not send to itself.
         self._mute: Link | None = None

@@ -8,100 +8,50 @@ has a faster form beside it that gives the same: `frames` to write, `demultiplex
 start without their sixty classes.
 """
 
-from .delivery import Delivery, Got
-from .demultiplexer import ConnectionSink, Demultiplexer, PartialContent, Sink
-from .errors import (
-    REPLY_CODES,
-    AmqpError,
-    FieldError,
-    FieldTypeError,
-    NestingError,
-    WireError,
-    shown,
-)
-from .frames import (
-    FRAME_MIN_SIZE,
-    HEARTBEAT_FRAME,
-    PROTOCOL_HEADER,
-    ack_frame,
-    content_frames,
-    content_parts,
-    get_frame,
-    nack_frame,
-    publish_frame,
-    update_secret_frame,
-)
-from .properties import (
-    CONTENT_HEADER,
-    PERSISTENT,
-    TRANSIENT,
-    Properties,
-    content_header,
-    decode_properties,
-    encode_properties,
-    read_properties,
-    split_headers,
-)
-from .raw import TYPE_NAMES, RawValue, raw_name, split_array, split_table
-from .strings import encode_short_string
-from .tables import (
-    MAX_DEPTH,
-    Arguments,
-    FieldValue,
-    Long,
-    decode_arguments,
-    decode_table,
-    decode_value,
-    encode_table,
-)
-from .template import PropertiesTemplate
-
-__all__ = [
-    "CONTENT_HEADER",
-    "FRAME_MIN_SIZE",
-    "HEARTBEAT_FRAME",
-    "MAX_DEPTH",
-    "PERSISTENT",
-    "PROTOCOL_HEADER",
-    "REPLY_CODES",
-    "TRANSIENT",
-    "TYPE_NAMES",
-    "AmqpError",
-    "Arguments",
-    "ConnectionSink",
-    "Delivery",
-    "Demultiplexer",
-    "FieldError",
-    "FieldTypeError",
-    "FieldValue",
-    "Got",
-    "Long",
-    "NestingError",
-    "PartialContent",
-    "Properties",
-    "PropertiesTemplate",
-    "RawValue",
-    "Sink",
-    "WireError",
-    "ack_frame",
-    "content_frames",
-    "content_header",
-    "content_parts",
-    "decode_arguments",
-    "decode_properties",
-    "decode_table",
-    "decode_value",
-    "encode_properties",
-    "encode_short_string",
-    "encode_table",
-    "get_frame",
-    "nack_frame",
-    "publish_frame",
-    "raw_name",
-    "read_properties",
-    "shown",
-    "split_array",
-    "split_headers",
-    "split_table",
-    "update_secret_frame",
-]
+from .delivery import Delivery as Delivery
+from .delivery import Got as Got
+from .demultiplexer import ConnectionSink as ConnectionSink
+from .demultiplexer import Demultiplexer as Demultiplexer
+from .demultiplexer import PartialContent as PartialContent
+from .demultiplexer import Sink as Sink
+from .errors import REPLY_CODES as REPLY_CODES
+from .errors import AmqpError as AmqpError
+from .errors import FieldError as FieldError
+from .errors import FieldTypeError as FieldTypeError
+from .errors import NestingError as NestingError
+from .errors import WireError as WireError
+from .errors import shown as shown
+from .frames import FRAME_MIN_SIZE as FRAME_MIN_SIZE
+from .frames import HEARTBEAT_FRAME as HEARTBEAT_FRAME
+from .frames import PROTOCOL_HEADER as PROTOCOL_HEADER
+from .frames import ack_frame as ack_frame
+from .frames import content_frames as content_frames
+from .frames import content_parts as content_parts
+from .frames import get_frame as get_frame
+from .frames import nack_frame as nack_frame
+from .frames import publish_frame as publish_frame
+from .frames import update_secret_frame as update_secret_frame
+from .properties import CONTENT_HEADER as CONTENT_HEADER
+from .properties import PERSISTENT as PERSISTENT
+from .properties import TRANSIENT as TRANSIENT
+from .properties import Properties as Properties
+from .properties import content_header as content_header
+from .properties import decode_properties as decode_properties
+from .properties import encode_properties as encode_properties
+from .properties import read_properties as read_properties
+from .properties import split_headers as split_headers
+from .raw import TYPE_NAMES as TYPE_NAMES
+from .raw import RawValue as RawValue
+from .raw import raw_name as raw_name
+from .raw import split_array as split_array
+from .raw import split_table as split_table
+from .strings import encode_short_string as encode_short_string
+from .tables import MAX_DEPTH as MAX_DEPTH
+from .tables import Arguments as Arguments
+from .tables import FieldValue as FieldValue
+from .tables import Long as Long
+from .tables import decode_arguments as decode_arguments
+from .tables import decode_table as decode_table
+from .tables import decode_value as decode_value
+from .tables import encode_table as encode_table
+from .template import PropertiesTemplate as PropertiesTemplate

@@ -10,9 +10,9 @@ from gestalt.net.address import Address
 from gestalt.net.errors import (
     FrameTooLarge,
     FramingError,
-    HandlerError,
     IncompleteFrame,
     NetError,
+    handler_error,
 )
 from gestalt.net.reporting import is_sender_at_fault
 
@@ -49,16 +49,7 @@ class DatagramFailures:
         if is_sender_at_fault(error, message):
             self.drop(message.source, error)
             return
-        if isinstance(error, Discard):
-            self._stats.discarded += 1
-            return
-        failure = HandlerError(
-            f"the handler of {message!r} raised {said_by(error)}", message.source, message
-        )
-        failure.__cause__ = error
-        self._stats.handler_errors += 1
-        self._stats.failed += 1
-        self._tell(failure)
+        self._failed(error, message, 1)
 
     def batch_failed(self, error: BaseException, batch: DatagramMessageBatch[Any]) -> None:
         """A handler of batches raised `error`; whoever sent a message may be at fault.
@@ -71,16 +62,7 @@ class DatagramFailures:
                 batch.fail(error.message, error)
             if len(batch.failures) == len(batch):
                 return
-        if isinstance(error, Discard):
-            self._stats.discarded += len(batch) - len(batch.failures)
-            return
-        failure = HandlerError(
-            f"the handler of {batch!r} raised {said_by(error)}", batch.source, batch=batch
-        )
-        failure.__cause__ = error
-        self._stats.failed += len(batch) - len(batch.failures)
-        self._stats.handler_errors += 1
-        self._tell(failure)
+        self._failed(error, batch, len(batch) - len(batch.failures))
 
     def settle(self, batch: DatagramMessageBatch[Any]) -> None:
         """Tell of the messages that the handler of a batch has failed."""
@@ -92,6 +74,22 @@ class DatagramFailures:
         self._stats.unreachable += 1
         failure = PeerUnreachable(f"{where} does not receive: {error.strerror}", where)
         failure.__cause__ = error
+        self._tell(failure)
+
+    def _failed(
+        self,
+        error: BaseException,
+        handled: DatagramMessage[object] | DatagramMessageBatch[Any],
+        count: int,
+    ) -> None:
+        if isinstance(error, Discard):
+            self._stats.discarded += count
+            return
+        text = f"the handler of {handled!r} raised {said_by(error)}"
+        failure = handler_error(text, handled.source, handled)
+        failure.__cause__ = error
+        self._stats.handler_errors += 1
+        self._stats.failed += count
         self._tell(failure)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gestalt.core import Reports
 from gestalt.core.calling import RAISED, is_awaitable, is_own_cancellation
-from gestalt.runner.report import describe_kind
+from gestalt.core.numbers import kind_of
 
 from .verdict import Finding
 
@@ -38,12 +38,10 @@ class Checks:
 
     def __init__(self, functions: Mapping[str, Callable[[], object]], *, timeout: float) -> None:
         if not isinstance(functions, Mapping):
-            raise TypeError(f"checks must be functions by names, got {describe_kind(functions)}")
+            raise TypeError(f"checks must be functions by names, got {kind_of(functions)}")
         for name, function in functions.items():
             if not callable(function):
-                raise TypeError(
-                    f"the check {name!r} must be a function, got {describe_kind(function)}"
-                )
+                raise TypeError(f"the check {name!r} must be a function, got {kind_of(function)}")
         reports = Reports(logger)
         self._checks = [_Check(*item, timeout, reports) for item in functions.items()]
 

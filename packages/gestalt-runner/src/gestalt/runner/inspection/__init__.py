@@ -1,5 +1,3 @@
 """A view into a running application, by a unix socket."""
 
-from .inspection import Inspection
-
-__all__ = ["Inspection"]
+from .inspection import Inspection as Inspection

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from gestalt.core import Component
+from gestalt.core.telling import first_of
 from gestalt.runner.report import logger
 
 from .changes import Watched, changes
@@ -112,6 +113,4 @@ async def _end(child: Child, patience: float) -> int:
 
 def _names(files: Sequence[Path]) -> str:
     here = Path.cwd()
-    names = [os.path.relpath(file, here) for file in files[:NAMED]]
-    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else ""
-    return ", ".join(names) + more
+    return first_of([os.path.relpath(file, here) for file in files], NAMED)

@@ -1,5 +1,4 @@
 """What systemd is told of an application that it runs: sd_notify(3), without libsystemd."""
 
-from .attendant import Systemd, take_systemd
-
-__all__ = ["Systemd", "take_systemd"]
+from .attendant import Systemd as Systemd
+from .attendant import take_systemd as take_systemd

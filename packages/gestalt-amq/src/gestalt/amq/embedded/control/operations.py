@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
-from gestalt.amq.embedded.model import Policy
 from gestalt.amq.embedded.server import Controls
 
 Row: TypeAlias = dict[str, Any]
@@ -153,22 +153,18 @@ def _list_consumers(controls: Controls, vhost: str) -> list[Row]:
     ]
 
 
-def _policy_row(policy: Policy) -> Row:
-    return {
-        "vhost": policy.virtual_host,
-        "name": policy.name,
-        "pattern": policy.pattern,
-        "apply-to": policy.apply_to,
-        "definition": dict(policy.definition),
-        "priority": policy.priority,
-    }
-
-
-def _list_policies(*, operator: bool) -> Callable[..., Result]:
-    def act(controls: Controls, vhost: str) -> list[Row]:
-        return [_policy_row(policy) for policy in controls.policies(vhost, operator=operator)]
-
-    return act
+def _list_policies(controls: Controls, vhost: str, *, operator: bool) -> list[Row]:
+    return [
+        {
+            "vhost": policy.virtual_host,
+            "name": policy.name,
+            "pattern": policy.pattern,
+            "apply-to": policy.apply_to,
+            "definition": dict(policy.definition),
+            "priority": policy.priority,
+        }
+        for policy in controls.policies(vhost, operator=operator)
+    ]
 
 
 def _status(controls: Controls) -> list[Row]:
@@ -189,50 +185,48 @@ def _status(controls: Controls) -> list[Row]:
 # Actions
 
 
-def _set_policy(*, operator: bool) -> Callable[..., Result]:
-    def act(
-        controls: Controls,
-        vhost: str,
-        name: str,
-        pattern: str,
-        definition: Mapping[str, Any],
-        apply_to: str,
-        priority: int,
-    ) -> str:
-        controls.set_policy(
-            name,
-            pattern,
-            definition,
-            apply_to=apply_to,
-            priority=priority,
-            virtual_host=vhost,
-            operator=operator,
-        )
-        return f"set the policy {name!r}"
+def _set_policy(
+    controls: Controls,
+    vhost: str,
+    name: str,
+    pattern: str,
+    definition: Mapping[str, Any],
+    apply_to: str,
+    priority: int,
+    *,
+    operator: bool,
+) -> str:
+    controls.set_policy(
+        name,
+        pattern,
+        definition,
+        apply_to=apply_to,
+        priority=priority,
+        virtual_host=vhost,
+        operator=operator,
+    )
+    return f"set the policy {name!r}"
 
-    return act
 
-
-def _clear_policy(*, operator: bool) -> Callable[..., Result]:
-    def act(controls: Controls, vhost: str, name: str) -> str:
-        if not controls.clear_policy(name, vhost, operator=operator):
-            kind = "operator policy" if operator else "policy"
-            raise ValueError(f"there is no {kind} {name!r} in the virtual host {vhost!r}")
-        return f"cleared the policy {name!r}"
-
-    return act
+def _clear_policy(controls: Controls, vhost: str, name: str, *, operator: bool) -> str:
+    if not controls.clear_policy(name, vhost, operator=operator):
+        kind = "operator policy" if operator else "policy"
+        raise ValueError(f"there is no {kind} {name!r} in the virtual host {vhost!r}")
+    return f"cleared the policy {name!r}"
 
 
 def _delete_queue(controls: Controls, vhost: str, name: str) -> str:
-    return f"deleted the queue {name!r} and {_messages(controls.delete_queue(name, vhost))}"
+    count = controls.delete_queue(name, vhost)
+    return f"deleted the queue {name!r} and {_counted(count, 'message')}"
 
 
 def _purge_queue(controls: Controls, vhost: str, name: str) -> str:
-    return f"dropped {_messages(controls.purge_queue(name, vhost))} of the queue {name!r}"
+    count = controls.purge_queue(name, vhost)
+    return f"dropped {_counted(count, 'message')} of the queue {name!r}"
 
 
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
+def _counted(count: int, thing: str) -> str:
+    return f"1 {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def _close_connection(controls: Controls, name: str, reason: str) -> str:
@@ -242,24 +236,21 @@ def _close_connection(controls: Controls, name: str, reason: str) -> str:
 
 
 def _close_all(controls: Controls, reason: str) -> str:
-    return f"closed {_connections(controls.close_connections(reason=reason))}"
+    return f"closed {_counted(controls.close_connections(reason=reason), 'connection')}"
 
 
 def _close_of_user(controls: Controls, user: str, reason: str) -> str:
-    return f"closed {_connections(controls.close_connections(user, reason))}"
+    return f"closed {_counted(controls.close_connections(user, reason), 'connection')}"
 
 
 def _drop_connections(controls: Controls) -> str:
-    return f"cut {_connections(controls.drop_connections())}"
-
-
-def _connections(count: int) -> str:
-    return "1 connection" if count == 1 else f"{count} connections"
+    return f"cut {_counted(controls.drop_connections(), 'connection')}"
 
 
 def _stop_app(controls: Controls) -> str:
     controls.refuse_connections()
-    return f"closed {_connections(controls.close_connections())}, and refusing new ones"
+    closed = _counted(controls.close_connections(), "connection")
+    return f"closed {closed}, and refusing new ones"
 
 
 def _start_app(controls: Controls) -> str:
@@ -315,6 +306,31 @@ _POLICY = (
     Parameter("priority", "of those that match, the highest one applies", 0, int),
 )
 
+
+def _of_policies(*, operator: bool) -> tuple[Operation, ...]:
+    kind, a_policy = ("operator_", "an operator policy") if operator else ("", "a policy")
+    return (
+        Operation(
+            f"list_{kind}policies",
+            f"list the {kind.replace('_', ' ')}policies",
+            partial(_list_policies, operator=operator),
+            [_VHOST],
+        ),
+        Operation(
+            f"set_{kind}policy",
+            f"set or replace {a_policy}",
+            partial(_set_policy, operator=operator),
+            _POLICY,
+        ),
+        Operation(
+            f"clear_{kind}policy",
+            f"clear {a_policy}",
+            partial(_clear_policy, operator=operator),
+            [_VHOST, _NAME],
+        ),
+    )
+
+
 _ALL = (
     Operation("status", "tell how much there is", _status),
     Operation("list_queues", "list the queues", _list_queues, [_VHOST]),
@@ -324,27 +340,8 @@ _ALL = (
     Operation("list_consumers", "list the consumers", _list_consumers, [_VHOST]),
     Operation("delete_queue", "delete a queue", _delete_queue, [_VHOST, _QUEUE]),
     Operation("purge_queue", "drop a queue's messages", _purge_queue, [_VHOST, _QUEUE]),
-    Operation("list_policies", "list the policies", _list_policies(operator=False), [_VHOST]),
-    Operation("set_policy", "set or replace a policy", _set_policy(operator=False), _POLICY),
-    Operation("clear_policy", "clear a policy", _clear_policy(operator=False), [_VHOST, _NAME]),
-    Operation(
-        "list_operator_policies",
-        "list the operator policies",
-        _list_policies(operator=True),
-        [_VHOST],
-    ),
-    Operation(
-        "set_operator_policy",
-        "set or replace an operator policy",
-        _set_policy(operator=True),
-        _POLICY,
-    ),
-    Operation(
-        "clear_operator_policy",
-        "clear an operator policy",
-        _clear_policy(operator=True),
-        [_VHOST, _NAME],
-    ),
+    *_of_policies(operator=False),
+    *_of_policies(operator=True),
     Operation(
         "close_connection",
         "close a connection with 320 CONNECTION_FORCED",

@@ -5,6 +5,7 @@ https://www.rabbitmq.com/docs/queues#optional-arguments
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import NoReturn
 
 from gestalt.amq.wire import TYPE_NAMES, AmqpError, Arguments, FieldValue
@@ -12,9 +13,9 @@ from gestalt.amq.wire import TYPE_NAMES, AmqpError, Arguments, FieldValue
 from .ages import read_age
 from .versions import ConsumerTimeout, Semantics, not_permitted
 
-INTEGERS = frozenset({"byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort"}) | {
-    "unsignedint"
-}
+INTEGERS = frozenset(
+    {"byte", "short", "signedint", "long", "unsignedbyte", "unsignedshort", "unsignedint"}
+)
 _TEN_YEARS = 315_360_000_000
 _MAX_PRIORITY = 255
 STRATEGIES = ("at-most-once", "at-least-once")
@@ -237,20 +238,16 @@ class _Checks:
         return value
 
     def seconds(self, key: str, *, minimum: int) -> float | None:
-        if not self._has(key):
-            return None
-        value = self._arguments[key]
-        number = self._number(key, value)
-        if number < 0:
-            self._refuse(key, f"{{value_negative,{number}}}")
-        if number < minimum:
-            self._refuse(key, f"{{value_zero,{number}}}")
-        if number > _TEN_YEARS:
-            self._refuse(key, f"{{value_too_large,{number}}}")
-        return number / 1000
+        number = self.integer(key, minimum=minimum, maximum=_TEN_YEARS, too_large="value_too_large")
+        return None if number is None else number / 1000
 
     def any_integer(self, key: str) -> int | None:
-        return self._number(key, self._arguments[key]) if self._has(key) else None
+        if not self._has(key):
+            return None
+        value, kind = self._arguments[key], type_name(self._arguments, key)
+        if kind not in INTEGERS or not isinstance(value, int):
+            self._refuse(key, f'"expected integer, got {kind}"')
+        return value
 
     def version(self, key: str, known: tuple[int, ...]) -> None:
         number = self.any_integer(key)
@@ -268,28 +265,28 @@ class _Checks:
             return None
         return milliseconds / 1000 if isinstance(milliseconds, int) else None
 
-    def integer(self, key: str, *, minimum: int = 0, maximum: int | None = None) -> int | None:
-        if not self._has(key):
+    def integer(
+        self,
+        key: str,
+        *,
+        minimum: int = 0,
+        maximum: float = inf,
+        too_large: str = "max_value_exceeded",
+    ) -> int | None:
+        number = self.any_integer(key)
+        if number is None:
             return None
-        value = self._arguments[key]
-        number = self._number(key, value)
         if number < 0:
             self._refuse(key, f"{{value_negative,{number}}}")
         if number < minimum:
             self._refuse(key, f"{{value_zero,{number}}}")
-        if maximum is not None and number > maximum:
-            self._refuse(key, f"{{max_value_exceeded,{number}}}")
+        if number > maximum:
+            self._refuse(key, f"{{{too_large},{number}}}")
         return number
 
     def _has(self, key: str) -> bool:
         """Tell whether the argument is given. No value at all is one, and not of any right type."""
         return key in self.known and key in self._arguments
-
-    def _number(self, key: str, value: FieldValue) -> int:
-        kind = type_name(self._arguments, key)
-        if kind not in INTEGERS or not isinstance(value, int):
-            self._refuse(key, f'"expected integer, got {kind}"')
-        return value
 
     def _refuse(self, key: str, problem: str) -> NoReturn:
         raise AmqpError(

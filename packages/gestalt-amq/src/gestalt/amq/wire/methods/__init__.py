@@ -6,78 +6,72 @@ numbers: https://www.rabbitmq.com/amqp-0-9-1-reference.
 
 from typing import TypeAlias
 
-from .basic import (
-    BasicAck,
-    BasicCancel,
-    BasicCancelOk,
-    BasicConsume,
-    BasicConsumeOk,
-    BasicDeliver,
-    BasicGet,
-    BasicGetEmpty,
-    BasicGetOk,
-    BasicNack,
-    BasicPublish,
-    BasicQos,
-    BasicQosOk,
-    BasicRecover,
-    BasicRecoverAsync,
-    BasicRecoverOk,
-    BasicReject,
-    BasicReturn,
-    ConfirmSelect,
-    ConfirmSelectOk,
-    TxCommit,
-    TxCommitOk,
-    TxRollback,
-    TxRollbackOk,
-    TxSelect,
-    TxSelectOk,
-)
-from .connection import (
-    AccessRequest,
-    AccessRequestOk,
-    ChannelClose,
-    ChannelCloseOk,
-    ChannelFlow,
-    ChannelFlowOk,
-    ChannelOpen,
-    ChannelOpenOk,
-    ConnectionBlocked,
-    ConnectionClose,
-    ConnectionCloseOk,
-    ConnectionOpen,
-    ConnectionOpenOk,
-    ConnectionSecure,
-    ConnectionSecureOk,
-    ConnectionStart,
-    ConnectionStartOk,
-    ConnectionTune,
-    ConnectionTuneOk,
-    ConnectionUnblocked,
-    ConnectionUpdateSecret,
-    ConnectionUpdateSecretOk,
-)
-from .topology import (
-    ExchangeBind,
-    ExchangeBindOk,
-    ExchangeDeclare,
-    ExchangeDeclareOk,
-    ExchangeDelete,
-    ExchangeDeleteOk,
-    ExchangeUnbind,
-    ExchangeUnbindOk,
-    QueueBind,
-    QueueBindOk,
-    QueueDeclare,
-    QueueDeclareOk,
-    QueueDelete,
-    QueueDeleteOk,
-    QueuePurge,
-    QueuePurgeOk,
-    QueueUnbind,
-    QueueUnbindOk,
-)
+from .basic import BasicAck as BasicAck
+from .basic import BasicCancel as BasicCancel
+from .basic import BasicCancelOk as BasicCancelOk
+from .basic import BasicConsume as BasicConsume
+from .basic import BasicConsumeOk as BasicConsumeOk
+from .basic import BasicDeliver as BasicDeliver
+from .basic import BasicGet as BasicGet
+from .basic import BasicGetEmpty as BasicGetEmpty
+from .basic import BasicGetOk as BasicGetOk
+from .basic import BasicNack as BasicNack
+from .basic import BasicPublish as BasicPublish
+from .basic import BasicQos as BasicQos
+from .basic import BasicQosOk as BasicQosOk
+from .basic import BasicRecover as BasicRecover
+from .basic import BasicRecoverAsync as BasicRecoverAsync
+from .basic import BasicRecoverOk as BasicRecoverOk
+from .basic import BasicReject as BasicReject
+from .basic import BasicReturn as BasicReturn
+from .basic import ConfirmSelect as ConfirmSelect
+from .basic import ConfirmSelectOk as ConfirmSelectOk
+from .basic import TxCommit as TxCommit
+from .basic import TxCommitOk as TxCommitOk
+from .basic import TxRollback as TxRollback
+from .basic import TxRollbackOk as TxRollbackOk
+from .basic import TxSelect as TxSelect
+from .basic import TxSelectOk as TxSelectOk
+from .connection import AccessRequest as AccessRequest
+from .connection import AccessRequestOk as AccessRequestOk
+from .connection import ChannelClose as ChannelClose
+from .connection import ChannelCloseOk as ChannelCloseOk
+from .connection import ChannelFlow as ChannelFlow
+from .connection import ChannelFlowOk as ChannelFlowOk
+from .connection import ChannelOpen as ChannelOpen
+from .connection import ChannelOpenOk as ChannelOpenOk
+from .connection import ConnectionBlocked as ConnectionBlocked
+from .connection import ConnectionClose as ConnectionClose
+from .connection import ConnectionCloseOk as ConnectionCloseOk
+from .connection import ConnectionOpen as ConnectionOpen
+from .connection import ConnectionOpenOk as ConnectionOpenOk
+from .connection import ConnectionSecure as ConnectionSecure
+from .connection import ConnectionSecureOk as ConnectionSecureOk
+from .connection import ConnectionStart as ConnectionStart
+from .connection import ConnectionStartOk as ConnectionStartOk
+from .connection import ConnectionTune as ConnectionTune
+from .connection import ConnectionTuneOk as ConnectionTuneOk
+from .connection import ConnectionUnblocked as ConnectionUnblocked
+from .connection import ConnectionUpdateSecret as ConnectionUpdateSecret
+from .connection import ConnectionUpdateSecretOk as ConnectionUpdateSecretOk
+from .topology import ExchangeBind as ExchangeBind
+from .topology import ExchangeBindOk as ExchangeBindOk
+from .topology import ExchangeDeclare as ExchangeDeclare
+from .topology import ExchangeDeclareOk as ExchangeDeclareOk
+from .topology import ExchangeDelete as ExchangeDelete
+from .topology import ExchangeDeleteOk as ExchangeDeleteOk
+from .topology import ExchangeUnbind as ExchangeUnbind
+from .topology import ExchangeUnbindOk as ExchangeUnbindOk
+from .topology import QueueBind as QueueBind
+from .topology import QueueBindOk as QueueBindOk
+from .topology import QueueDeclare as QueueDeclare
+from .topology import QueueDeclareOk as QueueDeclareOk
+from .topology import QueueDelete as QueueDelete
+from .topology import QueueDeleteOk as QueueDeleteOk
+from .topology import QueuePurge as QueuePurge
+from .topology import QueuePurgeOk as QueuePurgeOk
+from .topology import QueueUnbind as QueueUnbind
+from .topology import QueueUnbindOk as QueueUnbindOk
 
 Method: TypeAlias = (
     ConnectionStart
@@ -217,74 +211,3 @@ INDEX: dict[type[Method], int] = {
     TxRollback: 0x005A_001E,
     TxRollbackOk: 0x005A_001F,
 }
-
-__all__ = [
-    "INDEX",
-    "AccessRequest",
-    "AccessRequestOk",
-    "BasicAck",
-    "BasicCancel",
-    "BasicCancelOk",
-    "BasicConsume",
-    "BasicConsumeOk",
-    "BasicDeliver",
-    "BasicGet",
-    "BasicGetEmpty",
-    "BasicGetOk",
-    "BasicNack",
-    "BasicPublish",
-    "BasicQos",
-    "BasicQosOk",
-    "BasicRecover",
-    "BasicRecoverAsync",
-    "BasicRecoverOk",
-    "BasicReject",
-    "BasicReturn",
-    "ChannelClose",
-    "ChannelCloseOk",
-    "ChannelFlow",
-    "ChannelFlowOk",
-    "ChannelOpen",
-    "ChannelOpenOk",
-    "ConfirmSelect",
-    "ConfirmSelectOk",
-    "ConnectionBlocked",
-    "ConnectionClose",
-    "ConnectionCloseOk",
-    "ConnectionOpen",
-    "ConnectionOpenOk",
-    "ConnectionSecure",
-    "ConnectionSecureOk",
-    "ConnectionStart",
-    "ConnectionStartOk",
-    "ConnectionTune",
-    "ConnectionTuneOk",
-    "ConnectionUnblocked",
-    "ConnectionUpdateSecret",
-    "ConnectionUpdateSecretOk",
-    "ExchangeBind",
-    "ExchangeBindOk",
-    "ExchangeDeclare",
-    "ExchangeDeclareOk",
-    "ExchangeDelete",
-    "ExchangeDeleteOk",
-    "ExchangeUnbind",
-    "ExchangeUnbindOk",
-    "Method",
-    "QueueBind",
-    "QueueBindOk",
-    "QueueDeclare",
-    "QueueDeclareOk",
-    "QueueDelete",
-    "QueueDeleteOk",
-    "QueuePurge",
-    "QueuePurgeOk",
-    "QueueUnbind",
-    "QueueUnbindOk",
-    "TxCommit",
-    "TxCommitOk",
-    "TxRollback",
-    "TxRollbackOk",
-    "TxSelect",
-    "TxSelectOk",
-]
