@@ -62,6 +62,21 @@ class TestAvroSchemas:
             Avro({"type": "record", "name": "R", "fields": [{"name": "x", "type": array}]})
 
     @pytest.mark.parametrize(
+        "items",
+        [
+            "boolean",
+            "string",
+            ["null"],
+            {"type": "enum", "name": "E", "symbols": ["A"]},
+            {"type": "fixed", "name": "F", "size": 1},
+            {"type": "array", "items": "int"},
+            {"type": "map", "values": "null"},
+        ],
+    )
+    def test_arrays_of_items_that_take_a_byte_are_accepted(self, items: Any) -> None:
+        Avro({**READING, "fields": [{"name": "x", "type": {"type": "array", "items": items}}]})
+
+    @pytest.mark.parametrize(
         "schema",
         ["{", "[]", '"string"', {"type": "record"}, {"type": "enum"}, "[" * 100_000],
         ids=lambda schema: str(schema)[:20],
@@ -78,8 +93,9 @@ class TestAvroData:
 
     def test_a_schema_that_no_accepted_one_is_names_its_fingerprint(self) -> None:
         codec = reading_codec()
-        with pytest.raises(UnknownType, match="0102030405060708"):
-            codec.decode(bytes.fromhex("c301 0102030405060708 00"))
+        for body in ("", "00"):
+            with pytest.raises(UnknownType, match="schema 0102030405060708;"):
+                codec.decode(bytes.fromhex("c301 0102030405060708" + body))
 
     def test_lying_lengths_are_decode_errors(self) -> None:
         codec = reading_codec()

@@ -134,6 +134,8 @@ class TestAvro:
             ({"type": "array", "items": "long"}, lambda n: [2**40, -1, 7] * (n // 3), 1),
             ({"type": "array", "items": "boolean"}, lambda n: [True] * n, 1),
             ({"type": "array", "items": "string"}, lambda n: ["x" * 40] * n, 1),
+            ({"type": "array", "items": "bytes"}, lambda n: [b""] * n, 1),
+            ({"type": "array", "items": {"type": "array", "items": "int"}}, lambda n: [[]] * n, 1),
             ({"type": "array", "items": ["null", "long"]}, lambda n: [None] * n, 1),
             ({"type": "map", "values": "int"}, lambda n: {str(k): k for k in range(n)}, 2),
             (
@@ -159,6 +161,14 @@ class TestAvro:
         for fewer in (300 * each + 1, 100):
             with pytest.raises(TooLarge, match=f"max_values={fewer}"):
                 Codec("avro", types=types, max_values=fewer).decode(encode(value).body)
+
+    def test_arrays_without_items_are_counted(self) -> None:
+        types = only(Avro(record(*[{"type": "array", "items": "double"}] * 10)))
+        codec = Codec("avro", types=types, max_values=11)
+        value: dict[str, list[float]] = {f"f{n}": [] for n in range(10)}
+        assert codec.decode(codec.encode(value).body) == value
+        with pytest.raises(EncodeError, match="max_values=10"):
+            Codec("avro", types=types, max_values=10).encode(value)
 
     def test_fields_that_the_writer_lacks_are_counted(self) -> None:
         wide = [{"name": f"w{n}", "type": "int", "default": n} for n in range(50)]
@@ -204,15 +214,18 @@ class TestAvro:
             {"type": "array", "items": {"type": "enum", "name": "E", "symbols": ["A", "B"]}},
             ["null", {"type": "array", "items": "F"}],
             {"type": "long", "logicalType": "timestamp-millis"},
+            *[{"type": "array", "items": kind} for kind in ("double", "float", ["int", "string"])],
+            {"type": "string"},
         )
         types = only(Avro(schema))
-        value = {"f0": {"a": None, "b": "x", "c": b"123"}, "f1": ["A", "B"], "f2": [b"abc"]}
-        value["f3"] = 0  # type: ignore[assignment]
+        value: dict[str, Any] = {"f0": {"a": None, "b": "x", "c": b"123"}, "f1": ["A", "B"]}
+        # The number is the greatest of one byte.
+        value |= {"f2": [b"abc"], "f3": -64, "f4": [0.5], "f5": [0.5], "f6": [1, "x"], "f7": "end"}
         body = Codec("avro", types=types).encode(value).body
         whole = Codec("avro", types=types).decode(body)
-        for max_values in range(1, 40):
+        for max_values in range(1, 26):
             codec = Codec("avro", types=types, max_values=max_values)
-            if max_values < 14:
+            if max_values < 22:
                 with pytest.raises(TooLarge):
                     codec.decode(body)
             else:

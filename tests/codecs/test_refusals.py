@@ -17,6 +17,7 @@ from gestalt.codecs import (
     Serializer,
     TooDeep,
     TooLarge,
+    TrailingData,
     Truncated,
     ValidationError,
 )
@@ -141,6 +142,17 @@ class TestAvro:
         with pytest.raises(SchemaError, match=said):
             avro(kind).encode({"x": "a"})
 
+    @pytest.mark.parametrize("size", ["x", "4", 1.5, -1, True, None])
+    def test_a_fixed_takes_a_whole_number_of_bytes(self, size: Any) -> None:
+        with pytest.raises(SchemaError, match="a whole number of bytes, 0 or more, not "):
+            Avro(record(("x", {"type": "fixed", "name": "F", "size": size})))
+
+    def test_a_type_is_known_by_its_full_name_and_within_its_namespace(self) -> None:
+        fixed = {"type": "fixed", "name": "F", "size": 4}
+        codec = avro(record(("a", fixed), ("b", "F"), ("c", "fleet.F")) | {"name": "fleet.Inner"})
+        value = {"x": {"a": b"abcd", "b": b"efgh", "c": b"ijkl"}}
+        assert codec.decode(codec.encode(value).body, type_id=1) == value
+
     def test_a_record_has_its_full_name(self) -> None:
         assert repr(Avro({**record(), "name": "fleet.R"})) == "<Avro fleet.R>"
         assert Avro({**record(), "namespace": "fleet"}).name == "fleet.R"
@@ -149,6 +161,7 @@ class TestAvro:
         pytest.importorskip("fastavro")
         inner = {**record(("a", "long"), ("b", "long")), "name": "Inner"}
         wanted = {**record(("a", "long")), "name": "Inner"}
+        wanted["fields"] += [{"name": f"w{n}", "type": "int", "default": n} for n in range(3)]
         kind = {"type": "array", "items": ["null", inner]}
         reading = {"type": "array", "items": ["null", wanted]}
         types = MessageTypes()
@@ -156,9 +169,10 @@ class TestAvro:
         body = Codec("avro", types=types).encode({"x": [{"a": 1, "b": 2}, None]}).body
         types = MessageTypes()
         types.add(1, Avro(record(("x", reading)), accepts=[record(("x", kind))]))
-        assert Codec("avro", types=types).decode(body, type_id=1) == {"x": [{"a": 1}, None]}
+        read = {"x": [{"a": 1, "w0": 0, "w1": 1, "w2": 2}, None]}
+        assert Codec("avro", types=types, max_values=9).decode(body, type_id=1) == read
         with pytest.raises(TooLarge):
-            Codec("avro", types=types, max_values=3).decode(body, type_id=1)
+            Codec("avro", types=types, max_values=8).decode(body, type_id=1)
 
     def test_a_record_that_does_not_fit_its_class_says_where(self) -> None:
         pytest.importorskip("fastavro")
@@ -174,10 +188,10 @@ class TestAvro:
     @pytest.mark.parametrize("kind", ["array", "map"])
     def test_blocks_that_tell_their_size_are_counted_as_others(self, kind: str) -> None:
         items = {"type": kind, "items" if kind == "array" else "values": "long"}
-        # -3 items, which are so many bytes; 1 item; the end.
+        # -2 items and -1 item, which are so many bytes; 1 item; the end.
         body = {
-            "array": b"\x05\x06\x02\x04\x06" + b"\x02\x08" + b"\x00",
-            "map": b"\x05\x12\x02a\x02\x02b\x04\x02c\x06" + b"\x02\x02d\x08" + b"\x00",
+            "array": b"\x03\x04\x02\x04" + b"\x01\x02\x06" + b"\x02\x08" + b"\x00",
+            "map": b"\x03\x0c\x02a\x02\x02b\x04" + b"\x01\x06\x02c\x06" + b"\x02\x02d\x08\x00",
         }[kind]
         expected = {"array": [1, 2, 3, 4], "map": {"a": 1, "b": 2, "c": 3, "d": 4}}[kind]
         values = 1 + 1 + len(expected) * (1 if kind == "array" else 2)
@@ -188,14 +202,19 @@ class TestAvro:
     @pytest.mark.parametrize(
         ("kind", "body", "expected", "said"),
         [
-            ("long", b"\xff" * 11, DecodeError, "a number of more than 10 bytes"),
+            ("long", b"\xff" * 10, DecodeError, "a number of more than 10 bytes"),
             ("long", b"\xff\xff", Truncated, "the end is missing"),
-            ("string", b"\x09xxxx", Truncated, "-5 bytes are claimed, and 4 left"),
+            ("string", b"\x01xxxx", Truncated, "-1 bytes are claimed, and 4 left"),
             ("string", b"\x0axxxx", Truncated, "5 bytes are claimed, and 4 left"),
             ("bytes", b"\xff", Truncated, "the end is missing"),
             (["null", "long"], b"\x04\x02", DecodeError, "2 is no branch of a union of 2"),
             (["null", "long"], b"\x01\x02", DecodeError, "-1 is no branch of a union of 2"),
-            ({"type": "array", "items": "long"}, b"\x06\x02\x04", Truncated, "3 items are claimed"),
+            (
+                {"type": "array", "items": "long"},
+                b"\x06\x02\x04",
+                Truncated,
+                "3 items are claimed, and 2 bytes left",
+            ),
             ({"type": "array", "items": "long"}, b"\x05\x02\x02", Truncated, "3 items are claimed"),
             ({"type": "array", "items": "double"}, b"\x02\x00", Truncated, "1 items are claimed"),
         ],
@@ -216,3 +235,26 @@ class TestAvro:
         codec = avro(["null", {"type": "array", "items": kind}])
         value = {"x": [Decimal("-1234567.89"), Decimal("0.01")]}
         assert codec.decode(codec.encode(value).body, type_id=1) == value
+
+    @pytest.mark.parametrize(("precision", "longest"), [(4, 32), (40, 40)])
+    def test_decimals_are_read_up_to_a_length(self, precision: int, longest: int) -> None:
+        codec = avro({"type": "bytes", "logicalType": "decimal", "precision": precision})
+
+        def padded(size: int) -> bytes:
+            return bytes([2 * size]) + b"\x07".rjust(size, b"\x00")
+
+        assert codec.decode(padded(longest), type_id=1) == {"x": Decimal(7)}
+        said = f"a decimal of {longest + 1} bytes, more than {longest}"
+        with pytest.raises(TooLarge, match=said):
+            codec.decode(padded(longest + 1), type_id=1)
+
+    def test_what_resembles_a_decimal_is_read_as_what_it_is(self) -> None:
+        fixed = {"type": "fixed", "name": "F", "size": 4, "logicalType": "decimal", "precision": 9}
+        plain, unknown = {"type": "bytes"}, {"type": "string", "logicalType": "decimal"}
+        codec = avro(record(("d", fixed), ("b", plain), ("s", unknown)) | {"name": "Inner"})
+        value = {"x": {"d": Decimal(-5), "b": b"\x01", "s": "5"}}
+        assert codec.decode(codec.encode(value).body, type_id=1) == value
+
+    def test_what_follows_a_record_is_refused(self) -> None:
+        with pytest.raises(TrailingData, match="follows the record in data of 2 bytes"):
+            avro("long").decode(b"\x02\x02", type_id=1)

@@ -358,6 +358,59 @@ async def test_the_type_identifiers_of_a_read_are_unpacked_once(
     assert set(unpacked) == {1}
 
 
+async def test_what_a_later_handler_finds_is_the_fault_of_the_peer_too(
+    serve: Serve, within: Within
+) -> None:
+    received = Received()
+
+    async def handle(batch: StreamBatch[bytes]) -> None:
+        await asyncio.sleep(0)
+        for message in batch:
+            if message.body == b"1":
+                batch.fail(message, HandlerNotFound("nobody", message))
+            else:
+                received.bodies.append(message.body)
+
+    server = await serve(on_messages=handle, **received.options())
+    loop = asyncio.get_running_loop()
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        await loop.sock_connect(sock, (server.address.host, server.address.port))
+        await loop.sock_sendall(sock, MTI.encode(b"0"))
+        await until(lambda: received.bodies)
+        await loop.sock_sendall(sock, frames(4))
+        await within(received.gone.wait())
+    assert received.bodies == [b"0", b"0", b"2", b"3"]
+    assert isinstance(received.errors[0].__cause__, HandlerNotFound)
+
+
+async def test_who_comes_in_a_turn_that_is_used_up_waits_for_the_next(
+    serve: Serve, within: Within
+) -> None:
+    received = Received()
+    loop = asyncio.get_running_loop()
+    calls: list[bool] = []
+
+    def handle(batch: StreamBatch[bytes]) -> None:
+        calls.append(asyncio.current_task() is None)
+        until = time.thread_time() + 0.02
+        while time.thread_time() < until:
+            pass
+        received.take(batch)
+
+    server = await serve(on_messages=handle)
+    with socket.socket() as one, socket.socket() as two:
+        for sock in (one, two):
+            sock.setblocking(False)
+            await loop.sock_connect(sock, (server.address.host, server.address.port))
+        await until(lambda: len(server.peers) == 2)
+        for sock in (one, two):
+            assert sock.send(MTI.encode(b"at once"))
+        await until(lambda: len(received.bodies) == 2)
+    # The first one within its read, the other one by a task.
+    assert calls == [True, False]
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_what_a_batch_has_failed_before_is_told_beside_a_fault_of_the_peer(
     serve: Serve, within: Within, asynchronous: bool
@@ -570,7 +623,7 @@ async def test_plain_handlers_that_take_long_give_way_to_others(
 async def test_a_compressed_batch_ends_before_it_becomes_large(
     serve: Serve, connect: Connect, within: Within
 ) -> None:
-    codec = Codec("json", compress="zstd" if _has_zstd() else "deflate", min_size=1)
+    codec = Codec("json", compress="zstd" if _has_zstd() else "deflate", min_size=100)
     received = Received()
     server = await serve(on_messages=received.take, wire=Wire(MTI, codec))
     client = await connect(server)

@@ -30,8 +30,8 @@ class Avro:
             then.
 
     Raises:
-        SchemaError: a schema is malformed, recursive, or has arrays or maps of items that take no
-            bytes. The last two would let a few hostile bytes take all memory, or crash the process.
+        SchemaError: a schema is malformed, recursive, or has arrays of items that take no bytes.
+            The last two would let a few hostile bytes take all memory, or crash the process.
     """
 
     __slots__ = ("accepts", "bare", "into", "name", "schema")
@@ -68,7 +68,7 @@ def _parsed(schema: Schema) -> dict[str, Any]:
     if not isinstance(schema, dict) or schema.get("type") not in ("record", "error"):
         raise SchemaError(f"an Avro message type is a record, not {kind_of(schema)}")
     try:
-        _Check().least_size(schema, "")
+        _Check().takes_bytes(schema, "")
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SchemaError(f"malformed Avro schema {kind_of(schema)}: {said_by(error)}") from error
     return schema
@@ -83,53 +83,66 @@ def _full_name(schema: dict[str, Any], namespace: str) -> str:
 
 
 class _Check:
-    """Walks a schema once, and finds the least number of bytes that a value of it takes."""
+    """Walks a schema once, and finds out whether every value of it takes bytes."""
 
     def __init__(self) -> None:
-        self._sizes: dict[str, int | None] = {}  # None while the definition is still open
+        self._known: dict[str, bool | None] = {}  # None while the definition is still open
 
-    def least_size(self, schema: Any, namespace: str) -> int:
+    def takes_bytes(self, schema: Any, namespace: str) -> bool:
         if isinstance(schema, list):
-            branches = [self.least_size(branch, namespace) for branch in schema]
-            return 1 + min(branches, default=0)
+            for branch in schema:
+                self.takes_bytes(branch, namespace)
+            return True  # an index comes first
         if isinstance(schema, str):
             return self._named(schema, namespace)
         kind = schema["type"]
         if kind in ("record", "error"):
             return self._record(schema, namespace)
         if kind in ("enum", "fixed"):
-            size = 1 if kind == "enum" else int(schema["size"])
-            self._sizes[_full_name(schema, namespace)] = size
-            return size
-        if kind in ("array", "map"):
-            items = self.least_size(schema["items" if kind == "array" else "values"], namespace)
-            if kind == "array" and items == 0:
+            takes = kind == "enum" or _size(schema) > 0
+            self._known[_full_name(schema, namespace)] = takes
+            return takes
+        if kind == "array":
+            if not self.takes_bytes(schema["items"], namespace):
                 raise SchemaError(
                     "Avro arrays whose items take no bytes are refused: a few bytes would claim "
                     f"millions of items: {kind_of(schema)}"
                 )
-            return 1
-        return self.least_size(kind, namespace)
+            return True
+        if kind == "map":
+            self.takes_bytes(schema["values"], namespace)
+            return True
+        return self.takes_bytes(kind, namespace)
 
-    def _named(self, name: str, namespace: str) -> int:
+    def _named(self, name: str, namespace: str) -> bool:
         if name in _PRIMITIVES:
-            return {"null": 0, "float": 4, "double": 8}.get(name, 1)
-        qualified = f"{namespace}.{name}" if namespace and "." not in name else name
-        for full in (qualified, name):
-            if full in self._sizes:
-                size = self._sizes[full]
-                if size is None:
+            return name != "null"
+        for full in (_full_name({"name": name}, namespace), name):
+            if full in self._known:
+                takes = self._known[full]
+                if takes is None:
                     raise SchemaError(
                         f"Avro schemas that contain themselves are refused: {full} does; nested "
                         "data would exhaust the stack of the decoder"
                     )
-                return size
+                return takes
         raise SchemaError(f"an Avro schema names {given(name)}, which it does not define before")
 
-    def _record(self, schema: dict[str, Any], namespace: str) -> int:
+    def _record(self, schema: dict[str, Any], namespace: str) -> bool:
         full = _full_name(schema, namespace)
-        self._sizes[full] = None
+        self._known[full] = None
         inner = full.rpartition(".")[0]
-        size = sum(self.least_size(field["type"], inner) for field in schema["fields"])
-        self._sizes[full] = size
-        return size
+        takes = False
+        for field in schema["fields"]:
+            takes |= self.takes_bytes(field["type"], inner)
+        self._known[full] = takes
+        return takes
+
+
+def _size(schema: dict[str, Any]) -> int:
+    size = schema["size"]
+    if type(size) is not int or size < 0:
+        raise SchemaError(
+            f"the size of an Avro fixed is a whole number of bytes, 0 or more, not {given(size)}"
+        )
+    return size
