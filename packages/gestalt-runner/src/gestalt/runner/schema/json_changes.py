@@ -60,10 +60,8 @@ class JsonChanges:
                 return {}
             seen.add(reference)
             schema = look_up(document, reference)
-        if schema is True or schema is None:
-            return {}
         if schema is False:
-            return {"not": {}}
+            return {"enum": []}
         if not isinstance(schema, dict):
             return {}
         parts = schema.get("allOf")
@@ -160,8 +158,8 @@ class JsonChanges:
         yield from self._further(was, now, f"{path}[*]")
 
     def _further(self, old: Any, new: Any, path: str) -> Iterator[Difference]:
-        # How many items there may be, says another word.
-        if old is not False and new is not False:
+        # How many items there may be, says another word. What may be anything may be a list, too.
+        if not (old is False or new is False or old is new is True):
             yield from self.compare(old, new, path)
 
 
@@ -268,7 +266,7 @@ def _allowed(schema: dict[str, Any]) -> list[Any] | None:
 
 def _shown(values: list[Any] | None) -> str:
     shown = [repr(value) for value in (values or [])[:5]]
-    return ", ".join(shown + ["..."] * (len(values or []) > 5))
+    return ", ".join(shown + ["..."] * (len(values or []) > 5)) or "no value"
 
 
 def _bounds(old: dict[str, Any], new: dict[str, Any], path: str) -> Iterator[Difference]:
