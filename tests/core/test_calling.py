@@ -12,6 +12,7 @@ from gestalt.core.calling import (
     cancellations,
     is_awaitable,
     is_own_cancellation,
+    own_task,
 )
 
 
@@ -106,3 +107,18 @@ async def test_a_task_that_goes_on_after_a_cancellation_tells_a_later_one_from_i
 def test_without_a_task_nobody_was_cancelled() -> None:
     with pytest.raises(RuntimeError, match="no running event loop"):
         cancellations()
+
+
+async def test_the_task_that_calls_is_known_and_a_callback_has_none() -> None:
+    assert own_task() is asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[BaseException] = loop.create_future()
+
+    def call() -> None:
+        try:
+            own_task()
+        except RuntimeError as error:
+            found.set_result(error)
+
+    loop.call_soon(call)
+    assert "by a task" in str(await found)

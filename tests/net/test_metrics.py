@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 from typing import Any
 
 import pytest
@@ -10,7 +11,16 @@ import pytest
 from gestalt.codecs import Codec
 from gestalt.core import Component, Discard
 from gestalt.core.metrics import measure
-from gestalt.net import DatagramEndpoint, Delimited, LengthPrefix, Mti, Raw, StreamClient, Wire
+from gestalt.net import (
+    DatagramEndpoint,
+    Delimited,
+    LengthPrefix,
+    Mti,
+    Raw,
+    StreamClient,
+    StreamMessage,
+    Wire,
+)
 from gestalt.net.framings import frames_left
 from tests.net.fixtures import Connect, Serve, Within
 from tests.support.waiting import until
@@ -248,6 +258,31 @@ async def test_a_broadcast_that_slow_peers_do_not_get_is_dropped(
         while await within(server.broadcast(b"x" * 65536, slow="drop")):
             await asyncio.sleep(0)
         assert counted(server)["dropped slow_peer"] == 1
+
+
+async def test_what_a_peer_left_behind_counts_until_it_is_handled(
+    serve: Serve, within: Within
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(_: StreamMessage[bytes]) -> None:
+        begun.set()
+        await go_on.wait()
+
+    server = await serve(handle)
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, (server.address.host, server.address.port))
+        await loop.sock_sendall(sock, Mti().encode(b"") * 3)
+        await within(begun.wait())
+        # Closing resets the connection: nothing can be answered.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await until(lambda: not server.peers)
+    found = counted(server)
+    assert (found["received"], found["in_flight"], found["backlog"]) == (3, 1, 2)
+    go_on.set()
+    await until(lambda: "in_flight" not in counted(server))
 
 
 def test_how_many_frames_are_left_is_known_whatever_a_decoder_gave() -> None:

@@ -97,11 +97,14 @@ async def test_a_plain_handler_of_datagrams_has_spans_and_what_it_raises_is_one_
     ):
         await sender.send(1)
         await sender.send(2)
-        await until(lambda: len(named(spans, "process in")) == 2)
-    one, two = named(spans, "process in")
-    assert seen == [one.context.span_id, two.context.span_id]
+        await sender.send(None)
+        await until(lambda: len(named(spans, "process in")) == 3)
+    one, two, three = named(spans, "process in")
+    assert seen == [one.context.span_id, two.context.span_id, three.context.span_id]
+    assert three.attributes is not None
+    assert "gestalt.message.type" not in three.attributes
     assert (one.status.status_code, two.status.status_code) == (StatusCode.UNSET, StatusCode.ERROR)
-    assert len(named(spans, "send out")) == 2
+    assert len(named(spans, "send out")) == 3
     assert one.attributes is not None
     assert one.attributes["messaging.system"] == "gestalt.datagram"
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from .conftest import DEADLINE
+from .conftest import DEADLINE, PYTHON
 
 pytest.importorskip("gestalt.net")
 
@@ -66,7 +66,7 @@ def start(launch, tmp_path, handed):
     )
 
     def start(*arguments):
-        command = ("-S", "-m", "gestalt.runner", "run", "--loop", "asyncio")
+        command = (*PYTHON[1:], "-m", "gestalt.runner", "run", "--loop", "asyncio")
         return launch("-c", script, *command, *arguments, descriptors=numbers)
 
     return start

@@ -1,7 +1,9 @@
 """Signals and interrupts at the worst moments."""
 
+import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -236,3 +238,28 @@ def test_a_signal_that_another_thread_takes_is_heard_at_once(script):
         run(main, loop=LOOP)
     """)
     assert process.end() == -signal.SIGTERM, process.errors
+
+
+def test_a_death_by_sigterm_leaves_no_folders_and_no_daemonic_children_and_waits_for_no_others(
+    script,
+):
+    process = script("""
+        import atexit
+        atexit.register(threading.Event().wait)
+        import multiprocessing, tempfile, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        folder = tempfile.TemporaryDirectory()
+        context = multiprocessing.get_context("fork")
+        async def main():
+            child = context.Process(target=time.sleep, args=(1000,), daemon=True)
+            child.start()
+            say(f"{folder.name} {child.pid}")
+            await asyncio.Event().wait()
+        run(main, loop=LOOP)
+    """)
+    folder, child = process.next_line().split()
+    process.send(signal.SIGTERM)
+    assert process.end() == -signal.SIGTERM, process.errors
+    assert not Path(folder).exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(child), 0)

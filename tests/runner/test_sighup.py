@@ -28,6 +28,20 @@ def test_components_come_before_on_reload(script):
     assert process.lines == ["open Prices", "read again", "reload", "close Prices"]
 
 
+def test_while_the_application_is_imported_it_ends_nothing_and_is_made_up_for(launch, tmp_path):
+    body = "say('importing')\nsys.stdin.readline()\nprices = Prices()"
+    imported = PRELUDE.replace("import run", "import run as _")
+    (tmp_path / "app.py").write_text(f"{imported}\n{RELOADABLE}\n{body}")
+    process = launch("-m", "gestalt.runner", "run", "app:prices", stdin=True)
+    process.wait_for("importing")
+    process.send(signal.SIGHUP)
+    process.write("\n")
+    process.wait_for("read again")
+    process.send(signal.SIGTERM)
+    assert process.end() == -signal.SIGTERM
+    assert process.lines == ["importing", "open Prices", "read again", "close Prices"]
+
+
 def test_a_server_shows_a_renewed_certificate_and_keeps_the_old_one_when_the_new_is_bad(
     script, tmp_path
 ):

@@ -92,7 +92,7 @@ def test_each_step_is_told_and_children_are_not_told_where(start, manager):
     process.send(signal.SIGTERM)
     stopping = manager.hear()
     # Its own time, and what it may take beyond that.
-    assert stopping == {"STOPPING": "1", "STATUS": "stopping", "EXTEND_TIMEOUT_USEC": "10500000"}
+    assert stopping == {"STOPPING": "1", "STATUS": "stopping", "EXTEND_TIMEOUT_USEC": "11000000"}
     assert manager.hear() == {"STATUS": "ended"}
     assert process.end() == -signal.SIGTERM, process.errors
 

@@ -39,6 +39,15 @@ while True:
     time.sleep(1)
 """
 
+BLOCKED = """
+import os, time
+
+def main():
+    print(f"blocked {os.getpid()}", flush=True)
+    while True:
+        time.sleep(1)
+"""
+
 
 @pytest.fixture
 def start(launch, tmp_path):
@@ -68,12 +77,28 @@ def test_an_interrupt_from_a_terminal_tells_of_no_python_that_starts(start, tmp_
     (tmp_path / "starting.py").write_text(STARTING)
     process = start(APP, "starting.py")
     pid = wait_for_pid(process, "starting")
-    for each in (process.pid, pid):
+    process.wait_for_error("worker 1 is ready: process ")
+    first = int(process.errors.split()[-1])
+    for each in (process.pid, first, pid):
         os.kill(each, signal.SIGINT)
     assert process.end() == -signal.SIGINT, process.errors
     wait_gone(pid)
     [line] = process.errors.splitlines()
     assert "worker 1 is ready" in line
+
+
+def test_a_worker_that_has_to_be_killed_is_told_of_with_status_1(start, tmp_path):
+    (tmp_path / "quick.py").write_text(
+        "from gestalt.runner.workers import worker\nworker.AFTER_CUT = 0.05\n"
+        "from gestalt.runner.command import main\nmain()"
+    )
+    process = start(BLOCKED, "quick.py")
+    pid = wait_for_pid(process, "blocked")
+    process.send(signal.SIGTERM)
+    assert process.end() == 1
+    wait_gone(pid)
+    assert f"worker 1: process {pid} did not end within 0.05 s" in process.errors
+    assert "Traceback" not in process.errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

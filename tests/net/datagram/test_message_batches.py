@@ -17,11 +17,13 @@ from gestalt.net import (
     DatagramEndpoint,
     DatagramMessage,
     DatagramMessageBatch,
+    DatagramOptions,
     DatagramTooLarge,
     HandlerError,
     Mti,
     NetError,
     NotConnected,
+    PeerUnreachable,
     Raw,
     SendFailed,
     SendIncomplete,
@@ -105,6 +107,80 @@ async def test_what_is_no_message_costs_itself_alone(
     stats = server.stats
     assert (stats.undecodable, stats.truncated, stats.malformed, stats.too_large) == (3, 1, 1, 1)
     assert all(isinstance(error, DatagramDropped) for error in received.errors)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_handler_is_not_called_where_nothing_was_a_message(
+    endpoint: StartEndpoint, plain_socket: socket.socket, until: Until, asynchronous: bool
+) -> None:
+    received = Received()
+    server = await endpoint(
+        wire=JSON, on_messages=received.take_later if asynchronous else received.take
+    )
+    bad = Mti().encode(b"nonsense", 7)
+    send_plain(plain_socket, server, bad, bad)
+    await until(lambda: server.stats.undecodable == 2)
+    # With asynchronous handlers, from the first one on, by a task.
+    send_plain(plain_socket, server, Mti().encode(b"1", 7))
+    await until(lambda: received.bodies == [1])
+    send_plain(plain_socket, server, bad)
+    await until(lambda: server.stats.undecodable == 3)
+    assert len(received.batches) == 1
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_handler_that_discards_a_batch_is_no_error(
+    endpoint: StartEndpoint, plain_socket: socket.socket, until: Until, asynchronous: bool
+) -> None:
+    errors: list[NetError] = []
+
+    def discard(batch: DatagramMessageBatch[Any]) -> None:
+        batch.fail(batch[0], Discard("not needed"))
+        raise Discard("none of them is needed")
+
+    async def discard_later(batch: DatagramMessageBatch[Any]) -> None:
+        await asyncio.sleep(0)
+        discard(batch)
+
+    server = await endpoint(
+        wire=RAW, on_messages=discard_later if asynchronous else discard, on_error=errors.append
+    )
+    send_plain(plain_socket, server, b"a", b"b", b"c")
+    await until(lambda: server.stats.discarded == 3)
+    assert errors == []
+
+
+async def test_of_large_ones_a_read_takes_a_few(
+    endpoint: StartEndpoint, plain_socket: socket.socket, until: Until
+) -> None:
+    received = Received()
+    server = await endpoint(
+        wire=RAW, on_messages=received.take, options=DatagramOptions(receive_buffer=1 << 20)
+    )
+    large = [bytes([number]) * 60_000 for number in range(6)]
+    send_plain(plain_socket, server, *large)
+    await until(lambda: received.bodies == large)
+    # 256 KiB.
+    assert [len(batch) for batch in received.batches] == [5, 1]
+
+
+async def test_a_peer_that_is_not_there_is_told_once_and_ends_nothing(
+    endpoint: StartEndpoint, until: Until
+) -> None:
+    received = Received()
+    other = await endpoint(wire=RAW)
+    address = other.address
+    await other.stop()
+    client = await endpoint(
+        None, wire=RAW, peer=address, on_messages=received.take, on_error=received.errors.append
+    )
+    client.send_nowait(b"nobody hears")
+    await until(lambda: len(received.errors) == 1)
+    assert isinstance(received.errors[0], PeerUnreachable)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as late:
+        late.bind((address.host, address.port))
+        send_plain(late, client, b"here")
+        await until(lambda: received.bodies == [b"here"])
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
@@ -223,6 +299,12 @@ async def test_a_source_that_cannot_be_answered_costs_its_own_answers(
     with pytest.raises(SendIncomplete, match=r"^1 of 3 answers were sent: ") as caught:
         await bad.reply_many([b"1", bytes(70_000), b"3"])
     assert isinstance(caught.value.__cause__, DatagramTooLarge)
+    # The first failure that is no refusal is told, if there is one.
+    nobody = Address("udp", "255.255.255.255", 10)
+    worse = DatagramMessageBatch([b"a", b"b"], lambda: [None] * 2, [nowhere, nobody], server)
+    with pytest.raises(SendIncomplete, match=r"^0 of 2 answers were sent: ") as caught:
+        await worse.reply_many([b"1", b"2"])
+    assert isinstance(caught.value.__cause__, SendFailed)
     with pytest.raises(TypeError, match="several messages, got one: bytes"):
         await batch.reply_many(b"123")
 

@@ -1,5 +1,6 @@
 """Multicast: on one host, and between two."""
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -36,9 +37,12 @@ async def on(hosts: Namespaces, stack: AsyncExitStack) -> AsyncIterator[On]:
     await stack.aclose()
 
 
-async def test_a_group_on_this_host(endpoint: StartEndpoint, take: Take) -> None:
+@pytest.mark.parametrize("interface", ["lo", socket.if_nametoindex("lo")])
+async def test_a_group_on_this_host(
+    endpoint: StartEndpoint, take: Take, interface: str | int
+) -> None:
     group = GROUPS[0]
-    options = DatagramOptions(reuse_address=True, multicast_interface="lo", multicast_ttl=0)
+    options = DatagramOptions(reuse_address=True, multicast_interface=interface, multicast_ttl=0)
     one = await endpoint(EVERYWHERE[group].format(0), wire=RAW, groups=[group], options=options)
     port = one.address.port
     two = await endpoint(EVERYWHERE[group].format(port), wire=RAW, options=options)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from gestalt.net import (
     SendFailed,
     Wire,
 )
+from gestalt.net.datagram import reader, sender
 from tests.net.datagram.fixtures import StartEndpoint, Take, Until
 from tests.net.fixtures import Within
 
@@ -265,3 +267,49 @@ async def test_where_the_network_is_slower_send_waits_and_send_nowait_raises(
     await full.stop()
     results = await within(asyncio.gather(*last, return_exceptions=True))
     assert isinstance(results[-1], StateError)
+
+
+@both_ways
+async def test_a_type_id_that_the_framing_cannot_carry_is_named(
+    endpoint: StartEndpoint, how: str
+) -> None:
+    client = await endpoint(None, peer="udp://127.0.0.1:9")
+    with pytest.raises(PayloadError, match="type id"):
+        await send(client, how, b"body", type_id=1 << 32)
+    assert client.stats.sent == 0
+
+
+async def test_more_addresses_than_are_remembered_are_sent_to_and_heard(
+    endpoint: StartEndpoint, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "TARGETS", 4)
+    monkeypatch.setattr(reader, "SOURCES", 4)
+    heard: list[Address] = []
+    server = await endpoint(
+        "udp://0.0.0.0:0", wire=RAW, on_message=lambda message: heard.append(message.source)
+    )
+    with ExitStack() as stack:
+        # All of 127.0.0.0/8 is this host.
+        others = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(10)]
+        for number, other in enumerate(others):
+            other.bind((f"127.0.1.{number}", 0))
+            other.sendto(b"", ("127.0.0.1", server.address.port))
+        await until(lambda: len(heard) == 10)
+        for source, other in zip(heard * 2, others * 2, strict=True):
+            await server.send(b"answer", to=source)
+            assert other.recv(100) == b"answer"
+
+
+async def test_who_is_cancelled_hears_how_many_of_many_were_sent(endpoint: StartEndpoint) -> None:
+    client = await endpoint(None, wire=RAW, peer="udp://127.0.0.1:9")
+    # Of many sizes, none is sent together with others.
+    bodies = [bytes(number % 7) for number in range(5000)]
+    sending = asyncio.create_task(client.send_many(bodies))
+    while not client.stats.sent:
+        await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await sending
+    (note,) = caught.value.__notes__
+    assert note.endswith(" of 5000 messages were sent")
+    assert 0 < int(note.split()[0]) < 5000

@@ -1,5 +1,6 @@
 """Running out of descriptors costs those who come then, and nobody else."""
 
+import asyncio
 import importlib.util
 import json
 import resource
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gestalt.net import Limits
+from gestalt.net import Delimited, Limits, StreamServer, Wire
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = "tests.net.faults.exhausted_server"
@@ -129,6 +130,32 @@ def test_a_server_without_descriptors_stops_cleanly(loop: str) -> None:
         result = server.stop()
     assert result["unhandled"] == []
     assert result["refused"] == result["told"] == CLIENTS - len(served)
+
+
+def test_a_server_that_can_not_even_refuse_takes_who_waits_when_it_can_again() -> None:
+    async def run() -> bytes:
+        loop = asyncio.get_running_loop()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        server = StreamServer(
+            "tcp://127.0.0.1:0", Wire(Delimited()), on_message=lambda m: m.reply(m.body)
+        )
+        async with server, asyncio.timeout(DEADLINE):
+            with socket.socket() as sock:
+                sock.setblocking(False)
+                # No new descriptor would have so small a number: the one in reserve helps nobody.
+                resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+                try:
+                    address = (server.address.host, server.address.port)
+                    await loop.sock_connect(sock, address)
+                    for _ in range(5):
+                        await asyncio.sleep(0)
+                    assert (len(server.peers), server.stats.refused) == (0, 0)
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                await loop.sock_sendall(sock, b"hello\n")
+                return await loop.sock_recv(sock, 100)
+
+    assert asyncio.run(run()) == b"hello\n"
 
 
 def test_by_default_there_are_no_more_peers_than_descriptors() -> None:

@@ -51,8 +51,8 @@ class Census:
 
 
 async def leaked(since: Census) -> Counter[str]:
-    """What has grown and stays; what is there for a moment only is no leak."""
-    for _ in range(50):
+    """What has grown and stays; what is there until the next look at the limits is no leak."""
+    for _ in range(500):
         if not (grown := Census().grown(since)):
             break
         await asyncio.sleep(0.01)

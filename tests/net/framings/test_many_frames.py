@@ -204,8 +204,15 @@ def test_what_cannot_be_framed_is_refused_as_it_is_one_by_one() -> None:
         Mti().encode_many([b"a", b"abc"], -1, 1000)
     with pytest.raises(PayloadError, match="has the delimiter"):
         Delimited().encode_many([b"a", b"\n"], None, 1000)
-    with pytest.raises(PayloadError, match="carries no type identifier"):
-        Delimited().encode_many([b"a"], 7, 1000)
+    for framing in (Delimited(), LengthPrefix(2)):
+        with pytest.raises(PayloadError, match="carries no type identifier"):
+            framing.encode_many([b"a"], 7, 1000)
+
+
+def test_a_line_that_is_too_large_is_refused_though_it_has_an_end() -> None:
+    decoder = Delimited(max_size=4).decoder()
+    with pytest.raises(FrameTooLarge, match="4"):
+        decoder.feed(b"good\n12345\nnext\n")
 
 
 datagrams = st.lists(

@@ -185,6 +185,15 @@ async def test_values_of_several_types_keep_theirs(
     assert [message.type_id for message in received[:4]] == [2, 1, 1, 2]
     with pytest.raises(SendIncomplete, match=r"0 of 1 .* type_id=3 was given"):
         await client.send_many(values[:1], 3)
+    # A list that has to wait for room again and again.
+    received.clear()
+    text = dataclasses.make_dataclass("Text", [("text", str)])
+    types.add(3, text)
+    large = [text(str(n) * 2000) if n % 3 else speed(n) for n in range(200)]
+    await within(client.send_many(large))
+    await until(lambda: len(received) == 200)
+    assert [message.body for message in received] == large
+    assert [message.type_id for message in received] == [3 if n % 3 else 2 for n in range(200)]
 
 
 @pytest.mark.parametrize("codec", [None, Codec("json")])
@@ -300,6 +309,14 @@ async def test_what_an_iterator_gave_before_it_raises_is_sent(
             yield b"%d" % number
         raise KeyError("no more")
 
+    def whole_lists() -> Iterator[bytes]:
+        yield from [b"full"] * MOST
+        raise KeyError("no more")
+
+    with pytest.raises(SendIncomplete, match=rf"^{MOST} messages were accepted"):
+        await within(client.send_many(whole_lists()))
+    await until(lambda: len(received) == MOST)
+    received.clear()
     with pytest.raises(SendIncomplete, match=rf"^{MOST + 5} messages were accepted") as caught:
         await within(client.send_many(numbers()))
     assert caught.value.accepted == MOST + 5

@@ -12,6 +12,7 @@ from gestalt.net import (
     Framing,
     HandlerError,
     LengthPrefix,
+    Limits,
     Mti,
     Netstring,
     NotConnected,
@@ -22,6 +23,7 @@ from gestalt.net import (
     Wire,
 )
 from tests.net.fixtures import Connect, Serve, Within
+from tests.support.waiting import until
 
 
 async def echo(message: StreamMessage[bytes]) -> None:
@@ -259,6 +261,7 @@ async def test_a_server_knows_its_peers(serve: Serve, connect: Connect, within: 
     peer = await within(came.get())
     assert peer.id == 1
     assert dict(server.peers) == {1: peer}
+    assert repr(server.peers) == "<1 peers>"
     assert peer.address == (await first.wait_connected()).local_address
     assert peer.local_address == server.address
     assert peer.tls is None
@@ -325,6 +328,56 @@ async def test_a_payload_that_cannot_be_framed_is_refused_and_the_connection_sta
         await client.send("text")
     await client.send(b"fine")
     assert [m.body for m in await within(take(client, 1))] == [b"fine"]
+
+
+@pytest.mark.parametrize("how", ["send", "send_nowait"])
+async def test_a_type_id_that_the_framing_cannot_carry_is_named(
+    serve: Serve, connect: Connect, within: Within, how: str
+) -> None:
+    client = await connect(await serve(plain_echo))
+    await client.wait_connected()
+    # What follows in the same turn waits with it.
+    client.send_nowait(b"good", 1)
+    if how == "send":
+        with pytest.raises(PayloadError, match="type id"):
+            await client.send(b"body", 1 << 32)
+    else:
+        with pytest.raises(PayloadError, match="type id"):
+            client.send_nowait(b"body", 1 << 32)
+    await client.send(b"good", 1)
+    messages = await within(take(client, 2))
+    assert [(message.body, message.type_id) for message in messages] == [(b"good", 1)] * 2
+
+
+@pytest.mark.parametrize("left", [False, True])
+async def test_a_callback_that_a_stop_ends_is_no_error(
+    serve: Serve, connect: Connect, left: bool
+) -> None:
+    errors: list[Exception] = []
+    begun = asyncio.Event()
+
+    async def greet(_: Peer) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    server = await serve(plain_echo, on_connected=greet, on_error=errors.append, stop_timeout=0.01)
+    client = await connect(server)
+    await begun.wait()
+    if left:
+        await client.stop()
+        await until(lambda: not server.peers)
+    await server.stop()
+    assert errors == []
+
+
+async def test_a_limit_for_unfinished_messages_can_be_left_out(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
+    server = await serve(plain_echo, limits=Limits(receive_buffer=None))
+    client = await connect(server)
+    await client.send(bytes(1 << 20))
+    (message,) = await within(take(client, 1))
+    assert message.body == bytes(1 << 20)
 
 
 async def test_a_stopped_server_is_done_with_what_it_had_received(
@@ -414,6 +467,8 @@ async def test_sending_without_a_connection_says_so(serve: Serve, connect: Conne
     await client.stop()
     with pytest.raises(StateError):
         await client.send(b"stopped")
+    with pytest.raises(NotConnected, match="there is no connection to"):
+        client.send_nowait(b"stopped")
 
 
 async def test_iterating_ends_with_the_client(

@@ -235,6 +235,14 @@ async def test_a_file_that_took_our_files_place_is_left_at_the_stop(tmp_path: Pa
     assert path.is_socket()
 
 
+async def test_a_file_that_somebody_has_removed_is_no_error_at_the_stop(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    async with server_at(path) as server:
+        path.unlink()
+    assert server.stats.handler_errors == 0
+    assert not path.exists()
+
+
 async def test_a_start_that_is_cancelled_in_any_turn_leaves_no_file(
     within: Within, tmp_path: Path
 ) -> None:
@@ -257,6 +265,9 @@ async def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(NotADirectoryError, match="file' is no folder"):
         await server_at(tmp_path / "file" / "socket").start()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(OSError, match="cannot be listened on: Too many levels of symbolic links"):
+        await server_at(tmp_path / "circle" / "socket").start()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")

@@ -92,8 +92,7 @@ class PageRun:
 
     def __init__(self, page: Path, side: str = "") -> None:
         self._page = page
-        self._blocks = [*_files_before(page), *blocks_of(page)]
-        self._blocks = [block for block in self._blocks if _is_of(block, side)]
+        self._blocks = [*_files_before(page), *blocks_of_side(page, side)]
         brings_broker = any(
             appended_to(block.text, 0) for block in self._blocks if block.marker in ("run", "start")
         )
@@ -254,12 +253,17 @@ def _side(block: Block) -> str:
     return match[1] if match and "python" in (block.language, block.marker) else ""
 
 
+def blocks_of_side(page: Path, side: str) -> list[Block]:
+    """The blocks of a page that one library runs, or all where there is one side alone."""
+    return [block for block in blocks_of(page) if _is_of(block, side)]
+
+
 def missing_for(page: Path, side: str) -> list[str]:
     """The modules that a side of a page needs, and that are not installed."""
     needed = {
         name
-        for block in blocks_of(page)
-        if block.marker == "with" and _is_of(block, side)
+        for block in blocks_of_side(page, side)
+        if block.marker == "with"
         for name in block.note.split()
     }
     return sorted(name for name in needed if importlib.util.find_spec(name) is None)

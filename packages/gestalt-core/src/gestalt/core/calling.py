@@ -44,6 +44,17 @@ def name_of(function: object) -> str:
     return name if isinstance(name, str) else type(function).__name__
 
 
+def own_task() -> asyncio.Task[Any]:
+    """The task that calls this.
+
+    Raises:
+        RuntimeError: no task does.
+    """
+    if (task := asyncio.current_task()) is None:
+        raise RuntimeError("this is called by a task")
+    return task
+
+
 def cancellations() -> int:
     """How often the current task was asked to end, and goes on."""
     current = asyncio.current_task()

@@ -124,7 +124,7 @@ def _refused(url: str, why: str) -> AddressError:
 def _unix_path(url: str, netloc: str, path: str) -> str:
     """The path in the parts of a URL, as the system is to be told."""
     if netloc.startswith("@") and len(netloc) > 1:
-        if sys.platform != "linux":
+        if sys.platform != "linux":  # pragma: no cover - other systems
             raise _refused(url, "only Linux has names without files")
         name = "\0" + unquote(netloc[1:] + path)
     elif netloc or len(path) < 2:

@@ -31,24 +31,13 @@ class ReceivedBatch(MessageBatch[T_co]):
         self._bodies = bodies
         self._type_ids = type_ids
 
-    @abstractmethod
-    def _make(self) -> Sequence[Message[T_co]]:
-        """The messages, once one of them is asked for."""
-
     @property
+    @abstractmethod
     def _all(self) -> Sequence[Message[T_co]]:
-        if not self._messages:
-            self._messages = self._make()
-        return self._messages
+        """The messages, made when one of them is asked for."""
 
     def __len__(self) -> int:
         return len(self._bodies)
-
-    def __iter__(self) -> Iterator[Message[T_co]]:
-        return iter(self._all)
-
-    def __getitem__(self, index: int) -> Message[T_co]:
-        return self._all[index]
 
     @property
     def bodies(self) -> list[T_co]:

@@ -70,7 +70,7 @@ class Tls:
         try:
             return self._read(purpose)
         except OSError as error:
-            if not isinstance(error, ssl.SSLError):
+            if not isinstance(error, ssl.SSLError):  # pragma: no cover - it goes between two looks
                 # It has vanished meanwhile.
                 self._check_files()
             raise

@@ -68,9 +68,10 @@ class Application:
         self._made: set[asyncio.Task[None]] = set()
         self._reloads = Reloads(
             on_reload,
-            begin=lambda: self._tell("reloading", lambda each: each.reloading()),
-            done=lambda: self._tell("reloaded", lambda each: each.reloaded()),
+            begin=self._tell_reloading,
+            done=self._tell_reloaded,
         )
+        self._reloads_after_start = False
         self._reports = Reports(logger)
 
     @property
@@ -125,9 +126,19 @@ class Application:
         self.request_stop()
 
     def reload(self) -> None:
-        """Reload what can be; during a reload, once more after it."""
-        if not self._stopping.is_set():
+        """Reload what can be; during a reload, once more after it.
+
+        During the start, attendants are told at once. The rest comes after it: what is about to
+        start may have read by now what is old, and cannot reload yet.
+        """
+        if self._stopping.is_set():
+            return
+        if self._started:
             self._reloads.request(self.loop)
+        else:
+            self._reloads_after_start = True
+            self._tell_reloading()
+            self._tell_reloaded()
 
     def handle_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """The event loop's exception handler."""
@@ -162,6 +173,8 @@ class Application:
         self._started = True
         # An attendant that fails then begins the stop, after which nobody is told of a start.
         self._tell("started", self._tell_started)
+        if self._reloads_after_start:
+            self.reload()
         await self._stopping.wait()
         await self._drain_delay.wait()
         if self._made:
@@ -327,6 +340,12 @@ class Application:
                 self.fail(f"{name} failed", error)
         elif not late:
             self.fail(f"{name} failed", UnhandledError("it was cancelled from inside"))
+
+    def _tell_reloading(self) -> None:
+        self._tell("reloading", lambda each: each.reloading())
+
+    def _tell_reloaded(self) -> None:
+        self._tell("reloaded", lambda each: each.reloaded())
 
     def _tell_started(self, attendant: Attendant) -> None:
         if not self._stopping.is_set():

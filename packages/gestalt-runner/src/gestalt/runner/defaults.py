@@ -14,5 +14,8 @@ CHECK_TIMEOUT = 1.0
 """How long a check of an application's health may take, in seconds: as long as Kubernetes waits for
 a probe."""
 
-BEYOND = 3.5
-"""How long an application may take beyond its deadline, in seconds: up to 3. Then it hangs."""
+CLEAN_UP = 0.5
+"""How long the interpreter's own clean-up may take before a death by a signal, in seconds."""
+
+BEYOND = 4.0
+"""How long an application may take beyond its deadline, in seconds: up to 3.5. Then it hangs."""

@@ -5,7 +5,7 @@ GestaltError
 ├── ShutdownTimeout (TimeoutError)       something did not end in the time that shutdown has
 ├── LoopNotAvailable (ImportError)       the event loop that was insisted on is not installed
 ├── CannotListen (OSError)               the health endpoint cannot have its address
-├── WorkerDied (RuntimeError)            a worker did not start, or ended unasked
+├── WorkerDied (RuntimeError)            a worker did not start, ended unasked, or was killed
 ├── InspectionError (RuntimeError)       an application cannot be inspected, or gives no answer
 └── OptionError (ValueError)             an option of a command is wrong, or said wrongly
 """
@@ -36,7 +36,7 @@ class CannotListen(GestaltError, OSError):
 
 
 class WorkerDied(GestaltError, RuntimeError):
-    """The process of a worker did not get ready, or ended without having been asked to.
+    """A worker did not get ready, ended without having been asked to, or had to be killed.
 
     Attributes:
         status: of one that did not get ready: how it ended, negative for a signal.

@@ -1,9 +1,13 @@
 """`run`: from a plain program into an event loop, and out of it with an exit status."""
 
 import asyncio
+import atexit
 import contextlib
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from inspect import CORO_CREATED, getcoroutinestate, iscoroutine
 
@@ -13,7 +17,7 @@ from gestalt.core.numbers import check_seconds, choice_of, kind_of
 
 from .application import Application, OnException
 from .attendants import Attendant, check_attendants
-from .defaults import SHUTDOWN_TIMEOUT
+from .defaults import CLEAN_UP, SHUTDOWN_TIMEOUT
 from .loops import Loop, fill_standard_descriptors, loop_factory
 from .parts import Main, as_part
 from .signals import Signals
@@ -197,11 +201,29 @@ def _leave(application: Application, received: signal.Signals | None) -> None:
     if application.leaving is not None:
         raise application.leaving
     if received is not None:
-        # Death by a signal does not write what is buffered.
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(AttributeError, OSError, ValueError):
-                stream.flush()
+        if signal.getsignal(received) is signal.SIG_DFL:
+            _clean_up(received)
         signal.raise_signal(received)
         if signal.getsignal(received) is signal.SIG_DFL:
             # The kernel spares process 1, the first one of a container, the default action.
             raise SystemExit(128 + received)
+
+
+def _clean_up(number: signal.Signals) -> None:
+    """Do what the interpreter does at its end: death by a signal would leave that out.
+
+    Temporary folders are removed then, and daemonic child processes ended. It has a time: a child
+    that is waited for may never end.
+    """
+
+    def end() -> None:
+        time.sleep(CLEAN_UP)
+        os.kill(os.getpid(), number)
+        # The kernel spares process 1, the first one of a container, the default action.
+        os._exit(128 + number)
+
+    threading.Thread(target=end, name="end of the clean-up", daemon=True).start()
+    atexit._run_exitfuncs()  # noqa: SLF001 - nothing public does it
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()

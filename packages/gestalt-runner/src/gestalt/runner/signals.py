@@ -11,6 +11,7 @@ from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HELD_BACK = {signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)}
 
 
 class Signals:
@@ -57,9 +58,13 @@ class Signals:
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._on_stop_signal)
         if hasattr(signal, "SIGHUP"):
-            self._previous[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._on_reload_signal)
-            ignored = self._previous[signal.SIGHUP] is signal.SIG_IGN
-            self._in_terminal = not ignored and _has_terminal()
+            previous = signal.signal(signal.SIGHUP, self._on_reload_signal)
+            if isinstance(previous, _EarlyHangup):
+                if previous.came:
+                    self._loop.call_soon(self._reload)
+                previous = signal.SIG_DFL
+            self._previous[signal.SIGHUP] = previous
+            self._in_terminal = previous is not signal.SIG_IGN and _has_terminal()
         self._wake_loop()
         return self
 
@@ -142,6 +147,33 @@ def _has_terminal() -> bool:
     return True
 
 
+class _EarlyHangup:
+    """The handler of SIGHUP before there is an application.
+
+    Attributes:
+        came: whether a reload was asked for, which the application then makes up for.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._in_terminal = _has_terminal()
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if self._in_terminal and not _has_terminal():
+            die_by(number)
+        self.came = True
+
+
+def survive_hangup() -> None:
+    """Have SIGHUP end nothing from now on, and be a reload of the application that runs next.
+
+    The end of the terminal still ends the process. Where SIGHUP has a handler, or is ignored, that
+    stays so.
+    """
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _EarlyHangup())
+
+
 _before_death: list[Callable[[], object]] = []
 
 
@@ -155,19 +187,21 @@ def before_death(function: Callable[[], object]) -> Callable[[], object]:
 
 
 def hold_back(loop: asyncio.AbstractEventLoop) -> None:
-    """Have a process that is started in this turn of the event loop begin with SIGINT held back.
+    """Have a process that is started in this turn of the event loop begin with SIGINT and SIGHUP
+    held back.
 
-    A terminal sends it to all processes, and Python would tell by a traceback that it came before
-    there is a command. The process calls `let_through` as soon as there is one.
+    A terminal sends SIGINT to all processes, and Python would tell by a traceback that it came
+    before there is a command; SIGHUP, which asks for a reload, would end it. The process calls
+    `let_through` as soon as there is a command.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    if signal.SIGINT not in mask:
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    if not mask.issuperset(_HELD_BACK):
         loop.call_soon(let_through)
 
 
 def let_through() -> None:
-    """Take SIGINT, also one that was held back."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    """Take SIGINT and SIGHUP, also those that were held back."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
 
 
 def die_by(number: int) -> NoReturn:
@@ -203,6 +237,8 @@ def _after_fork_in_child() -> None:
         _installed.clear()
         # What wakes the event loop of the parent is not for the signals of the child.
         signal.set_wakeup_fd(-1)
+    elif hasattr(signal, "SIGHUP") and isinstance(signal.getsignal(signal.SIGHUP), _EarlyHangup):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     _after_fork_in_parent()
 
 

@@ -4,6 +4,8 @@ import asyncio
 from math import inf
 from types import TracebackType
 
+from gestalt.core.calling import own_task
+
 
 class Deadlines:
     """The deadlines of what is handled at once, each of which may take as long.
@@ -59,9 +61,7 @@ class Limit:
     __slots__ = ("_deadlines", "task")
 
     def __init__(self, deadlines: Deadlines) -> None:
-        if (task := asyncio.current_task()) is None:
-            raise RuntimeError("handlers follow one another in a task")
-        self.task = task
+        self.task = own_task()
         self._deadlines = deadlines
 
     def __enter__(self) -> None:

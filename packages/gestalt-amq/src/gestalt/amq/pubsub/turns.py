@@ -5,6 +5,7 @@ from contextvars import copy_context
 from time import monotonic
 from typing import Protocol
 
+from gestalt.core.calling import own_task
 from gestalt.core.leftovers import is_left_behind
 
 # How long they do before others have the event loop, in seconds.
@@ -58,8 +59,7 @@ class Turn:
     __slots__ = ("_begun", "_context", "_measured", "_name", "_now", "_task", "_turns", "count")
 
     def __init__(self, measured: Measured, turns: Turns | None) -> None:
-        if (task := asyncio.current_task()) is None:
-            raise RuntimeError("handlers follow one another in a task")
+        task = own_task()
         self.count = 0
         self._measured = measured
         self._turns = turns

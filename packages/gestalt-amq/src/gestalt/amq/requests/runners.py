@@ -11,6 +11,7 @@ from gestalt.amq.link.in_flight import InFlight
 from gestalt.amq.link.interface import Channel
 from gestalt.amq.link.spawn import Spawn
 from gestalt.amq.wire import Delivery
+from gestalt.core.calling import own_task
 from gestalt.core.leftovers import are_different, is_left_behind
 
 from .work import Work
@@ -200,8 +201,7 @@ class Runners:
             runner.task.set_name(f"{self._name} request {runner.work.correlation_id}")
 
     async def _run(self, runner: Runner, result: Any) -> None:
-        if (task := asyncio.current_task()) is None:
-            raise RuntimeError("a runner is a task")
+        task = own_task()
         runner.task = task
         if self._current is not None:
             self._note_waiting(self._current)

@@ -134,9 +134,7 @@ class KeyedWorker:
     def __bool__(self) -> bool:
         return bool(self._items)
 
-    def take(self) -> Numbered | None:
-        if not self._items:
-            return None
+    def take(self) -> Numbered:
         self._number += 1
         return self._number, self._items.popleft()
 

@@ -95,13 +95,13 @@ def set_multicast(
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, loop)
         if interface:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, interface)
-        if linux:
+        if linux:  # pragma: no branch - other systems
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0)
 
 
 def _request(group: bytes, interface: int) -> bytes:
     """A group, if any, and the number of an interface, as the system takes them."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - Windows
         # An interface's number stands for its address: 0.0.0.1 (Winsock, IP_ADD_MEMBERSHIP and
         # IP_MULTICAST_IF).
         number = struct.pack("!I", interface)

@@ -6,7 +6,7 @@ from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from gestalt.core import Handler
-from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
+from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation, own_task
 from gestalt.core.leftovers import is_left_behind
 from gestalt.net.pace import TimeSlice
 
@@ -126,8 +126,7 @@ class DatagramWorker(Generic[M]):
             self._add_task()
 
     async def _run(self) -> None:
-        if (task := asyncio.current_task()) is None:
-            raise RuntimeError("a worker runs in a task")
+        task = own_task()
         context, name = self._context, task.get_name()
         backlog = self._backlog
         time_slice = self._time_slice

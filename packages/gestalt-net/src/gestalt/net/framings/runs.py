@@ -244,10 +244,11 @@ def _check_sizes(payloads: list[bytes], max_size: int) -> None:
     Raises:
         FrameTooLarge: it, and what follows, is no longer in the list.
     """
-    for index, payload in enumerate(payloads):
-        if (size := len(payload)) > max_size:
-            del payloads[index:]
-            raise too_large(size, max_size)
+    index, size = next(
+        (index, size) for index, size in enumerate(map(len, payloads)) if size > max_size
+    )
+    del payloads[index:]
+    raise too_large(size, max_size)
 
 
 def too_large(size: int, max_size: int) -> FrameTooLarge:

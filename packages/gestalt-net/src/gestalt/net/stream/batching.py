@@ -132,9 +132,7 @@ class BatchDispatcher(HandlerDispatcher):
         while True:
             batch = None
             try:
-                batch = next(batches, None)
-                if batch is None:
-                    return
+                batch = next(batches)
                 result = self.handler(batch)
             except ENDS:
                 raise

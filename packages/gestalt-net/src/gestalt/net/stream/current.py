@@ -123,7 +123,7 @@ class CurrentConnection:
     def wake(self) -> None:
         """Have those who wait look again."""
         for waiter in self._waiting:
-            if not waiter.done():
+            if not waiter.done():  # pragma: no branch - cancelled in this turn
                 waiter.set_result(None)
 
     async def _send_later(self, frame: bytes) -> None:

@@ -32,7 +32,7 @@ def let_go(sock: socket.socket) -> None:
 
     uvloop closes the descriptor below it: the number may be another one's in the next turn.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - Windows
         # Where there is no uvloop, either, a socket is no descriptor.
         sock.close()
         return

@@ -10,7 +10,7 @@ from types import CoroutineType
 from typing import Any, Protocol
 
 from gestalt.core import Handler
-from gestalt.core.calling import ENDS, is_own_cancellation
+from gestalt.core.calling import ENDS, is_own_cancellation, own_task
 from gestalt.core.leftovers import is_interrupted
 from gestalt.net.framings import Frame, frames_left
 from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, TimeSlice, several_of
@@ -218,7 +218,7 @@ class HandlerWorker:
     def _add_tasks(self) -> None:
         while self._waiting:
             waiter = self._waiting.pop()
-            if not waiter.done():
+            if not waiter.done():  # pragma: no branch - cancelled in this turn
                 waiter.set_result(None)
         while self._tasks < self._dispatcher.concurrency and self._batches:
             self._tasks += 1
@@ -235,8 +235,7 @@ class HandlerWorker:
                 self._connection.handled()
 
     async def _run(self) -> None:
-        if (task := asyncio.current_task()) is None:
-            raise RuntimeError("a worker runs in tasks")
+        task = own_task()
         connection = self._connection
         while await self._handle_batches(task):
             waiter = asyncio.get_running_loop().create_future()

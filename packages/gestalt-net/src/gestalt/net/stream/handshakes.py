@@ -9,9 +9,10 @@ from typing import Any
 from gestalt.net.address import Address
 from gestalt.net.tls import reason_of
 
-from .connection import Connection, Owner, PlainConnection
+from .connection import Connection, Owner
 from .dial import let_go
 from .errors import HandshakeFailed
+from .plain_connection import PlainConnection
 from .tls_connection import TlsConnection
 
 
@@ -86,7 +87,7 @@ class Handshakes:
             self._forsake(connection)
             if not isinstance(error, Exception):
                 raise
-            if context is None:
+            if context is None:  # pragma: no cover - it depends on the system
                 # It was reset before it came up.
                 self._report(error, address)
                 return
@@ -99,5 +100,5 @@ class Handshakes:
     def _end(self, connection: Connection) -> None:
         self._under_way.pop(connection, None)
         sock = self._sockets.pop(connection, None)
-        if sock is not None:
+        if sock is not None:  # pragma: no cover - a stop in the turn of the accept
             sock.close()

@@ -33,7 +33,7 @@ class Inbox:
     def attach(self, connection: Connection) -> None:
         """Take what this connection receives from now on."""
         self._reader = connection
-        if len(self._batches) > 1:
+        if len(self._batches) > 1:  # pragma: no cover - a link that broke while it was not read
             connection.pause_reading()
 
     def dispatch(self, connection: Connection, frames: Iterable[Frame]) -> None:
@@ -55,7 +55,9 @@ class Inbox:
                     return connection, frame
                 self._batches.popleft()
                 connection.unread -= 1
-                if len(self._batches) <= 1 and self._reader is not None:
+                if (
+                    len(self._batches) <= 1 and self._reader is not None
+                ):  # pragma: no branch - types
                     self._reader.resume_reading()
             if self._closed:
                 return None

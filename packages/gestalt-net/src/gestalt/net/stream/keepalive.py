@@ -36,6 +36,6 @@ def keep_alive(sock: Options, silence: float | None) -> None:
         ("TCP_KEEPINTVL", silence / INTERVALS),
         ("TCP_KEEPCNT", PROBES),
     ):
-        if hasattr(socket, option):
+        if hasattr(socket, option):  # pragma: no branch - Windows
             seconds = min(LONGEST, max(1, round(value)))
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)

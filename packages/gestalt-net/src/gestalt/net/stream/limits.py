@@ -19,7 +19,7 @@ def most_peers() -> int:
     if resource is None:
         return MOST_PEERS
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if descriptors == resource.RLIM_INFINITY:
+    if descriptors == resource.RLIM_INFINITY:  # pragma: no cover - macOS
         return MOST_PEERS
     return max(1, min(MOST_PEERS, descriptors - max(SPARE, descriptors // 8)))
 

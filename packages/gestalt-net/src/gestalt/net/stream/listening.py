@@ -130,7 +130,7 @@ class Listener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                if error.errno not in EXHAUSTED:
+                if error.errno not in EXHAUSTED:  # pragma: no cover - an error of the network's
                     # It is about the one connection: accept(2) passes on what befell it.
                     self._note_refused(error)
                 elif not self._refuse(sock, error):
@@ -154,7 +154,7 @@ class Listener:
     def _refuse(self, sock: socket.socket, error: OSError) -> bool:
         """Take a connection with the descriptor in reserve and close it; whether that could be."""
         self._keep_reserve()
-        if self._reserve is None:
+        if self._reserve is None:  # pragma: no cover - there is still no descriptor after a pause
             return False
         self._drop_reserve()
         try:
@@ -194,7 +194,7 @@ class Listener:
         """Accept nobody for a while: there is nothing to accept or refuse them with."""
         for sock in self._sockets:
             self._loop.remove_reader(sock)
-        if self._resume is None:
+        if self._resume is None:  # pragma: no branch - several sockets in one turn
             self._resume = self._loop.call_later(INTERVAL, self._go_on)
 
     def _go_on(self) -> None:
@@ -238,7 +238,7 @@ async def bind(address: Address, *, reuse_port: bool) -> list[socket.socket]:
         for family, kind, protocol, _, name in dict.fromkeys(infos):
             try:
                 sock = socket.socket(family, kind, protocol)
-            except OSError as error:
+            except OSError as error:  # pragma: no cover - a system without IPv6
                 if error.errno in EXHAUSTED or len(infos) == 1:
                     raise
                 # The system does not have this family.

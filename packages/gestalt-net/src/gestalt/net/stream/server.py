@@ -242,7 +242,7 @@ class StreamServer(Broadcaster, StreamEndpoint):
             try:
                 if inode(path) == ours:
                     Path(path).unlink()
-            except OSError as error:
+            except OSError as error:  # pragma: no cover - who may make a file may remove it, mostly
                 self._report_error(error, f"{self!r} cannot remove its socket's file")
         if self._listener is not None:
             self._listener.close()
@@ -271,7 +271,7 @@ class StreamServer(Broadcaster, StreamEndpoint):
         if isinstance(error, HandshakeFailed):
             self.stats.handshakes_failed += 1
             self._reporting.tell(error)
-        else:
+        else:  # pragma: no cover - it depends on the system
             self.stats.refused += 1
             self._report_error(error, f"{self!r} cannot take the connection of {address}")
 

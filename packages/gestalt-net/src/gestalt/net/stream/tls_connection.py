@@ -89,7 +89,7 @@ class TlsConnection(Connection, asyncio.Protocol):
         self._within_read = False
 
     def _end(self) -> None:
-        if not self.lost:
+        if not self.lost:  # pragma: no branch - lost in this turn
             super().eof_received()
 
     def _note_cut(self) -> None:
@@ -111,7 +111,7 @@ class TlsConnection(Connection, asyncio.Protocol):
             self._limit(0, 0)
 
     def _release(self) -> None:
-        if not (self._holding or self.closing):
+        if not (self._holding or self.closing):  # pragma: no branch - held or closed in this turn
             self._limit()
 
     def _limit(self, *limits: int) -> None:
@@ -137,7 +137,7 @@ class TlsClientConnection(TlsConnection):
         super().connection_lost(exc)
 
     def _end(self) -> None:
-        if not self.lost:
+        if not self.lost:  # pragma: no branch - lost in this turn
             self._note_refusal(None)
         super()._end()
 

@@ -69,7 +69,7 @@ async def _bind_file(sock: socket.socket, address: Address) -> None:
     for _ in range(ATTEMPTS):
         if _bind(sock, address, named=True):
             return
-        if not _is_dead(address):
+        if not _is_dead(address):  # pragma: no cover - it goes between two looks
             continue
         if suspect is None or suspect != inode(address.path):
             # Another program may be between making its file and listening.
@@ -77,7 +77,9 @@ async def _bind_file(sock: socket.socket, address: Address) -> None:
             await asyncio.sleep(SECOND_LOOK)
         else:
             _remove(address)
-    raise _refusal(address, errno.EADDRINUSE, "the file comes and goes")
+    raise _refusal(  # pragma: no cover - it goes between two looks, ten times
+        address, errno.EADDRINUSE, "the file comes and goes"
+    )
 
 
 def _bind(sock: socket.socket, address: Address, *, named: bool) -> bool:
@@ -103,7 +105,7 @@ def _bind(sock: socket.socket, address: Address, *, named: bool) -> bool:
 def _remove(address: Address) -> None:
     try:
         Path(address.path).unlink(missing_ok=True)
-    except OSError as error:
+    except OSError as error:  # pragma: no cover - who may make a file may remove it, mostly
         reason = f"what a dead server left cannot be removed: {error.strerror}"
         raise _refusal(address, error.errno, reason) from error
 
@@ -116,7 +118,7 @@ def _is_dead(address: Address) -> bool:
     """
     try:
         mode = os.lstat(address.path).st_mode
-    except FileNotFoundError:
+    except FileNotFoundError:  # pragma: no cover - it goes between two looks
         return False
     if not stat.S_ISSOCK(mode):
         reason = "there is a file of that name that is no socket; remove it, or choose another name"
@@ -128,7 +130,7 @@ def _is_dead(address: Address) -> bool:
             caller.connect(address.path)
         except ConnectionRefusedError:
             return True
-        except FileNotFoundError:
+        except FileNotFoundError:  # pragma: no cover - it goes between two looks
             return False
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EPROTOTYPE, errno.EINPROGRESS):
@@ -141,28 +143,31 @@ def _is_dead(address: Address) -> bool:
 async def _locked(folder: Path) -> AsyncIterator[None]:
     """Hold a lock of the folder; without one, where it cannot be had."""
     descriptor = None
-    if fcntl is not None:
-        # It may be written to, and not read; if it does not exist, binding tells.
-        with suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    if descriptor is None:
-        yield
-        return
+    # It may be written to, and not read; if it does not exist, binding tells.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        until = asyncio.get_running_loop().time() + LOCK_TIMEOUT
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                # Others lock folders, too, for as long as they like, and some systems lock none.
-                late = asyncio.get_running_loop().time() >= until
-                if late or error.errno not in (errno.EAGAIN, errno.EACCES):
-                    break
-            await asyncio.sleep(0.005)
+        if descriptor is not None:
+            await _lock(descriptor)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+async def _lock(descriptor: int) -> None:
+    until = asyncio.get_running_loop().time() + LOCK_TIMEOUT
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            # Others lock folders, too, for as long as they like, and some systems lock none.
+            late = asyncio.get_running_loop().time() >= until
+            if late or error.errno not in (errno.EAGAIN, errno.EACCES):
+                return
+        else:
+            return
+        await asyncio.sleep(0.005)
 
 
 def _refusal(address: Address, code: int | None, reason: str) -> OSError:

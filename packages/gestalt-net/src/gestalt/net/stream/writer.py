@@ -250,7 +250,7 @@ class FrameWriter:
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            if not waiter.done():
+            if not waiter.done():  # pragma: no branch - cancelled in this turn
                 waiter.set_result(None)
 
     # Called by the transport

@@ -13,7 +13,7 @@ from gestalt.runner.options.table import RELOAD, WORKERS
 from gestalt.runner.options.table import RUN as OPTIONS
 from gestalt.runner.platform import INHERITS_PIPES
 from gestalt.runner.serving import serve
-from gestalt.runner.signals import let_through
+from gestalt.runner.signals import let_through, survive_hangup
 from gestalt.runner.voice import is_worker
 
 __all__ = ["OPTIONS", "main"]
@@ -48,6 +48,7 @@ logging:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command; SystemExit and KeyboardInterrupt tell how it ended."""
+    survive_hangup()
     if is_held() and INHERITS_PIPES:
         let_through()
     parser = parser_of("run", OPTIONS, description=DESCRIPTION, epilog=EPILOG)

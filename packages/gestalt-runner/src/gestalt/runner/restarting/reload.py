@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gestalt.runner.defaults import BEYOND
 from gestalt.runner.errors import OptionError
 from gestalt.runner.launch import run
 from gestalt.runner.logs import Logs
@@ -13,9 +14,6 @@ from gestalt.runner.options.table import APP_DIR, ENV_FILE, RELOAD_DIR, RELOAD_I
 from .changes import Watched, check_installed
 from .child import command_of
 from .restarter import Restarter
-
-# An application takes up to 3 s beyond its own deadline; one that takes longer hangs.
-BEYOND = 4.0
 
 
 def reload(settings: Settings, arguments: Sequence[str]) -> None:

@@ -64,6 +64,11 @@ class Workers(Supervisor):
         """All of them."""
         return self._workers
 
+    def expect_end(self) -> None:
+        """The stop of all has begun, with a signal that the terminal may have sent to all."""
+        for worker in self._workers:
+            worker.expect_end()
+
     async def reload(self) -> None:
         """Have the application reload what it can without a restart, in every worker."""
         reloads = [worker.reload() for worker in self._workers]

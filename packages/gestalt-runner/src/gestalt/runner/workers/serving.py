@@ -35,17 +35,21 @@ BEYOND_CHECKS = 1.5
 
 
 class Announcer(Attendant):
-    """Says that all workers are ready, when all others who are told of it have been.
+    """Says that all workers are ready, when all others who are told of it have been; and tells them
+    of the stop, when it begins.
 
     Args:
-        count: how many there are.
+        workers: all of them.
     """
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
 
     def started(self) -> None:
-        logger.info("all workers are ready: %d", self._count)
+        logger.info("all workers are ready: %d", len(self._workers.workers))
+
+    def stopping(self, seconds: float) -> None:  # noqa: ARG002 - as an attendant is told
+        self._workers.expect_end()
 
 
 def serve_workers(
@@ -87,7 +91,7 @@ def serve_workers(
     if (lifeline := take_lifeline()) is not None:
         lifeline.listen(patience + KILLING)
         attendants.append(lifeline)
-    attendants.append(Announcer(len(workers.workers)))
+    attendants.append(Announcer(workers))
     try:
         run(
             workers,

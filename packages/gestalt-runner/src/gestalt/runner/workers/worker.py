@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gestalt.core import Component, StateError
-from gestalt.runner.errors import InspectionError, ShutdownTimeout, WorkerDied
+from gestalt.runner.errors import InspectionError, WorkerDied
 from gestalt.runner.report import logger
 
 from .process import WorkerProcess
@@ -56,6 +56,11 @@ class Worker(Component):
         # All that have not ended: the present one, and its successor or predecessor.
         self._processes: set[WorkerProcess] = set()
         self._leaving = False
+        self._all_stop = False
+
+    def expect_end(self) -> None:
+        """The stop of all has begun: a signal that its process got as well may end that first."""
+        self._all_stop = True
 
     async def replace(self) -> None:
         """Start another process, and stop the present one when that is ready.
@@ -73,7 +78,12 @@ class Worker(Component):
                 logger.error("%s", failure)
 
     async def reload(self) -> None:
-        """Have the application reload what it can without a restart, and wait for that."""
+        """Have the application reload what it can without a restart, and wait for that.
+
+        A process that is still about to start reloads when it has.
+        """
+        for each in self._processes - {self._current}:
+            each.hang_up()
         process = self._current
         if process is not None and not process.ended.done():
             before = process.reloads
@@ -114,9 +124,15 @@ class Worker(Component):
         left = [process for process in self._processes if not process.ended.done()]
         for process in left:
             process.cut()
-        await asyncio.gather(*(process.end_within(AFTER_CUT) for process in left))
+        in_time = await asyncio.gather(*(process.end_within(AFTER_CUT) for process in left))
         self._processes.clear()
         self._current = None
+        killed = [process.pid for process, ended in zip(left, in_time, strict=True) if not ended]
+        if killed:
+            raise WorkerDied(
+                f"{self.name}: process {', '.join(map(str, killed))} did not end within "
+                f"{AFTER_CUT:g} s when it was cut short, and was killed"
+            )
 
     async def _start(self) -> WorkerProcess:
         process = await self._start_process(self.number)
@@ -153,7 +169,8 @@ class Worker(Component):
         if process is not self._current or self._leaving:
             return
         self._processes.discard(process)
-        if process.ended.result() == 0:
+        status = process.ended.result()
+        if status == 0 or (self._all_stop and status in STOPPED):
             self.request_stop()
         else:
             self._fail(WorkerDied(f"{self.name}: {process.describe_end()}"))
@@ -163,7 +180,7 @@ class Worker(Component):
         in_time = await process.end_within(self._patience)
         self._processes.discard(process)
         if not in_time:
-            return ShutdownTimeout(
+            return WorkerDied(
                 f"{self.name}: process {process.pid} did not end within {self._patience:g} s, "
                 "and was killed"
             )
