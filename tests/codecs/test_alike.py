@@ -112,6 +112,20 @@ def test_what_is_wrong_is_told_as_ever_and_what_came_before_it_is_kept(serialize
 
 
 @pytest.mark.parametrize("serializer", INSTALLED)
+def test_a_body_whose_tag_tells_another_type_is_refused_among_others(serializer: str) -> None:
+    types = MessageTypes(tag="type")
+    types.add(7, Fix)
+    types.add(8, dataclasses.make_dataclass("Goal", [("lat", float), ("label", str)]))
+    codec = Codec(serializer, types=types)
+    goal = Codec(serializer).encode({"type": "Goal", "lat": 1.0, "label": "there"}).body
+    assert codec.decode(goal).label == "there"
+    made: list[Any] = []
+    with pytest.raises(DecodeError, match="Goal"):
+        codec.decode_alike([codec.encode(Fix(1.0, "here")).body, goal], 7, made)
+    assert made == [Fix(1.0, "here")]
+
+
+@pytest.mark.parametrize("serializer", INSTALLED)
 def test_short_bodies_are_no_way_around_the_limits(serializer: str) -> None:
     codec = Codec(serializer, max_depth=4)
     nested: Any = 0

@@ -66,6 +66,13 @@ def test_what_lies_within_one_another_is_told_from_what_follows() -> None:
         check(b"\x92\x92" + run + b"\x01" + b"\x91\x91\x91\xcd\x01\x02", few + 8, 4)
 
 
+def test_containers_are_not_among_what_is_taken_many_at_a_time() -> None:
+    check(b"\xdc\x00\x40" + (b"\x9f" + b"\x01" * 15) * 64, 1 + 64 * 16, 2)
+    # Nothing else begins with what None is.
+    run = b"\xc0" + b"\xdc\x00\x1d" + b"\x01" * 29 + b"\x01" * 62
+    check(b"\x93" + b"\xdc\x00\x40" + run + b"\x01" * 2, 1 + 1 + 64 + 29 + 2, 3)
+
+
 @pytest.mark.parametrize("count", [1, 14, 15, 16])
 def test_a_map_has_twice_as_many_items_as_it_says(count: int) -> None:
     check(msgpack.packb(dict.fromkeys(range(count), 1000)), 1 + 2 * count, 1)

@@ -179,9 +179,15 @@ def test_json_gives_back_what_json_has(value: Any) -> None:
 def test_msgpack_keys_may_be_integers_and_timestamps_are_datetimes() -> None:
     msgpack = pytest.importorskip("msgpack")
     codec = Codec("msgpack")
-    assert codec.decode(codec.encode({1: {b"x": 2}}).body) == {1: {b"x": 2}}
-    moment = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
-    assert codec.decode(msgpack.packb(moment, datetime=True)) == moment
+    value = {1: {b"x": dt.datetime(2024, 1, 1, tzinfo=dt.UTC)}}
+    body = msgpack.packb(value, datetime=True)
+    assert codec.decode(body) == value
+    made: list[Any] = []
+    codec.decode_alike([body, body], None, made)
+    assert made == [value, value]
+    # Its length is what the values are bounded by, or the depth.
+    for bounds in ({"max_values": 5}, {"max_depth": 2}):
+        assert Codec("msgpack", **bounds).decode(body) == value
 
 
 def avro_schema(*fields: dict[str, Any]) -> dict[str, Any]:

@@ -121,19 +121,29 @@ async def test_a_call_that_takes_long_does_not_shift_later_ticks(clock: ManualCl
     assert timer.stats.missed == 0
 
 
-async def test_ticks_that_come_due_during_a_plain_call_are_skipped(clock: ManualClock) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "missed", "called"),
+    [
+        (1.0, 1, [101.0, 103.0, 104.0]),
+        (1.5, 1, [101.0, 103.0, 104.0]),
+        (3.5, 3, [101.0, 105.0, 106.0]),
+    ],
+)
+async def test_ticks_that_come_due_during_a_plain_call_are_skipped(
+    clock: ManualClock, seconds: float, missed: int, called: list[float]
+) -> None:
     times: list[float] = []
 
     def slow() -> None:
         times.append(clock.time())
         if len(times) == 1:
-            clock.advance(3.5)
+            clock.advance(seconds)
 
     async with Timer.every(1.0, slow, times=3, clock=clock) as timer:
         clock.advance(10)
         await timer.wait()
-    assert times == [101.0, 105.0, 106.0]
-    assert timer.stats.missed == 3
+    assert times == called
+    assert timer.stats.missed == missed
 
 
 async def test_queue_makes_up_for_ticks_that_came_due_during_a_plain_call(

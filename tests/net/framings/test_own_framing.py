@@ -88,11 +88,13 @@ def test_payloads_are_bytes_whatever_they_were_cut_out_of(framing: Framing) -> N
 
 
 def test_a_small_frame_comes_in_a_tuple_and_what_takes_long_comes_one_at_a_time() -> None:
-    for framing, header in ((Mti(), 8), (LengthPrefix(4), 4)):
+    for framing, header in ((Mti(), 8), (LengthPrefix(4), 4), (Delimited(), 1)):
         small, large = (framing.encode(bytes(LARGE - header - less)) for less in (1, 0))
         assert type(framing.decoder().feed(small)) is tuple
         for data in (large, small * 2):
-            frames = iter(framing.decoder().feed(data))
+            given = framing.decoder().feed(data)
+            assert type(given) is not tuple
+            frames = iter(given)
             count = 1 if data is large else 2
             for left in range(count, 0, -1):
                 assert frames_left(frames) == left

@@ -336,10 +336,12 @@ class Codec:
             quick = serializer.quick(None)
             return Bound(dumps, loads, serializer, written, content_types, None, None, quick)
         dumps, loads = serializer.functions(kind)
-        if kind.tag is not None:
+        if kind.tag is None:
+            quick = serializer.quick(kind)
+        else:
             loads = tagging.of_one(kind, serializer, loads)
             dumps = tagging.refusing(kind, dumps)
-        quick = serializer.quick(kind)
+            quick = None
         bound = Bound(dumps, loads, serializer, written, content_types, kind.id, kind.name, quick)
         self._bound[kind.id] = bound
         return bound

@@ -87,7 +87,7 @@ class Serializer:
         """Give what reads and writes many short values; None where nothing is faster.
 
         Args:
-            kind: the message type; None for plain values.
+            kind: the message type, of a registry without a tag; None for plain values.
         """
         return None
 

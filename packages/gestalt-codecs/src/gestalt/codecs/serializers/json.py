@@ -46,7 +46,7 @@ class Json(Serializer):
     def quick(self, kind: MessageType | None) -> Quick | None:
         if kind is None:
             decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-        elif kind.format is not None or kind.tag is not None or is_model(kind.type):
+        elif kind.format is not None or is_model(kind.type):
             return None
         else:
             decoder = msgspec.json.Decoder(kind.type, dec_hook=models.from_plain)

@@ -42,7 +42,7 @@ class Msgpack(Serializer):
         most = min(self.max_depth, self.max_values, SMALL)
         if kind is None:
             return Quick(_loads_all, most, _dumps_all)
-        if kind.tag is not None or not is_simple(self.name, kind.type):
+        if not is_simple(self.name, kind.type):
             return None
         cls, convert = kind.type, msgspec.convert
         return Quick(lambda bodies: [convert(each, cls) for each in _loads_all(bodies)], most)
@@ -56,15 +56,14 @@ class Msgpack(Serializer):
 
         def loads(data: bytes) -> Any:
             size = len(data)
-            if size > free:
-                if size > max_values:
-                    check_structure(data, max_depth, max_values)
-                    return unpackb(data, strict_map_key=False, timestamp=3)
-                check_claims(data, max_depth, max_values)
-                value = unpackb(data, strict_map_key=False, timestamp=3)
+            if size <= free:
+                return unpackb(data, strict_map_key=False, timestamp=3)
+            check = check_structure if size > max_values else check_claims
+            check(data, max_depth, max_values)
+            value = unpackb(data, strict_map_key=False, timestamp=3)
+            if check is check_claims:
                 check_depth(data, value, max_depth)
-                return value
-            return unpackb(data, strict_map_key=False, timestamp=3)
+            return value
 
         return loads
 

@@ -263,7 +263,7 @@ class Decoder:
             pending.clear()
         elif type(data) is not bytes:
             data = bytes(data)
-        if len(data) < LARGE and (frame := self._single(data)) is not None:
+        if (frame := self._single(data)) is not None:
             self.count += 1
             payload, type_id = frame
             return Frames([payload], (lambda: [type_id]) if self._carries_type_id else None)
