@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from textual.widgets import DataTable, Footer, Input, RichLog, Static, TabbedCon
 
 from gestalt.runner.errors import InspectionError
 from gestalt.runner.inspection.client import ApplicationEnded, Client
+from gestalt.runner.signals import die_by
 
 from . import details
 from .reading import Reading, Readings
@@ -40,6 +42,9 @@ class Top(App[str]):
     Args:
         path: its socket; None lets people choose.
         interval: time between two looks, in seconds.
+
+    Attributes:
+        received: the signal that it was ended by; None where a key did that.
     """
 
     TITLE = "gestalt top"
@@ -47,6 +52,7 @@ class Top(App[str]):
     CSS_PATH = "top.tcss"
     BINDINGS = [  # noqa: RUF012
         Binding("q", "quit", "Leave"),
+        Binding("ctrl+c", "quit", show=False, priority=True),
         Binding("slash", "filter", "Filter"),
         Binding("s", "sort", "Sort"),
         Binding("r", "reverse", "Reverse"),
@@ -60,6 +66,7 @@ class Top(App[str]):
 
     def __init__(self, path: Path | None, interval: float) -> None:
         super().__init__()
+        self.received: signal.Signals | None = None
         self._path = path
         self._interval = interval
         self._client: Client | None = None
@@ -90,11 +97,18 @@ class Top(App[str]):
         yield Footer()
 
     def on_mount(self) -> None:
+        # By their default action, they would leave the terminal as it is now.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._leave_by, number)
         self.query_one(TableView).focus()
         if self._path is None:
             self.push_screen(Choice(), self._begin)
         else:
             self._begin(self._path)
+
+    def _leave_by(self, number: signal.Signals) -> None:
+        self.received = number
+        self.exit()
 
     def _begin(self, path: Path | None) -> None:
         self._path = path
@@ -336,4 +350,7 @@ def show(path: Path | None, interval: float) -> None:
     """
     if os.environ.get("TERM", "") in ("", "dumb", "unknown"):
         raise InspectionError("this terminal cannot move its cursor: use --once, which prints text")
-    Top(path, interval).run()
+    top = Top(path, interval)
+    top.run()
+    if top.received is not None:
+        die_by(top.received)
