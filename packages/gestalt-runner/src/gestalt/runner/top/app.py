@@ -44,7 +44,7 @@ class Top(App[str]):
         interval: time between two looks, in seconds.
 
     Attributes:
-        received: the signal that it was ended by; None where a key did that.
+        terminated: whether it was ended by SIGTERM.
     """
 
     TITLE = "gestalt top"
@@ -66,7 +66,7 @@ class Top(App[str]):
 
     def __init__(self, path: Path | None, interval: float) -> None:
         super().__init__()
-        self.received: signal.Signals | None = None
+        self.terminated = False
         self._path = path
         self._interval = interval
         self._client: Client | None = None
@@ -97,17 +97,18 @@ class Top(App[str]):
         yield Footer()
 
     def on_mount(self) -> None:
-        # By their default action, they would leave the terminal as it is now.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self._leave_by, number)
+        # By its default action, it would leave the terminal as it is now.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._terminate)
         self.query_one(TableView).focus()
         if self._path is None:
             self.push_screen(Choice(), self._begin)
         else:
             self._begin(self._path)
 
-    def _leave_by(self, number: signal.Signals) -> None:
-        self.received = number
+    def _terminate(self) -> None:
+        # The next one does not wait for this.
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+        self.terminated = True
         self.exit()
 
     def _begin(self, path: Path | None) -> None:
@@ -352,5 +353,5 @@ def show(path: Path | None, interval: float) -> None:
         raise InspectionError("this terminal cannot move its cursor: use --once, which prints text")
     top = Top(path, interval)
     top.run()
-    if top.received is not None:
-        die_by(top.received)
+    if top.terminated:
+        die_by(signal.SIGTERM)
