@@ -5,6 +5,7 @@ there as well; the reference is made of docstrings.
 """
 
 import html
+import importlib
 import inspect
 import re
 import tomllib
@@ -138,8 +139,17 @@ def add_contents(app: Sphinx, name: str, source: list[str]) -> None:
         source[0] += "\n" + (HERE / "site/contents.txt").read_text("utf-8")
 
 
+def sort_names() -> None:
+    """Have packages, which have no `__all__` of their own, tell names by the alphabet."""
+    for file in HERE.parent.glob("packages/*/src/gestalt/*/__init__.py"):
+        module: Any = importlib.import_module(f"gestalt.{file.parent.name}")
+        names = [name for name, value in vars(module).items() if not inspect.ismodule(value)]
+        module.__all__ = sorted(name for name in names if not name.startswith("_"))
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    sort_names()
     # Before napoleon turns sections into fields.
     app.connect("autodoc-process-docstring", mark_programs, priority=400)
     app.connect("autodoc-process-signature", sign_by_init)

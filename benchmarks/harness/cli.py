@@ -23,6 +23,7 @@ from benchmarks.harness.summary import Case
 from benchmarks.harness.surroundings import SetupError, Surroundings
 
 HERE = Path(__file__).parents[1]
+FLOORS = HERE / "floors.toml"
 INTERRUPTED = 128 + signal.SIGINT
 NOT_ALL = 3
 """The status where --within has left something for another time."""
@@ -222,6 +223,7 @@ class Measurement:
         self._effort = effort(arguments)
         self._only: list[str] = arguments.only
         self._keep = keep
+        self._floors = floors.load(FLOORS) if arguments.check else []
         self._cases = {(case.benchmark, case.name): case for case in done}
         self._end = time.monotonic() + (arguments.within or math.inf)
         self._has_measured = False
@@ -269,6 +271,7 @@ class Measurement:
             given,
             chosen=self._is_chosen,
             wanted=lambda case: self._is_wanted(name, benchmark, case),
+            in_doubt=lambda case: floors.in_doubt(case, self._floors),
             progress=progress,
         )
         async with aclosing(measured):
@@ -394,7 +397,7 @@ def carry_out(
         page.write(arguments.page, measured)
         print(f"The page is {arguments.page / page.PAGE}.")
     if arguments.check and not status:
-        failures += floors.check(measurement.cases, floors.load(HERE / "floors.toml"))
+        failures += floors.check(measurement.cases, floors.load(FLOORS))
     progress("")
     for failure in failures:
         print(f"benchmarks: {failure}", file=sys.stderr)

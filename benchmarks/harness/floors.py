@@ -59,15 +59,23 @@ class Floor:
             value = spread.low if own else spread.median
             if value >= self.at_least:
                 return None
-            return f"{where}: {self.number} is {value:.4g}, at least {self.at_least:g} is promised"
-        assert self.at_most is not None
-        value = spread.high if own else spread.median
-        if value <= self.at_most:
-            return None
-        return f"{where}: {self.number} is {value:.4g}, at most {self.at_most:g} is promised"
+            promise = f"at least {self.at_least:g}"
+        else:
+            assert self.at_most is not None
+            value = spread.high if own else spread.median
+            if value <= self.at_most:
+                return None
+            promise = f"at most {self.at_most:g}"
+        rounds = len(case.rounds[self.contender])
+        found = f"{value:.4g} ({spread.low:.4g} to {spread.high:.4g} in {rounds} rounds)"
+        return f"{where}: {self.number} is {found}, {promise} is promised"
+
+    def is_measured(self, case: Case) -> bool:
+        """Whether the case has both contenders."""
+        return {self.contender, self.against or case.reference} <= case.rounds.keys()
 
     def _spread(self, case: Case) -> Spread | None:
-        if not {self.contender, self.against or case.reference} <= case.rounds.keys():
+        if not self.is_measured(case):
             return None
         match self.number:
             case "rate":
@@ -104,3 +112,17 @@ def check(cases: Sequence[Case], floors: Iterable[Floor]) -> list[str]:
         for case in cases
         if floor.applies(case) and (failure := floor.failure(case)) is not None
     ]
+
+
+def in_doubt(case: Case, floors: Iterable[Floor]) -> bool:
+    """Whether more rounds may show that a promise is kept that these break.
+
+    What one bad run breaks, as lost messages do, they cannot mend.
+    """
+    return any(
+        floor.applies(case)
+        and floor.number in NUMBERS
+        and floor.is_measured(case)
+        and floor.failure(case) is not None
+        for floor in floors
+    )

@@ -8,6 +8,9 @@ from benchmarks.harness.model import Benchmark, Contender, Options, Unavailable
 from benchmarks.harness.process import GRACE, Sample, measure
 from benchmarks.harness.summary import Case, Row
 
+AGAIN = 5
+"""How many times as many rounds there are at most, where what they give is in doubt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
@@ -67,6 +70,7 @@ async def cases(
     *,
     chosen: Callable[[Contender], bool] = lambda contender: True,
     wanted: Callable[[str], bool] = lambda case: True,
+    in_doubt: Callable[[Case], bool] = lambda case: False,
     progress: Callable[[str], None] = lambda text: None,
 ) -> AsyncGenerator[Case, None]:
     """Measure a benchmark and give each of its cases when it is done.
@@ -78,6 +82,7 @@ async def cases(
         given: what its setup has yielded.
         chosen: picks contenders; the reference always takes part.
         wanted: picks cases, each when it is its turn.
+        in_doubt: whether as many rounds are to be measured again, of all contenders.
         progress: is told what runs.
 
     A contender that fails, hangs or gives no result costs its own row of the case. One that hung is
@@ -94,7 +99,26 @@ async def cases(
         failed: dict[str, ContenderError] = dict(hung)
         for name_of_hung in hung:
             del rounds[name_of_hung]
-        for number in range(effort.rounds):
+        found = Case(
+            benchmark=name,
+            name=case,
+            unit=benchmark.unit,
+            title=benchmark.title,
+            reference=benchmark.reference,
+            rows=[Row.of(contender) for contender in contenders],
+            rounds=rounds,
+            unavailable=unavailable,
+            failed=failed,
+            note=benchmark.note,
+            plot=benchmark.plot,
+            compares_cpu=benchmark.compares_cpu,
+            seconds=effort.length(benchmark),
+            quick=effort.is_quick,
+            versions=given.get("versions", {}),
+        )
+        for number in range(AGAIN * effort.rounds):
+            if number and number % effort.rounds == 0 and not in_doubt(found):
+                break
             for contender in order(contenders, number):
                 if contender.name in unavailable or contender.name in failed:
                     continue
@@ -120,20 +144,4 @@ async def cases(
                         )
                 else:
                     rounds[contender.name].append(measured)
-        yield Case(
-            benchmark=name,
-            name=case,
-            unit=benchmark.unit,
-            title=benchmark.title,
-            reference=benchmark.reference,
-            rows=[Row.of(contender) for contender in contenders],
-            rounds=rounds,
-            unavailable=unavailable,
-            failed=failed,
-            note=benchmark.note,
-            plot=benchmark.plot,
-            compares_cpu=benchmark.compares_cpu,
-            seconds=effort.length(benchmark),
-            quick=effort.is_quick,
-            versions=given.get("versions", {}),
-        )
+        yield found

@@ -95,7 +95,29 @@ def test_floors(promise: dict[str, Any], kept: bool) -> None:
 def test_a_broken_floor_says_what_was_promised() -> None:
     floor = Floor(benchmark="net/stream", contender="ours", number="ratio", at_least=4)
     [sentence] = floors.check([case()], [floor])
-    assert sentence == "net/stream (64 B), ours: ratio is 3, at least 4 is promised"
+    assert sentence == (
+        "net/stream (64 B), ours: ratio is 3 (1.5 to 3 in 3 rounds), at least 4 is promised"
+    )
+
+
+@pytest.mark.parametrize(
+    ("promise", "doubtful"),
+    [
+        ({"number": "ratio", "at_least": 3.1}, True),
+        ({"number": "cpu_ratio", "at_most": 0.4}, True),
+        ({"number": "ratio", "at_least": 3.0}, False),
+        # More rounds mend no bad run, and do not bring what is not there.
+        ({"number": "lost", "at_most": 0}, False),
+        ({"number": "latency", "at_most": 1}, False),
+        ({"number": "ratio", "at_least": 1, "against": "absent"}, False),
+        ({"number": "ratio", "at_least": 9, "case": "1 KiB"}, False),
+    ],
+)
+def test_a_floor_that_more_rounds_can_mend_is_in_doubt(
+    promise: dict[str, Any], doubtful: bool
+) -> None:
+    floor = Floor(**{"benchmark": "net/stream", "contender": "ours"} | promise)
+    assert floors.in_doubt(case(), [floor]) is doubtful
 
 
 @pytest.mark.parametrize(
@@ -115,7 +137,7 @@ def test_a_floor_that_makes_no_sense_is_refused(tmp_path: Path, text: str) -> No
 
 
 def test_the_floors_of_the_project_name_what_exists() -> None:
-    for floor in floors.load(cli.HERE / "floors.toml"):
+    for floor in floors.load(cli.FLOORS):
         suite, _, name = floor.benchmark.partition("/")
         benchmark = cli.load(suite, [name])[floor.benchmark]
         names = {contender.name for contender in benchmark.contenders}

@@ -176,6 +176,26 @@ def test_what_was_measured_is_kept_and_the_rest_measured_another_time(
     assert calls(tmp_path) == 7
 
 
+def test_a_missed_floor_counts_after_five_times_as_many_rounds(
+    functions: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("FOLDER", str(tmp_path))
+    promises = tmp_path / "floors.toml"
+    monkeypatch.setattr(cli, "FLOORS", promises)
+    one = {"core/one": benchmark(functions, "note_the_call")}
+    floor = '[[floor]]\nbenchmark = "core/one"\ncontender = "note_the_call"\nnumber = "rate"\n'
+    promises.write_text(f"{floor}at_least = 1e-9\n")
+    assert measured(monkeypatch, one, "--rounds", "1", "--check") == 0
+    assert calls(tmp_path) == 1
+    promises.write_text(f"{floor}at_least = 1e99\n")
+    assert measured(monkeypatch, one, "--rounds", "1", "--check") == 1
+    assert calls(tmp_path) == 6
+    assert "in 5 rounds), at least 1e+99 is promised" in capsys.readouterr().err
+
+
 def test_what_cannot_be_resumed_gets_a_sentence_and_status_2(
     functions: Any,
     monkeypatch: pytest.MonkeyPatch,

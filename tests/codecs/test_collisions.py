@@ -5,7 +5,7 @@ import time
 import uuid
 from dataclasses import dataclass, field, make_dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple, Optional
+from typing import Annotated, Any, Literal, NamedTuple, Optional
 
 import msgspec
 import pytest
@@ -63,6 +63,11 @@ def colliding_pairs(count: int) -> list[tuple[int, int]]:
     return pairs
 
 
+class Listed(msgspec.Struct, array_like=True):
+    name: str
+    ids: set[int]
+
+
 INTEGERS = [n * PRIME for n in range(1, MANY)]
 UUIDS = [str(uuid.UUID(int=n)) for n in INTEGERS]
 DECIMALS = [str(n) for n in INTEGERS]
@@ -117,6 +122,29 @@ def test_keys_that_share_a_hash_value_are_refused_at_once(name: str, cls: Any, v
     with pytest.raises(DecodeError):
         codec.decode(data)
     assert time.process_time() - started < 1.5
+
+
+@pytest.mark.parametrize(
+    ("cls", "value"),
+    [
+        (set[frozenset[int]], [[each] for each in INTEGERS]),
+        (set[Annotated[int, msgspec.Meta(description="a number")]], INTEGERS),
+        (set[tuple[Literal["a", "b"], int]], [["a", each] for each in INTEGERS]),
+        (set[tuple[Annotated[int, msgspec.Meta(ge=0)], str]], [[each, "a"] for each in INTEGERS]),
+        (Listed, ["name", INTEGERS]),
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_keys_that_are_made_of_others_are_refused_too(cls: Any, value: Any) -> None:
+    codec = codec_of("json", cls)
+    data = Codec("json").encode(value).body
+    with pytest.raises(DecodeError, match="same hash value"):
+        codec.decode(data)
+    # What does not have the form is told by that.
+    with pytest.raises(DecodeError):
+        codec.decode(b'"text"')
+    with pytest.raises(DecodeError):
+        codec.decode(b'{"name": 1}')
 
 
 def test_integers_in_disguise_are_refused_too() -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from gestalt.core import ManualClock
+
 
 @pytest.fixture
 async def reported() -> list[dict[str, Any]]:
@@ -18,3 +20,8 @@ async def no_task_is_left() -> Iterator[None]:
     yield
     left = asyncio.all_tasks() - {asyncio.current_task()}
     assert not left, f"tasks left behind: {left}"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(start=100.0)

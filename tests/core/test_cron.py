@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gestalt.core import CronTimer, ExtraNotInstalled, ManualClock, State, StateError, Timer
+from tests.core.turning import settle
 
 pytest.importorskip("cronsim")
 
@@ -42,11 +43,6 @@ class Machine:
     def sleep(self, seconds: float) -> None:
         """Stand still while the time on the wall goes on, or set the clock on the wall."""
         self.offset += seconds
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def calls_of(machine: Machine, expression: str, hours: float, **options: Any) -> list[str]:

@@ -266,3 +266,20 @@ async def test_whatever_another_thread_asks_of_a_datagram_endpoint_is_refused(
         assert sender.stats.sent == 1
         await sender.send(b"last")
         assert await within(got.get()) == b"last"
+
+
+async def test_a_read_in_another_thread_is_refused_and_takes_nothing_from_others(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
+    async def echo(message: StreamMessage[bytes]) -> None:
+        await message.reply(message.body)
+
+    client: StreamClient = await connect(await serve(echo, wire=WIRE))
+    async with DatagramEndpoint("udp://127.0.0.1:0", WIRE) as endpoint:
+        own = DatagramEndpoint(None, WIRE, peer=endpoint.address)
+        async with own:
+            for reader, send in ((client, client.send), (endpoint, own.send)):
+                assert "another thread" in await refused(lambda: anext(aiter(reader)))  # noqa: B023
+                await send(b"for us")
+                message = await within(anext(aiter(reader)))
+                assert message.body == b"for us"

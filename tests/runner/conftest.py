@@ -174,6 +174,11 @@ class Process:
 
     def discard(self) -> None:
         if self._process.poll() is None:
+            if MEASURED:
+                # What it has reached is written when it ends, and not when it is killed.
+                self._process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(3)
             self._process.kill()
         self.end()
         # One that is still read, as what the process left behind has it too, closes for nobody.

@@ -104,7 +104,7 @@ def fields(delivery: Delivery) -> tuple[Any, ...]:
 
 
 def content(channel: int, properties: Properties, body: bytes, size: int = 1000) -> bytes:
-    return b"".join(content_parts(channel, encode_properties(properties), body, size))
+    return b"".join(content_parts(channel, b"", encode_properties(properties), body, size))
 
 
 def deliver(tag: int, body: bytes, properties: Properties, channel: int = 1) -> bytes:

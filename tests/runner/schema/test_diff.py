@@ -103,6 +103,13 @@ CASES: dict[str, tuple[str, tuple[tuple[str, str], ...], list[tuple[str, str]]]]
         (field("lat: float\n        lon: float"),),
         [("message Position: lon: a required field is added", NEW)],
     ),
+    "beside a field that may be anything": (
+        STREAM.replace("lat: float", "lat: float; more: Any").replace(
+            "import Literal", "import Any, Literal"
+        ),
+        (field("lat: int"),),
+        [("message Position: lat: it was number, and is integer", NEW)],
+    ),
     "an optional field": (
         STREAM,
         (("Literal[", "Literal["), ('= "bus"', '= "bus"\n        lon: float = 0.0')),

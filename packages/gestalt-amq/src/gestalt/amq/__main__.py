@@ -1,4 +1,4 @@
-"""The command: `python -m gestalt.amq parked|topology|info|ping ...`."""
+"""What there is at a RabbitMQ: messages that failed, what an application needs, who serves."""
 
 import asyncio
 import io

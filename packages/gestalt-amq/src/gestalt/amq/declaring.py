@@ -25,7 +25,7 @@ async def declare_exchange(channel: Channel, exchange: Exchange) -> None:
             exchange.type,
             durable=exchange.durable,
             auto_delete=exchange.auto_delete,
-            arguments=exchange.arguments,
+            arguments=dict(exchange.arguments),
             passive=not exchange.declare,
         )
     except TopologyError as error:
@@ -42,7 +42,7 @@ async def declare_queue(channel: Channel, queue: PlannedQueue, *, passive: bool 
             durable=queue.durable,
             exclusive=queue.exclusive,
             auto_delete=queue.auto_delete,
-            arguments=queue.arguments,
+            arguments=dict(queue.arguments),
             passive=passive or queue.declares == "never",
         )
     except TopologyError as error:
@@ -57,9 +57,7 @@ async def declare_private(channel: Channel, *, auto_delete: bool = False) -> str
         LinkLost: the connection ended.
     """
     try:
-        return await channel.declare_queue(
-            "", durable=False, exclusive=True, auto_delete=auto_delete
-        )
+        return await channel.declare_queue("", exclusive=True, auto_delete=auto_delete)
     except TopologyError as error:
         raise _named("a private queue, which the broker names amq.gen-...", error) from error
 

@@ -18,6 +18,7 @@ from .instruments import Histogram
 from .life import State
 from .metrics import Metric, measures
 from .numbers import check_seconds, choice_of, kind_of
+from .threads import check_thread
 
 Overlap: TypeAlias = Literal["skip", "queue", "cancel"]
 OnError: TypeAlias = Literal["stop", "continue"] | Callable[[BaseException], None]
@@ -93,6 +94,7 @@ class ScheduledCalls(Component, at_once=True):
         self._on_error = on_error
         self._injected_clock = clock
         self._clock: Clock
+        self._loop: asyncio.AbstractEventLoop
         # In which each call begins: that of the start.
         self._context: Context
         self._scheduled: Cancellable | None = None
@@ -120,12 +122,15 @@ class ScheduledCalls(Component, at_once=True):
         """Leave out ticks that came due while a plain function ran, and count them."""
 
     def _check_running(self, what: str) -> None:
-        if self.state is not State.RUNNING:
+        if self.state is State.RUNNING:
+            check_thread(self._loop, self)
+        else:
             raise StateError(f"{self!r} cannot be {what}: it is {self.state.value}")
 
     async def _open(self) -> None:
         self.stats = TimerStats()
-        self._clock = self._injected_clock or asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._injected_clock or self._loop
         self._context = copy_context()
         self._queued = 0
 

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, final
 
 from .calling import cancellations
-from .errors import StateError, one_of
-from .life import Life, State, inside, make_task, names_of, run_at_once, within
+from .errors import StateError, WrongThread, one_of
+from .life import LIVING, Life, State, inside, make_task, names_of, run_at_once, within
 from .numbers import check_seconds
 from .subclasses import FILLED_IN, PROVIDED, Provided, check_subclass
 
@@ -101,7 +101,7 @@ class Component(ABC):
             StateError: it is running already, or was stopped while it was starting.
         """
         life = self.__life
-        if life.state in (State.STARTING, State.RUNNING, State.STOPPING):
+        if life.state in LIVING:
             raise StateError(f"{self!r} cannot be started: it is {life.state.value}")
         life.begin(self)
         asked_before = cancellations()
@@ -148,9 +148,11 @@ class Component(ABC):
                 `stop_timeout`; of a stop that is under way, how long it may drain from now on.
 
         Raises:
+            WrongThread: it lives in an event loop of another thread; nothing was done.
             Exception: what went wrong while draining or closing; all was released nevertheless.
         """
         life = self.__life
+        life.check_thread()
         from_within = life.ref in within.get()
         if self.__at_once and life.state is State.RUNNING and not (life.tasks or from_within):
             self.__end_at_once()
@@ -167,8 +169,12 @@ class Component(ABC):
 
         Args:
             timeout: as `stop` has it.
+
+        Raises:
+            WrongThread: as `stop` does.
         """
         life = self.__life
+        life.check_thread()
         if life.state in (State.STARTING, State.RUNNING):
             self.__begin_end(timeout)
         elif life.state is State.STOPPING and timeout is not None:
@@ -179,9 +185,11 @@ class Component(ABC):
 
         Raises:
             StateError: it was never started.
+            WrongThread: it lives in an event loop of another thread.
             Exception: the error that it failed by.
         """
         life = self.__life
+        life.check_thread()
         if life.state is State.NEW:
             raise StateError(f"{self!r} was never started")
         if life.state not in (State.STOPPED, State.FAILED):
@@ -221,6 +229,11 @@ class Component(ABC):
                 wait costs the event loop nothing.
         """
         life = self.__life
+        try:
+            life.check_thread()
+        except WrongThread:
+            coro.close()
+            raise
         title = f"{self.name} {name or getattr(coro, '__name__', 'task')}"
         task = make_task(coro, title, inside(life), eager=eager)
         if task.done():
@@ -234,6 +247,7 @@ class Component(ABC):
     def _fail(self, error: BaseException) -> None:
         """The component cannot go on: release everything and end as failed by `error`."""
         life = self.__life
+        life.check_thread()
         if life.state not in (State.STARTING, State.RUNNING):
             if life.state is State.STOPPING:
                 life.stop_errors.append(error)

@@ -28,14 +28,15 @@ class Composite(Component):
         Args:
             timeout: as `stop` has it.
         """
-        if self.state in (State.STARTING, State.RUNNING):
+        state = self.state
+        super().request_stop(timeout=timeout)
+        if state in (State.STARTING, State.RUNNING):
             self._drain_within(timeout)
-        elif self.state is State.STOPPING and timeout is not None:
+        elif state is State.STOPPING and timeout is not None:
             self._until = min(self._until, asyncio.get_running_loop().time() + timeout)
             for part in self._running:
                 if part.state is State.STOPPING:
                     part.request_stop(timeout=timeout)
-        super().request_stop(timeout=timeout)
 
     def _drain_within(self, timeout: float | None = None) -> None:
         """Begin the time in which all parts are to stop: `stop_timeout`, if not less."""

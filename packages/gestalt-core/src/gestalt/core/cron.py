@@ -119,6 +119,7 @@ class CronTimer(ScheduledCalls, at_once=True):
 
         Raises:
             StateError: the timer is not running.
+            WrongThread: it runs in another thread.
         """
         self._check_running("paused")
         self._paused = True
@@ -129,6 +130,7 @@ class CronTimer(ScheduledCalls, at_once=True):
 
         Raises:
             StateError: the timer is not running.
+            WrongThread: it runs in another thread.
         """
         self._check_running("resumed")
         if self._paused:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from .identity import IdentityMap
 from .reporting import Reports
 from .telling import first_of
+from .threads import check_thread
 
 T = TypeVar("T")
 
@@ -27,6 +28,9 @@ class State(enum.Enum):
     FAILED = "failed"
 
 
+LIVING = (State.STARTING, State.RUNNING, State.STOPPING)
+
+
 class Life:
     """What a component knows of itself. An object of its own, which no name of a subclass hits."""
 
@@ -38,6 +42,7 @@ class Life:
         "ending",
         "error",
         "limit",
+        "loop",
         "opening",
         "ref",
         "reports",
@@ -53,6 +58,8 @@ class Life:
         self.ref = weakref.ref(self)
         # That whose life this is, from its first start on.
         self.component: weakref.ref[Any] | None = None
+        # That in which it lives.
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.state = State.NEW
         self.tasks: set[asyncio.Task[Any]] = set()
         self.waiters: set[asyncio.Future[None]] = set()
@@ -62,11 +69,21 @@ class Life:
 
     def begin(self, component: object) -> None:
         """Note that the component of this life starts, and within which other one."""
+        self.loop = asyncio.get_running_loop()
         self.reset(State.STARTING)
         self.component = weakref.ref(component)
         around = within.get()
         parent = next((ref for ref in reversed(around) if ref is not self.ref), None)
         living.set(component, parent)
+
+    def check_thread(self) -> None:
+        """Refuse a call from another thread than that of its event loop.
+
+        Raises:
+            WrongThread: it lives in an event loop of another thread.
+        """
+        if self.loop is not None and self.state in LIVING:
+            check_thread(self.loop, self.component and self.component())
 
     def reset(self, state: State) -> None:
         self.state = state
@@ -100,6 +117,7 @@ class Life:
         self.reports.flush()
         if self.component is not None:
             living.pop(self.component())
+        self.loop = None
         self.state = State.STOPPED if self.error is None else State.FAILED
         for waiter in self.waiters:
             if not waiter.done():

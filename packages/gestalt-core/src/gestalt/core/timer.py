@@ -125,6 +125,7 @@ class Timer(ScheduledCalls, at_once=True):
 
         Raises:
             StateError: the timer is not running.
+            WrongThread: it runs in another thread.
         """
         self._check_running("paused")
         if self._paused_at is None:
@@ -136,6 +137,7 @@ class Timer(ScheduledCalls, at_once=True):
 
         Raises:
             StateError: the timer is not running.
+            WrongThread: it runs in another thread.
         """
         self._check_running("resumed")
         if self._paused_at is not None:
@@ -150,6 +152,7 @@ class Timer(ScheduledCalls, at_once=True):
 
         Raises:
             StateError: the timer is not running.
+            WrongThread: it runs in another thread.
         """
         self._check_running("reset")
         now = self._clock.time()

@@ -3,6 +3,8 @@
 import asyncio
 from collections import deque
 
+from gestalt.core import check_thread
+
 
 class Waiters:
     """Wakes who has waited longest. Who is woken looks again, and may have to wait again."""
@@ -17,16 +19,23 @@ class Waiters:
         return len(self._waiting)
 
     async def wait(self) -> None:
-        """Wait to be woken. Cancelled when it is woken already, this wakes the next one."""
+        """Wait to be woken. Cancelled when it is woken already, this wakes the next one.
+
+        Raises:
+            WrongThread: the loop runs in another thread.
+        """
         waiter = self._loop.create_future()
         self._waiting.append(waiter)
         try:
             await waiter
-        except asyncio.CancelledError:
+        except BaseException as error:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
             else:
                 self.wake_one()
+            if isinstance(error, RuntimeError):
+                # What a task says of a future of another loop.
+                check_thread(self._loop, "what is waited for")
             raise
 
     def wake_one(self) -> None:

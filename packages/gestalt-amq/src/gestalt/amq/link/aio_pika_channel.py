@@ -1,10 +1,10 @@
 """A channel of the link on aio-pika: it writes the hot frames itself."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import aio_pika.abc
 import aiormq.abc
@@ -35,7 +35,7 @@ from gestalt.amq.wire import (
 
 from .aio_pika_calls import Calls
 from .aio_pika_declaring import AioPikaDeclaring
-from .interface import CHANNEL_CLOSED, Confirm
+from .interface import CHANNEL_CLOSED, Confirm, ConsumeOptions
 from .output import Output
 from .suspects import blame
 from .unsendable import check_routing_keys, unsendable
@@ -145,8 +145,8 @@ class AioPikaChannel(AioPikaDeclaring):
             method = publish_frame(self.number, exchange, routing_key, mandatory)
         except FieldError as error:
             raise unsendable(error) from error
-        parts = content_parts(self.number, encoded, body, self.frame_limit)
-        self._write([method, *parts], len(body) + 128, at_once=at_once)
+        parts = content_parts(self.number, method, encoded, body, self.frame_limit)
+        self._write(parts, len(body) + 128, at_once=at_once)
 
     def _encode(self, properties: Properties) -> bytes:
         encoded = encode_properties(properties)
@@ -258,24 +258,10 @@ class AioPikaChannel(AioPikaDeclaring):
     async def qos(self, prefetch: int) -> None:
         await self._ask(partial(self._channel.set_qos, prefetch_count=prefetch))
 
-    async def consume(
-        self,
-        queue: str,
-        *,
-        exclusive: bool = False,
-        no_ack: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-    ) -> str:
+    async def consume(self, queue: str, **options: Unpack[ConsumeOptions]) -> str:
         # Below aio-pika, which would have deliveries called back: they come by the demultiplexer.
         consuming = await self._ask(
-            partial(
-                self._protocol.basic_consume,
-                queue,
-                _not_called,
-                exclusive=exclusive,
-                no_ack=no_ack,
-                arguments=dict(arguments or {}),
-            )
+            partial(self._protocol.basic_consume, queue, _not_called, **options)
         )
         return str(consuming.consumer_tag)
 

@@ -1,16 +1,16 @@
 """What is declared by a channel of the link on aio-pika: by the library's own, under a deadline."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import aio_pika.abc
 
 from gestalt.amq.errors import AmqError
 
 from .aio_pika_calls import Calls
-from .interface import Channel
+from .interface import Arguments, Channel, DeclareOptions, QueueOptions
 
 
 class AioPikaDeclaring(Channel):
@@ -27,83 +27,40 @@ class AioPikaDeclaring(Channel):
         self._calls = calls
 
     async def declare_exchange(
-        self,
-        name: str,
-        type: str,
-        *,
-        durable: bool,
-        auto_delete: bool,
-        arguments: Mapping[str, Any],
-        passive: bool = False,
+        self, name: str, type: str, **options: Unpack[DeclareOptions]
     ) -> None:
-        await self._ask(
-            partial(
-                self._channel.declare_exchange,
-                name,
-                type,
-                durable=durable,
-                auto_delete=auto_delete,
-                arguments=dict(arguments),
-                passive=passive,
-            )
-        )
+        await self._ask(partial(self._channel.declare_exchange, name, type, **options))
 
-    async def declare_queue(
-        self,
-        name: str,
-        *,
-        durable: bool = True,
-        exclusive: bool = False,
-        auto_delete: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-        passive: bool = False,
-    ) -> str:
+    async def declare_queue(self, name: str, **options: Unpack[QueueOptions]) -> str:
         declared: aio_pika.abc.AbstractQueue = await self._ask(
-            partial(
-                self._channel.declare_queue,
-                name,
-                durable=durable,
-                exclusive=exclusive,
-                auto_delete=auto_delete,
-                arguments=dict(arguments or {}),
-                passive=passive,
-            )
+            partial(self._channel.declare_queue, name, **options)
         )
         return declared.name
 
-    async def count(self, queue: str) -> int:
-        return (await self._look(queue)).declaration_result.message_count or 0
-
-    async def count_consumers(self, queue: str) -> int:
-        return (await self._look(queue)).declaration_result.consumer_count or 0
-
-    async def _look(self, queue: str) -> aio_pika.abc.AbstractQueue:
+    async def count(self, queue: str) -> tuple[int, int]:
         found: aio_pika.abc.AbstractQueue = await self._ask(
             partial(self._channel.declare_queue, queue, passive=True)
         )
-        return found
+        counts = found.declaration_result
+        return counts.message_count or 0, counts.consumer_count or 0
 
     async def delete_queue(self, name: str) -> None:
         await self._ask(partial(self._channel.queue_delete, name))
 
     async def bind(
-        self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
+        self, queue: str, exchange: str, routing_key: str, arguments: Arguments = None
     ) -> None:
         bound = await self._channel.get_queue(queue, ensure=False)
-        await self._ask(partial(bound.bind, exchange, routing_key, arguments=dict(arguments)))
+        await self._ask(partial(bound.bind, exchange, routing_key, arguments=dict(arguments or {})))
 
     async def bind_exchange(
-        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
+        self, destination: str, source: str, routing_key: str, arguments: Arguments = None
     ) -> None:
         bound = await self._channel.get_exchange(destination, ensure=False)
-        await self._ask(partial(bound.bind, source, routing_key, arguments=dict(arguments)))
+        await self._ask(partial(bound.bind, source, routing_key, arguments=dict(arguments or {})))
 
     async def unbind(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str,
-        arguments: Mapping[str, Any] | None = None,
+        self, queue: str, exchange: str, routing_key: str, arguments: Arguments = None
     ) -> None:
         bound = await self._channel.get_queue(queue, ensure=False)
         await self._ask(partial(bound.unbind, exchange, routing_key, dict(arguments or {})))

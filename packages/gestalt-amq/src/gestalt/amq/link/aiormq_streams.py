@@ -50,7 +50,7 @@ class Reader(asyncio.StreamReader):
         self,
         demultiplexer: Demultiplexer,
         loop: asyncio.AbstractEventLoop,
-        limits: tuple[int, int] = (0, 0),
+        limits: tuple[int, int],
     ) -> None:
         super().__init__(loop=loop)
         self._demultiplexer = demultiplexer

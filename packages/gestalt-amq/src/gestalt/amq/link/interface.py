@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 from gestalt.amq.errors import AmqError
 from gestalt.amq.wire import Delivery, Got, Properties
@@ -16,8 +16,50 @@ from gestalt.amq.wire import Delivery, Got, Properties
 from .client_library import AbstractChannel
 from .watch import Progress
 
+Arguments: TypeAlias = Mapping[str, Any] | None
+"""Those of a binding."""
 Confirm: TypeAlias = asyncio.Future[None]
 """The broker's answer to one publish: None, or Unroutable, Rejected, Refused or LinkLost."""
+
+
+class DeclareOptions(TypedDict, total=False):
+    """How an exchange or a queue is declared; what is left out is not so.
+
+    Attributes:
+        durable: it outlives a restart of the broker.
+        auto_delete: it vanishes with its last binding, or its last consumer.
+        arguments: further ones.
+        passive: it must exist, whatever its arguments are.
+    """
+
+    durable: bool
+    auto_delete: bool
+    arguments: dict[str, Any]
+    passive: bool
+
+
+class QueueOptions(DeclareOptions, total=False):
+    """How a queue is declared.
+
+    Attributes:
+        exclusive: it is the connection's own.
+    """
+
+    exclusive: bool
+
+
+class ConsumeOptions(TypedDict, total=False):
+    """How a queue is consumed; what is left out is not so.
+
+    Attributes:
+        exclusive: nobody else may consume from it.
+        no_ack: nothing is to be settled.
+        arguments: further ones.
+    """
+
+    exclusive: bool
+    no_ack: bool
+    arguments: dict[str, Any]
 
 
 CHANNEL_CLOSED = "the broker closed the channel: "
@@ -127,14 +169,7 @@ class Channel(ABC):
 
     @abstractmethod
     async def declare_exchange(
-        self,
-        name: str,
-        type: str,
-        *,
-        durable: bool,
-        auto_delete: bool,
-        arguments: Mapping[str, Any],
-        passive: bool = False,
+        self, name: str, type: str, **options: Unpack[DeclareOptions]
     ) -> None:
         """Declare an exchange.
 
@@ -143,16 +178,7 @@ class Channel(ABC):
         """
 
     @abstractmethod
-    async def declare_queue(
-        self,
-        name: str,
-        *,
-        durable: bool = True,
-        exclusive: bool = False,
-        auto_delete: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-        passive: bool = False,
-    ) -> str:
+    async def declare_queue(self, name: str, **options: Unpack[QueueOptions]) -> str:
         """Declare a queue and return its name, which the broker makes up for "".
 
         Raises:
@@ -160,16 +186,12 @@ class Channel(ABC):
         """
 
     @abstractmethod
-    async def count(self, queue: str) -> int:
-        """How many messages of a queue are ready to be delivered.
+    async def count(self, queue: str) -> tuple[int, int]:
+        """How many messages of a queue are ready to be delivered, and how many consumers it has.
 
         Raises:
             TopologyError: there is no such queue; the channel has ended by that.
         """
-
-    @abstractmethod
-    async def count_consumers(self, queue: str) -> int:
-        """How many consumers a queue has; errors as those of `count`."""
 
     @abstractmethod
     async def delete_queue(self, name: str) -> None:
@@ -177,23 +199,19 @@ class Channel(ABC):
 
     @abstractmethod
     async def bind(
-        self, queue: str, exchange: str, routing_key: str, arguments: Mapping[str, Any]
+        self, queue: str, exchange: str, routing_key: str, arguments: Arguments = None
     ) -> None:
         """Bind a queue to an exchange."""
 
     @abstractmethod
     async def bind_exchange(
-        self, destination: str, source: str, routing_key: str, arguments: Mapping[str, Any]
+        self, destination: str, source: str, routing_key: str, arguments: Arguments = None
     ) -> None:
         """Bind an exchange to another one, from which it takes."""
 
     @abstractmethod
     async def unbind(
-        self,
-        queue: str,
-        exchange: str,
-        routing_key: str,
-        arguments: Mapping[str, Any] | None = None,
+        self, queue: str, exchange: str, routing_key: str, arguments: Arguments = None
     ) -> None:
         """Take back the binding with these arguments; one that is not there does no harm."""
 
@@ -202,15 +220,8 @@ class Channel(ABC):
         """Bound how many unsettled deliveries the broker sends."""
 
     @abstractmethod
-    async def consume(
-        self,
-        queue: str,
-        *,
-        exclusive: bool = False,
-        no_ack: bool = False,
-        arguments: Mapping[str, Any] | None = None,
-    ) -> str:
-        """Begin to consume and return the consumer's tag; with `no_ack` nothing is to be settled.
+    async def consume(self, queue: str, **options: Unpack[ConsumeOptions]) -> str:
+        """Begin to consume and return the consumer's tag.
 
         Raises:
             TopologyError: the broker refused it; the channel has ended by that.

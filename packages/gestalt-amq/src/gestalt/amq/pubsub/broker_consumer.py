@@ -1,7 +1,6 @@
 """The consumer of a session at the broker: how many messages it sends ahead, and whether any."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from gestalt.amq.link.consumer import Receiver
@@ -26,7 +25,7 @@ class BrokerConsumer:
     """
 
     def __init__(
-        self, receiver: Receiver, *, exclusive: bool, single: bool, arguments: Mapping[str, Any]
+        self, receiver: Receiver, *, exclusive: bool, single: bool, arguments: dict[str, Any]
     ) -> None:
         self.window = 0
         self.begun_at = 0.0
@@ -66,4 +65,5 @@ class BrokerConsumer:
         """How many messages of the queue the broker has not sent; errors as those of `begin`."""
         # On a channel of its own: a queue that has gone would end the one that delivers.
         async with channel_aside(link) as channel:
-            return await channel.count(self._receiver.queue)
+            ready, _ = await channel.count(self._receiver.queue)
+            return ready

@@ -113,7 +113,7 @@ class FailureQueues:
                     raise outcome
         return [queue.name for queue in queues if queue.planned.exclusive]
 
-    def retrying(self, delay: float, *, exact: bool = False) -> TargetQueue:
+    def retrying(self, delay: float, *, exact: bool) -> TargetQueue:
         """The queue of those that are handled again after a delay, in seconds.
 
         Args:

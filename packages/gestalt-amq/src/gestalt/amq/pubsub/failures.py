@@ -73,7 +73,7 @@ class Failures:
         report: Report,
         resume: Callable[[Any, Delivery], None],
         tell: Callable[[Event], None],
-        gone: Callable[[Any, Delivery], None] | None = None,
+        gone: Callable[[Any, Delivery], None],
     ) -> None:
         self._policy = policy
         self._republisher = republisher
@@ -371,5 +371,4 @@ class Failures:
             self._let_go(message)
         if message.target is None and not message.resumed:
             self._unmoved.note(message)
-            if self._gone is not None:
-                self._gone(message.session, message.delivery)
+            self._gone(message.session, message.delivery)

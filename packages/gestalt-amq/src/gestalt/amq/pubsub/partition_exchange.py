@@ -1,13 +1,14 @@
 """What a partitioned queue needs at the broker, which may know nothing of exchanges that hash."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gestalt.amq.declaring import declare_exchange, declare_plan
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
 from gestalt.amq.link.interface import Link, channel_aside
 from gestalt.amq.link.supervisor import Supervisor
 from gestalt.amq.plan import Plan, merge, plan_binding
-from gestalt.amq.topology import Binding
+from gestalt.amq.topology import Binding, Exchange
 
 from .declaration import SubscriptionDeclaration
 from .partitions import PLUGIN, WEIGHT, Partitioned
@@ -49,7 +50,7 @@ async def declare_partitions(
         LinkLost: a connection ended.
     """
     declares = all(exchange.declare for exchange in plan.exchanges if exchange == queue.exchange)
-    if declares and not await _exists(link, queue.exchange.name):
+    if declares and not await _exists(link, queue.exchange):
         await _declare_apart(queue, one_more)
     await declare_plan(link, plan)
 
@@ -71,12 +72,10 @@ async def _declare_apart(queue: Partitioned, one_more: Callable[[], Supervisor])
         ) from error
 
 
-async def _exists(link: Link, name: str) -> bool:
+async def _exists(link: Link, exchange: Exchange) -> bool:
     try:
         async with channel_aside(link) as channel:
-            await channel.declare_exchange(
-                name, "direct", durable=True, auto_delete=False, arguments={}, passive=True
-            )
+            await declare_exchange(channel, replace(exchange, declare=False))
     except TopologyError as error:
         if error.code != 404:
             raise

@@ -166,7 +166,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
             channel = receiver.channel
             # One that was left behind would take what is said, and nobody would read it.
             receiver.queue = await declare_private(channel, auto_delete=True)
-            await channel.bind(receiver.queue, self._queue.members.name, "", {})
+            await channel.bind(receiver.queue, self._queue.members.name, "")
             receiver.consumer_tag = await channel.consume(receiver.queue, no_ack=True)
             self._members.refresh(asyncio.get_running_loop().time())
             self._voice.say(JOIN, receiver.queue)

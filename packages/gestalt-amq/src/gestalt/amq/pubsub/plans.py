@@ -27,7 +27,7 @@ def binding_of(declaration: SubscriptionDeclaration, to: Queue | Exchange | None
     return Binding(declaration.exchange, declaration.patterns, to, declaration.bind_arguments)
 
 
-def plan_subscription(binding: Binding, policy: FailurePolicy, *, exact: bool = False) -> Plan:
+def plan_subscription(binding: Binding, policy: FailurePolicy, *, exact: bool) -> Plan:
     """What a subscription needs: its queue, its bindings, and where failures are moved to."""
     exchange = binding.exchange
     if binding.to is None:

@@ -57,7 +57,7 @@ class Republisher:
         body: bytes,
         properties: Callable[[int], Properties],
         *,
-        alone: bool = False,
+        alone: bool,
     ) -> None:
         """Publish a copy, and return when the broker has confirmed it; wait as long as it takes.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gestalt.amq.headers import CONTROL_HEADER
@@ -25,7 +25,7 @@ class Departure:
     Args:
         service: the name of the service.
         concurrency: how many requests the broker sends ahead.
-        lasting: the queue stays when the last instance leaves.
+        declares: the queue is its instances' own, and goes with the last; otherwise it stays.
         backlog: what was delivered and not begun, each with what it came by.
         replies: tells callers.
         take: takes a request that is still in the queue.
@@ -36,7 +36,7 @@ class Departure:
         self,
         service: str,
         concurrency: int,
-        lasting: bool,
+        declares: bool,
         backlog: deque[tuple[Receiver, Delivery]],
         replies: Replies,
         *,
@@ -46,7 +46,7 @@ class Departure:
         self._service = service
         self._queue = protocol.request_queue(service)
         self._concurrency = concurrency
-        self._lasting = lasting
+        self._declares = declares
         self._backlog = backlog
         self._replies = replies
         self._take = take
@@ -65,19 +65,15 @@ class Departure:
         """
         if not requests.consumer_tag:
             return
-        if self._lasting:
-            await self._leave_lasting(requests, instance)
-            return
         channel = requests.channel
-        await channel.unbind(instance.queue, protocol.SERVING.name, self._service)
-        if await self._is_last(channel):
-            # What the broker routes to a queue while that ends, it loses.
-            await channel.unbind(self._queue, protocol.REQUESTS.name, self._service)
-            if await self._is_last(channel):
-                await self._empty(requests)
-            else:
-                await channel.bind(self._queue, protocol.REQUESTS.name, self._service, {})
-        await channel.cancel(requests.consumer_tag)
+        if self._declares:
+            await channel.unbind(instance.queue, protocol.SERVING.name, self._service)
+            await self._close_unless(self._serves, requests)
+            await channel.cancel(requests.consumer_tag)
+        else:
+            # Whoever begins consumes first, and then binds.
+            await channel.cancel(requests.consumer_tag)
+            await self._close_unless(self._has_consumers, requests)
         self._give_back(instance)
         # A round trip: what was given back and is returned comes before its end.
         await channel.qos(1)
@@ -89,28 +85,34 @@ class Departure:
         else:
             self._replies.status(delivery, protocol.UNSERVED)
 
-    async def _leave_lasting(self, requests: Receiver, instance: Receiver) -> None:
-        """Leave a queue that stays: the last one takes its binding away."""
+    async def _close_unless(
+        self, others: Callable[[Channel], Awaitable[bool]], requests: Receiver
+    ) -> None:
+        """Have no more requests routed to the queue, and take those that wait, unless there are
+        other instances."""
         channel = requests.channel
-        await channel.cancel(requests.consumer_tag)
-        # Whoever begins consumes first, and then binds.
-        if not await channel.count_consumers(self._queue):
-            await channel.unbind(self._queue, protocol.REQUESTS.name, self._service)
-            if await channel.count_consumers(self._queue):
-                await channel.bind(self._queue, protocol.REQUESTS.name, self._service, {})
-            else:
-                await self._empty(requests)
-        self._give_back(instance)
-        await channel.qos(1)
+        if await others(channel):
+            return
+        # What the broker routes to a queue while that ends, it loses.
+        await channel.unbind(self._queue, protocol.REQUESTS.name, self._service)
+        if await others(channel):
+            await channel.bind(self._queue, protocol.REQUESTS.name, self._service)
+        else:
+            await self._empty(requests)
 
-    async def _is_last(self, channel: Channel) -> bool:
-        """Whether no instance serves; however many stop at once, the last finds that none does."""
+    async def _has_consumers(self, channel: Channel) -> bool:
+        """Whether an instance consumes from the queue."""
+        _, consumers = await channel.count(self._queue)
+        return consumers > 0
+
+    async def _serves(self, channel: Channel) -> bool:
+        """Whether an instance serves; however many stop at once, the last finds that none does."""
         self._probe_returned = False
         probe = Properties(headers={CONTROL_HEADER: protocol.PROBE}, delivery_mode=TRANSIENT)
         channel.send(protocol.SERVING.name, self._service, probe, b"", mandatory=True)
         # A round trip: what is returned comes before its end.
         await channel.qos(self._concurrency)
-        return self._probe_returned
+        return not self._probe_returned
 
     async def _empty(self, requests: Receiver) -> None:
         """Take what waits in the queue, which goes with its last consumer."""

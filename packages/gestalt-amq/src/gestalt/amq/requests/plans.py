@@ -17,16 +17,17 @@ def plan_requests() -> Plan:
     return Plan(exchanges, publishes=(*(each.name for each in exchanges), ""))
 
 
-def plan_service(service: str, *, lasting: bool) -> Plan:
+def plan_service(service: str, *, declare: bool) -> Plan:
     """What the instances of a service need.
 
     Args:
         service: the name of the service.
-        lasting: its queue is declared by others, and stays; else it goes with the last instance.
+        declare: they declare its queue, which goes with the last of them; otherwise others do, and
+            it stays.
     """
     name = protocol.request_queue(service)
     queue = PlannedQueue(name, {"x-queue-type": "classic"})
-    if not lasting:
+    if declare:
         expires = {"x-expires": round(QUEUE_EXPIRES * 1000)}
         queue = replace(queue, arguments=expires, auto_delete=True, passing=True)
     # Instances bind the queue while they serve: whoever asks at other times is told at once.
@@ -38,7 +39,7 @@ def plan_service(service: str, *, lasting: bool) -> Plan:
         publishes=("", protocol.REQUESTS.name),
         consumes=(name,),
     )
-    if lasting:
+    if not declare:
         return plan
     return replace(
         plan,

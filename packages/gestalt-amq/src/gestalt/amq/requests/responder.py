@@ -62,15 +62,15 @@ class Responder(Consumer[ResponderSession]):
         *,
         timing: Timing,
         tracing: Tracing | None,
-        lasting: bool,
+        declare: bool,
     ) -> None:
         service = declaration.service
         super().__init__(f"responder {service}", supervisor, timing, declaration.stop_timeout)
         self.service = service
         self.instance: str = uuid.uuid4().hex[:12]
         self.stats: ResponderStats = ResponderStats()
-        self.plan = plan_service(service, lasting=lasting)
-        self._lasting = lasting
+        self.plan = plan_service(service, declare=declare)
+        self._declares = declare
         # Whether it has been told what an instance does without that has no queue of its own.
         self._told = False
         self._queue = protocol.request_queue(service)
@@ -113,7 +113,7 @@ class Responder(Consumer[ResponderSession]):
         self._departure = Departure(
             service,
             declaration.concurrency,
-            lasting,
+            declare,
             self._backlog,
             self._replies,
             take=self._take,
@@ -166,7 +166,7 @@ class Responder(Consumer[ResponderSession]):
         self._sustain(self._ask_silent, name="ask silent channels")
 
     async def _consume(self, link: Link) -> ResponderSession:
-        session = ResponderSession(link, self.service, lasting=self._lasting)
+        session = ResponderSession(link, self.service, declares=self._declares)
         try:
             # Requests may come, and be replied to, before all of this is done.
             session.requests = await session.open(
@@ -175,7 +175,7 @@ class Responder(Consumer[ResponderSession]):
             self._outgoing = session.requests.channel
             self._replies.note_connected()
             self._forget_lost()
-            if self._lasting:
+            if not self._declares:
                 await declare_plan(link, self.plan.checked())
             await self._consume_instance(session)
             if not self._leaving:
@@ -194,19 +194,19 @@ class Responder(Consumer[ResponderSession]):
 
     async def _consume_instance(self, session: ResponderSession) -> None:
         """Take what every instance gets, and what is said about requests under way."""
-        if self._lasting and not (name := await self._own_queue(session.link)):
+        if not self._declares and not (name := await self._own_queue(session.link)):
             await self._consume_direct(session)
             return
         receiver = session.instance = await session.open(self._take)
         channel = receiver.channel
-        if self._lasting:
-            receiver.queue = name
-        else:
+        if self._declares:
             await declare_exchange(channel, protocol.INSTANCES)
             receiver.queue = await declare_private(channel, auto_delete=True)
+        else:
+            receiver.queue = name
         self._replies.queue = receiver.queue
-        await channel.bind(receiver.queue, protocol.INSTANCES.name, self.service, {})
-        if not self._lasting:
+        await channel.bind(receiver.queue, protocol.INSTANCES.name, self.service)
+        if self._declares:
             await declare_exchange(channel, protocol.SERVING)
         # What is said about requests must get past the requests that are worked on.
         await channel.qos(self._options.concurrency + 100)
@@ -243,7 +243,7 @@ class Responder(Consumer[ResponderSession]):
         receiver = session.requests
         channel = receiver.channel
         receiver.queue = self._queue
-        if not self._lasting:
+        if self._declares:
             await declare_exchange(channel, protocol.REQUESTS)
             for queue in self.plan.queues:
                 await declare_queue(channel, queue)
@@ -251,14 +251,14 @@ class Responder(Consumer[ResponderSession]):
         try:
             receiver.consumer_tag = await channel.consume(receiver.queue)
         except TopologyError as error:
-            if error.code != 404 or self._lasting:
+            if error.code != 404 or not self._declares:
                 raise
             raise LinkLost("the queue went with the instance that was the last") from error
         # In this order: whoever stops meanwhile, and finds nobody that serves, has not taken the
         # queue or its binding away from this instance.
-        if not self._lasting:
-            await channel.bind(session.instance.queue, protocol.SERVING.name, self.service, {})
-        await channel.bind(self._queue, protocol.REQUESTS.name, self.service, {})
+        if self._declares:
+            await channel.bind(session.instance.queue, protocol.SERVING.name, self.service)
+        await channel.bind(self._queue, protocol.REQUESTS.name, self.service)
         if self._leaving:
             await self._departure.leave(session.requests, session.instance)
 

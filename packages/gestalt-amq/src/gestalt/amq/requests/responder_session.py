@@ -12,10 +12,10 @@ class ResponderSession(Session):
     requests: Receiver
     instance: Receiver
 
-    def __init__(self, link: Link, service: str, *, lasting: bool) -> None:
+    def __init__(self, link: Link, service: str, *, declares: bool) -> None:
         super().__init__(link)
         self._service = service
-        self._lasting = lasting
+        self._declares = declares
         self._routed: Receiver | None = None
 
     def note_routed(self) -> None:
@@ -30,6 +30,6 @@ class ResponderSession(Session):
         await receiver.channel.unbind(receiver.queue, protocol.INSTANCES.name, self._service)
         # What was routed before is delivered before this is answered.
         await receiver.channel.cancel(receiver.consumer_tag)
-        if self._lasting:
+        if not self._declares:
             # Others go with their consumer.
             await receiver.channel.delete_queue(receiver.queue)

@@ -36,7 +36,7 @@ class ResponderMaker:
         self._codec = codec
         self._timing = timing
         self._tracing = tracing
-        self._lasting = not declare
+        self._declare = declare
 
     def make(self, declaration: ResponderDeclaration) -> Responder:
         """A responder as it was declared."""
@@ -46,9 +46,9 @@ class ResponderMaker:
             declaration.codec or codecs_of(self._codec),
             timing=self._timing,
             tracing=self._tracing,
-            lasting=self._lasting,
+            declare=self._declare,
         )
 
     def plan(self, declaration: ResponderDeclaration) -> Plan:
         """What a responder needs at the broker."""
-        return plan_service(declaration.service, lasting=self._lasting)
+        return plan_service(declaration.service, declare=self._declare)

@@ -38,6 +38,7 @@ _CONTENT_START = struct.Struct(">BHIHHQ")
 # The class and the method number, as one number. The classes of `methods` are not needed for them.
 _PUBLISH = BASIC_CLASS << 16 | 40
 _DELIVER = BASIC_CLASS << 16 | 60
+_DELIVER_BYTES = _U32.pack(_DELIVER)
 _RETURN = BASIC_CLASS << 16 | 50
 _GET_OK = BASIC_CLASS << 16 | 71
 _GET_EMPTY = BASIC_CLASS << 16 | 72
@@ -182,7 +183,7 @@ class Demultiplexer:
         """
         end = len(data)
         start += FRAME_START.size
-        if header + _CONTENT_START.size > end or _U32.unpack_from(data, start)[0] != _DELIVER:
+        if header + _CONTENT_START.size > end or data[start : start + 4] != _DELIVER_BYTES:
             return 0
         kind, number, size, _, _, body_size = _CONTENT_START.unpack_from(data, header)
         body = header + FRAME_OVERHEAD + size

@@ -75,9 +75,7 @@ class WireError(AmqpError, ValueError):
         events: What was complete and valid before the error, as `Decoder.feed` returns it.
     """
 
-    def __init__(self, name: str, explanation: str, events: Sequence[Any] = ()) -> None:
-        super().__init__(name, explanation)
-        self.events = events
+    events: Sequence[Any] = ()
 
 
 class FieldError(GestaltError, ValueError):

@@ -67,11 +67,14 @@ def content_frames(
     return b"".join(parts + _body_parts(channel, body, frame_max - FRAME_OVERHEAD))
 
 
-def content_parts(channel: int, properties: bytes, body: bytes, limit: int) -> list[bytes]:
-    """Returns the frames of a content, in parts: what is joined with others is copied once.
+def content_parts(
+    channel: int, method: bytes, properties: bytes, body: bytes, limit: int
+) -> list[bytes]:
+    """Returns the frames of a method with its content, in parts: what is joined is copied once.
 
     Args:
         channel: The channel's number.
+        method: The frame of the method.
         properties: The encoded properties.
         body: The message's body.
         limit: How many bytes of it a frame has, at most.
@@ -79,8 +82,9 @@ def content_parts(channel: int, properties: bytes, body: bytes, limit: int) -> l
     size = len(body)
     start = _CONTENT_START.pack(HEADER, channel, 12 + len(properties), BASIC_CLASS, 0, size)
     if 0 < size <= limit:
-        return [start, properties, b"\xce", FRAME_START.pack(BODY, channel, size), body, b"\xce"]
-    return [start, properties, b"\xce", *_body_parts(channel, body, limit)]
+        body_start = FRAME_START.pack(BODY, channel, size)
+        return [method, start, properties, b"\xce", body_start, body, b"\xce"]
+    return [method, start, properties, b"\xce", *_body_parts(channel, body, limit)]
 
 
 def _body_parts(channel: int, body: bytes, limit: int) -> list[bytes]:

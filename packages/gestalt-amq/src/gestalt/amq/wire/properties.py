@@ -68,6 +68,9 @@ _VALUES = attrgetter(*_NAMES)
 _HEADERS = _FLAG_OF["headers"]
 _BEFORE_HEADERS = (_FLAG_OF["content_type"], _FLAG_OF["content_encoding"])
 _MORE_FLAGS = 1
+# What messages in a row have each its own of, as they do headers: in the two bytes of the flags.
+_OWN_1 = (_HEADERS | _FLAG_OF["correlation_id"]) >> 8
+_OWN_2 = _FLAG_OF["message_id"] | _FLAG_OF["timestamp"]
 # What properties without headers take, at most: eleven short strings of 256 bytes, and numbers.
 _LARGEST_PLAIN = 3072
 
@@ -118,7 +121,7 @@ def decode_properties(data: bytes) -> tuple[Properties, FieldError | None]:
     Raises:
         FieldError: They are malformed otherwise.
     """
-    if 1 < len(data) <= _LARGEST_PLAIN and not data[0] & _HEADERS >> 8:
+    if 1 < len(data) <= _LARGEST_PLAIN and not (data[0] & _OWN_1 or data[1] & _OWN_2):
         return _decode_plain(data)
     return _decode(data)
 
@@ -179,23 +182,23 @@ def _decode(data: bytes) -> tuple[Properties, FieldError | None]:
         if flags & _MORE_FLAGS:
             raise FieldError("a content header has more properties than AMQP 0-9-1")
         position = _FLAGS.size
-        for flag, name, size in _present(flags):
-            if size == 1:
-                values[name] = data[position]
-                position += 1
-            elif size is not None:
-                values[name] = int.from_bytes(data[position : position + size], "big")
-                position += size
-            elif flag == _HEADERS:
-                try:
-                    values[name], _ = decode_table(data, position)
-                except FieldError as error:
-                    unreadable = error
-                position += 4 + _U32.unpack_from(data, position)[0]
-            else:
+        for name, size in _present(flags):
+            if size is None:
                 start = position + 1
                 position = start + data[position]
                 values[name] = data[start:position].decode("utf-8", "surrogateescape")
+            elif size == 1:
+                values[name] = data[position]
+                position += 1
+            elif size:
+                values[name] = int.from_bytes(data[position : position + size], "big")
+                position += size
+            else:
+                try:
+                    values[name], position = decode_table(data, position)
+                except FieldError as error:
+                    unreadable = error
+                    position += 4 + _U32.unpack_from(data, position)[0]
     except (IndexError, struct.error) as error:
         raise FieldError("a content header is cut short") from error
     if position > len(data):
@@ -212,10 +215,13 @@ def _made_of(values: dict[str, Any]) -> Properties:
     return properties
 
 
-# Messages in a row mostly have the same properties, unless they have headers.
+# Messages in a row mostly have the same of the other properties.
 _decode_plain = lru_cache(maxsize=256)(_decode)
 
 
 @lru_cache(maxsize=256)
-def _present(flags: int) -> tuple[tuple[int, str, int | None], ...]:
-    return tuple(each for each in _LAYOUT if flags & each[0])
+def _present(flags: int) -> tuple[tuple[str, int | None], ...]:
+    # The headers tell their size; a text tells its own in a byte.
+    return tuple(
+        (name, 0 if flag == _HEADERS else size) for flag, name, size in _LAYOUT if flags & flag
+    )

@@ -8,12 +8,12 @@ from gestalt.codecs.compressor import Compressor, drain, refuse_skippable
 
 if TYPE_CHECKING:
     from backports import zstd
-elif sys.version_info >= (3, 14):
+elif sys.version_info >= (3, 14):  # pragma: no cover - Python 3.14
     from compression import zstd
 else:
     try:
         from backports import zstd
-    except ImportError:
+    except ImportError:  # pragma: no cover - without backports.zstd
         from . import zstandard as zstd
 
 # Windows above 8 MiB are not for content codings (RFC 9659).

@@ -121,13 +121,15 @@ def _field(field: FieldDescriptor) -> dict[str, Any]:
 def _repeated(field: FieldDescriptor) -> bool:
     if hasattr(FieldDescriptor, "is_repeated"):
         return bool(field.is_repeated)
-    return bool(getattr(field, "label", 0) == FieldDescriptor.LABEL_REPEATED)
+    label = getattr(field, "label", 0)  # pragma: no cover - protobuf before 6.31
+    return bool(label == FieldDescriptor.LABEL_REPEATED)  # pragma: no cover - protobuf before 6.31
 
 
 def _required(field: FieldDescriptor) -> bool:
     if hasattr(FieldDescriptor, "is_required"):
         return bool(field.is_required)
-    return bool(getattr(field, "label", 0) == FieldDescriptor.LABEL_REQUIRED)
+    label = getattr(field, "label", 0)  # pragma: no cover - protobuf before 6.31
+    return bool(label == FieldDescriptor.LABEL_REQUIRED)  # pragma: no cover - protobuf before 6.31
 
 
 def _message(message: Descriptor) -> Iterator[str]:

@@ -15,7 +15,7 @@ from gestalt.net.reporting import OnError, logger
 from gestalt.net.tls import Tls, half_closing, reason_of
 from gestalt.net.wire import Wire
 
-from .connection import Connection, PlainConnection
+from .connection import Connection
 from .connections import OnConnected, OnDisconnected
 from .current import NO_ROOM, CurrentConnection
 from .dial import dial, let_go
@@ -27,6 +27,7 @@ from .keyed import Key
 from .limits import Limits
 from .message import StreamMessage
 from .peer import Peer
+from .plain_connection import PlainConnection
 from .sending import MessageSender
 from .tls_connection import TlsClientConnection
 

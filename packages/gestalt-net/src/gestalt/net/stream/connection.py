@@ -13,8 +13,6 @@ from .errors import ConnectionLost
 from .limits import Limits
 from .peer import Peer
 from .room import Room
-from .shared_buffer import HEADROOM, shared_buffer
-from .shutdown import shut_down
 from .worker import Worker
 from .writer import FrameWriter
 
@@ -362,34 +360,3 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
 
     def __repr__(self) -> str:
         return repr(self.peer)
-
-
-class PlainConnection(Connection, asyncio.BufferedProtocol):
-    """Reads into a buffer that all connections of the event loop share."""
-
-    __slots__ = ("_buffer", "_reading")
-
-    def __init__(self, owner: Owner) -> None:
-        super().__init__(owner)
-        self._buffer, self._reading = shared_buffer(owner.loop)
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - a hint that is not needed
-        return self._reading
-
-    def buffer_updated(self, nbytes: int) -> None:
-        # Frames are cut out of immutable bytes: slicing these is twice as fast as a memoryview.
-        pending = self._pending
-        if pending and nbytes >= HEADROOM >= len(pending):
-            begin = HEADROOM - len(pending)
-            self._buffer[begin:HEADROOM] = pending
-            self.received_bytes -= len(pending)
-            pending.clear()
-            self.data_received(bytes(self._buffer[begin : HEADROOM + nbytes]))
-        else:
-            self.data_received(bytes(self._reading[:nbytes]))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.lost:
-            # Forked children may have the socket, too.
-            shut_down(self.transport.get_extra_info("socket"))
-        super().connection_lost(exc)

@@ -9,9 +9,10 @@ from typing import Any
 from gestalt.net.address import Address
 from gestalt.net.tls import reason_of
 
-from .connection import Connection, Owner, PlainConnection
+from .connection import Connection, Owner
 from .dial import let_go
 from .errors import HandshakeFailed
+from .plain_connection import PlainConnection
 from .tls_connection import TlsConnection
 
 

@@ -40,7 +40,7 @@ class ReadinessChecks:
         checks: Checks,
         spawn: Spawn,
         *,
-        ignore: Collection[str] = (),
+        ignore: Collection[str],
     ) -> None:
         self._application = application
         self._checks = checks

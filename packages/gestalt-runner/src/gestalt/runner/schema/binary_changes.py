@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from .changes import NEW_READERS, OLD_READERS, READERS, Difference, Who
+from .changes import NEW_READERS, NOBODY, OLD_READERS, READERS, Difference
 
 # Types of fields that have one form on the wire, from each to each within a group:
 # https://protobuf.dev/programming-guides/proto3/#updating
@@ -37,14 +37,14 @@ def _messages(
     for number, field in before.items():
         at = f"{path}.{field['name']}" if path else field["name"]
         if number not in after:
-            breaks = OLD_READERS if field.get("required") else frozenset()
+            breaks = OLD_READERS if field.get("required") else NOBODY
             yield Difference(at, f"the field {number} is removed", breaks)
             continue
         yield from _fields(old, new, field, after[number], at, seen)
     for number, field in after.items():
         if number not in before:
             at = f"{path}.{field['name']}" if path else field["name"]
-            breaks = NEW_READERS if field.get("required") else frozenset()
+            breaks = NEW_READERS if field.get("required") else NOBODY
             kind = "a required" if field.get("required") else "a"
             yield Difference(at, f"{kind} field {number} is added", breaks)
 
@@ -69,7 +69,7 @@ def _fields(
     before, after = was["type"], now["type"]
     if before != after:
         alike = any({before, after} <= group for group in _ALIKE)
-        yield Difference(at, f"it was {before}, and is {after}", frozenset() if alike else READERS)
+        yield Difference(at, f"it was {before}, and is {after}", NOBODY if alike else READERS)
     elif before in ("message", "group"):
         yield from _messages(old, new, was["of"], now["of"], at, seen)
     elif before == "enum":
@@ -80,15 +80,15 @@ def _enums(old: dict[str, Any], new: dict[str, Any], at: str) -> Iterator[Differ
     before, after = _by_number(old), _by_number(new)
     for number, name in before.items():
         if number not in after:
-            breaks = NEW_READERS if new.get("closed") else frozenset()
+            breaks = NEW_READERS if new.get("closed") else NOBODY
             yield Difference(at, f"the value {name} = {number} is removed", breaks)
         elif after[number] != name:
             # A mere change of names is none on the wire.
-            breaks = READERS if name in after.values() else frozenset()
+            breaks = READERS if name in after.values() else NOBODY
             yield Difference(at, f"the value {number} was {name}, and is {after[number]}", breaks)
     for number, name in after.items():
         if number not in before:
-            breaks = OLD_READERS if old.get("closed") else frozenset()
+            breaks = OLD_READERS if old.get("closed") else NOBODY
             yield Difference(at, f"the value {name} = {number} is added", breaks)
 
 
@@ -119,7 +119,7 @@ def avro_changes(
             if canonical(each) not in (*kept, now):
                 yield Difference("", "a former schema is not accepted any more", NEW_READERS)
         return
-    breaks: frozenset[Who] = frozenset()
+    breaks = NOBODY
     if now not in [canonical(each) for each in taken]:
         breaks |= OLD_READERS
     if was not in [canonical(each) for each in takes]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from .changes import NEW_READERS, OLD_READERS, PEERS, Who
+from .changes import NEW_READERS, NOBODY, OLD_READERS, PEERS, Who
 from .document import PREFIX
 from .view import exchange_of
 
@@ -72,7 +72,7 @@ def _compression(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Tol
     before, after = _fact(old, "compression"), _fact(new, "compression")
     taken = set(_fact(old, "accepts-compression") or ())
     takes = set(_fact(new, "accepts-compression") or ())
-    breaks: frozenset[Who] = frozenset()
+    breaks = NOBODY
     if after is not None and after not in taken:
         breaks |= OLD_READERS
     if before is not None and before not in takes:

@@ -50,12 +50,7 @@ def _made(target: str, folder: str) -> Component:
     """The component that a target names, or that the function makes that it names."""
     found = find(target, folder)
     if inspect.iscoroutinefunction(found) or inspect.iscoroutine(found):
-        if inspect.iscoroutine(found):
-            found.close()
-        raise OptionError(
-            f"{target!r} is an async function: what it makes is not known before it runs; name a "
-            "component, a group of them, or a plain function that makes one"
-        )
+        raise _later(f"{target!r} is an async function", found)
     try:
         as_part(found)
     except TypeError as error:
@@ -64,18 +59,23 @@ def _made(target: str, folder: str) -> Component:
         return found
     made = found()
     if inspect.isawaitable(made):
-        if inspect.iscoroutine(made):
-            made.close()
-        raise OptionError(
-            f"{target!r} returns an awaitable: what it makes is not known before it runs; name a "
-            "component, a group of them, or a plain function that makes one"
-        )
+        raise _later(f"{target!r} returns an awaitable", made)
     if not isinstance(made, Component):
         raise OptionError(
             f"{target!r} must make a component to be described, and made an object of type "
             f"{type(made).__name__}"
         )
     return made
+
+
+def _later(what: str, found: object) -> OptionError:
+    """Why what is to be awaited first is not described; it will never be awaited."""
+    if inspect.iscoroutine(found):
+        found.close()
+    return OptionError(
+        f"{what}: what it makes is not known before it runs; name a component, a group of them, or "
+        "a plain function that makes one"
+    )
 
 
 def _components(roots: Iterable[Component]) -> list[Component]:

@@ -8,7 +8,7 @@ schema forbids them. Sources: the draft 7 of JSON Schema, and 2020-12 for `prefi
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .changes import NEW_READERS, OLD_READERS, READERS, Difference
+from .changes import NEW_READERS, NOBODY, OLD_READERS, READERS, Difference
 
 # Bounds by whether a greater number allows less.
 _BOUNDS = {
@@ -60,10 +60,8 @@ class JsonChanges:
                 return {}
             seen.add(reference)
             schema = look_up(document, reference)
-        if schema is True or schema is None:
-            return {}
         if schema is False:
-            return {"not": {}}
+            return {"enum": []}
         if not isinstance(schema, dict):
             return {}
         parts = schema.get("allOf")
@@ -125,7 +123,7 @@ class JsonChanges:
                 elif name in needs and name not in needed:
                     yield Difference(at, "it is required now", NEW_READERS)
                 continue
-            breaks = OLD_READERS if name in needed else frozenset()
+            breaks = OLD_READERS if name in needed else NOBODY
             if new.get("additionalProperties") is False:
                 breaks |= NEW_READERS
             yield Difference(at, "the field is removed", breaks)
@@ -134,7 +132,7 @@ class JsonChanges:
                 continue
             at = f"{path}.{name}" if path else name
             required = name in needs
-            breaks = NEW_READERS if required else frozenset()
+            breaks = NEW_READERS if required else NOBODY
             if old.get("additionalProperties") is False:
                 breaks |= OLD_READERS
             kind = "a required" if required else "an optional"
@@ -163,8 +161,8 @@ class JsonChanges:
         yield from self._further(was, now, f"{path}[*]")
 
     def _further(self, old: Any, new: Any, path: str) -> Iterator[Difference]:
-        # How many items there may be, says another word.
-        if old is not False and new is not False:
+        # How many items there may be, says another word. What may be anything may be a list, too.
+        if not (old is False or new is False or old is new is True):
             yield from self.compare(old, new, path)
 
 
@@ -248,8 +246,8 @@ def _type_of(value: Any) -> str:
 def _of_types(before: frozenset[str], after: frozenset[str], path: str) -> Difference:
     less = {kind for kind in before - after if not (kind == "integer" and "number" in after)}
     more = {kind for kind in after - before if not (kind == "integer" and "number" in before)}
-    breaks = (NEW_READERS if less or (not more and before > after) else frozenset()) | (
-        OLD_READERS if more else frozenset()
+    breaks = (NEW_READERS if less or (not more and before > after) else NOBODY) | (
+        OLD_READERS if more else NOBODY
     )
     if not less and not more:
         # An integer where a number was.
@@ -291,7 +289,7 @@ def _allowed(schema: dict[str, Any]) -> list[Any] | None:
 
 def _shown(values: list[Any] | None) -> str:
     shown = [repr(value) for value in (values or [])[:5]]
-    return ", ".join(shown + ["..."] * (len(values or []) > 5))
+    return ", ".join(shown + ["..."] * (len(values or []) > 5)) or "no value"
 
 
 def _bounds(old: dict[str, Any], new: dict[str, Any], path: str) -> Iterator[Difference]:

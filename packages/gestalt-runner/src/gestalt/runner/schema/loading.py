@@ -136,13 +136,11 @@ def _read(name: str) -> dict[str, Any]:
     for name in ("channels", "operations", "components"):
         section = document.get(name, {})
         # What cannot be read would pass for what has gone, or was never there.
-        if not isinstance(section, dict) or not all(map(_is_object, section.values())):
+        if not isinstance(section, dict) or any(
+            not isinstance(each, dict) for each in section.values()
+        ):
             raise OptionError(f"{called} is malformed: {name} are objects, by their names")
     return document
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
 
 
 def _read_yaml(called: str, text: str, error: ValueError) -> Any:

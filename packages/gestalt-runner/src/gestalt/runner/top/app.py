@@ -33,6 +33,9 @@ SHARE = 0.01
 MARGINS = 6
 """How many columns are left and right of details, with a bar to scroll by."""
 
+TABS = [*(table.title.lower() for table in TABLES), "logs"]
+"""What there is to turn to, in this order."""
+
 LEVELS = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red", "DEBUG": "dim"}
 
 
@@ -269,13 +272,11 @@ class Top(App[str]):
         self.push_screen(Alone(lambda: self._detail(view, row)))
 
     def action_tab(self, number: int) -> None:
-        names = [*(table.title.lower() for table in TABLES), "logs"]
-        self.query_one("#tabs", TabbedContent).active = names[number - 1]
+        self.query_one("#tabs", TabbedContent).active = TABS[number - 1]
 
     def action_turn(self, step: int) -> None:
-        names = [*(table.title.lower() for table in TABLES), "logs"]
         tabs = self.query_one("#tabs", TabbedContent)
-        tabs.active = names[(names.index(tabs.active) + step) % len(names)]
+        tabs.active = TABS[(TABS.index(tabs.active) + step) % len(TABS)]
 
     def action_filter(self) -> None:
         field = self.query_one("#filter", Input)

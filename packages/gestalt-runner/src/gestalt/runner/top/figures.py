@@ -2,6 +2,8 @@
 
 NONE = "-"
 
+_UNITS = (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1))
+
 
 def count(value: float | None) -> str:
     """A whole number, or thousands and millions of it."""
@@ -39,14 +41,11 @@ def seconds(value: float | None) -> str:
         return f"{value * 1e6:.0f} µs"
     if value < 0.9995:
         return f"{value * 1e3:.1f} ms" if value < 0.01 else f"{value * 1e3:.0f} ms"
-    if value < 60:
+    if value < 59.95:
         return f"{value:.1f} s"
-    whole = int(value)
-    for text, unit in (("d", 86400), ("h", 3600), ("m", 60)):
-        if whole >= unit:
-            finer = {"d": ("h", 3600), "h": ("m", 60), "m": ("s", 1)}[text]
-            return f"{whole // unit}{text}{whole % unit // finer[1]:02}{finer[0]}"
-    return f"{whole} s"
+    whole = round(value)
+    unit, length, finer, part = next(each for each in _UNITS if whole >= each[1])
+    return f"{whole // length}{unit}{whole % length // part:02}{finer}"
 
 
 def share(value: float | None) -> str:

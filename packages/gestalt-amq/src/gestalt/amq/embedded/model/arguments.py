@@ -3,7 +3,7 @@
 https://www.rabbitmq.com/docs/queues#optional-arguments
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import NoReturn
@@ -18,6 +18,8 @@ INTEGERS = frozenset(
 )
 _TEN_YEARS = 315_360_000_000
 _MAX_PRIORITY = 255
+KINDS = ("classic", "quorum", "stream")
+MODES = ("default", "lazy")
 STRATEGIES = ("at-most-once", "at-least-once")
 LOCATORS = ("client-local", "balanced", "random", "least-leaders")
 OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
@@ -119,16 +121,19 @@ def read_options(
         AmqpError: an argument has the wrong type or value, or is not for this type of queue.
     """
     checks = _Checks(arguments, resource)
-    kind = checks.string("x-queue-type", _check_queue_type) or "classic"
+    kind = (
+        checks.string("x-queue-type", _one_of(KINDS, "\"unsupported queue type '{}'\""))
+        or "classic"
+    )
     known = frozenset(semantics.arguments(kind))
     foreign = semantics.foreign_arguments(kind)
     checks.known = known
-    overflow = checks.string("x-overflow", _check_overflow)
+    overflow = checks.string("x-overflow", _one_of(OVERFLOWS, "invalid_overflow"))
     if semantics.checks_queue_mode:
-        checks.string("x-queue-mode", _check_queue_mode)
+        checks.string("x-queue-mode", _one_of(MODES, "\"unsupported queue mode '{}'\""))
     checks.version("x-queue-version", semantics.queue_versions)
-    checks.string("x-queue-leader-locator", _check_locator)
-    strategy = checks.string("x-dead-letter-strategy", _check_strategy)
+    checks.string("x-queue-leader-locator", _one_of(LOCATORS, "invalid_queue_locator_arg"))
+    strategy = checks.string("x-dead-letter-strategy", _one_of(STRATEGIES, "invalid_dlx_strategy"))
     for key in ("x-max-in-memory-length", "x-max-in-memory-bytes"):
         checks.integer(key)
     checks.integer("x-quorum-initial-group-size", minimum=1)
@@ -209,13 +214,13 @@ class _Checks:
         self._resource = resource
         self.known = frozenset({"x-queue-type"})
 
-    def string(self, key: str, check: Callable[[str], str | None] | None = None) -> str | None:
+    def string(self, key: str, check: Callable[[str], str | None]) -> str | None:
         if not self._has(key):
             return None
         value = self._arguments[key]
         if not isinstance(value, str):
             self._refuse(key, f"{{unacceptable_type,{type_name(self._arguments, key)}}}")
-        if check is not None and (problem := check(value)) is not None:
+        if (problem := check(value)) is not None:
             self._refuse(key, problem)
         return value
 
@@ -294,29 +299,12 @@ class _Checks:
         )
 
 
-def _check_queue_type(value: str) -> str | None:
-    known = ("classic", "quorum", "stream")
-    return None if value in known else f"\"unsupported queue type '{value}'\""
+def _one_of(known: Collection[str], problem: str) -> Callable[[str], str | None]:
+    return lambda value: None if value in known else problem.format(value)
 
 
 def _check_age(value: str) -> str | None:
     return None if read_age(value) is not None else "invalid_max_age"
-
-
-def _check_overflow(value: str) -> str | None:
-    return None if value in OVERFLOWS else "invalid_overflow"
-
-
-def _check_queue_mode(value: str) -> str | None:
-    return None if value in ("default", "lazy") else f"\"unsupported queue mode '{value}'\""
-
-
-def _check_locator(value: str) -> str | None:
-    return None if value in LOCATORS else "invalid_queue_locator_arg"
-
-
-def _check_strategy(value: str) -> str | None:
-    return None if value in STRATEGIES else "invalid_dlx_strategy"
 
 
 def _needs_dlx(arguments: Mapping[str, FieldValue]) -> Callable[[str], str | None]:

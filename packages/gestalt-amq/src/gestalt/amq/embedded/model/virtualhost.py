@@ -65,7 +65,7 @@ class VirtualHost:
         time: Callable[[], float],
         semantics: Semantics,
         usage: Usage,
-        consumer_timeout: float | None = None,
+        consumer_timeout: float | None,
     ) -> None:
         self.name = name
         self.schedule = schedule
