@@ -97,11 +97,18 @@ def show() -> Iterator[Callable[..., Terminal]]:
         terminal.__exit__(None, None, None)
 
 
-def leave(terminal: Terminal) -> None:
-    terminal.press("q")
+def leave(terminal: Terminal, key: str = "q") -> None:
+    terminal.press(key)
     assert terminal.wait_ended() == 0, terminal.text
+    check_left(terminal)
+
+
+def check_left(terminal: Terminal) -> None:
+    """Check that the terminal is as it was."""
     assert b"Traceback" not in terminal.written
     assert not terminal.screen.cursor.hidden
+    for mode in (b"?1049", b"?1000"):
+        assert terminal.written.rfind(mode + b"l") > terminal.written.rfind(mode + b"h") > 0
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -219,7 +226,9 @@ def test_an_application_that_ends_is_no_error_of_the_view(
     shop.end()
     top.wait_for("The application has ended.")
     assert "clock" in top.text
-    leave(top)
+    top.process.send_signal(signal.SIGTERM)
+    assert top.wait_ended() == -signal.SIGTERM
+    check_left(top)
 
 
 @pytest.mark.slow
@@ -232,7 +241,7 @@ def test_of_several_applications_one_is_chosen(
     assert str(first) in top.text
     top.press("\x1b[B\r")
     top.wait_for(f"process {second}")
-    leave(top)
+    leave(top, "\x03")
     once = command("top", "--once")
     assert once.returncode == 1
     assert "gestalt top: several applications run: name one of them" in once.stderr

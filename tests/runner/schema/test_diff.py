@@ -491,3 +491,36 @@ def test_a_document_of_others_is_compared_as_far_as_it_goes(schema: Schema, tmp_
     told = schema("diff", str(tmp_path / "1.json"), str(tmp_path / "2.json"))
     assert told.status == 1
     assert "it was integer, and is string" in told.out
+
+
+def test_channels_are_known_by_their_names_where_their_keys_are_alike(
+    schema: Schema, tmp_path: Path
+) -> None:
+    old = str(tmp_path / "old.json")
+    schema("export", "tests.runner.schema.hostile:app", "--output", old)
+    told = schema("diff", old, "tests.runner.schema.hostile:reordered")
+    assert told.out == "Nothing has changed.\n"
+
+
+def test_each_choice_of_one_kind_is_compared(schema: Schema, write: Write) -> None:
+    text = """
+        from typing import Union
+        import pydantic
+        from gestalt.codecs import Codec, MessageTypes
+        from gestalt.net import Mti, StreamServer, Wire
+
+        types = MessageTypes()
+
+        @types.add(1)
+        class Values(pydantic.BaseModel):
+            values: Union[list[int], list[str]]
+
+        async def take(message): ...
+
+        wire = Wire(Mti(), Codec("json", types=types))
+        app = StreamServer("tcp://:9000", wire, on_message=take, name="gate")
+    """
+    former, present = write(text), write(text.replace("list[int]", "list[float]"))
+    told = schema("diff", f"{former}:app", f"{present}:app")
+    assert "values[*]: it was integer, and is number" in told.out
+    assert told.status == 1

@@ -16,6 +16,7 @@ TARGETS = (
     "examples.telemetry.contract:collector",
     "examples.telemetry.contract:agent",
     "examples.telemetry.contract:alerter",
+    "tests.runner.schema.hostile:app",
 )
 
 
@@ -59,6 +60,22 @@ def test_every_reference_leads_somewhere(schema: Schema, target: str) -> None:
         for step in reference.removeprefix("#/").split("/"):
             part = part[step]
     assert found
+
+
+def test_a_file_holds_what_is_printed_and_json_alone_whatever_the_names(
+    schema: Schema, tmp_path: Path
+) -> None:
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    printed = schema("export", "tests.runner.schema.hostile:app").out
+    json.loads(printed, parse_constant=refuse)
+    assert not set(printed) & set("\x1b\x07\x7f\x85\x9b\ufffd\ud800")
+    for form in ("json", "md"):
+        schema("export", "tests.runner.schema.hostile:app", "--output", str(tmp_path / f"x.{form}"))
+    assert (tmp_path / "x.json").read_text("utf-8") == printed
+    assert not set((tmp_path / "x.md").read_text("utf-8")) & set("\x1b\x07\x85\x9b")
+    assert schema("diff", str(tmp_path / "x.json"), "tests.runner.schema.hostile:app").status == 0
 
 
 def test_yaml_says_the_same(schema: Schema, tmp_path: Path) -> None:

@@ -22,6 +22,11 @@ def harmless(text: str) -> str:
     return text.translate(_CONTROLS | _DIRECTIONS)
 
 
+def without_controls(text: str) -> str:
+    """A text that is kept: without what a terminal obeys where it is shown there."""
+    return text.translate(_CONTROLS)
+
+
 def show(text: str) -> None:
     """Print a text, with a line feed at its end.
 
@@ -33,7 +38,7 @@ def show(text: str) -> None:
     """
     if sys.stdout is not None:
         # Documents and pages that somebody keeps are as they are.
-        text = harmless(text) if sys.stdout.isatty() else text.translate(_CONTROLS)
+        text = harmless(text) if sys.stdout.isatty() else without_controls(text)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

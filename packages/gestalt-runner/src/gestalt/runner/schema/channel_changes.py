@@ -1,6 +1,7 @@
 """What has changed of a channel itself: the framing, compression, formats and the exchange."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from .changes import NEW_READERS, NOBODY, OLD_READERS, PEERS, Who
@@ -102,15 +103,17 @@ def _fact(channel: Mapping[str, Any], name: str) -> Any:
 
 def covers(pattern: str, other: str) -> bool:
     """Whether a binding key of a topic exchange takes all that another one takes."""
-    return _covers(tuple(pattern.split(".")), tuple(other.split(".")))
+    words, others = pattern.split("."), other.split(".")
 
+    @cache
+    def from_on(here: int, there: int) -> bool:
+        if here == len(words):
+            return there == len(others)
+        left = there < len(others)
+        if words[here] == "#":
+            return from_on(here + 1, there) or (left and from_on(here, there + 1))
+        if not left or others[there] == "#":
+            return False
+        return words[here] in ("*", others[there]) and from_on(here + 1, there + 1)
 
-def _covers(words: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    if not words:
-        return not others
-    first, rest = words[0], words[1:]
-    if first == "#":
-        return _covers(rest, others) or (bool(others) and _covers(words, others[1:]))
-    if not others or others[0] == "#":
-        return False
-    return first in ("*", others[0]) and _covers(rest, others[1:])
+    return from_on(0, 0)

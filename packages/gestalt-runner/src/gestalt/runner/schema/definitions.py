@@ -1,11 +1,16 @@
 """The definitions of all JSON Schemas of a document, each under one name."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
 
 OWN = "#/$defs/"
 SHARED = "#/components/schemas/"
+
+# Words of a schema whose values are schemas by names, and those whose values are none at all.
+_BY_NAMES = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
+_DATA = frozenset({"const", "default", "enum", "examples"})
 
 
 class Definitions:
@@ -37,7 +42,7 @@ class Definitions:
 
     def _name(self, name: str, definitions: dict[str, Any]) -> str:
         whole = _reachable(name, definitions)
-        plain = found = re.sub(r"[^\w.]+", "_", name)
+        plain = found = re.sub(r"[^\w.]+", "_", name, flags=re.ASCII)
         number = 1
         while found in self._given and self._given[found] != whole:
             number += 1
@@ -63,15 +68,34 @@ def _reachable(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rewritten(schema: Any, renamed: Callable[[str], str]) -> Any:
-    """A schema with other references, also in the mapping of a discriminator."""
+    """A schema with other references, and without defaults that JSON cannot tell."""
     if isinstance(schema, list):
         return [_rewritten(each, renamed) for each in schema]
     if not isinstance(schema, dict):
-        return renamed(schema) if isinstance(schema, str) and schema.startswith(OWN) else schema
-    # AsyncAPI calls by that word the field alone, and lets classes be told by their titles.
+        return schema
     return {
-        key: value["propertyName"]
-        if key == "discriminator" and isinstance(value, dict) and "propertyName" in value
-        else _rewritten(value, renamed)
+        key: _word(key, value, renamed)
         for key, value in schema.items()
+        if key != "default" or _is_finite(value)
     }
+
+
+def _word(key: str, value: Any, renamed: Callable[[str], str]) -> Any:
+    if key in _BY_NAMES and isinstance(value, dict):
+        return {name: _rewritten(each, renamed) for name, each in value.items()}
+    if key in _DATA:
+        return value
+    if key == "$ref" and isinstance(value, str) and value.startswith(OWN):
+        return renamed(value)
+    if key == "discriminator" and isinstance(value, dict) and "propertyName" in value:
+        # AsyncAPI calls by that word the field alone, and lets classes be told by their titles.
+        return value["propertyName"]
+    return _rewritten(value, renamed)
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_finite, value))
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, float) or math.isfinite(value)

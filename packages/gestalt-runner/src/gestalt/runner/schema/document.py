@@ -4,6 +4,7 @@ https://www.asyncapi.com/docs/reference/specification/v3.0.0
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -56,6 +57,7 @@ class _Builder:
         self.definitions = Definitions()
         # What stands under a key already, to be told from what only has the same name.
         self._of: dict[tuple[int, str], Any] = {}
+        self._named: Counter[str] = Counter()
 
     def add(self, operation: Operation) -> None:
         channel = self._channel(operation.channel)
@@ -93,9 +95,19 @@ class _Builder:
             ),
             **_facts(channel.facts),
         }
-        key = self._key(self.channels, channel.name, told)
-        self.channels.setdefault(key, {**told, "messages": {}})
+        key = self._key(self.channels, channel.name, (channel.name, told))
+        if key not in self.channels:
+            # By its key alone it may be another channel in another document.
+            known = self._known_as(channel.name)
+            if known != key and "amqp" not in channel.bindings:
+                told = {**told, f"{PREFIX}name": known}
+            self.channels[key] = {**told, "messages": {}}
         return key
+
+    def _known_as(self, name: str) -> str:
+        """What a channel is told from all others by: its name, with a number from the second on."""
+        self._named[name] += 1
+        return name if self._named[name] == 1 else f"{name}-{self._named[name]}"
 
     def _server(self, server: Server) -> str:
         told = {

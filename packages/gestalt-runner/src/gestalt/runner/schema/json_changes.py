@@ -5,7 +5,7 @@ breaks old readers of new ones. Fields that a reader does not know are passed ov
 schema forbids them. Sources: the draft 7 of JSON Schema, and 2020-12 for `prefixItems`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .changes import NEW_READERS, NOBODY, OLD_READERS, READERS, Difference
@@ -95,12 +95,15 @@ class JsonChanges:
 
     def _choices(self, old: list[Any], new: list[Any], path: str) -> Iterator[Difference]:
         """Compare what a value may be: each with the one of its name, or of its kind."""
-        left = {_title(self._old, self._plain, each): each for each in old}
-        right = {_title(self._new, self._plain, each): each for each in new}
-        for name in left.keys() & right.keys():
-            yield from self.compare(left[name], right[name], path)
-        gone = [name for name in left if name not in right]
-        come = [name for name in right if name not in left]
+        left = _by_title(old, lambda each: _title(self._old, self._plain, each))
+        right = _by_title(new, lambda each: _title(self._new, self._plain, each))
+        gone, come = [], []
+        for name in {**left, **right}:
+            pairs, less, more = _paired(left.get(name, []), right.get(name, []))
+            for was, now in pairs:
+                yield from self.compare(was, now, path)
+            gone += [name] * less
+            come += [name] * more
         if gone == ["integer"] and "number" in come:
             gone.clear()
         for name in gone:
@@ -188,6 +191,26 @@ def _branches(schema: dict[str, Any]) -> list[Any]:
     if isinstance(kinds, list):
         return [{**schema, "type": kind} for kind in kinds] or [schema]
     return [schema]
+
+
+def _by_title(branches: list[Any], title: Callable[[Any], str]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for each in branches:
+        found.setdefault(title(each), []).append(each)
+    return found
+
+
+def _paired(old: list[Any], new: list[Any]) -> tuple[list[tuple[Any, Any]], int, int]:
+    """Choices of one title, those that are written alike together; how many are gone, and come."""
+    left, right = list(old), list(new)
+    pairs = []
+    for each in old:
+        if each in right:
+            left.remove(each)
+            right.remove(each)
+            pairs.append((each, each))
+    pairs += zip(left, right, strict=False)
+    return pairs, max(0, len(left) - len(right)), max(0, len(right) - len(left))
 
 
 def _title(document: Mapping[str, Any], plain: Any, branch: Any) -> str:

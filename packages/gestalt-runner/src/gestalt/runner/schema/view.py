@@ -99,15 +99,19 @@ def exchange_of(channel: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _identity(channel: Mapping[str, Any], key: str) -> Identity:
     exchange = exchange_of(channel)
     if exchange is None:
-        return ("channel", key)
+        return ("channel", _name(channel, key))
     address = channel.get("address")
     return ("amqp", str(exchange.get("name", "")), "" if address is None else f"={address}")
+
+
+def _name(channel: Mapping[str, Any], key: str) -> str:
+    return str(channel.get(f"{PREFIX}name", key))
 
 
 def _title(channel: Mapping[str, Any], key: str) -> str:
     exchange = exchange_of(channel)
     if exchange is None:
-        return key
+        return _name(channel, key)
     name, address = exchange.get("name") or "the default exchange", channel.get("address")
     return str(name) if address is None else f"{name} {address}"
 

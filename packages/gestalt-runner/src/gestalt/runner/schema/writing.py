@@ -1,11 +1,12 @@
 """Writes a document, in the format that is asked for."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from gestalt.runner.errors import OptionError
-from gestalt.runner.output import show
+from gestalt.runner.output import show, without_controls
 
 FORMATS = ("json", "yaml", "markdown")
 
@@ -28,7 +29,7 @@ def write(document: dict[str, Any], form: str, output: str) -> None:
         show(text)
         return
     try:
-        Path(output).write_text(text, "utf-8")
+        Path(output).write_text(text, "utf-8", errors="backslashreplace")
     except OSError as error:
         raise OptionError(f"the document cannot be written: {error}") from error
 
@@ -47,8 +48,16 @@ def text_of(document: dict[str, Any], form: str) -> str:
     if form == "markdown":
         from .markdown import markdown_of
 
-        return markdown_of(document)
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        return without_controls(markdown_of(document))
+    return _ESCAPED.sub(_escape, json.dumps(document, ensure_ascii=False, indent=2)) + "\n"
+
+
+# What a terminal obeys, and what is no text: it is written as JSON itself has it.
+_ESCAPED = re.compile("[\x7f-\x9f\ud800-\udfff]")
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def yaml() -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from textual.widgets import DataTable, Footer, Input, RichLog, Static, TabbedCon
 
 from gestalt.runner.errors import InspectionError
 from gestalt.runner.inspection.client import ApplicationEnded, Client
+from gestalt.runner.signals import die_by
 
 from . import details
 from .reading import Reading, Readings
@@ -43,6 +45,9 @@ class Top(App[str]):
     Args:
         path: its socket; None lets people choose.
         interval: time between two looks, in seconds.
+
+    Attributes:
+        terminated: whether it was ended by SIGTERM.
     """
 
     TITLE = "gestalt top"
@@ -50,6 +55,7 @@ class Top(App[str]):
     CSS_PATH = "top.tcss"
     BINDINGS = [  # noqa: RUF012
         Binding("q", "quit", "Leave"),
+        Binding("ctrl+c", "quit", show=False, priority=True),
         Binding("slash", "filter", "Filter"),
         Binding("s", "sort", "Sort"),
         Binding("r", "reverse", "Reverse"),
@@ -63,6 +69,7 @@ class Top(App[str]):
 
     def __init__(self, path: Path | None, interval: float) -> None:
         super().__init__()
+        self.terminated = False
         self._path = path
         self._interval = interval
         self._client: Client | None = None
@@ -93,11 +100,19 @@ class Top(App[str]):
         yield Footer()
 
     def on_mount(self) -> None:
+        # By its default action, it would leave the terminal as it is now.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._terminate)
         self.query_one(TableView).focus()
         if self._path is None:
             self.push_screen(Choice(), self._begin)
         else:
             self._begin(self._path)
+
+    def _terminate(self) -> None:
+        # The next one does not wait for this.
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+        self.terminated = True
+        self.exit()
 
     def _begin(self, path: Path | None) -> None:
         self._path = path
@@ -337,4 +352,7 @@ def show(path: Path | None, interval: float) -> None:
     """
     if os.environ.get("TERM", "") in ("", "dumb", "unknown"):
         raise InspectionError("this terminal cannot move its cursor: use --once, which prints text")
-    Top(path, interval).run()
+    top = Top(path, interval)
+    top.run()
+    if top.terminated:
+        die_by(signal.SIGTERM)
