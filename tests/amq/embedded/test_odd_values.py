@@ -42,16 +42,8 @@ def old(oldest):
 def declared(client, **arguments):
     named = {"x-" + key.replace("_", "-"): value for key, value in arguments.items()}
     lasting = named.get("x-queue-type") in ("stream", "quorum")
-    method = m.QueueDeclare(
-        0,
-        f"odd-{uuid.uuid4().hex}" if lasting else "",
-        False,
-        lasting,
-        not lasting,
-        False,
-        False,
-        named,
-    )
+    name = f"odd-{uuid.uuid4().hex}" if lasting else ""
+    method = m.QueueDeclare(0, name, durable=lasting, exclusive=not lasting, arguments=named)
     return client.call(1, method).queue
 
 
