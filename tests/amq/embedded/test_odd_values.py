@@ -1,15 +1,19 @@
 """Values that few clients send: the broker of a version takes them, or says why not."""
 
+import socket
 import uuid
 
 import pytest
 
-from gestalt.amq.embedded import ThreadedBroker
-from gestalt.amq.wire import RawValue
+from gestalt.amq.embedded import Settings, ThreadedBroker
+from gestalt.amq.wire import PROTOCOL_HEADER, RawValue
 from gestalt.amq.wire import methods as m
+from gestalt.amq.wire.codec import method_frame
 from tests.support.wire_client import ClosedError, WireClient
 
 ANY = {"x-match": "any"}
+# The numbers of the class and of the method.
+TUNE = b"\0\x0a\0\x1e"
 STREAM = {"x-queue-type": "stream"}
 
 
@@ -209,7 +213,9 @@ def test_a_message_lives_ten_years_at_most(client):
     assert (error.code, "value_too_large" in error.text) == (406, True)
 
 
-def test_deaths_that_a_publisher_made_up_do_no_harm(client):
+@pytest.mark.parametrize("version", ["client", "old"])
+def test_deaths_that_a_publisher_made_up_do_no_harm(request, version):
+    client = request.getfixturevalue(version)
     buried = declared(client)
     queue = declared(client, dead_letter_exchange="", dead_letter_routing_key=buried)
     for deaths in ("much", [1, "x"], [{"queue": 5, "reason": "expired"}]):
@@ -314,3 +320,144 @@ def test_a_handshake_goes_in_its_order(newest):
     with WireClient(newest) as client:
         client.send(0, m.ConnectionTuneOk(0, 0, 0))
         assert client.closed(0).scope == "connection"
+
+
+def test_a_client_that_cannot_be_told_waits_and_hears_of_nothing():
+    with (
+        ThreadedBroker(stop_timeout=0) as broker,
+        WireClient(broker.url, capabilities={}) as client,
+    ):
+        client.channel(1)
+        queue = declared(client)
+        client.call(1, m.BasicConsume(0, queue))
+        client.call(1, m.QueueDelete(0, queue))
+        other = declared(client)
+        client.call(1, m.ConfirmSelect())
+        broker.block_publishers("short of all")
+        client.publish(1, "", other)
+        with pytest.raises(TimeoutError):
+            client.receive(m.BasicAck, timeout=0.05)
+        broker.unblock_publishers()
+        client.receive(m.BasicAck)
+        assert client.inbox == []
+
+
+def test_an_exchange_is_unbound_from_another(client, unique):
+    client.call(1, m.ConfirmSelect())
+    client.call(1, m.ExchangeDeclare(0, unique, "fanout"))
+    client.call(1, m.QueueBind(0, declared(client), unique, ""))
+    client.call(1, m.ExchangeBind(0, unique, "amq.fanout", ""))
+    client.call(1, m.ExchangeUnbind(0, unique, "amq.fanout", ""))
+    client.publish(1, "amq.fanout", "", mandatory=True)
+    assert client.receive(m.BasicReturn).method.reply_code == 312
+
+
+def test_a_limit_of_a_channel_can_be_changed(old):
+    queue = declared(old)
+    old.call(1, m.BasicQos(0, 1, True))
+    old.call(1, m.BasicQos(0, 2, True))
+    for _ in range(3):
+        old.publish(1, "", queue)
+    old.call(1, m.BasicConsume(0, queue))
+    assert [old.receive(m.BasicDeliver).method.delivery_tag for _ in range(2)] == [1, 2]
+    old.call(1, m.BasicQos(0, 2, True))
+    assert old.inbox == []
+
+
+def test_a_timeout_of_a_consumer_is_for_quorum_queues_alone(client):
+    arguments = {"x-consumer-timeout": 60_000}
+    code, text = refusal(client, m.BasicConsume(0, declared(client), arguments=arguments))
+    assert (code, "of queue type rabbit_classic_queue" in text) == (406, True)
+
+
+@pytest.mark.parametrize("version", ["client", "old"])
+def test_a_delivery_limit_that_is_no_number_is_none(request, version):
+    client = request.getfixturevalue(version)
+    assert declared(client, queue_type="quorum", delivery_limit="much")
+
+
+def test_a_number_in_a_header_is_hashed_as_it_is(client, unique):
+    client.call(1, m.ConfirmSelect())
+    arguments = {"hash-header": "n"}
+    client.call(1, m.ExchangeDeclare(0, unique, "x-consistent-hash", arguments=arguments))
+    queue = declared(client)
+    client.call(1, m.QueueBind(0, queue, unique, "1"))
+    for number in (5, 2**40, None):
+        client.publish(1, unique, "", headers={"n": number})
+        client.receive(m.BasicAck)
+    assert client.call(1, m.QueuePurge(0, queue)).message_count == 3
+
+
+def test_a_channel_that_both_close_is_closed(client):
+    client.send(1, m.QueuePurge(0, "nowhere"))
+    client.send(1, m.ChannelClose(200, "enough", 0, 0))
+    assert client.closed().code == 404
+    assert isinstance(client.answer(1).method, m.ChannelCloseOk)
+    client.channel(1)
+
+
+def test_readers_that_wait_for_what_comes_later_may_leave_before(client):
+    queue = declared(client, queue_type="stream")
+    client.call(1, m.ConfirmSelect())
+    client.call(1, m.BasicQos(0, 10, False))
+    for number in range(110):
+        later = {"x-stream-offset": 1 if number < 105 else 10**6}
+        client.call(1, m.BasicConsume(0, queue, f"c{number}", arguments=later))
+        client.call(1, m.BasicCancel(f"c{number}"))
+    client.call(1, m.BasicConsume(0, queue, "last", arguments={"x-stream-offset": 1}))
+    for number in range(3):
+        client.publish(1, "", queue, b"%d" % number)
+        client.receive(m.BasicAck)
+    assert [client.receive(m.BasicDeliver).content.body for _ in range(2)] == [b"1", b"2"]
+
+
+def test_what_is_asked_for_is_found_however_far_away(client):
+    queue = declared(client, queue_type="stream")
+    client.call(1, m.ConfirmSelect())
+    client.call(1, m.BasicQos(0, 10, False))
+    for number in range(201):
+        value = "a" if number < 200 else "b"
+        client.publish(1, "", queue, headers={"x-stream-filter-value": value})
+    while client.receive(m.BasicAck).method.delivery_tag < 201:
+        pass
+    arguments = {"x-stream-offset": "first", "x-stream-filter": ["b", "c"]}
+    client.call(1, m.BasicConsume(0, queue, arguments=arguments))
+    headers = client.receive(m.BasicDeliver).content.header
+    assert b"x-stream-offset" in headers
+    assert (200).to_bytes(8, "big") in headers
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "response", "answer"),
+    [
+        ("ANONYMOUS", b"", b"Login was refused"),
+        ("AMQPLAIN", b"\x05LOGIN", b""),
+        ("AMQPLAIN", b"\x05LOGINS\0\0\0\x01u", b""),
+    ],
+)
+def test_a_login_that_is_none_is_refused(mechanism, response, answer):
+    settings = Settings(users={"u": "secret"}, close_timeout=0.2)
+    told = {"capabilities": {"authentication_failure_close": True}}
+    start = method_frame(0, m.ConnectionStartOk(told, mechanism, response))
+    with (
+        ThreadedBroker(settings=settings, stop_timeout=0, compatible="4.3") as broker,
+        socket.create_connection(("127.0.0.1", broker.port), 10) as sock,
+    ):
+        sock.sendall(PROTOCOL_HEADER + start)
+        sock.shutdown(socket.SHUT_WR)
+        data = b""
+        while chunk := sock.recv(65536):
+            data += chunk
+    assert answer in data
+    assert TUNE not in data
+
+
+def test_who_needs_no_name_is_let_in(newest):
+    port = int(newest.split(":")[-1].split("/")[0])
+    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+        sock.sendall(PROTOCOL_HEADER + method_frame(0, m.ConnectionStartOk({}, "ANONYMOUS", b"")))
+        data = b""
+        while TUNE not in data:
+            chunk = sock.recv(65536)
+            assert chunk
+            data += chunk
