@@ -5,10 +5,12 @@ import uuid
 
 import pytest
 
+from gestalt.amq import embedded
 from gestalt.amq.embedded import Settings, ThreadedBroker
-from gestalt.amq.wire import PROTOCOL_HEADER, RawValue
+from gestalt.amq.wire import PROTOCOL_HEADER, AmqpError, RawValue
 from gestalt.amq.wire import methods as m
 from gestalt.amq.wire.codec import method_frame
+from gestalt.core import StateError
 from tests.support.wire_client import ClosedError, WireClient
 
 ANY = {"x-match": "any"}
@@ -461,3 +463,42 @@ def test_who_needs_no_name_is_let_in(newest):
             chunk = sock.recv(65536)
             assert chunk
             data += chunk
+
+
+def test_consumers_are_told_with_those_of_streams(client, unique):
+    with (
+        ThreadedBroker(stop_timeout=0, compatible="4.3") as broker,
+        WireClient(broker.url) as client,
+    ):
+        client.channel(1)
+        client.call(1, m.BasicQos(0, 10, False))
+        for kind in ("stream", "classic"):
+            client.call(1, m.BasicConsume(0, declared(client, queue_type=kind), kind))
+        with socket.create_connection(("127.0.0.1", broker.port), 10):
+            told = broker.consumers()
+        assert {each.tag for each in told if each.active} == {"stream", "classic"}
+        with pytest.raises(StateError, match="is running already"):
+            broker.start()
+
+
+def test_errors_of_the_protocol_have_one_class():
+    assert embedded.AmqpError is AmqpError
+
+
+@pytest.mark.parametrize(
+    ("frames", "said"),
+    [
+        ([(2, b"\0\x3c")], "a content header is cut short"),
+        ([(2, b"\0\x0a" + bytes(12))], "got one for class 10 instead"),
+        ([(2, b"\0\x3c\0\0" + bytes(7) + b"\x01\0\0"), (3, b"two")], "has 2 too many"),
+    ],
+)
+def test_content_that_is_none_ends_the_connection(newest, frames, said):
+    with WireClient(newest) as client:
+        client.channel(1)
+        client.send(1, m.BasicPublish(0, "", "nowhere"))
+        for kind, payload in frames:
+            size = len(payload).to_bytes(4, "big")
+            client.socket.sendall(bytes([kind, 0, 1]) + size + payload + b"\xce")
+        error = client.closed(1)
+    assert (error.scope, said in error.text) == ("connection", True)
