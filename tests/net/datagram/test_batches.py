@@ -155,11 +155,15 @@ async def test_the_end_of_a_batch_tells_how_many_the_system_refused(
 ) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(wire=RAW)
+    # Broadcasting needs to be allowed.
+    batch = client.batch(to="udp://255.255.255.255:9")
     with pytest.raises(
         SendFailed, match="70 of 70 datagrams were not sent; the first: a datagram of 9"
     ):
-        # Broadcasting needs to be allowed.
-        await send_all(client, bodies_of([9] * 70), to="udp://255.255.255.255:9")
+        async with batch:
+            for body in bodies_of([9] * 70):
+                await batch.send(body)
+    assert (batch.sent, batch.refused) == (0, 70)
     await send_all(client, bodies_of([9] * 70), to=server.address)
     assert len(await take(server, 70)) == 70
     assert client.stats.sent == 70
