@@ -224,7 +224,9 @@ async def test_a_stop_that_is_cut_tells_of_peers_that_left_before_all_was_handle
     async def hang(message: StreamMessage[bytes]) -> None:
         await asyncio.Event().wait()
 
-    server = await serve(hang, stop_timeout=0.0, on_disconnected=lambda _, error: left.append(error))
+    server = await serve(
+        hang, stop_timeout=0.0, on_disconnected=lambda _, error: left.append(error)
+    )
     with socket.create_connection((server.address.host, server.address.port)) as sock:
         sock.sendall(b"".join(WIRE.encode(b"%d" % number) for number in range(3)))
         await until(lambda: server.stats.received == 3)

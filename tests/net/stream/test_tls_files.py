@@ -417,7 +417,7 @@ def test_what_a_pipe_held_is_not_looked_for_again(pki: Pki) -> None:
     os.close(ends[1])
     pipe = f"/dev/fd/{ends[0]}"
     try:
-        with pytest.raises(ssl.SSLError, match=f"the TLS certificate file '{pipe}' holds no usable"):
+        with pytest.raises(ssl.SSLError, match=f"certificate file '{pipe}' holds no usable"):
             Tls(certificate=pipe).server_context()
     finally:
         os.close(ends[0])
