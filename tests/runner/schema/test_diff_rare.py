@@ -35,9 +35,7 @@ def document(
     channel = Channel(name="line", address="line", facts=facts)
     back = Channel(name="back", facts=answer_facts or {})
     reply = None if answer is None else Reply(channel=back, messages=answer)
-    operation = Operation(
-        action=action, name="it", channel=channel, messages=messages, reply=reply
-    )
+    operation = Operation(action=action, name="it", channel=channel, messages=messages, reply=reply)
     return document_of([operation], title="x", version="1")
 
 

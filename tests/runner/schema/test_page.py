@@ -105,7 +105,8 @@ def test_classes_of_one_name_are_two_schemas(write: Write) -> None:
     schema = {"properties": {"to": {"$ref": "#/$defs/Leg"}}, "$defs": {"Leg": {"type": "string"}}}
     other = {**schema, "$defs": {"Leg": {"type": "null"}}}
     shapes = ", ".join(
-        f"MessageShape(name={name!r}, schema={each})" for name, each in [("a", schema), ("b", other)]
+        f"MessageShape(name={name!r}, schema={each})"
+        for name, each in [("a", schema), ("b", other)]
     )
     page = page_of(f"{write(OWN, MESSAGES=f'[{shapes}]')}:app")
     assert "[Leg](#schema-leg)" in section(page, "message a")
