@@ -155,7 +155,7 @@ def make_task(
 ) -> asyncio.Task[T]:
     # Not by the loop's factory: an eager one runs it before anybody holds the task.
     loop = asyncio.get_running_loop()
-    if eager and sys.version_info >= (3, 12):
+    if eager and sys.version_info >= (3, 12):  # pragma: no cover - Python 3.12
         return asyncio.Task(coro, loop=loop, name=name, context=context, eager_start=True)
     return asyncio.Task(coro, loop=loop, name=name, context=context)
 
