@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from gestalt.runner.command import main
+
 APPLICATION = """
 import asyncio
 from gestalt.core import Component
@@ -263,3 +265,10 @@ async def main():
     process = gestalt("run", "app:main", "--loop", loop, shell=closed)
     assert process.end() == 0, process.errors
     assert (tmp_path / "told").read_text() == "0 True\n"
+
+
+def test_without_a_command_it_says_which_there_are(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert "a command is needed: run, " in capsys.readouterr().err

@@ -505,6 +505,36 @@ def test_a_connection_that_was_handed_over_makes_room_for_nobody(tmp_path: Path)
     server.close()
 
 
+class Repeating(Echo):
+    """Answers by what was asked for, a million times as often."""
+
+    def ask(self, request: dict[str, Any]) -> "Future[object]":
+        future: Future[object] = Future()
+        future.set_result(request["ask"] * 1_000_000)
+        return future
+
+
+def test_an_answer_may_be_longer_than_what_a_socket_holds(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    server = Server(None, Repeating(), lambda _: True, connection=theirs)
+    server.start()
+    with ours:
+        ours.settimeout(10)
+        ours.sendall(b'{"ask": "ab"}\n')
+        # It waits to be read, and what is asked meanwhile waits for that.
+        ours.sendall(b'{"ask": "c"}\n{"ask": "123456789"}\n')
+        with ours.makefile("rb") as lines:
+            assert json.loads(lines.readline()) == {"answer": "ab" * 1_000_000}
+            assert json.loads(lines.readline()) == {"answer": "c" * 1_000_000}
+            assert json.loads(lines.readline()) == {"error": "the answer has over 8388608 bytes"}
+        ours.sendall(b'{"ask": "gone"}\n')
+        ours.recv(1)
+    # Who leaves amid an answer costs nothing.
+    assert server.pause(10)
+    assert server.pause(10)
+    server.close()
+
+
 def test_a_client_that_does_not_read_keeps_nobody_from_his_answers(client: Client) -> None:
     with raw(client) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

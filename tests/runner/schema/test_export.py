@@ -225,6 +225,7 @@ def test_the_end_of_the_name_of_the_output_says_the_format(
         ("MODULE:quiet", "there is nothing to describe"),
         ("MODULE:broken", "broken: no message without a channel"),
         ("MODULE:early", "is not known before: "),
+        ("MODULE:late", "'late' makes its child 'main' by an async function"),
         ("MODULE:nothing", "has no attribute 'nothing'"),
         ("nowhere:bus", "there is no module 'nowhere'"),
         ("app.py", "names a file"),
@@ -252,6 +253,7 @@ def test_a_wrong_target_is_told(schema: Schema, write: Write, target: str, reaso
         broker = EmbeddedBroker()
         def needs(): return broker.url
         early = Supervisor(needs)
+        late = Supervisor(main, name="late")
     """)
     told = schema("export", target.replace("MODULE", module))
     assert told.status == 2
@@ -269,6 +271,56 @@ def test_an_error_of_the_application_is_shown_with_its_traceback(
     told = schema("export", f"{write('import sys; sys.exit(chr(65) * 3)')}:bus")
     assert told.status == 2
     assert "AAA" in told.err
+    told = schema("export", f"{write('import sys; sys.exit(3)')}:bus")
+    assert told.status == 2
+    assert "the module ends the process" in told.err
+    told = schema("export", f"{write('def make(): return 1 / 0')}:make")
+    assert told.status == 2
+    assert "ZeroDivisionError" in told.err
+
+
+def test_without_a_word_what_to_do_it_says_what_there_is(schema: Schema) -> None:
+    assert "say what to do: export, diff" in schema().err
+    told = schema("export")
+    assert told.status == 2
+    assert "name a target, as in 'gestalt schema export app:bus'" in told.err
+
+
+def test_what_cannot_be_written_is_told(
+    schema: Schema, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = f"{write()}:bus"
+    told = schema("export", target, "--output", ".")
+    assert told.status == 2
+    assert "the document cannot be written: " in told.err
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    told = schema("export", target, "--format", "yaml")
+    assert told.status == 2
+    assert "pip install 'gestalt-runner[schema]'" in told.err.replace("\n", " ")
+
+
+def test_data_beside_the_application_are_not_searched_for_ever(
+    schema: Schema, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gestalt.runner.schema.finding.MOST", 1000)
+    target = f"{write()}:bus"
+    assert schema("export", target).status == 0
+    sys.modules[target.removesuffix(":bus")].bus.data = [[number] for number in range(1000)]
+    told = schema("export", target)
+    assert told.status == 2
+    assert "holds more than 1,000 objects" in told.err.replace("\n", " ")
+
+
+def test_a_handler_may_use_what_is_made_later(schema: Schema, write: Write) -> None:
+    module = write("""
+        from gestalt.net import Raw, StreamServer, Wire
+        def app():
+            def take(message):
+                return later
+            return StreamServer("tcp://:1", Wire(Raw()), on_message=take, name="gate")
+            later = 1
+    """)
+    assert list(schema("export", f"{module}:app").json["channels"]) == ["gate"]
 
 
 def test_a_type_that_cannot_be_described_is_named(schema: Schema, write: Write) -> None:

@@ -41,6 +41,7 @@ def list_of(*items: Any, further: Any = False) -> dict[str, Any]:
         ({"enum": [None, [1], {}]}, {"enum": [None, [1], {}]}, []),
         (WHOLE, NUMBER, [("it was integer, and is number", OLD)]),
         (NUMBER, WHOLE, [("it was number, and is integer", NEW)]),
+        ({"enum": [1, 2.5]}, {"enum": [2.5]}, [("the value 1 is removed", NEW)]),
         (TEXT, {}, [("it was string, and is anything", OLD)]),
         (TEXT, True, [("it was string, and is anything", OLD)]),
         (True, False, [("it must now be one of no value", NEW)]),

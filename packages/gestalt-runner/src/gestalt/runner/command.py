@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _no_traceback_of_an_interrupt(kind: Any, error: Any, traceback: Any) -> None:
-    if not issubclass(kind, KeyboardInterrupt):
+    if not issubclass(kind, KeyboardInterrupt):  # pragma: no cover - a caller may raise another
         sys.__excepthook__(kind, error, traceback)
 
 

@@ -206,7 +206,7 @@ def _leave(application: Application, received: signal.Signals | None) -> None:
         signal.raise_signal(received)
         if signal.getsignal(received) is signal.SIG_DFL:
             # The kernel spares process 1, the first one of a container, the default action.
-            raise SystemExit(128 + received)
+            raise SystemExit(128 + received)  # pragma: no cover - process 1 of a container
 
 
 def _clean_up(number: signal.Signals) -> None:
@@ -218,12 +218,15 @@ def _clean_up(number: signal.Signals) -> None:
 
     def end() -> None:
         time.sleep(CLEAN_UP)
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # pragma: no cover - a signal ends it, unwritten
         # The kernel spares process 1, the first one of a container, the default action.
-        os._exit(128 + number)
+        os._exit(128 + number)  # pragma: no cover - process 1 of a container
 
     threading.Thread(target=end, name="end of the clean-up", daemon=True).start()
     atexit._run_exitfuncs()  # noqa: SLF001 - nothing public does it
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # pragma: no cover - after what writes it
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()

@@ -57,7 +57,7 @@ class Signals:
         _installed.append(self)
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._on_stop_signal)
-        if hasattr(signal, "SIGHUP"):
+        if hasattr(signal, "SIGHUP"):  # pragma: no branch - Windows
             previous = signal.signal(signal.SIGHUP, self._on_reload_signal)
             if isinstance(previous, _EarlyHangup):
                 if previous.came:
@@ -104,7 +104,7 @@ class Signals:
             each.setblocking(False)
         try:
             self._loop.add_reader(reader, self._woken, reader)
-        except NotImplementedError:
+        except NotImplementedError:  # pragma: no cover - Windows
             # The event loop of Windows sees to that by itself.
             self._close_wakers()
             return
@@ -124,7 +124,7 @@ class Signals:
         if self.received is None:
             self.received = signal.Signals(number)
         step = next(self._steps, None)
-        if step is None:
+        if step is None:  # pragma: no cover - a signal ends it, unwritten
             for function in _before_death:
                 function()
             die_by(number)
@@ -204,7 +204,9 @@ def let_through() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
 
 
-def die_by(number: int) -> NoReturn:
+def die_by(
+    number: int,
+) -> NoReturn:  # pragma: no cover - a signal ends it, unwritten
     """End the process at once, by the default action of a signal."""
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
@@ -242,7 +244,7 @@ def _after_fork_in_child() -> None:
     _after_fork_in_parent()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows
     os.register_at_fork(
         before=_before_fork,
         after_in_parent=_after_fork_in_parent,

@@ -105,7 +105,7 @@ def _listen_all(address: HealthAddress) -> list[socket.socket]:
 
 
 def _listen_unix(path: str) -> socket.socket:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - Windows
         raise OSError("there are no unix sockets on Windows; take a port")
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(Path(path).stat().st_mode):

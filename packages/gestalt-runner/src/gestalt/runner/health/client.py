@@ -24,7 +24,7 @@ def fetch(address: HealthAddress, path: str, *, timeout: float) -> dict[str, Any
     Raises:
         OSError: it does not answer, or not as a health endpoint does.
     """
-    if address.path and not hasattr(socket, "AF_UNIX"):
+    if address.path and not hasattr(socket, "AF_UNIX"):  # pragma: no cover - Windows
         raise OSError("this system has no unix sockets")
     connection = _Connection(address, timeout)
     # The time is that of the whole answer, and not of each of its pieces.

@@ -120,7 +120,7 @@ def reachable(folder: Path, name: str) -> Iterator[str]:
         yield path
         return
     shortcut = Path("/proc/self/fd")
-    if not shortcut.is_dir():
+    if not shortcut.is_dir():  # pragma: no cover - systems without /proc
         raise InspectionError(
             f"{path} is longer than the {LONGEST - 1} bytes that a socket's path may have: set "
             "XDG_RUNTIME_DIR to a shorter one"

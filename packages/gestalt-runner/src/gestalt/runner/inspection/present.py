@@ -44,7 +44,7 @@ def _after_fork_in_child() -> None:
     present.clear()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows
     os.register_at_fork(
         before=_before_fork,
         after_in_parent=_after_fork_in_parent,

@@ -39,7 +39,7 @@ def _memory() -> int | None:
     """What is resident, in bytes."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError):  # pragma: no cover - systems without /proc
         return None
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -49,6 +49,6 @@ def _descriptors() -> int | None:
         try:
             # One of them is that of the folder itself.
             return sum(1 for _ in Path(folder).iterdir()) - 1
-        except OSError:
+        except OSError:  # pragma: no cover - systems without /proc
             continue
-    return None
+    return None  # pragma: no cover - Windows

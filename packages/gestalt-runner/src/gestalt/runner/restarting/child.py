@@ -47,7 +47,7 @@ class Child:
             OSError: the system cannot start it.
         """
         variables = os.environ | (environment or {}) | {VARIABLE: "none"}
-        if not INHERITS_PIPES:
+        if not INHERITS_PIPES:  # pragma: no cover - Windows
             return cls(await asyncio.create_subprocess_exec(*command, env=variables), None)
         reader, writer = os.pipe()
         try:
@@ -90,11 +90,11 @@ class Child:
         # A signal may come between any two of these.
         _children.discard(self)
         lifeline, self._lifeline = self._lifeline, None
-        if lifeline is not None:
+        if lifeline is not None:  # pragma: no branch - Windows
             os.close(lifeline)
 
     def _say(self, word: bytes) -> None:
-        if self._lifeline is None:
+        if self._lifeline is None:  # pragma: no cover - Windows
             self.kill()
             return
         # One that has ended, or closed all that it inherited, hears nothing.

@@ -69,13 +69,18 @@ def _made(target: str, folder: str) -> Component:
 
 
 def _later(what: str, found: object) -> OptionError:
-    """Why what is to be awaited first is not described; it will never be awaited."""
-    if inspect.iscoroutine(found):
-        found.close()
+    """Why what is to be awaited first is not described."""
+    _give_up(found)
     return OptionError(
         f"{what}: what it makes is not known before it runs; name a component, a group of them, or "
         "a plain function that makes one"
     )
+
+
+def _give_up(found: object) -> None:
+    """It will never be awaited, and nothing is to warn of that."""
+    if inspect.iscoroutine(found):
+        found.close()
 
 
 def _components(roots: Iterable[Component]) -> list[Component]:
@@ -148,8 +153,7 @@ def _children(supervisor: Supervisor) -> list[Component]:
                 "function that makes the same parts with fixed addresses"
             ) from error
         if inspect.isawaitable(child):
-            if inspect.iscoroutine(child):
-                child.close()
+            _give_up(child)
             raise ContractError(
                 f"{supervisor.name!r} makes its child {name!r} by an async function, so that what "
                 "that exchanges is not known before it runs"

@@ -83,7 +83,7 @@ class JsonChanges:
     def _one(self, old: dict[str, Any], new: dict[str, Any], path: str) -> Iterator[Difference]:
         before, after = _types(old), _types(new)
         if before != after:
-            yield _of_types(before, after, path)
+            yield from _of_types(before, after, path)
             if not before & after:
                 return
         yield from _values(old, new, path)
@@ -243,16 +243,13 @@ def _type_of(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def _of_types(before: frozenset[str], after: frozenset[str], path: str) -> Difference:
+def _of_types(before: frozenset[str], after: frozenset[str], path: str) -> Iterator[Difference]:
+    """Compare kinds of values; an integer is a number, too."""
     less = {kind for kind in before - after if not (kind == "integer" and "number" in after)}
     more = {kind for kind in after - before if not (kind == "integer" and "number" in before)}
-    breaks = (NEW_READERS if less or (not more and before > after) else NOBODY) | (
-        OLD_READERS if more else NOBODY
-    )
-    if not less and not more:
-        # An integer where a number was.
-        breaks = NEW_READERS if "number" in before else OLD_READERS
-    return Difference(path, f"it was {_listed(before)}, and is {_listed(after)}", breaks)
+    breaks = (NEW_READERS if less else NOBODY) | (OLD_READERS if more else NOBODY)
+    if breaks:
+        yield Difference(path, f"it was {_listed(before)}, and is {_listed(after)}", breaks)
 
 
 def _listed(kinds: frozenset[str]) -> str:

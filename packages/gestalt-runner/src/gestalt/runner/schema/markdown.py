@@ -20,13 +20,22 @@ def markdown_of(document: Mapping[str, Any]) -> str:
 class _Page:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
+        self._components = document.get("components") or {}
+        self._messages = self._components.get("messages") or {}
+        # Types of one name are numbered: a link leads to one heading.
+        self._headings: dict[int, str] = {}
+        used: Counter[str] = Counter()
+        for each in self._messages.values():
+            used[each["name"]] += 1
+            number = f" ({used[each['name']]})" if used[each["name"]] > 1 else ""
+            self._headings[id(each)] = f"message {each['name']}{number}"
 
     def lines(self) -> Iterator[str]:
         info = self._document.get("info", {})
         yield from _paragraphs(f"# {info.get('title', 'Contract')}", info.get("description"))
         yield from self._servers()
         yield from self._operations()
-        yield from self._messages()
+        yield from self._described()
         yield from self._schemas()
 
     def _servers(self) -> Iterator[str]:
@@ -73,16 +82,17 @@ class _Page:
         yield from _table(("", ""), rows)
 
     def _named(self, references: Any) -> str:
-        names = [str(self._at(each).get("name", "")) for each in references]
-        return ", ".join(f"[{name}](#{_anchor(f'message {name}')})" for name in names) or "unknown"
+        return ", ".join(self._link(self._at(each)) for each in references) or "unknown"
 
-    def _messages(self) -> Iterator[str]:
-        messages = self._document.get("components", {}).get("messages") or {}
-        if messages:
+    def _link(self, message: Mapping[str, Any]) -> str:
+        return f"[{message['name']}](#{_anchor(self._headings[id(message)])})"
+
+    def _described(self) -> Iterator[str]:
+        if self._messages:
             yield from _paragraphs("## Messages")
-        for key, each in messages.items():
-            name = each.get("name", key)
-            yield from _paragraphs(f"### message {name}", _escaped(each.get("description")))
+        for each in self._messages.values():
+            heading = self._headings[id(each)]
+            yield from _paragraphs(f"### {heading}", _escaped(each.get("description")))
             rows = [("content type", f"`{each.get('contentType', '')}`")]
             if (number := each.get(f"{PREFIX}type-id")) is not None:
                 rows.insert(0, ("type id", str(number)))
@@ -104,16 +114,14 @@ class _Page:
 
     def _schemas(self) -> Iterator[str]:
         """Those that are no message by themselves."""
-        components = self._document.get("components", {})
-        messages = components.get("messages") or {}
         own = {
             each["payload"].get("$ref")
-            for each in messages.values()
+            for each in self._messages.values()
             if isinstance(each.get("payload"), Mapping)
         }
         others = {
             name: schema
-            for name, schema in (components.get("schemas") or {}).items()
+            for name, schema in (self._components.get("schemas") or {}).items()
             if f"#/components/schemas/{name}" not in own
         }
         if others:
@@ -147,9 +155,9 @@ class _Page:
             return "anything"
         if isinstance(reference := schema.get("$ref"), str):
             return self._linked(reference)
-        for word in ("anyOf", "oneOf", "allOf"):
+        for word, between in (("anyOf", " or "), ("oneOf", " or "), ("allOf", " and ")):
             if isinstance(branches := schema.get(word), list):
-                return " or ".join(map(self._kind, branches))
+                return between.join(map(self._kind, branches))
         if "const" in schema:
             return f"`{schema['const']!r}`"
         if "enum" in schema:
@@ -167,11 +175,9 @@ class _Page:
 
     def _linked(self, reference: str) -> str:
         name = reference.rpartition("/")[2]
-        messages = self._document.get("components", {}).get("messages") or {}
-        for key, message in messages.items():
+        for message in self._messages.values():
             if message.get("payload") == {"$ref": reference}:
-                called = message.get("name", key)
-                return f"[{called}](#{_anchor(f'message {called}')})"
+                return self._link(message)
         schema = look_up(self._document, reference)
         if isinstance(schema, Mapping) and "enum" in schema:
             return self._kind(schema)

@@ -184,8 +184,8 @@ def header(reading: Reading) -> list[str]:
         f"{snapshot['tasks_total']} tasks",
         f"Python {process['python']}",
     ]
-    if application["errors"]:
-        pieces.insert(2, f"{application['errors']} errors")
+    if errors := application["errors"]:
+        pieces.insert(2, f"{errors} error{'s' if errors > 1 else ''}")
     return pieces
 
 

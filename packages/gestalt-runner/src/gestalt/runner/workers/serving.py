@@ -66,7 +66,7 @@ def serve_workers(
         OptionError: this system cannot do it.
         SystemExit, KeyboardInterrupt: as `run` raises them.
     """
-    if not HAS_WORKERS:
+    if not HAS_WORKERS:  # pragma: no cover - Windows
         raise OptionError(
             f"{settings.origin(WORKERS)}: there are no workers on this system: start the command "
             "several times instead"
