@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
+from .errors import StateError
 from .identity import IdentityMap
 from .reporting import Reports
 from .telling import first_of
@@ -84,6 +85,17 @@ class Life:
         """
         if self.loop is not None and self.state in LIVING:
             check_thread(self.loop, self.component and self.component())
+
+    def end_with_loop(self) -> None:
+        """Where the event loop is closed that it lives in, it has ended by that, as failed."""
+        if self.loop is not None and self.state in LIVING and self.loop.is_closed():
+            component = self.component and self.component()
+            self.error = StateError(f"{component!r} was not stopped before its event loop closed")
+            # Nothing of that loop runs any more.
+            self.tasks.clear()
+            self.waiters.clear()
+            self.opening = None
+            self.end()
 
     def reset(self, state: State) -> None:
         self.state = state
