@@ -86,16 +86,22 @@ class Life:
         if self.loop is not None and self.state in LIVING:
             check_thread(self.loop, self.component and self.component())
 
-    def end_with_loop(self) -> None:
-        """Where the event loop is closed that it lives in, it has ended by that, as failed."""
-        if self.loop is not None and self.state in LIVING and self.loop.is_closed():
-            component = self.component and self.component()
-            self.error = StateError(f"{component!r} was not stopped before its event loop closed")
-            # Nothing of that loop runs any more.
-            self.tasks.clear()
-            self.waiters.clear()
-            self.opening = None
-            self.end()
+    def leave_closed_loop(self, component: object) -> bool:
+        """Where the event loop is closed in which it ran, it has failed; what it holds is left.
+
+        Returns:
+            whether that is so, and it is to be released in the loop that runs now.
+        """
+        if self.loop is None or self.state not in LIVING or not self.loop.is_closed():
+            return False
+        error = StateError(f"{component!r} was not stopped before its event loop was closed")
+        # Nothing of that loop runs any more, or can be waited for.
+        self.tasks.clear()
+        self.waiters.clear()
+        self.reset(State.RUNNING)
+        self.error = error
+        self.loop = asyncio.get_running_loop()
+        return True
 
     def reset(self, state: State) -> None:
         self.state = state
