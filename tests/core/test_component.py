@@ -1,5 +1,6 @@
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -501,3 +502,112 @@ async def test_an_error_that_is_found_while_stopping_is_raised_by_the_stop() -> 
     with pytest.raises(ValueError, match="found while draining"):
         await component.stop()
     assert component.state is State.FAILED
+
+
+class Exposed(Recorder):
+    """Fails where a test asks for it, and lets it do something at the end of its close."""
+
+    at_end: Callable[[], object] = bool
+
+    def fail(self, error: BaseException) -> None:
+        self._fail(error)
+
+    async def _close(self) -> None:
+        try:
+            await self._step("close")
+        finally:
+            self.at_end()
+
+
+@pytest.mark.parametrize("same_turn", [False, True])
+async def test_what_goes_wrong_in_a_stop_whose_caller_is_cancelled_is_reported_once(
+    reported: list[Any], same_turn: bool
+) -> None:
+    component = Exposed()
+    component.gate["drain"] = asyncio.Event()
+    component.errors["close"] = OSError("close")
+    await component.start()
+    component.entered.clear()
+    stopping = asyncio.create_task(component.stop())
+    await component.entered.wait()
+    if same_turn:
+        loop = asyncio.get_running_loop()
+        component.at_end = lambda: loop.call_soon(stopping.cancel)
+        component.gate["drain"].set()
+    else:
+        stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert component.state is State.FAILED
+    assert [str(context["exception"]) for context in reported] == ["close"]
+
+
+async def test_an_error_after_the_end_is_reported(reported: list[Any]) -> None:
+    component = Exposed(name="server")
+    async with component:
+        pass
+    component.fail(OSError("late"))
+    assert component.state is State.STOPPED
+    [context] = reported
+    assert context["message"] == "<Exposed 'server' stopped>: an error after its end"
+    assert str(context["exception"]) == "late"
+
+
+async def test_a_stop_that_closes_already_is_not_cut_by_another_one() -> None:
+    component = Recorder()
+    component.gate["close"] = asyncio.Event()
+    await component.start()
+    component.entered.clear()
+    stopping = asyncio.create_task(component.stop())
+    while component.calls[-1] != "close":
+        await asyncio.sleep(0)
+    component.request_stop(timeout=0.0)
+    component.gate["close"].set()
+    await stopping
+    assert component.calls == ["open", "drain", "close"]
+
+
+async def test_a_start_that_was_stopped_may_be_cancelled_while_it_closes(
+    reported: list[Any],
+) -> None:
+    component = Recorder()
+    component.gate["open"] = component.gate["close"] = asyncio.Event()
+    starting = asyncio.create_task(component.start())
+    await component.entered.wait()
+    component.request_stop()
+    while component.calls[-1] != "close":
+        await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.sleep(0)
+    component.gate["close"].set()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert component.state is State.STOPPED
+    assert reported == []
+
+
+async def test_a_stop_whose_own_task_is_cancelled_leaves_behind_what_does_not_end_and_closes() -> (
+    None
+):
+    release, asked = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        try:
+            await release.wait()
+        except asyncio.CancelledError:
+            asked.set()
+            await release.wait()
+
+    component = Recorder(name="server")
+    await component.start()
+    task = component.spawn(slow())
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(component.stop())
+    await asked.wait()
+    [ending] = [each for each in asyncio.all_tasks() if each.get_name() == "server stop"]
+    ending.cancel()
+    with pytest.raises(TimeoutError, match="still running after being cancelled: server slow"):
+        await stopping
+    assert component.calls == ["open", "drain", "close"]
+    release.set()
+    await task

@@ -498,3 +498,7 @@ async def test_it_is_in_trouble_while_a_child_waits_for_its_next_start(log: list
         await until(lambda: not supervisor.running)
         assert not supervisor.ready
         assert supervisor.trouble == "a is started again"
+
+
+def test_a_supervisor_may_be_given_the_time_that_its_stop_has() -> None:
+    assert Supervisor(Group, stop_timeout=2.5).stop_timeout == 2.5

@@ -1,6 +1,7 @@
 """What a timer does when its function raises."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -143,3 +144,31 @@ async def test_a_timer_outlives_whatever_its_function_raises(clock: ManualClock)
     clock.advance(1.0)
     with pytest.raises(BaseExceptionGroup):
         await timer.wait()
+
+
+def leave() -> None:
+    sys.exit(7)
+
+
+async def leave_at_once() -> None:
+    leave()
+
+
+def fail() -> None:
+    raise OSError("an error to tell")
+
+
+@pytest.mark.parametrize(
+    ("func", "on_error"),
+    [(leave, "stop"), (leave_at_once, "continue"), (fail, lambda error: leave())],
+)
+def test_sys_exit_in_what_a_timer_calls_ends_the_program(
+    func: Callable[[], Any], on_error: Any
+) -> None:
+    async def main() -> None:
+        async with Timer.every(0.001, func, on_error=on_error):
+            await asyncio.sleep(10)
+
+    with pytest.raises(SystemExit) as caught:
+        asyncio.run(main())
+    assert caught.value.code == 7

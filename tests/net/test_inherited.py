@@ -3,6 +3,8 @@
 import os
 import re
 import socket
+import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -97,3 +99,37 @@ async def test_datagrams_come_by_a_socket_that_was_handed_over(within):
             ):
                 await client.send(b"hello")
                 assert (await within(anext(aiter(client)))).body == b"hello"
+
+
+HANDED_OVER = """
+import asyncio, os, socket, sys
+sockets = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(2)]
+for number, each in enumerate(sockets):
+    each.bind(("127.0.0.1", 0))
+    os.dup2(each.fileno(), 103 + number)
+os.closerange(3, 103)
+for number in (3, 5):
+    os.dup2(103, number)
+os.closerange(6, 200)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="4", LISTEN_FDNAMES="dns::dns")
+from gestalt.core.activation import describe, handed_over
+from gestalt.net import AddressError, DatagramEndpoint, Raw, Wire
+print(*(f"{each.name}={each.number}" for each in handed_over()))
+told = describe(handed_over())
+print(told["LISTEN_FDS"], told["LISTEN_FDNAMES"], describe([]), "LISTEN_FDS" in os.environ)
+try:
+    asyncio.run(DatagramEndpoint("systemd://dns", Wire(Raw())).start())
+except AddressError as error:
+    print(error)
+"""
+
+
+def test_what_was_promised_and_is_missing_is_left_out_and_an_endpoint_has_one_socket():
+    process = subprocess.run(
+        [sys.executable, "-c", HANDED_OVER], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert process.stdout.splitlines() == [
+        "dns=3 dns=5",
+        "3 dns:unknown:dns {} False",
+        "systemd://dns names 2 sockets, and an endpoint has one",
+    ], process.stderr

@@ -1,8 +1,11 @@
 """The health endpoint against clients that mean no good: they cost themselves only."""
 
+import asyncio
+import contextlib
 import http.client
 import json
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -185,3 +188,33 @@ def test_a_want_of_descriptors_is_told_by_one_line_and_goes_by(
     (record,) = caplog.records
     assert record.getMessage() == "The health endpoint refuses connections: Too many open files"
     assert record.exc_info is None
+
+
+def test_without_descriptors_one_after_another_is_answered(
+    server: HealthServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(asyncio.constants, "ACCEPT_RETRY_DELAY", 0.02)
+    assert answers(server)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    clients = [socket.socket() for _ in range(3)]
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 30, hard))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(taken[0]))
+        for client in clients:
+            client.settimeout(30)
+            client.connect(("127.0.0.1", server.address.port))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200")
+            # Its descriptor is not to be had until the end.
+            client.shutdown(socket.SHUT_RDWR)
+    finally:
+        for each in taken:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for client in clients:
+            client.close()
+    assert not caplog.records

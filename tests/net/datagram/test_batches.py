@@ -13,6 +13,7 @@ from gestalt.core import StateError
 from gestalt.net import (
     Address,
     AddressError,
+    DatagramBatch,
     DatagramEndpoint,
     DatagramOptions,
     DatagramTooLarge,
@@ -41,7 +42,11 @@ def bodies_of(sizes: list[int]) -> list[bytes]:
 
 
 async def send_all(endpoint: DatagramEndpoint, bodies: list[bytes], **options: Any) -> None:
-    async with endpoint.batch(**options) as batch:
+    await fill(endpoint.batch(**options), bodies)
+
+
+async def fill(batch: DatagramBatch, bodies: list[bytes]) -> None:
+    async with batch:
         for body in bodies:
             await batch.send(body)
 
@@ -155,11 +160,13 @@ async def test_the_end_of_a_batch_tells_how_many_the_system_refused(
 ) -> None:
     server = await endpoint(wire=RAW)
     client = await endpoint(wire=RAW)
+    # Broadcasting needs to be allowed.
+    batch = client.batch(to="udp://255.255.255.255:9")
     with pytest.raises(
         SendFailed, match="70 of 70 datagrams were not sent; the first: a datagram of 9"
     ):
-        # Broadcasting needs to be allowed.
-        await send_all(client, bodies_of([9] * 70), to="udp://255.255.255.255:9")
+        await fill(batch, bodies_of([9] * 70))
+    assert (batch.sent, batch.refused) == (0, 70)
     await send_all(client, bodies_of([9] * 70), to=server.address)
     assert len(await take(server, 70)) == 70
     assert client.stats.sent == 70

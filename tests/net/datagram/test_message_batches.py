@@ -460,3 +460,25 @@ def test_what_excludes_batches_is_refused() -> None:
             DatagramEndpoint(None, RAW, on_messages=handle, **options)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Handlers choose"):
         DatagramEndpoint(None, RAW, on_messages=Handlers())
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_stop_that_is_cut_counts_all_of_a_batch_that_it_cuts(
+    endpoint: StartEndpoint, plain_socket: socket.socket, until: Until, asynchronous: bool
+) -> None:
+    """The handler is a plain one now and then, which later batches meet in a task."""
+    received = Received()
+
+    def handle(batch: DatagramMessageBatch[bytes]) -> Any:
+        received.take(batch)
+        if batch.bodies[0] == b"plain":
+            return None
+        return asyncio.Event().wait() if batch.bodies[0] == b"stay" else asyncio.sleep(0)
+
+    server = await endpoint(wire=RAW, on_messages=handle, stop_timeout=0.0)
+    for body in (b"first", b"plain", b"stay") if asynchronous else (b"stay",):
+        count = server.stats.received + 3
+        send_plain(plain_socket, server, body, body, body)
+        await until(lambda: server.stats.received == count == len(received.bodies))  # noqa: B023 - awaited
+    await server.stop()
+    assert server.stats.abandoned == 3

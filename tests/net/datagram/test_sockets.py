@@ -92,13 +92,21 @@ async def test_a_broadcast_reaches_the_other_host(hosts: Namespaces, take: Take)
 
 
 async def test_buffer_sizes_are_asked_for() -> None:
-    for size in (16_384, 65_536):
+    usual = None
+    for size in (None, 16_384, 65_536):
         options = DatagramOptions(receive_buffer=size, send_buffer=size)
         sock, _ = await open_socket(Address("udp", "127.0.0.1"), None, options)
         with sock:
+            sizes = [
+                sock.getsockopt(socket.SOL_SOCKET, each)
+                for each in (socket.SO_RCVBUF, socket.SO_SNDBUF)
+            ]
+        if size is None:
+            usual = sizes
+        else:
             # Linux doubles them, for what it keeps beside the payloads.
-            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) in (size, 2 * size)
-            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) in (size, 2 * size)
+            assert sizes in ([size] * 2, [2 * size] * 2)
+            assert sizes != usual
 
 
 async def test_with_reuse_port_two_endpoints_share_what_comes(

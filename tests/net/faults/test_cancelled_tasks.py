@@ -2,13 +2,15 @@
 
 import asyncio
 import gc
+import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from gestalt.core import Backoff, State
 from gestalt.net import DatagramEndpoint, HandlerError, Raw, StreamMessage, Wire
-from tests.net.fixtures import Connect, Serve, Within
+from tests.net.fixtures import DEADLINE, Connect, Serve, Within
 
 
 def tasks_of(what: str) -> list[asyncio.Task[Any]]:
@@ -163,3 +165,19 @@ async def test_a_client_connects_again_after_its_task_was_cancelled(
             await asyncio.sleep(0)
     await within(client.stop())
     assert client.state is State.STOPPED
+
+
+async def test_a_connection_whose_task_is_cancelled_before_it_begins_is_closed(
+    serve: Serve, within: Within
+) -> None:
+    server = await serve(lambda message: None)
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        with suppress(BlockingIOError):
+            sock.connect((server.address.host, server.address.port))
+        # In the turn of the accept, the task is made; in the next one, this comes before it.
+        async with asyncio.timeout(DEADLINE):
+            while not cancel("connection of"):
+                await asyncio.sleep(0)
+        assert await within(asyncio.get_running_loop().sock_recv(sock, 1)) == b""
+    assert server.stats.connected == 0

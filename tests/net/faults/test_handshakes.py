@@ -1,6 +1,7 @@
 """TLS handshakes that fail or never end: whose fault it was is told, and nobody else suffers."""
 
 import asyncio
+import errno
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -295,3 +296,36 @@ async def test_a_link_that_breaks_within_the_handshake_is_told_of_and_made_again
     proxy.lose()
     await within(exchange(client))
     assert server.stats.connected == 1
+
+
+async def test_a_connection_that_the_system_gives_up_is_refused_and_told(
+    serve: Serve, raw: Raw, within: Within, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As macOS does with one that was reset: no option can be set any more."""
+    loop = asyncio.get_running_loop()
+    usual = loop.connect_accepted_socket
+    failing = iter([OSError(errno.EINVAL, "Invalid argument")])
+
+    async def connect_accepted_socket(*args: Any, **options: Any) -> Any:
+        for error in failing:
+            raise error
+        return await usual(*args, **options)
+
+    server = await serve(echo, name="server")
+    loop.connect_accepted_socket = connect_accepted_socket  # type: ignore[method-assign]
+    try:
+        refused = await raw(server)
+        await within(refused.ended())
+        [record] = [each for each in caplog.records if each.name == "gestalt.net"]
+        assert re.fullmatch(
+            r"<StreamServer 'server' running> cannot take the connection of tcp://127.0.0.1:\d+",
+            record.getMessage(),
+        )
+        assert record.exc_info is not None
+        assert isinstance(record.exc_info[1], OSError)
+        assert (server.stats.refused, server.stats.handshakes_failed) == (1, 0)
+        peer = await raw(server)
+        await peer.send(Mti().encode(b"hello"))
+        assert await within(peer.receive(13)) == Mti().encode(b"hello")
+    finally:
+        del loop.connect_accepted_socket

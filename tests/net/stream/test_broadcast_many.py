@@ -89,3 +89,8 @@ async def test_nobody_is_sent_any_when_one_of_them_cannot_be_sent(
     assert await server.broadcast_many([b"two"], 7, to=server.peers.values()) == 1
     await until(lambda: received)
     assert received == [b"two"]
+    for peer in server.peers.values():
+        peer.abort()
+    for slow in ("wait", "drop", "disconnect"):
+        assert await server.broadcast_many([b"three"], 7, slow=slow) == 0
+    assert server.stats.dropped == 0

@@ -3,8 +3,9 @@
 import asyncio
 import dataclasses
 import socket
+import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from gestalt.net import (
     Wire,
 )
 from gestalt.net.batch import MOST
-from tests.net.fixtures import Connect, Serve, Within
+from gestalt.net.pace import BUDGET
+from tests.net.fixtures import DEADLINE, Connect, Serve, Within
 from tests.support.waiting import until
 
 from .batches import MTI, Received, frames, write
@@ -445,3 +447,43 @@ def test_what_excludes_batches_is_refused() -> None:
         server()
     with pytest.raises(TypeError, match="a function of a MessageBatch, got an object of type int"):
         server(on_messages=5)
+
+
+async def test_a_batch_waits_for_the_next_turn_where_another_peer_has_spent_this_one(
+    serve: Serve, within: Within
+) -> None:
+    turns: list[int] = []
+    turn = 0
+
+    def hold(batch: StreamBatch[bytes]) -> None:
+        turns.append(turn)
+        begun = time.monotonic()
+        while time.monotonic() - begun < BUDGET:
+            pass
+
+    server = await serve(on_messages=hold)
+    with ExitStack() as sockets:
+        host, port = server.address.host, server.address.port
+        peers = [sockets.enter_context(socket.create_connection((host, port))) for _ in range(4)]
+        await until(lambda: len(server.peers) == 4)
+        # The event loop finds all of them in one turn.
+        for peer in peers:
+            peer.sendall(MTI.encode(b"hello"))
+        async with asyncio.timeout(DEADLINE):
+            while len(turns) < 4:
+                await asyncio.sleep(0)
+                turn += 1
+    assert turns == sorted(set(turns))
+
+
+async def test_small_ones_between_compressed_ones_come_as_they_are(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
+    received = Received()
+    wire = Wire(MTI, Codec("text", compress="deflate", min_size=100))
+    server = await serve(on_messages=received.take, wire=wire)
+    client = await connect(server)
+    bodies = ["small", "large" * 1000, "", "large" * 1000, "small"]
+    await within(client.send_many(bodies))
+    await until(lambda: len(received.bodies) == len(bodies))
+    assert received.bodies == bodies

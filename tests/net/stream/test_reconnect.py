@@ -12,17 +12,20 @@ from typing import Any
 import pytest
 
 from gestalt.core import Backoff
+from gestalt.core.metrics import measure
 from gestalt.net import (
     ConnectFailed,
     ConnectionLost,
     Mti,
     NotConnected,
+    Peer,
     StreamClient,
     StreamMessage,
     StreamServer,
     Wire,
 )
 from tests.net.fixtures import Serve, Within
+from tests.support.waiting import until
 
 FAST = Backoff(initial=0.001, maximum=0.01, stable_after=0.0)
 
@@ -269,3 +272,47 @@ async def test_a_client_says_what_keeps_it_from_its_work(serve: Serve, within: W
             await within(client.wait_connected())
             assert client.ready
             assert client.trouble is None
+
+
+async def test_callbacks_that_do_not_end_bound_how_often_a_client_connects_again(
+    serve: Serve, within: Within, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gestalt.net.stream.client.LINGERING", 3)
+    end = asyncio.Event()
+    disconnected: list[Peer] = []
+
+    async def note(peer: Peer, error: ConnectionLost | None) -> None:
+        disconnected.append(peer)
+        await end.wait()
+
+    server = await serve(plain_echo, on_connected=lambda peer: peer.abort())
+    async with StreamClient(
+        server.address, server.wire, on_message=plain_echo, on_disconnected=note, backoff=FAST
+    ) as client:
+        await until(lambda: len(disconnected) == 3)
+        assert {each.name: each.value for each in measure(client)}["in_flight"] == 0
+        with pytest.raises(NotConnected):
+            # Ten times as long as the longest pause between two attempts.
+            await client.wait_connected(0.1)
+        assert client.stats.connected == 3
+        end.set()
+        await until(lambda: client.stats.connected > 3)
+
+
+async def test_the_task_that_keeps_a_client_connected_may_be_cancelled_while_it_is(
+    serve: Serve, within: Within
+) -> None:
+    server = await serve(plain_echo)
+    async with StreamClient(server.address, server.wire, backoff=FAST, name="held") as client:
+        replies = aiter(client)
+        await within(client.wait_connected())
+        await client.send(b"before")
+        assert (await within(anext(replies))).body == b"before"
+        [task] = [each for each in asyncio.all_tasks() if each.get_name() == "held connection"]
+        task.cancel()
+        await asyncio.wait([task])
+        await client.send(b"after")
+        assert (await within(anext(replies))).body == b"after"
+        assert client.stats.connected == 1
+        await within(next(iter(server.peers.values())).close())
+        await until(lambda: client.stats.connected == 2)

@@ -3,14 +3,28 @@
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from struct import pack
 from typing import Any
 
 import pytest
 
-from gestalt.net import Address, Limits, Mti, StreamMessage, Wire
+from gestalt.core import State
+from gestalt.core.calling import own_task
+from gestalt.net import (
+    Address,
+    ConnectionLost,
+    Limits,
+    Mti,
+    Peer,
+    StreamMessage,
+    StreamServer,
+    Wire,
+)
 from gestalt.net.stream.dial import dial
 from tests.net.fixtures import Connect, Serve, Within
 from tests.support.addresses import refusing_address, silent_address
+from tests.support.waiting import until
 
 WIRE = Wire(Mti())
 
@@ -200,3 +214,68 @@ async def _connect_until_refused(server: Any) -> None:
 async def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         await asyncio.sleep(0.001)
+
+
+async def test_a_stop_that_is_cut_tells_of_peers_that_left_before_all_was_handled(
+    serve: Serve, within: Within
+) -> None:
+    left: list[ConnectionLost | None] = []
+
+    async def hang(message: StreamMessage[bytes]) -> None:
+        await asyncio.Event().wait()
+
+    server = await serve(
+        hang, stop_timeout=0.0, on_disconnected=lambda _, error: left.append(error)
+    )
+    with socket.create_connection((server.address.host, server.address.port)) as sock:
+        sock.sendall(b"".join(WIRE.encode(b"%d" % number) for number in range(3)))
+        await until(lambda: server.stats.received == 3)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pack("ii", 1, 0))
+    await until(lambda: not server.peers)
+    assert left == []
+    await within(server.stop())
+    assert [type(error) for error in left] == [ConnectionLost]
+    assert server.stats.abandoned == 3
+
+
+async def test_a_callback_that_will_not_end_is_named_by_the_stop(
+    within: Within, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gestalt.core.component.CLOSE_TIMEOUT", 0.01)
+    release = asyncio.Event()
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def stubborn(peer: Peer, error: ConnectionLost | None) -> None:
+        tasks.append(own_task())
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    server = StreamServer("tcp://127.0.0.1:0", WIRE, on_message=echo, on_disconnected=stubborn)
+    await server.start()
+    with socket.create_connection((server.address.host, server.address.port)):
+        await until(lambda: server.peers)
+    await until(lambda: tasks)
+    with pytest.raises(TimeoutError, match=r"StreamServer callback about <Peer 1 "):
+        await within(server.stop())
+    assert server.state is State.FAILED
+    release.set()
+    await within(asyncio.wait(tasks))
+
+
+async def test_who_connects_in_any_turn_of_a_stop_is_not_left_open(within: Within) -> None:
+    loop = asyncio.get_running_loop()
+    for turns in range(12):
+        server = StreamServer("tcp://127.0.0.1:0", WIRE, on_message=echo)
+        await server.start()
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            with suppress(BlockingIOError):
+                sock.connect((server.address.host, server.address.port))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await within(server.stop())
+            with suppress(ConnectionError):
+                assert await within(loop.sock_recv(sock, 1)) == b""

@@ -13,6 +13,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from gestalt.core import Backoff
+from gestalt.core.reloading import reload_components
 from gestalt.net import ConnectFailed, HandshakeFailed, StreamClient, StreamMessage, Tls
 from tests.net.fixtures import Connect, Serve, Within
 
@@ -407,3 +408,25 @@ async def test_tls_crosses_ipv6_alone(
     client = await connect(server, tls=pki.tls("client", server_name="127.0.0.1"))
     assert await within(names(client)) == ("server-1", "client-1")
     assert str(client.peer.address).startswith("tls://[::1]:")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_a_pipe_held_is_not_looked_for_again(pki: Pki) -> None:
+    ends = os.pipe()
+    os.write(ends[1], b"neither certificate nor key")
+    os.close(ends[1])
+    pipe = f"/dev/fd/{ends[0]}"
+    try:
+        with pytest.raises(ssl.SSLError, match=f"certificate file '{pipe}' holds no usable"):
+            Tls(certificate=pipe).server_context()
+    finally:
+        os.close(ends[0])
+
+
+async def test_a_server_without_tls_files_has_none_to_reload(
+    serve: Serve, pki: Pki, caplog: pytest.LogCaptureFixture
+) -> None:
+    await serve(tell_name)
+    await serve(tell_name, url=URL, tls=pki.tls("server").server_context())
+    await reload_components()
+    assert caplog.messages == []

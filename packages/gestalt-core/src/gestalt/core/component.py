@@ -244,7 +244,7 @@ class Component(ABC):
             raise
         title = f"{self.name} {name or getattr(coro, '__name__', 'task')}"
         task = make_task(coro, title, inside(life), eager=eager)
-        if task.done():
+        if task.done():  # pragma: no cover - Python 3.12
             self.__task_done(task)
         else:
             life.tasks.add(task)
@@ -332,8 +332,9 @@ class Component(ABC):
             if life.draining is not None:
                 life.draining.cancel()
             if not ending.done():
+                # What goes wrong meanwhile is heard by others who wait, or told at its end.
                 await asyncio.wait([ending])
-            if life.stop_error is not None:
+            elif life.stop_error is not None and life.error is life.stop_error:
                 self.__escalate(life.stop_error, f"{self!r} did not stop cleanly")
             raise
 

@@ -106,8 +106,6 @@ def _close_loser(attempt: "asyncio.Task[socket.socket]") -> None:
 
 def _interleave(targets: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
     """Alternate the address families, beginning with the one that is preferred."""
-    if not targets:
-        return []
     first = [target for target in targets if target[0] == targets[0][0]]
     other = [target for target in targets if target[0] != targets[0][0]]
     return [target for target in chain(*zip_longest(first, other)) if target is not None]

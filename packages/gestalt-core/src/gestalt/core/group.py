@@ -127,14 +127,13 @@ class Group(Composite):
 
     def _note_failure(self, part: Component, error: BaseException, what: str) -> None:
         """Keep an error, once, and stop for it."""
-        if not self._note(part, error, what):
-            return
-        self._change()
-        if self.state is State.RUNNING:
-            logger.warning(
-                "%r: %r %s, by %s: %s; the others are stopped",
-                self, part, what, type(error).__name__, error,
-            )  # fmt: skip
+        if self._note(part, error, what):  # pragma: no branch - the stop of it may hear first
+            self._change()
+            if self.state is State.RUNNING:
+                logger.warning(
+                    "%r: %r %s, by %s: %s; the others are stopped",
+                    self, part, what, type(error).__name__, error,
+                )  # fmt: skip
 
     def _change(self) -> None:
         if self._changed is not None and not self._changed.done():

@@ -5,7 +5,7 @@ import sys
 from contextvars import Context, copy_context
 from typing import Any
 
-if sys.version_info >= (3, 13):
+if sys.version_info >= (3, 13):  # pragma: no cover - Python 3.13
 
     def is_interrupted(task: asyncio.Task[Any]) -> bool:
         """Whether a running task was asked to end, and goes on."""

@@ -86,6 +86,19 @@ class Life:
         if self.loop is not None and self.state in LIVING:
             check_thread(self.loop, self.component and self.component())
 
+    def reset(self, state: State) -> None:
+        self.state = state
+        self.draining: asyncio.Task[None] | None = None
+        self.ending: asyncio.Task[None] | None = None
+        # When the drain is cut, in the event loop's time, and what cuts it.
+        self.deadline = 0.0
+        self.limit: asyncio.Timeout | None = None
+        # Why it failed, while running or while stopping.
+        self.error: BaseException | None = None
+        # What went wrong in the stop itself: the business of whoever called stop().
+        self.stop_errors: list[BaseException] = []
+        self.stop_error: BaseException | None = None
+
     def leave_closed_loop(self, component: object) -> bool:
         """Where the event loop is closed in which it ran, it has failed; what it holds is left.
 
@@ -102,19 +115,6 @@ class Life:
         self.error = error
         self.loop = asyncio.get_running_loop()
         return True
-
-    def reset(self, state: State) -> None:
-        self.state = state
-        self.draining: asyncio.Task[None] | None = None
-        self.ending: asyncio.Task[None] | None = None
-        # When the drain is cut, in the event loop's time, and what cuts it.
-        self.deadline = 0.0
-        self.limit: asyncio.Timeout | None = None
-        # Why it failed, while running or while stopping.
-        self.error: BaseException | None = None
-        # What went wrong in the stop itself: the business of whoever called stop().
-        self.stop_errors: list[BaseException] = []
-        self.stop_error: BaseException | None = None
 
     def drain_until(self, deadline: float) -> None:
         """Let the drain of a stop that is under way end by `deadline`, if that is sooner."""
@@ -173,7 +173,7 @@ def make_task(
 ) -> asyncio.Task[T]:
     # Not by the loop's factory: an eager one runs it before anybody holds the task.
     loop = asyncio.get_running_loop()
-    if eager and sys.version_info >= (3, 12):
+    if eager and sys.version_info >= (3, 12):  # pragma: no cover - Python 3.12
         return asyncio.Task(coro, loop=loop, name=name, context=context, eager_start=True)
     return asyncio.Task(coro, loop=loop, name=name, context=context)
 

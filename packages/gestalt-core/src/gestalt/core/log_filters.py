@@ -61,7 +61,7 @@ class LimitRepeats(logging.Filter):
         if missing is None:
             return False
         if missing:
-            if sys.version_info >= (3, 12):
+            if sys.version_info >= (3, 12):  # pragma: no cover - Python 3.12
                 # Other handlers have filters of their own.
                 record = copy(record)
             record.msg = (

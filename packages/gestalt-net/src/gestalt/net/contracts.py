@@ -26,7 +26,8 @@ def operations_of(
     wire: Wire,
     handler: Handler | None,
     addresses: Iterable[Address],
-    **facts: Any,
+    *,
+    protocol: str,
 ) -> Iterator[Operation]:
     """What an endpoint sends and receives.
 
@@ -38,15 +39,15 @@ def operations_of(
         wire: how messages cross the socket.
         handler: takes each message; None where the application takes them by itself.
         addresses: where messages go, or come from.
-        facts: what else there is to know of its channel.
+        protocol: of a socket that the process is started with, whose address does not tell it.
     """
     said = note_of(endpoint)
     channel = Channel(
         name=endpoint.name,
-        servers=[server_of(address, endpoint.name) for address in addresses],
+        servers=[server_of(address, endpoint.name, protocol) for address in addresses],
         title=said.title,
         description=said.description,
-        facts={**facts_of_wire(wire), **facts},
+        facts=facts_of_wire(wire),
     )
     functions = [] if handler is None else received_by(handler)
     received = _shapes(wire, _keys(functions) if said.receives is None else said.receives)
@@ -70,14 +71,14 @@ def operations_of(
         yield Operation(action="send", name=f"send {endpoint.name}", channel=channel, messages=sent)
 
 
-def server_of(address: Address, name: str) -> Server:
-    """An address as documents have it."""
+def server_of(address: Address, name: str, protocol: str) -> Server:
+    """An address as documents have it; `protocol` is that of a socket of unknown address."""
     if address.scheme == "unix":
         path = address.path.replace("\0", "@")
         return Server(protocol="unix", host="localhost", pathname=path, name=name)
     if address.scheme in ("fd", "systemd"):
         # Which port that is, says whoever starts the process.
-        return Server(protocol="tcp", host=str(address), name=name)
+        return Server(protocol=protocol, host=str(address), name=name)
     host = str(address).partition("://")[2]
     return Server(protocol=address.scheme, host=host, name=name)
 

@@ -64,4 +64,5 @@ class MeasuredEndpoint(Component):
 
         place = self._bind_to or self._peer
         handler = self._on_message or self._on_messages
-        return operations_of(self, self.wire, handler, [] if place is None else [place])
+        places = [] if place is None else [place]
+        return operations_of(self, self.wire, handler, places, protocol="udp")

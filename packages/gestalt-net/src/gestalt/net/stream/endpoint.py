@@ -195,7 +195,7 @@ class StreamEndpoint(Component):
         from gestalt.net.contracts import operations_of
 
         handler = self._on_message or self._on_messages
-        return operations_of(self, self.wire, handler, [self._address])
+        return operations_of(self, self.wire, handler, [self._address], protocol="tcp")
 
     def _serving(self) -> bool:
         return self.state is State.RUNNING or self.state is State.STARTING

@@ -87,8 +87,8 @@ class Handshakes:
             self._forsake(connection)
             if not isinstance(error, Exception):
                 raise
-            if context is None:  # pragma: no cover - it depends on the system
-                # It was reset before it came up.
+            if context is None:
+                # It was reset before it came up, on macOS.
                 self._report(error, address)
                 return
             failure = HandshakeFailed(
@@ -100,5 +100,5 @@ class Handshakes:
     def _end(self, connection: Connection) -> None:
         self._under_way.pop(connection, None)
         sock = self._sockets.pop(connection, None)
-        if sock is not None:  # pragma: no cover - a stop in the turn of the accept
+        if sock is not None:
             sock.close()

@@ -271,7 +271,7 @@ class StreamServer(Broadcaster, StreamEndpoint):
         if isinstance(error, HandshakeFailed):
             self.stats.handshakes_failed += 1
             self._reporting.tell(error)
-        else:  # pragma: no cover - it depends on the system
+        else:
             self.stats.refused += 1
             self._report_error(error, f"{self!r} cannot take the connection of {address}")
 

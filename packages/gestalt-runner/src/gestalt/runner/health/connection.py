@@ -47,12 +47,24 @@ Answer = Callable[[str, str], Awaitable[Response]]
 """Makes the answer to a method and a target, such as "GET" and "/readyz?verbose"."""
 
 
-async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
-    """Answer the requests of one connection, until either end closes it or takes too long."""
+async def serve(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    answer: Answer,
+    *,
+    most: int = MOST_REQUESTS,
+) -> None:
+    """Answer the requests of one connection, until either end closes it or takes too long.
+
+    Args:
+        reader, writer: the connection.
+        answer: makes the answers.
+        most: how many requests it may bring.
+    """
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_SIZE)
     try:
         try:
-            await _serve(reader, writer, connection, answer)
+            await _serve(reader, writer, connection, answer, most)
         except h11.RemoteProtocolError as error:
             if connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
                 return
@@ -69,15 +81,16 @@ async def _serve(
     writer: asyncio.StreamWriter,
     connection: h11.Connection,
     answer: Answer,
+    most: int,
 ) -> None:
     patience = HEAD_TIME
-    for number in range(1, MOST_REQUESTS + 1):
+    for number in range(1, most + 1):
         async with asyncio.timeout(patience):
             request = await _receive(reader, connection)
         if request is None:
             return
         # There is nothing that a body could ask for.
-        last = number == MOST_REQUESTS or type(connection.next_event()) is not h11.EndOfMessage
+        last = number == most or type(connection.next_event()) is not h11.EndOfMessage
         method = request.method.decode()
         response = await answer(method, request.target.decode())
         await _send(writer, connection, response, with_body=method != "HEAD", last=last)

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import logging
 import math
+import os
 import socket
 import threading
 from collections import Counter
@@ -14,7 +15,7 @@ from pathlib import Path
 from gestalt.core import Reports, keep_from_children
 
 from .address import HealthAddress, listen
-from .connection import HEAD_SIZE, Answer, Response, serve
+from .connection import HEAD_SIZE, MOST_REQUESTS, Answer, Response, serve
 
 logger = logging.getLogger("gestalt.runner")
 
@@ -52,6 +53,9 @@ class HealthServer:
         self._asking: set[asyncio.StreamWriter] = set()
         self._reports = Reports(logger)
         self._refusal_told = -math.inf
+        # Given up for a connection when there are no descriptors: it asks whether all is well.
+        self._reserve: int | None = None
+        self._served_from_reserve: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> HealthAddress:
@@ -97,6 +101,7 @@ class HealthServer:
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.set_exception_handler(self._handle_exception)
+        self._keep_reserve()
         servers = [
             await asyncio.start_server(self._connected, sock=each, limit=HEAD_SIZE)
             for each in self._sockets
@@ -105,6 +110,7 @@ class HealthServer:
         for server in servers:
             server.close()
         await self._end_connections()
+        self._drop_reserve()
 
     async def _end_connections(self) -> None:
         """Let those be answered who have asked; the others have nothing to wait for."""
@@ -117,15 +123,22 @@ class HealthServer:
             for writer in self._connections:
                 writer.transport.abort()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connected(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        most: int = MOST_REQUESTS,
+    ) -> None:
         peer = writer.get_extra_info("peername")
         host = str(peer[0]) if isinstance(peer, tuple) else ""
         self._connections[writer] = host
+        if self._served_from_reserve is None:
+            self._keep_reserve()
         keep_from_children(writer.get_extra_info("socket").fileno())
         if len(self._connections) > MOST_CONNECTIONS:
             self._give_up_one()
         try:
-            await serve(reader, writer, partial(self._try_to_answer, writer))
+            await serve(reader, writer, partial(self._try_to_answer, writer), most=most)
         except Exception as error:
             self._reports.log("A connection to the health endpoint failed", error)
         finally:
@@ -157,10 +170,57 @@ class HealthServer:
     ) -> None:
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in EXHAUSTED and "socket" in context:
-            self._note_refused(loop.time(), error)
+            if not self._serve_from_reserve(loop):
+                self._note_refused(loop.time(), error)
             return
         message = f"The health endpoint: {context.get('message') or 'an error of its event loop'}"
         self._reports.log(message, error if isinstance(error, BaseException) else None)
+
+    def _serve_from_reserve(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Serve one of those that wait with the descriptor in reserve; whether that could be."""
+        if self._served_from_reserve is not None:
+            return True
+        if self._reserve is None:
+            return False
+        self._drop_reserve()
+        try:
+            if (connection := self._next_connection()) is not None:
+                self._served_from_reserve = loop.create_task(self._serve_one(connection))
+                return True
+        except OSError:
+            return False
+        # Nobody waits: the system refuses before it looks.
+        self._keep_reserve()
+        return True
+
+    def _next_connection(self) -> socket.socket | None:
+        for each in self._sockets:
+            with contextlib.suppress(BlockingIOError, InterruptedError, ConnectionError):
+                return each.accept()[0]
+        return None
+
+    async def _serve_one(self, connection: socket.socket) -> None:
+        """Answer one request, so that the next connection can have the descriptor."""
+        try:
+            reader, writer = await asyncio.open_connection(sock=connection, limit=HEAD_SIZE)
+            await self._connected(reader, writer, most=1)
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        except OSError:
+            connection.close()
+        finally:
+            self._served_from_reserve = None
+            self._keep_reserve()
+
+    def _keep_reserve(self) -> None:
+        if self._reserve is None:
+            with contextlib.suppress(OSError):
+                self._reserve = os.open(os.devnull, os.O_RDONLY)
+
+    def _drop_reserve(self) -> None:
+        reserve, self._reserve = self._reserve, None
+        if reserve is not None:
+            os.close(reserve)
 
     def _note_refused(self, now: float, error: OSError) -> None:
         # The event loop tells of it a hundred times, and accepts again after a second.
