@@ -224,9 +224,6 @@ def _clean_up(number: signal.Signals) -> None:
 
     threading.Thread(target=end, name="end of the clean-up", daemon=True).start()
     atexit._run_exitfuncs()  # noqa: SLF001 - nothing public does it
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-    ):  # pragma: no cover - after what writes it
+    for stream in (sys.stdout, sys.stderr):  # pragma: no cover - after what writes it
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()

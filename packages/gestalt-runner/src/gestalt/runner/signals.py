@@ -204,9 +204,7 @@ def let_through() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
 
 
-def die_by(
-    number: int,
-) -> NoReturn:  # pragma: no cover - a signal ends it, unwritten
+def die_by(number: int) -> NoReturn:  # pragma: no cover - a signal ends it, unwritten
     """End the process at once, by the default action of a signal."""
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)

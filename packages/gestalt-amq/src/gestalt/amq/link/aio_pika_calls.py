@@ -116,9 +116,8 @@ class Calls:
                 changes = self._changes
                 await asyncio.wait({asking}, timeout=timeout)
                 # While the broker blocks the connection, it answers nothing on it.
-                if asking.done() or (
-                    not self._blocked and self._changes == changes
-                ):  # pragma: no branch - blocked for a whole timeout
+                waited = not self._blocked and self._changes == changes
+                if asking.done() or waited:  # pragma: no branch - blocked for a whole timeout
                     return asking
         finally:
             asking.cancel()

@@ -75,8 +75,6 @@ class Limit:
     ) -> None:
         if self._deadlines.end(self):
             return
-        # Unless it was cancelled by others, too.
-        if self.task.uncancel() == 0 and isinstance(
-            error, asyncio.CancelledError
-        ):  # pragma: no branch - cancelled by others in this turn, too
+        others = self.task.uncancel()
+        if not others and isinstance(error, asyncio.CancelledError):  # pragma: no branch - a race
             raise TimeoutError from error

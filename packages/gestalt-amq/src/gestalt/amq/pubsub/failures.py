@@ -235,9 +235,8 @@ class Failures:
         self._stopping = True
         for message, task in self._held.items():
             target = message.target
-            if target is None or (
-                target.pause is not None and message.moving is None
-            ):  # pragma: no branch - it is being moved just then
+            waits = target is None or (target.pause is not None and message.moving is None)
+            if waits:  # pragma: no branch - it is being moved just then
                 task.cancel()
         while self._held:
             await asyncio.wait(self._held.values())

@@ -55,10 +55,9 @@ class Inbox:
                     return connection, frame
                 self._batches.popleft()
                 connection.unread -= 1
-                if (
-                    len(self._batches) <= 1 and self._reader is not None
-                ):  # pragma: no branch - types
-                    self._reader.resume_reading()
+                reader = self._reader
+                if reader is not None and len(self._batches) <= 1:  # pragma: no branch - types
+                    reader.resume_reading()
             if self._closed:
                 return None
             reader = self._reader

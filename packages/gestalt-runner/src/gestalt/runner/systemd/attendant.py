@@ -95,10 +95,7 @@ class Systemd(Attendant):
         while self._waiting and self._socket is not None:
             try:
                 self._socket.sendto(self._waiting[0], self._service.address)
-            except (
-                BlockingIOError,
-                InterruptedError,
-            ):  # pragma: no cover - it is slow
+            except (BlockingIOError, InterruptedError):  # pragma: no cover - it is slow
                 self._retry = asyncio.get_running_loop().call_later(RETRY, self._flush)
                 return
             except OSError as error:

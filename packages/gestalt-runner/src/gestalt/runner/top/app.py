@@ -108,9 +108,7 @@ class Top(App[str]):
         else:
             self._begin(self._path)
 
-    def _terminate(
-        self,
-    ) -> None:  # pragma: no cover - a signal ends it, unwritten
+    def _terminate(self) -> None:  # pragma: no cover - a signal ends it, unwritten
         # The next one does not wait for this.
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
         self.terminated = True
