@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gestalt.amq import Binding, Credentials, Exchange, Queue
+from gestalt.amq import Binding, Credentials, Exchange, Queue, connect
 
 
 def expiring(moment: datetime | float) -> Credentials:
@@ -32,6 +32,14 @@ def expiring(moment: datetime | float) -> Credentials:
         (lambda: Queue(""), "a shared queue needs a name"),
         (lambda: Queue("name", type="lazy"), "type is quorum, classic or stream"),
         (lambda: Queue("name", delivery_limit=0), "delivery_limit must be at least 1"),
+        (
+            lambda: connect("amqp://localhost").publisher("a", max_unconfirmed=0),
+            "max_unconfirmed must be at least 1, got 0",
+        ),
+        (
+            lambda: connect("amqp://localhost").publisher("a", timeout="soon"),
+            "timeout is a number of seconds, got an object of type str",
+        ),
         (lambda: Binding("source", "key", to=Exchange("")), "default exchange cannot be bound"),
     ],
 )
@@ -49,3 +57,11 @@ def test_credentials_know_for_how_long_they_are_good() -> None:
         assert 0 < left <= 100
     assert Credentials(user="user", password="secret", expires_at=float("inf")).left is None
     assert Credentials(user="user", password="secret").left is None
+
+
+async def test_a_stream_of_replies_takes_nothing() -> None:
+    replies = connect("amqp://localhost").requester("service").stream("question")
+    with pytest.raises(
+        TypeError, match="a stream of replies takes no values, got an object of type str"
+    ):
+        await replies.asend("value")  # type: ignore[arg-type]

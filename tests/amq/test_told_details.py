@@ -9,7 +9,7 @@ from tests.support.waiting import QUICK, until
 async def test_each_part_tells_what_waits_there_and_with_whom_it_speaks() -> None:
     async with EmbeddedBroker() as broker, connect(broker.url, backoff=QUICK) as bus:
         subscription = await bus.subscribe("telemetry", "#", lambda _: None, queue="tracker")
-        private = await bus.subscribe("telemetry", "#", lambda _: None)
+        private = await bus.subscribe("telemetry", "#", lambda _: None, stop_timeout=5.0)
         responder = await bus.respond("locate", lambda request: request.body)
         await bus.publisher("telemetry").publish("x", "a")
         await until(lambda: subscription.stats.handled == private.stats.handled == 1)
@@ -42,3 +42,22 @@ def test_permissions_are_for_alternates_too_and_for_nothing_that_the_broker_has(
     needed = bus.topology.plan().permissions()
     assert "amq" not in needed.configure
     assert str(needed) == "configure '^(a)$', write '^(b)$', read '^(a)$'"
+
+
+async def test_whatever_can_be_iterated_over_replies_by_a_stream() -> None:
+    class Numbers:
+        def __init__(self) -> None:
+            self.left = 2
+
+        def __aiter__(self) -> "Numbers":
+            return self
+
+        async def __anext__(self) -> int:
+            if not self.left:
+                raise StopAsyncIteration
+            self.left -= 1
+            return self.left
+
+    async with EmbeddedBroker() as broker, connect(broker.url, backoff=QUICK) as bus:
+        await bus.respond("count", lambda _: Numbers())
+        assert [number async for number in bus.requester("count").stream(None)] == [1, 0]

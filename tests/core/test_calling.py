@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from gestalt.core.calling import (
     call_plain,
     cancellations,
     is_awaitable,
+    is_end,
     is_own_cancellation,
     own_task,
 )
@@ -122,3 +123,37 @@ async def test_the_task_that_calls_is_known_and_a_callback_has_none() -> None:
 
     loop.call_soon(call)
     assert "by a task" in str(await found)
+
+
+@pytest.mark.parametrize("inner", [False, True], ids=["itself", "what it awaits"])
+async def test_a_coroutine_that_is_closed_is_told_from_a_call_that_raises_the_like(
+    inner: bool,
+) -> None:
+    seen: list[bool] = []
+
+    async def fail() -> None:
+        raise GeneratorExit
+
+    async def handle(work: Awaitable[None]) -> None:
+        try:
+            await work
+        except BaseException as error:
+            seen.append(is_end(error))
+            raise
+
+    async def wait() -> None:
+        await handle(asyncio.get_running_loop().create_future())
+
+    with pytest.raises(GeneratorExit):
+        await handle(fail())
+    closed = wait() if inner else handle(asyncio.get_running_loop().create_future())
+    closed.send(None)
+    closed.close()
+    assert seen == [False, True]
+
+
+def test_what_ends_the_event_loop_is_an_end_wherever_it_comes_from() -> None:
+    for error in (KeyboardInterrupt(), SystemExit(1)):
+        assert is_end(error)
+    for other in (ValueError(), asyncio.CancelledError(), BaseExceptionGroup("", [SystemExit()])):
+        assert not is_end(other)

@@ -1,12 +1,13 @@
 """A component that is used from another thread says so, and goes on as if nothing had been."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from gestalt.core import Component, Group, State, Timer, WrongThread
+from gestalt.core import Component, Group, State, StateError, Timer, WrongThread
 
 
 class Worker(Component):
@@ -71,7 +72,7 @@ async def test_what_another_thread_asks_of_a_timer_is_refused_and_changes_nothin
         await ticked.wait()
 
 
-async def test_one_that_was_left_in_a_loop_that_has_ended_can_be_stopped_in_the_next() -> None:
+async def test_one_that_was_left_in_a_loop_that_has_ended_is_released_in_the_next() -> None:
     worker = Worker()
 
     def leave() -> None:
@@ -79,4 +80,27 @@ async def test_one_that_was_left_in_a_loop_that_has_ended_can_be_stopped_in_the_
 
     await asyncio.to_thread(leave)
     await worker.stop()
-    assert worker.state is State.STOPPED
+    assert worker.state is State.FAILED
+    with pytest.raises(StateError, match="not stopped before its event loop was closed"):
+        await worker.wait_stopped()
+    await asyncio.to_thread(leave)
+    with pytest.raises(StateError, match="not stopped before its event loop was closed"):
+        await worker.wait_stopped()
+    await asyncio.to_thread(leave)
+    async with worker:
+        assert worker.state is State.RUNNING
+    await worker.wait_stopped()
+
+
+async def test_the_time_to_drain_is_not_for_what_was_left_in_a_loop_that_has_ended() -> None:
+    class Draining(Worker):
+        async def _open(self) -> None:
+            self.forever = asyncio.get_running_loop().create_future()
+
+        async def _drain(self) -> None:
+            await self.forever
+
+    worker = Draining(stop_timeout=math.inf)
+    await asyncio.to_thread(lambda: asyncio.run(worker.start()))
+    await worker.stop()
+    assert worker.state is State.FAILED

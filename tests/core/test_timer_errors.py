@@ -121,15 +121,22 @@ async def test_a_timer_outlives_whatever_its_function_raises(clock: ManualClock)
     def fail() -> None:
         raise BaseExceptionGroup("of a library", [Odd()])
 
-    for function in (fail, fail_later):
+    def leave() -> None:
+        raise GeneratorExit
+
+    async def leave_later() -> None:
+        await asyncio.sleep(0)
+        leave()
+
+    for function in (fail, fail_later, leave, leave_later):
         errors: list[BaseException] = []
         async with Timer.every(
             1.0, function, times=3, on_error=errors.append, clock=clock
         ) as timer:
             for _ in range(3):
                 clock.advance(1.0)
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
+                for _ in range(3):
+                    await asyncio.sleep(0)
             await timer.wait()
         assert len(errors) == 3
     timer = Timer.every(1.0, fail, clock=clock)

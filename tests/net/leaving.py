@@ -108,7 +108,9 @@ class Odd(BaseException):
 
 
 class Failing:
-    """Raises what is no Exception for each message but "good", at once, later or as a group."""
+    """Raises what is no Exception for each of BODIES but "good", at once, later or as a group."""
+
+    BODIES = (b"plain", b"good", b"async", b"group", b"exit", b"async exit", b"plain", b"good")
 
     def __init__(self) -> None:
         self.good = 0
@@ -117,12 +119,16 @@ class Failing:
         bodies = message.bodies if hasattr(message, "bodies") else [message.body]
         if b"plain" in bodies:
             raise Odd
+        if b"exit" in bodies:
+            raise GeneratorExit
         return self._later(bodies)
 
     async def _later(self, bodies: list[bytes]) -> None:
         if b"async" in bodies:
             raise Odd
         await asyncio.sleep(0)
+        if b"async exit" in bodies:
+            raise GeneratorExit
         if b"group" in bodies:
             raise BaseExceptionGroup("of a library", [Odd(), ValueError()])
         self.good += len(bodies)

@@ -242,6 +242,9 @@ def test_the_command_explains_each_operation(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["set_policy", "a", "b", "{"])
     assert "it is no JSON" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["set_policy", "a", "b", "[1]"])
+    assert "it is to be a JSON object" in capsys.readouterr().err
 
 
 def test_no_broker_is_an_error_that_names_the_socket(path, capsys):

@@ -1,20 +1,13 @@
 """Values that few clients send: the broker of a version takes them, or says why not."""
 
-import socket
-import uuid
-
 import pytest
 
-from gestalt.amq.embedded import Settings, ThreadedBroker
-from gestalt.amq.wire import PROTOCOL_HEADER, RawValue
+from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.wire import methods as m
-from gestalt.amq.wire.codec import method_frame
-from tests.support.wire_client import ClosedError, WireClient
+from tests.support.rare import declared, refusal
+from tests.support.wire_client import WireClient
 
 ANY = {"x-match": "any"}
-# The numbers of the class and of the method.
-TUNE = b"\0\x0a\0\x1e"
-STREAM = {"x-queue-type": "stream"}
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +34,6 @@ def old(oldest):
     with WireClient(oldest) as client:
         client.channel(1)
         yield client
-
-
-def declared(client, **arguments):
-    named = {"x-" + key.replace("_", "-"): value for key, value in arguments.items()}
-    lasting = named.get("x-queue-type") in ("stream", "quorum")
-    name = f"odd-{uuid.uuid4().hex}" if lasting else ""
-    method = m.QueueDeclare(0, name, durable=lasting, exclusive=not lasting, arguments=named)
-    return client.call(1, method).queue
-
-
-def refusal(client, method):
-    with pytest.raises(ClosedError) as caught:
-        client.call(1, method)
-    return caught.value.code, caught.value.text
 
 
 @pytest.mark.parametrize(
@@ -161,10 +140,6 @@ def test_a_second_consumer_of_direct_replies_is_refused(client):
     assert (code, "reply consumer already set" in text) == (406, True)
 
 
-def test_access_is_granted_to_clients_that_still_ask(client):
-    assert isinstance(client.call(1, m.AccessRequest("/")), m.AccessRequestOk)
-
-
 def test_a_transaction_goes_on_where_it_is_selected_again(client):
     queue = declared(client)
     client.call(1, m.TxSelect())
@@ -227,78 +202,6 @@ def test_deaths_that_a_publisher_made_up_do_no_harm(request, version):
         assert isinstance(client.get(1, buried).method, m.BasicGetOk)
 
 
-@pytest.mark.parametrize(
-    ("offset", "said"),
-    [
-        (b"soon", "invalid_stream_offset_arg"),
-        (1.5, "{double,<<>>}"),
-        ("soon", '{longstr,<<"soon">>'),
-    ],
-)
-def test_a_stream_begins_nowhere_but_where_that_is_said(client, offset, said):
-    queue = declared(client, queue_type="stream")
-    client.call(1, m.BasicQos(0, 10, False))
-    method = m.BasicConsume(0, queue, arguments={"x-stream-offset": offset})
-    code, text = refusal(client, method)
-    assert (code, said in text) == (406, True)
-
-
-def test_a_stream_gives_readers_what_has_the_values_that_they_ask_for(client):
-    queue = declared(client, queue_type="stream")
-    client.call(1, m.ConfirmSelect())
-    sent = [("a", b"1"), ("b", b"2"), ("", b"3"), (None, b"4")]
-    for value, body in sent:
-        headers = {} if value is None else {"x-stream-filter-value": value}
-        client.publish(1, "", queue, body, headers=headers)
-        client.receive(m.BasicAck)
-    client.call(1, m.BasicQos(0, 10, False))
-    arguments = {
-        "x-stream-offset": "first",
-        "x-stream-filter": "b",
-        "x-stream-match-unfiltered": True,
-    }
-    client.call(1, m.BasicConsume(0, queue, arguments=arguments))
-    got = [client.receive(m.BasicDeliver) for _ in range(3)]
-    assert [each.content.body for each in got] == [b"2", b"3", b"4"]
-    client.send(1, m.BasicReject(got[0].method.delivery_tag, False))
-    client.publish(1, "", queue, b"5", headers={"x-stream-filter-value": "a"})
-    client.publish(1, "", queue, b"6", headers={"x-stream-filter-value": "b"})
-    assert client.receive(m.BasicDeliver).content.body == b"6"
-
-
-def test_a_stream_takes_no_filter_value_but_a_string(client):
-    queue = declared(client, queue_type="stream")
-    client.publish(1, "", queue, headers={"x-stream-filter-value": 1})
-    error = client.closed()
-    assert "x-stream-filter-value" in error.text
-
-
-def test_a_stream_keeps_headers_as_its_format_has_them(client):
-    queue = declared(client, queue_type="stream")
-    client.call(1, m.ConfirmSelect())
-    headers = {
-        "unsigned": RawValue(b"L" + (5).to_bytes(8, "big")),
-        "bytes": b"text",
-        "x-basic-own": "lost",
-        "x-death": ["lost"],
-        "kept": "kept",
-    }
-    client.publish(1, "", queue, headers=headers, expiration="05")
-    client.receive(m.BasicAck)
-    client.call(1, m.BasicQos(0, 10, False))
-    client.call(1, m.BasicConsume(0, queue, arguments={"x-stream-offset": 0}))
-    content = client.receive(m.BasicDeliver).content
-    assert content.header is not None
-    assert b"lost" not in content.header
-    assert b"kept" in content.header
-
-
-def test_a_stream_filter_has_a_size_that_there_is(client):
-    arguments = {**STREAM, "x-stream-filter-size-bytes": 5}
-    method = m.QueueDeclare(0, "odd-filter", durable=True, arguments=arguments)
-    assert refusal(client, method)[0] == 406
-
-
 def test_a_queue_that_is_declared_without_an_answer_is_there(client):
     client.send(1, m.QueueDeclare(0, "odd-nowait", exclusive=True, nowait=True))
     assert client.call(1, m.QueuePurge(0, "")).message_count == 0
@@ -314,32 +217,6 @@ def test_one_asks_no_quorum_queue_with_one_active_consumer_for_single_messages(c
     queue = declared(client, queue_type="quorum", single_active_consumer=True)
     code, text = refusal(client, m.BasicGet(0, queue))
     assert (code, "single active consumer" in text) == (405, True)
-
-
-def test_a_handshake_goes_in_its_order(newest):
-    with WireClient(newest) as client:
-        client.send(0, m.ConnectionTuneOk(0, 0, 0))
-        assert client.closed(0).scope == "connection"
-
-
-def test_a_client_that_cannot_be_told_waits_and_hears_of_nothing():
-    with (
-        ThreadedBroker(stop_timeout=0) as broker,
-        WireClient(broker.url, capabilities={}) as client,
-    ):
-        client.channel(1)
-        queue = declared(client)
-        client.call(1, m.BasicConsume(0, queue))
-        client.call(1, m.QueueDelete(0, queue))
-        other = declared(client)
-        client.call(1, m.ConfirmSelect())
-        broker.block_publishers("short of all")
-        client.publish(1, "", other)
-        with pytest.raises(TimeoutError):
-            client.receive(m.BasicAck, timeout=0.05)
-        broker.unblock_publishers()
-        client.receive(m.BasicAck)
-        assert client.inbox == []
 
 
 def test_an_exchange_is_unbound_from_another(client, unique):
@@ -386,78 +263,3 @@ def test_a_number_in_a_header_is_hashed_as_it_is(client, unique):
         client.publish(1, unique, "", headers={"n": number})
         client.receive(m.BasicAck)
     assert client.call(1, m.QueuePurge(0, queue)).message_count == 3
-
-
-def test_a_channel_that_both_close_is_closed(client):
-    client.send(1, m.QueuePurge(0, "nowhere"))
-    client.send(1, m.ChannelClose(200, "enough", 0, 0))
-    assert client.closed().code == 404
-    assert isinstance(client.answer(1).method, m.ChannelCloseOk)
-    client.channel(1)
-
-
-def test_readers_that_wait_for_what_comes_later_may_leave_before(client):
-    queue = declared(client, queue_type="stream")
-    client.call(1, m.ConfirmSelect())
-    client.call(1, m.BasicQos(0, 10, False))
-    for number in range(110):
-        later = {"x-stream-offset": 1 if number < 105 else 10**6}
-        client.call(1, m.BasicConsume(0, queue, f"c{number}", arguments=later))
-        client.call(1, m.BasicCancel(f"c{number}"))
-    client.call(1, m.BasicConsume(0, queue, "last", arguments={"x-stream-offset": 1}))
-    for number in range(3):
-        client.publish(1, "", queue, b"%d" % number)
-        client.receive(m.BasicAck)
-    assert [client.receive(m.BasicDeliver).content.body for _ in range(2)] == [b"1", b"2"]
-
-
-def test_what_is_asked_for_is_found_however_far_away(client):
-    queue = declared(client, queue_type="stream")
-    client.call(1, m.ConfirmSelect())
-    client.call(1, m.BasicQos(0, 10, False))
-    for number in range(201):
-        value = "a" if number < 200 else "b"
-        client.publish(1, "", queue, headers={"x-stream-filter-value": value})
-    while client.receive(m.BasicAck).method.delivery_tag < 201:
-        pass
-    arguments = {"x-stream-offset": "first", "x-stream-filter": ["b", "c"]}
-    client.call(1, m.BasicConsume(0, queue, arguments=arguments))
-    headers = client.receive(m.BasicDeliver).content.header
-    assert b"x-stream-offset" in headers
-    assert (200).to_bytes(8, "big") in headers
-
-
-@pytest.mark.parametrize(
-    ("mechanism", "response", "answer"),
-    [
-        ("ANONYMOUS", b"", b"Login was refused"),
-        ("AMQPLAIN", b"\x05LOGIN", b""),
-        ("AMQPLAIN", b"\x05LOGINS\0\0\0\x01u", b""),
-    ],
-)
-def test_a_login_that_is_none_is_refused(mechanism, response, answer):
-    settings = Settings(users={"u": "secret"}, close_timeout=0.2)
-    told = {"capabilities": {"authentication_failure_close": True}}
-    start = method_frame(0, m.ConnectionStartOk(told, mechanism, response))
-    with (
-        ThreadedBroker(settings=settings, stop_timeout=0, compatible="4.3") as broker,
-        socket.create_connection(("127.0.0.1", broker.port), 10) as sock,
-    ):
-        sock.sendall(PROTOCOL_HEADER + start)
-        sock.shutdown(socket.SHUT_WR)
-        data = b""
-        while chunk := sock.recv(65536):
-            data += chunk
-    assert answer in data
-    assert TUNE not in data
-
-
-def test_who_needs_no_name_is_let_in(newest):
-    port = int(newest.split(":")[-1].split("/")[0])
-    with socket.create_connection(("127.0.0.1", port), 10) as sock:
-        sock.sendall(PROTOCOL_HEADER + method_frame(0, m.ConnectionStartOk({}, "ANONYMOUS", b"")))
-        data = b""
-        while TUNE not in data:
-            chunk = sock.recv(65536)
-            assert chunk
-            data += chunk

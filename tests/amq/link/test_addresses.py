@@ -45,6 +45,8 @@ from tests.support.waiting import QUICK
         ("amqp://u:secret@h/%FF", "not UTF-8"),
         ("amqp://u:secret@a..b/", "no name of a host"),
         ("amqp://u:secret@h/" + "v" * 256, "more than 255 bytes"),
+        ("amqp://u:secret@h/?name=" + "n" * 256, "a text of 255 bytes at most"),
+        ("amqp://u:secret@h/?name=%FF", "its parameters are malformed, or not UTF-8"),
         ("amqp://u:secret@h/?heartbeat=soon", "heartbeat must be a whole number from 0 to 65535"),
         ("amqp://u:secret@h/?heartbeat=-1", "heartbeat must be"),
         ("amqp://u:secret@h/?heartbeat=1.5", "heartbeat must be"),

@@ -52,6 +52,10 @@ def test_shares_are_whole_fair_and_the_same_for_everybody(count: int, members: s
     assert max(sizes) - min(sizes) <= 1
 
 
+def test_where_there_is_nobody_nobody_has_a_part() -> None:
+    assert shares(3, []) == {}
+
+
 @given(st.integers(2, 12))
 def test_few_partitions_move_when_somebody_comes(count: int) -> None:
     members = [f"member {number}" for number in range(count)]

@@ -173,10 +173,11 @@ async def test_odd_headers_do_not_keep_a_message_from_being_tried_again(
         (lambda: OSError("x" * 10_000_000), "OSError", "x" * 2000),
         (lambda: ExceptionGroup("two", [SilentError(), KeyError()]), "ExceptionGroup", "two (2 "),
         (End, "End", ""),
+        (GeneratorExit, "GeneratorExit", ""),
         (lambda: BaseExceptionGroup("one", [End()]), "BaseExceptionGroup", "one (1 "),
         (lambda: type("\u20ac" * 500, (Exception,), {})(), "\u20ac" * 255, ""),
     ],
-    ids=["lone surrogate", "silent", "10 MB", "group", "base", "base group", "long name"],
+    ids=["lone surrogate", "silent", "10 MB", "group", "base", "exit", "base group", "long name"],
 )
 async def test_whatever_a_handler_raises_is_tried_again_and_parked(
     bus: Bus,

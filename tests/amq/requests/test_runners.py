@@ -168,6 +168,8 @@ async def test_whatever_a_handler_raises_is_its_own_failure_alone(bus: Bus, uniq
     def fail_plainly(request: Request[int]) -> int:
         if request.body % 10 == 3:
             raise Odd("so odd")
+        if request.body % 10 == 4:
+            raise GeneratorExit
         return request.body
 
     async def fail(request: Request[int]) -> int:
@@ -184,12 +186,12 @@ async def test_whatever_a_handler_raises_is_its_own_failure_alone(bus: Bus, uniq
             *(requester.request(number, timeout=10) for number in range(30)), return_exceptions=True
         )
         for number, reply in enumerate(replies):
-            if number % 10 == 3:
+            if number % 10 in (3, 4):
                 assert isinstance(reply, RemoteError)
-                assert reply.remote_type.endswith("Odd")
+                assert reply.remote_type.endswith("Odd" if number % 10 == 3 else "GeneratorExit")
             else:
                 assert reply == number
-        assert responder.stats.failed == 3
+        assert responder.stats.failed == 6
         assert responder.consuming
 
 

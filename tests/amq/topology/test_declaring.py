@@ -248,6 +248,36 @@ def test_verify_tells_what_is_missing_and_creates_nothing_then_apply_makes_it(
     assert json.loads(run("verify", f"{module}:bus", "--json")[1]) == {"drift": []}
 
 
+def test_what_others_declare_must_exist_and_is_told_as_that(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amqp_url: str, unique: str
+) -> None:
+    module = unique.replace("-", "_")
+    (tmp_path / f"{module}.py").write_text(
+        "from gestalt.amq import Exchange, Queue, connect\n"
+        f"bus = connect({amqp_url!r})\n"
+        "bus.declare(Exchange('theirs', declare=False), Queue('taken', declare=False))\n"
+        "bus.subscription('amq.topic', '#', print)\n"
+        "other = connect('amqp://localhost')\n"
+        "other.declare(Exchange('ours'))\n"
+        "def needs(name): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lines = run("plan", f"{module}:bus")[1].splitlines()
+    for line in (
+        "    theirs: must exist",
+        "    amq.topic: must exist",
+        "    taken: must exist",
+        "    amq.gen-...: private ones, which the broker names",
+    ):
+        assert line in lines
+    assert run("verify", f"{module}:bus")[0] == 1
+    status, text, _ = run("apply", f"{module}:other", "--url", amqp_url, "--json")
+    assert (status, json.loads(text)["declared"]["exchanges"]) == (0, 1)
+    status, text, _ = run("verify", f"{module}:other", "--url", amqp_url)
+    assert (status, text) == (0, f"all is as {module}:other needs it\n")
+    assert "is no Bus" in run("plan", f"{module}:needs")[2]
+
+
 async def test_verify_names_other_properties_and_changes_none(
     bus: Bus, admin: aio_pika.abc.AbstractChannel, unique: str
 ) -> None:

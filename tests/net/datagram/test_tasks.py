@@ -65,7 +65,7 @@ async def test_whatever_a_handler_raises_costs_its_own_message_alone(
     handler = Failing()
     receiver = await endpoint(**taken_by(handler, options))
     sender = await endpoint()
-    for count, body in enumerate([b"plain", b"good", b"async", b"group", b"plain", b"good"], 1):
+    for count, body in enumerate(handler.BODIES, 1):
         await sender.send(body, to=receiver.address)
         await within(until(lambda n=count: receiver.stats.failed + handler.good == n))
     assert handler.good == 2

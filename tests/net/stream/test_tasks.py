@@ -133,7 +133,7 @@ async def test_whatever_a_handler_raises_costs_its_own_message_alone(
     handler = Failing()
     server = await serve(**taken_by(handler, options))
     client = await connect(server)
-    for count, body in enumerate([b"plain", b"good", b"async", b"group", b"plain", b"good"], 1):
+    for count, body in enumerate(handler.BODIES, 1):
         await client.send(body)
         await within(until(lambda n=count: server.stats.failed + server.stats.handled == n))
     assert handler.good == server.stats.handled == 2

@@ -178,7 +178,7 @@ async def gather_all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
     results = await asyncio.gather(*calls, return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]
     if errors:
-        raise one_of("several failed to stop", errors)
+        raise one_of("several failed to stop", errors)  # pragma: no cover - a stop that fails
 
 
 def _ignored(event: Event) -> None:

@@ -11,8 +11,8 @@ RAISED = (Exception, asyncio.CancelledError)
 """What a function of the application may raise without being at the end of its task: it may ask a
 future that was cancelled for its result, or await one."""
 
-ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What is no failure of the one that raises it: it ends the event loop, or the coroutine."""
+ENDS = (KeyboardInterrupt, SystemExit)
+"""What is no failure of the one that raises it: it ends the event loop."""
 
 
 def is_awaitable(result: object) -> TypeGuard[Awaitable[Any]]:
@@ -42,6 +42,18 @@ def name_of(function: object) -> str:
         function = function.func
     name = getattr(function, "__name__", None)
     return name if isinstance(name, str) else type(function).__name__
+
+
+def is_end(error: BaseException) -> bool:
+    """Whether `error`, just caught in a coroutine, ends the event loop, or this coroutine.
+
+    One that is closed, since nobody runs it any more, gets a GeneratorExit of its own; what it
+    calls may raise one, too, which is a failure as any other.
+    """
+    if isinstance(error, GeneratorExit):
+        traceback = error.__traceback__
+        return traceback is not None and traceback.tb_next is None
+    return isinstance(error, ENDS)
 
 
 def own_task() -> asyncio.Task[Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from . import vocabulary as words
-from .calling import ENDS, call_plain, is_awaitable, is_own_cancellation
+from .calling import ENDS, call_plain, is_awaitable, is_end, is_own_cancellation
 from .clock import Cancellable, Clock
 from .component import Component
 from .errors import StateError
@@ -213,9 +213,9 @@ class ScheduledCalls(Component, at_once=True):
     async def _finish(self, call: Awaitable[Any]) -> None:
         try:
             await call
-        except ENDS:
-            raise
         except BaseException as error:
+            if is_end(error):
+                raise
             if is_own_cancellation(error):
                 raise
             self._call_failed(error)

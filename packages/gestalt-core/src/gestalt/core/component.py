@@ -26,7 +26,9 @@ class Component(ABC):
         async with component:
             await component.wait_stopped()
 
-    A component that has stopped or failed may be started again.
+    A component that has stopped or failed may be started again. One that was left running in an
+    event loop that was closed has failed by that: its next `start`, `stop` or `wait_stopped` finds
+    that out, and releases without draining.
 
     A subclass fills in `_open` and `_close`, and `_drain` when it has something to finish before
     it closes. It uses `_spawn` for its tasks, so that each has an owner: an exception in one of
@@ -101,6 +103,8 @@ class Component(ABC):
             StateError: it is running already, or was stopped while it was starting.
         """
         life = self.__life
+        if life.leave_closed_loop(self):
+            await self.stop()
         if life.state in LIVING:
             raise StateError(f"{self!r} cannot be started: it is {life.state.value}")
         life.begin(self)
@@ -152,6 +156,7 @@ class Component(ABC):
             Exception: what went wrong while draining or closing; all was released nevertheless.
         """
         life = self.__life
+        life.leave_closed_loop(self)
         life.check_thread()
         from_within = life.ref in within.get()
         if self.__at_once and life.state is State.RUNNING and not (life.tasks or from_within):
@@ -174,6 +179,7 @@ class Component(ABC):
             WrongThread: as `stop` does.
         """
         life = self.__life
+        life.leave_closed_loop(self)
         life.check_thread()
         if life.state in (State.STARTING, State.RUNNING):
             self.__begin_end(timeout)
@@ -189,6 +195,8 @@ class Component(ABC):
             Exception: the error that it failed by.
         """
         life = self.__life
+        if life.leave_closed_loop(self):
+            self.__begin_end()
         life.check_thread()
         if life.state is State.NEW:
             raise StateError(f"{self!r} was never started")

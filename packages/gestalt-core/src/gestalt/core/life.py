@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
+from .errors import StateError
 from .identity import IdentityMap
 from .reporting import Reports
 from .telling import first_of
@@ -97,6 +98,23 @@ class Life:
         # What went wrong in the stop itself: the business of whoever called stop().
         self.stop_errors: list[BaseException] = []
         self.stop_error: BaseException | None = None
+
+    def leave_closed_loop(self, component: object) -> bool:
+        """Where the event loop is closed in which it ran, it has failed; what it holds is left.
+
+        Returns:
+            whether that is so, and it is to be released in the loop that runs now.
+        """
+        if self.loop is None or self.state not in LIVING or not self.loop.is_closed():
+            return False
+        error = StateError(f"{component!r} was not stopped before its event loop was closed")
+        # Nothing of that loop runs any more, or can be waited for.
+        self.tasks.clear()
+        self.waiters.clear()
+        self.reset(State.RUNNING)
+        self.error = error
+        self.loop = asyncio.get_running_loop()
+        return True
 
     def drain_until(self, deadline: float) -> None:
         """Let the drain of a stop that is under way end by `deadline`, if that is sooner."""

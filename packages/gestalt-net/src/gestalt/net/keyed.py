@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import Any, Generic, Protocol, TypeVar
 
 from gestalt.core import Handler, Message
-from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation, own_task
+from gestalt.core.calling import ENDS, is_awaitable, is_end, is_own_cancellation, own_task
 from gestalt.core.keyed import KeyedQueue, Lane
 from gestalt.core.leftovers import is_left_behind
 from gestalt.core.numbers import kind_of
@@ -204,9 +204,9 @@ class KeyedTasks(Generic[T, M]):
             if is_awaitable(result):
                 self.wake()
                 await result
-        except ENDS:
-            raise
         except BaseException as error:
+            if is_end(error):
+                raise
             cancelled = is_own_cancellation(error)
             if cancelled and not self._source.handles():
                 self._source.abandoned()

@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import Any, Protocol, TypeAlias
 
 from gestalt.core import HandlerNotFound, Message, Reports
-from gestalt.core.calling import ENDS, is_awaitable
+from gestalt.core.calling import ENDS, is_awaitable, is_end, is_own_cancellation
 
 from .errors import HandlerError, NetError
 
@@ -105,7 +105,9 @@ class Reporting:
     async def _finish(self, result: Any, error: NetError) -> None:
         try:
             await result
-        except Exception as second:
+        except BaseException as second:
+            if is_end(second) or is_own_cancellation(second):
+                raise
             self._failed(second, error)
 
     def _ended(self, _: object) -> None:

@@ -33,7 +33,7 @@ class FailedAddresses:
         """Remember what became of a connection."""
         self._failed.pop(address, None)
         if failed:
-            if len(self._failed) >= MAX_FAILED:
+            if len(self._failed) >= MAX_FAILED:  # pragma: no cover - so many addresses
                 del self._failed[next(iter(self._failed))]
             self._failed[address] = time.monotonic()
 

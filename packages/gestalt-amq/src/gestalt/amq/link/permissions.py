@@ -135,7 +135,7 @@ class Permissions:
             if question in refused:
                 ticket.refused = refused[question]
         self._restricted = self._restricted or bool(refused)
-        if len(self.routes) > MANY_ROUTES:
+        if len(self.routes) > MANY_ROUTES:  # pragma: no cover - so many routes
             self.routes.clear()
         admitted = {route for route, question in routes.items() if question not in refused}
         self.routes |= admitted
@@ -162,7 +162,7 @@ class Permissions:
         exchange, key, _, user = unknown[0].question
         error = await self._ask_one(link, Question(exchange, key, 0, user))
         if error is None:
-            if len(self._users) > MANY_USERS:
+            if len(self._users) > MANY_USERS:  # pragma: no cover - so many users
                 self._users = {None}
             self._users.add(user)
         for ticket in unknown:

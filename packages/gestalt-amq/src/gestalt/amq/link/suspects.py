@@ -110,12 +110,12 @@ def blame(unconfirmed: Mapping[int, Confirm], code: int, text: str) -> None:
     for number, confirm in unconfirmed.items():
         if _answered(confirm):
             # Those before it were dealt with, whatever became of them.
-            suspects.clear()
+            suspects.clear()  # pragma: no cover - confirmed in this turn
         else:
             suspects.append((number, confirm))
     case = Case(code, len(suspects))
     for number, confirm in suspects:
-        if confirm.done():
+        if confirm.done():  # pragma: no cover - its caller has given up
             continue
         if len(suspects) == 1:
             confirm.set_exception(Refused(f"the broker refused it: {text} ({code})", code))

@@ -11,7 +11,7 @@ from gestalt.amq.message import BusBatch, BusMessage, attempts_before
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.core import Batch, Handler, HandlerNotFound, Outcome
-from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
+from gestalt.core.calling import is_awaitable, is_end, is_own_cancellation
 
 from .backlog import Backlog
 from .deadlines import Deadlines, Limit
@@ -212,9 +212,9 @@ class BatchWorker:
             else:
                 with self._tracing.handling_batch(messages, decoded[0][0].receiver.queue):
                     await self._call(batch, limit)
-        except ENDS:
-            raise
         except BaseException as error:
+            if is_end(error):
+                raise
             if not self._handling.survives(error):
                 raise
             alone = self._failed(batch, decoded, error)

@@ -10,7 +10,7 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, Codecs
 from gestalt.core import Handler, HandlerNotFound
-from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
+from gestalt.core.calling import is_awaitable, is_end, is_own_cancellation
 
 from .deadlines import Limit
 from .session import SubscriptionSession
@@ -106,9 +106,9 @@ class Handling:
                     await self._call(message, limit)
         except HandlerNotFound as error:
             self.fail(session, delivery, error, permanent=True)
-        except ENDS:
-            raise
         except BaseException as error:
+            if is_end(error):
+                raise
             if self.survives(error):
                 self.fail(session, delivery, error)
             if is_own_cancellation(error):

@@ -179,7 +179,7 @@ class Parking:
                     await channel.publish(
                         "", self._queue, properties, delivery.body, mandatory=True
                     )
-            except TimeoutError as error:
+            except TimeoutError as error:  # pragma: no cover - a broker that hangs
                 raise OutcomeUnknown(
                     f"it was sent, and not confirmed within {CONFIRM_TIMEOUT:.0f} s"
                 ) from error

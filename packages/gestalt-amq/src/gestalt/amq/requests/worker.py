@@ -15,7 +15,7 @@ from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import Delivery
 from gestalt.codecs import Codec, CodecError
 from gestalt.core import Discard, Handler, HandlerNotFound, Reports
-from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
+from gestalt.core.calling import ENDS, is_awaitable, is_end, is_own_cancellation
 from gestalt.core.metrics import Histogram
 
 from . import protocol
@@ -155,9 +155,9 @@ class Worker:
             self._failed(work, error)
         except HandlerNotFound as error:
             self._refuse(work, error)
-        except ENDS:
-            raise
         except BaseException as error:
+            if is_end(error):
+                raise
             self._failed(work, error)
         finally:
             self.durations.record(monotonic() - begun)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gestalt.core import Handler
-from gestalt.core.calling import ENDS, is_awaitable
+from gestalt.core.calling import ENDS, is_awaitable, is_end
 from gestalt.net.address import Address
 from gestalt.net.errors import FrameTooLarge, FramingError
 from gestalt.net.wire import Wire
@@ -204,9 +204,9 @@ class BatchWorker(DatagramWorker[DatagramMessageBatch[Any]]):
             result = self._handler(batch)
             if is_awaitable(result):
                 await result
-        except ENDS:
-            raise
         except BaseException as error:
+            if is_end(error):
+                raise
             self._raised(error, batch)
         finally:
             self._settled(batch)

@@ -6,7 +6,7 @@ from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from gestalt.core import Handler
-from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation, own_task
+from gestalt.core.calling import is_awaitable, is_end, is_own_cancellation, own_task
 from gestalt.core.leftovers import is_left_behind
 from gestalt.net.pace import TimeSlice
 
@@ -163,17 +163,17 @@ class DatagramWorker(Generic[M]):
             result = self._handler(message)
             if is_awaitable(result):
                 await result
-        except ENDS:
-            raise
         except BaseException as error:
+            if is_end(error):
+                raise
             self._raised(error, message)
 
     async def _await(self, result: Awaitable[Any], message: M) -> None:
         try:
             await result
-        except ENDS:
-            raise
         except BaseException as error:
+            if is_end(error):
+                raise
             self._raised(error, message)
         finally:
             self._settled(message)

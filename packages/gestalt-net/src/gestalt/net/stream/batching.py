@@ -6,7 +6,7 @@ from inspect import isawaitable
 from time import monotonic
 from typing import Any
 
-from gestalt.core.calling import ENDS, RAISED
+from gestalt.core.calling import ENDS, RAISED, is_end
 from gestalt.core.leftovers import is_interrupted
 from gestalt.net.batch import MOST, is_sender_of_batch_at_fault
 from gestalt.net.framings import Frame, Frames, frames_left
@@ -212,9 +212,9 @@ class BatchWorker(HandlerWorker):
                     if isawaitable(result):
                         self._asynchronous = True
                         await result
-            except ENDS:
-                raise
             except BaseException as error:
+                if is_end(error):
+                    raise
                 self._raised(error, batch)
             finally:
                 if batch is not None:

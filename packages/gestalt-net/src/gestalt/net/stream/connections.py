@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context
 from typing import Any, TypeAlias
 
-from gestalt.core.calling import ENDS, is_awaitable, is_own_cancellation
+from gestalt.core.calling import ENDS, is_awaitable, is_end, is_own_cancellation
 from gestalt.net.errors import NetError
 from gestalt.net.framings import Frame
 from gestalt.net.wire import Wire
@@ -276,9 +276,9 @@ class Connections:
     async def _await_callback(self, result: Any, peer: Peer) -> None:
         try:
             await result
-        except ENDS:
-            raise
         except BaseException as error:
+            if is_end(error):
+                raise
             own = is_own_cancellation(error)
             if not own or self.handles():
                 self._failed(error, peer)

@@ -10,7 +10,7 @@ from types import CoroutineType
 from typing import Any, Protocol
 
 from gestalt.core import Handler
-from gestalt.core.calling import ENDS, is_own_cancellation, own_task
+from gestalt.core.calling import ENDS, is_end, is_own_cancellation, own_task
 from gestalt.core.leftovers import is_interrupted
 from gestalt.net.framings import Frame, frames_left
 from gestalt.net.pace import BUDGET, SEVERAL, SHORT, Pace, TimeSlice, several_of
@@ -284,9 +284,9 @@ class HandlerWorker:
                     result = handler(message)
                     if type(result) is CoroutineType or isawaitable(result):
                         await result
-                except ENDS:
-                    raise
                 except BaseException as error:
+                    if is_end(error):
+                        raise
                     self._raised(error, message)
                 if is_interrupted(task):
                     return False
@@ -316,9 +316,9 @@ class HandlerWorker:
             (result, message), self._first = self._first, None
             try:
                 await result
-            except ENDS:
-                raise
             except BaseException as error:
+                if is_end(error):
+                    raise
                 self._raised(error, message)
             finally:
                 self._settle(message)

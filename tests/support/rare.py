@@ -1,0 +1,27 @@
+"""What tests of rare values on the embedded broker have in common."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from gestalt.amq.wire import methods as m
+from tests.support.wire_client import ClosedError, WireClient
+
+
+def declared(client: WireClient, **arguments: Any) -> str:
+    """Declare a queue, and return its name; the arguments' names lose their underscores."""
+    named = {"x-" + key.replace("_", "-"): value for key, value in arguments.items()}
+    lasting = named.get("x-queue-type") in ("stream", "quorum")
+    name = f"odd-{uuid.uuid4().hex}" if lasting else ""
+    method = m.QueueDeclare(0, name, durable=lasting, exclusive=not lasting, arguments=named)
+    answer = client.call(1, method)
+    assert isinstance(answer, m.QueueDeclareOk)
+    return answer.queue
+
+
+def refusal(client: WireClient, method: m.Method) -> tuple[int, str]:
+    """Call what the broker refuses, and return its code and words."""
+    with pytest.raises(ClosedError) as caught:
+        client.call(1, method)
+    return caught.value.code, caught.value.text
