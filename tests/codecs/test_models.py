@@ -381,3 +381,40 @@ print("pydantic" in sys.modules, "pydantic_core" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False False", done.stderr
+
+
+class Number(BaseModel):
+    x: int
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+class Pet(BaseModel):
+    pet: Cat | Dog = Field(discriminator="kind")
+
+
+class Paths(BaseModel):
+    paths: set[tuple[int, ...]]
+
+
+def test_bytes_that_are_no_text_are_refused_where_a_number_is_wanted() -> None:
+    body = Codec("msgpack").encode({"x": b"\xff"}).body
+    with pytest.raises(ValidationError, match=r"valid integer.* at \$\.x"):
+        Codec("msgpack", types=only(Number)).decode(body, type_id=1)
+
+
+def test_a_kind_that_is_none_of_those_expected_is_not_quoted() -> None:
+    with pytest.raises(ValidationError, match=r"none of those expected, at \$\.pet") as caught:
+        Codec("json", types=only(Pet)).decode(b'{"pet": {"kind": "secret"}}', type_id=1)
+    assert "secret" not in str(caught.value)
+
+
+def test_tuples_of_any_length_are_members_of_sets() -> None:
+    codec = Codec("json", types=only(Paths))
+    assert codec.decode(b'{"paths": [[1, 2], []]}', type_id=1).paths == {(1, 2), ()}
