@@ -266,7 +266,11 @@ def test_damage_does_not_end_the_look() -> None:
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"\x22", "the end is missing within a field"), (b"\x22\x7f", "longer than what holds it")],
+    [
+        (b"\x22", "the end is missing within a field"),
+        (b"\x22\x7f", "longer than what holds it"),
+        (b"\x33", "longer than what holds it"),
+    ],
 )
 def test_a_field_that_is_cut_off_is_malformed(data: bytes, said: str) -> None:
     from gestalt.codecs.serializers.protobuf_guard import Guard

@@ -1,5 +1,6 @@
 """What a format cannot do is refused by a sentence that says what, and never by another error."""
 
+import sys
 from dataclasses import dataclass, make_dataclass
 from decimal import Decimal
 from numbers import Number
@@ -333,3 +334,10 @@ def test_snappy_without_a_length_is_refused() -> None:
 
 def test_a_compressor_may_be_named_twice() -> None:
     assert Codec("text", compress="gzip", accept=["gzip"]).accept == ("gzip",)
+
+
+def test_a_python_that_was_built_without_a_module_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lzma", None)
+    monkeypatch.delitem(sys.modules, "gestalt.codecs.compressors.xz", raising=False)
+    with pytest.raises(ImportError, match="lzma"):
+        Codec("text", compress="xz")
