@@ -143,3 +143,39 @@ async def test_what_send_returns_behaves_as_a_finished_coroutine(sending: Any) -
     with pytest.raises(LookupError):
         other.throw(LookupError("thrown in"))
     other.close()
+
+
+async def test_what_an_async_handler_sends_leaves_before_the_next_turn(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
+    sent: list[int] = []
+
+    async def answer(message: StreamMessage[bytes]) -> None:
+        # It runs before what is scheduled by sending.
+        asyncio.get_running_loop().call_soon(lambda: sent.append(server.stats.sent))
+        await message.reply(message.body)
+        await message.reply(message.body)
+
+    answered: asyncio.Queue[Any] = asyncio.Queue()
+    server = await serve(answer)
+    client = await connect(server, on_message=answered.put_nowait)
+    for _ in range(3):
+        await client.send(b"x")
+        await within(answered.get())
+        await within(answered.get())
+    assert sent == [2, 4, 6]
+
+
+async def test_what_was_sent_leaves_as_soon_as_a_message_is_waited_for(
+    serve: Serve, connect: Connect, within: Within
+) -> None:
+    sent: list[int] = []
+    client = await connect(await serve(lambda message: message.peer.send_nowait(message.body)))
+    await within(client.wait_connected())
+    messages = aiter(client)
+    for number in range(3):
+        asyncio.get_running_loop().call_soon(lambda: sent.append(client.stats.sent))
+        await client.send(b"%d" % number)
+        # Without a task of its own, and so without another turn.
+        assert (await anext(messages)).body == b"%d" % number
+    assert sent == [1, 2, 3]

@@ -60,7 +60,7 @@ def _print(lines: list[str]) -> int:
 if __name__ == "__main__":
     # What went wrong on the way is part of the error that ends the command.
     logging.basicConfig(level=logging.CRITICAL)
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if isinstance(sys.stdout, io.TextIOWrapper):  # pragma: no branch - for type checkers
         # A terminal may know fewer characters than the messages have.
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

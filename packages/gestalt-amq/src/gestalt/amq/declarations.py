@@ -194,7 +194,7 @@ class Declarations:
             try:
                 await declare_plan(link, plan)
             except LinkLost:
-                if not link.lost.done():
+                if not link.lost.done():  # pragma: no cover - the link knows it a turn later
                     raise
             else:
                 break

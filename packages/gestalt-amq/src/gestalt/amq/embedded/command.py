@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         logger.error("%s", error.strerror or error)  # noqa: TRY400 - the address is at fault, the traceback tells nothing
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # pragma: no cover - a signal before it serves
         return 128 + signal.SIGINT
     return 0
 

@@ -116,13 +116,15 @@ class Calls:
                 changes = self._changes
                 await asyncio.wait({asking}, timeout=timeout)
                 # While the broker blocks the connection, it answers nothing on it.
-                if asking.done() or (not self._blocked and self._changes == changes):
+                if asking.done() or (
+                    not self._blocked and self._changes == changes
+                ):  # pragma: no branch - blocked for a whole timeout
                     return asking
         finally:
             asking.cancel()
 
     def _result(self, asking: asyncio.Task[Any], closed: asyncio.Future[AmqError] | None) -> Any:
-        if asking.cancelled():
+        if asking.cancelled():  # pragma: no cover - aiormq cancels a call when its channel ends
             raise self._reason(closed)
         error = asking.exception()
         # The library ends the calls of a channel that it closes by a bare Exception.
@@ -158,4 +160,6 @@ class Calls:
             return LinkLost(str(reason))
         if self.lost.done():
             return LinkLost(str(self.lost.result()))
-        return LinkLost(f"the connection is ending: {error and said_by(error)}")
+        return LinkLost(  # pragma: no cover - aiormq knows it a turn earlier
+            f"the connection is ending: {error and said_by(error)}"
+        )

@@ -25,7 +25,7 @@ def check(connecting: asyncio.Task[Any], place: str, cause: AmqError | None) -> 
         AccessRefused: the broker refused the credentials or the virtual host.
         ConnectError: the handshake failed by anything else.
     """
-    if connecting.cancelled():
+    if connecting.cancelled():  # pragma: no cover - it depends on where the connection ends
         # aiormq cancels its own calls when the connection ends under them.
         raise ConnectError(f"{place} ended the connection: {cause or 'closed'}")
     error = connecting.exception()
@@ -33,9 +33,9 @@ def check(connecting: asyncio.Task[Any], place: str, cause: AmqError | None) -> 
         return
     if isinstance(error, _CREDENTIALS):
         raise AccessRefused(f"{place} refused the credentials: {error}") from error
-    if isinstance(error, aiormq.exceptions.ConnectionNotAllowed):
+    if isinstance(error, aiormq.exceptions.ConnectionNotAllowed):  # pragma: no cover - said by 530
         raise AccessRefused(f"{place} refused: {error}") from error
-    if not isinstance(error, Exception):
+    if not isinstance(error, Exception):  # pragma: no cover - the program ends
         raise error
     # aiormq reads what a broker says about itself unchecked: this may be anything.
     reason = cause or error

@@ -128,7 +128,7 @@ class AioPikaLink(Link):
 
     def _streams(self) -> tuple[Reader, asyncio.StreamWriter]:
         transport = self.transport
-        if transport is None:
+        if transport is None:  # pragma: no cover - lost in this turn
             raise LinkLost("there is no connection")
         writer = asyncio.StreamWriter(transport, self._protocol, self.reader, self._loop)
         # Kept: one that is forgotten closes what is ours, with a warning.
@@ -195,9 +195,9 @@ class AioPikaLink(Link):
         self._calls.note_blocked(reason is not None)
         if reason is None:
             self.blocking = self._loop.create_future()
-        elif not self.blocking.done():
+        elif not self.blocking.done():  # pragma: no branch - a broker that says it twice
             self.blocking.set_result(None)
-        if self.on_blocked is not None:
+        if self.on_blocked is not None:  # pragma: no branch - a link that is coming up
             self.on_blocked(reason)
 
     def note_closed(self, code: int, text: str) -> None:
@@ -263,7 +263,9 @@ class AioPikaLink(Link):
             self._silence_timer = self._loop.call_later(wait, self._watch_silence)
         elif self._stalls is not None and self._stalls.fresh:
             # What came meanwhile has not been read yet.
-            self._silence_timer = self._loop.call_later(0.05, self._watch_silence)
+            self._silence_timer = self._loop.call_later(  # pragma: no cover - it stalls just then
+                0.05, self._watch_silence
+            )
         else:
             self._cut(LinkLost(f"nothing was heard from the broker for {silence:.1f} s"))
 
@@ -290,7 +292,7 @@ class AioPikaLink(Link):
         on_cancelled: Callable[[], None] | None = None,
         on_returned: Callable[[Delivery], None] | None = None,
     ) -> Channel:
-        if self.lost.done():
+        if self.lost.done():  # pragma: no cover - lost in this turn
             raise LinkLost(str(self.lost.result()))
         channel, transaction = await self._calls.ask(partial(self._open, confirms, transactions))
         opened = AioPikaChannel(
@@ -312,7 +314,7 @@ class AioPikaLink(Link):
     async def lend_channel(
         self, *, publisher_confirms: bool, on_return_raises: bool
     ) -> aio_pika.abc.AbstractChannel:
-        if self.lost.done():
+        if self.lost.done():  # pragma: no cover - lost in this turn
             raise LinkLost(str(self.lost.result()))
         channel: aio_pika.abc.AbstractChannel = await self._calls.ask(
             partial(self._lend, publisher_confirms, on_return_raises)
@@ -359,7 +361,7 @@ class AioPikaLink(Link):
         if left and number in self._amqp.channels and not self.lost.done():
             # The broker has not let go of it. Whatever it may still send by it must not get to the
             # library, whose reader would wait for somebody to take it.
-            if channel.consumes and not self.blocked:
+            if channel.consumes and not self.blocked:  # pragma: no branch - it only publishes
                 # What was delivered and not acknowledged goes back by the end of the connection.
                 self._cut(LinkLost("the broker did not let go of a channel that consumed"))
             return

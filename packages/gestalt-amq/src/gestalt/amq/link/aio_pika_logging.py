@@ -41,7 +41,7 @@ class _Demote(logging.Filter):
         if not logging.getLogger(record.name).isEnabledFor(logging.DEBUG):
             return False
         record.levelno, record.levelname = logging.DEBUG, "DEBUG"
-        if record.exc_info:
+        if record.exc_info:  # pragma: no branch - lines of debugging that tell no error
             # Where the library was when a connection ended tells nobody anything.
             error = record.exc_info[1]
             what = "" if error is None else said_by(error)

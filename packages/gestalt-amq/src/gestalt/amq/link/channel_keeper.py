@@ -231,7 +231,7 @@ class ChannelKeeper(ABC):
 
     def settle(self, pending: asyncio.Future[Any]) -> bool:
         """It is done; False when it was of an earlier start."""
-        if not self._in_flight.remove(pending):
+        if not self._in_flight.remove(pending):  # pragma: no cover - of an earlier start
             return False
         self._first = self._first and not _succeeded(pending)
         return True
@@ -249,13 +249,13 @@ class ChannelKeeper(ABC):
             question = question._replace(size=0)
         try:
             return await case.judge(suspected.number, question, self._would_refuse, self._spawn)
-        except StateError:
+        except StateError:  # pragma: no cover - stopped in this turn
             # The bus was stopped meanwhile.
             return False
 
     async def _would_refuse(self, questions: Collection[Question]) -> Mapping[Question, Refused]:
         link = self._link
-        if link is None:
+        if link is None:  # pragma: no cover - lost in this turn
             raise LinkLost("there is no connection")
         return await self._permissions.refused(link, questions)
 

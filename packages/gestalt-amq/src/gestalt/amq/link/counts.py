@@ -55,7 +55,7 @@ class SendCounts:
     def renew(self) -> None:
         """Begin anew: what is pending is of an earlier start, and gets no answer."""
         self._sample = None
-        if self.pending:
+        if self.pending:  # pragma: no cover - a stop ends all of them first
             self._failed("LinkLost", self.pending)
 
     def _failed(self, name: str, count: int) -> None:

@@ -60,7 +60,7 @@ class Inquiry:
     async def _ask(self, link: Link, anew: bool) -> bool:
         try:
             return await self._permissions.ask(link, self._waiting, anew=anew)
-        except (TopologyError, ChannelsExhausted) as error:
+        except (TopologyError, ChannelsExhausted) as error:  # pragma: no cover - no channel left
             if isinstance(error, ChannelsExhausted) and self._make_room():
                 await asyncio.sleep(PAUSE)
                 return False
@@ -68,7 +68,7 @@ class Inquiry:
                 ticket.refused = error
         except AmqError:
             # The link ended meanwhile; or the channel for asking, and it is asked again.
-            if not link.lost.done():
+            if not link.lost.done():  # pragma: no cover - the broker ended that channel alone
                 await asyncio.sleep(PAUSE)
         return False
 

@@ -80,7 +80,7 @@ class Reach:
                         self._probes[limit] = begun
                     made = await connect()
             except TimeoutError:
-                if not limit.expired():
+                if not limit.expired():  # pragma: no cover - a timeout of somebody else's code
                     raise
                 continue
             except CredentialsError:

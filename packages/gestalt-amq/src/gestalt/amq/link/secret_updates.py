@@ -63,8 +63,10 @@ class SecretUpdates:
                 if self._updated.is_set():
                     return
                 # It may have refused, or not know what it was asked; a fresh connection knows.
-                self._cut(LinkLost(f"the broker did not take a new secret in {ANSWER_TIMEOUT} s"))
-        raise LinkLost(str(self._lost.result()))
+                self._cut(  # pragma: no cover - an answer that takes long
+                    LinkLost(f"the broker did not take a new secret in {ANSWER_TIMEOUT} s")
+                )
+        raise LinkLost(str(self._lost.result()))  # pragma: no cover - lost meanwhile
 
     def note_updated(self) -> None:
         """The broker has taken it."""

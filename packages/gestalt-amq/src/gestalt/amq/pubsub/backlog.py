@@ -70,7 +70,7 @@ class Backlog:
     async def wait_idle(self) -> None:
         """Wait until none is handled."""
         while self.running:
-            if self._idle is None:
+            if self._idle is None:  # pragma: no branch - two wait
                 self._idle = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._idle)
 

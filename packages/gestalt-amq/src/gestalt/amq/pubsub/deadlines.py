@@ -76,5 +76,7 @@ class Limit:
         if self._deadlines.end(self):
             return
         # Unless it was cancelled by others, too.
-        if self.task.uncancel() == 0 and isinstance(error, asyncio.CancelledError):
+        if self.task.uncancel() == 0 and isinstance(
+            error, asyncio.CancelledError
+        ):  # pragma: no branch - cancelled by others in this turn, too
             raise TimeoutError from error

@@ -151,6 +151,6 @@ class KeyedBacklog(Backlog):
 
     def _release(self, where: tuple[SubscriptionSession, int]) -> None:
         lane = self._taken.pop(where, None)
-        if lane is not None:
+        if lane is not None:  # pragma: no branch - of a connection that was lost
             self._queue.done(lane)
             self.wake()

@@ -150,7 +150,7 @@ class OffsetKeeper:
         if self._call is not None:
             # One that was cut short may still write, and would write after this one.
             await asyncio.wait({self._call})
-            if not self._call.cancelled():
+            if not self._call.cancelled():  # pragma: no branch - cancelled by a stop
                 # If it failed, so does this one, or it does not matter.
                 self._call.exception()
             self._call = None
@@ -179,6 +179,6 @@ class OffsetKeeper:
 
     def _fail(self, error: Exception) -> None:
         trouble = self._described(error)
-        if trouble != self.trouble:
+        if trouble != self.trouble:  # pragma: no branch - the same again
             self._report(error, f"{trouble}; it is tried again")
         self.trouble = trouble

@@ -113,7 +113,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
         """What keeps it from its work, though others of the bus may work; None if nothing does."""
         if not self.consuming:
             return "it is not connected to those who share the queue with it"
-        if self._share_failure is not None:
+        if self._share_failure is not None:  # pragma: no cover - as `_keep_share` says
             return str(self._share_failure)
         for number, each in self._held.items():
             if each.trouble is not None and each.state not in (State.STOPPING, State.STOPPED):
@@ -141,7 +141,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
         self._sustain(self._keep_share, name="share")
 
     async def _drain(self) -> None:
-        if self._session is not None:
+        if self._session is not None:  # pragma: no branch - stopped without a connection
             # First: so others wait for the parts already when these become free.
             self._voice.say(LEAVE, self._session.receiver.queue)
         await self._release(list(self._held))
@@ -149,7 +149,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
     async def _close(self) -> None:
         held, self._held = self._held, {}
         for part in held.values():
-            self._past.add(part.stats)
+            self._past.add(part.stats)  # pragma: no cover - a drain that was cut leaves some
         try:
             await _all(each.stop(timeout=0) for each in held.values())
         finally:
@@ -198,10 +198,10 @@ class PartitionedSubscription(Consumer[MemberSession]):
         """Be able to say something, if that is possible now; whether it is only since now."""
         try:
             return await self._voice.open()
-        except LinkLost:
+        except LinkLost:  # pragma: no cover - lost in this turn
             # That is told by the connection.
             return False
-        except AmqError as error:
+        except AmqError as error:  # pragma: no cover - a broker without channels left
             self._report_error(error, f"{self!r} cannot tell others of itself, and tries again")
             return False
 
@@ -232,9 +232,9 @@ class PartitionedSubscription(Consumer[MemberSession]):
             self._changed.clear()
             try:
                 await self._share()
-            except LinkLost:
+            except LinkLost:  # pragma: no cover - lost while parts begin
                 self._changed.set()
-            except Exception as error:
+            except Exception as error:  # pragma: no cover - a part's queue was changed meanwhile
                 if self._share_failure is None or str(self._share_failure) != str(error):
                     self._report_error(error, f"{self!r} cannot consume, and tries again: {error}")
                 self._share_failure = error
@@ -258,7 +258,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
         part = self._make(number)
         await part.start()
         self._held[number] = part
-        if not self._alive:
+        if not self._alive:  # pragma: no cover - stopped while it began
             await self._release([number])
 
     async def _release(self, numbers: Iterable[int]) -> None:
@@ -281,5 +281,5 @@ class PartitionedSubscription(Consumer[MemberSession]):
 async def _all(calls: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Await them all, whatever some of them raise; then raise the first of that."""
     for outcome in await asyncio.gather(*calls, return_exceptions=True):
-        if isinstance(outcome, BaseException):
+        if isinstance(outcome, BaseException):  # pragma: no cover - lost while parts begin or end
             raise outcome

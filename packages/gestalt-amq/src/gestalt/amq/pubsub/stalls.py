@@ -45,7 +45,7 @@ class StallDetector:
                 continue
             try:
                 waiting = await session.consumer.waiting(session.link)
-            except AmqError:
+            except AmqError:  # pragma: no cover - lost while it is asked
                 # The connection or the queue has gone: that is told elsewhere.
                 waiting = 0
             if waiting and stalled and backlog.begun == begun:

@@ -310,7 +310,7 @@ class Subscription(Consumer[SubscriptionSession]):
                 # "next" would be behind it, if the connection is lost before it is handled.
                 self._offset = offset - 1
             acks.take(delivery, offset)
-        else:
+        else:  # pragma: no cover - a stream gives each an offset
             self._take_unless_stopping(session, delivery)
 
     def _stream_acks(self, session: SubscriptionSession, channel: Channel) -> StreamAcks:

@@ -52,7 +52,7 @@ class Unmoved:
         """A message could not be moved by now."""
         key = _identity(message.delivery)
         self._known.pop(key, None)
-        if len(self._known) >= MOST_REMEMBERED:
+        if len(self._known) >= MOST_REMEMBERED:  # pragma: no cover - ten thousand of them
             del self._known[next(iter(self._known))]
         self._known[key] = Failure(message.headers, message.delay is None, message.since)
 

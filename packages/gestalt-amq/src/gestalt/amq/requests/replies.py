@@ -201,8 +201,7 @@ def describe_request(delivery: Delivery) -> str:
 
 def choose_codec(codecs: Sequence[Codec], content_type: str | None) -> Codec:
     """The codec of a caller: the first that reads what it wrote, else the first of all."""
-    if content_type is not None and len(codecs) > 1:
-        for codec in codecs:
-            if codec.allows(content_type):
-                return codec
+    for codec in codecs:
+        if content_type is not None and codec.allows(content_type):
+            return codec
     return codecs[0]

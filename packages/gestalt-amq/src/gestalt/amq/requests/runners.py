@@ -242,7 +242,7 @@ class Runners:
             if begun is not None:
                 return begun
             if is_left_behind(task, context, name):
-                return None
+                return None  # pragma: no cover - what is no coroutine left it
         return None
 
     def _ended(self, runner: Runner, result: Any) -> None:

@@ -68,7 +68,7 @@ class Work:
     def add_credit(self, credit: int) -> None:
         """The caller takes so many replies more."""
         self._credit += credit
-        if self._more is not None:
+        if self._more is not None:  # pragma: no branch - nobody waits for it yet
             self._more.set()
 
     async def wait_credit(self) -> None:

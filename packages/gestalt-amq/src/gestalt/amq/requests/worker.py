@@ -85,7 +85,7 @@ class Worker:
         Returns:
             What is to be finished in a task; None where it has its outcome.
         """
-        if receiver.channel.closed.done():
+        if receiver.channel.closed.done():  # pragma: no cover - lost in this turn
             return None  # it is delivered again, here or to others
         headers = delivery.properties.headers
         left = protocol.remaining(headers) if headers else None
@@ -231,7 +231,7 @@ class Worker:
         if not work.replied:
             try:
                 self._replies.value(work, result)
-            except LinkLost:
+            except LinkLost:  # pragma: no cover - lost in this turn
                 # Not acknowledged, it is delivered to another responder, which says so.
                 return
             except Exception as error:
@@ -250,7 +250,7 @@ class Worker:
 
     def _failed(self, work: Work, error: BaseException) -> None:
         if isinstance(error, LinkLost) and work.receiver.channel.closed.done():
-            return
+            return  # pragma: no cover - lost while it streams
         if isinstance(error, self._expected):
             self._stats.declined += 1
             self._replies.error(work.delivery, protocol.FAILED, error, expected=True)

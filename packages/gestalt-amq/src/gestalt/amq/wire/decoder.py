@@ -225,7 +225,7 @@ class Decoder:
     def _drop(self, content: _Partial) -> None:
         if content.kept:
             self._kept -= content.size - content.missing
-        if content.header is not None:
+        if content.header is not None:  # pragma: no branch - it ends before its header
             self._kept_headers -= len(content.header)
 
     def _check_kept(self) -> None:

@@ -232,6 +232,9 @@ class Connection(FrameWriter, asyncio.BaseProtocol):
         """Note that the worker has handled everything that was received."""
         if self._finishing and not self.lost:
             self.close()
+        elif self.frames:
+            # What handlers send leaves now, as with plain ones, not a turn later.
+            self.flush()
         self._owner.handled(self)
 
     def close(self) -> None:

@@ -219,7 +219,8 @@ class Connections:
         if connection.lost:
             self._gone(connection)
             self._settle(connection)
-        self._wake()
+        if self._awaiting_progress:
+            self._wake()
 
     # The mechanism
 

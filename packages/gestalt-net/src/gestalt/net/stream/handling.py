@@ -236,9 +236,11 @@ class HandlerWorker:
 
     async def _run(self) -> None:
         task = own_task()
+        loop = task.get_loop()
         connection = self._connection
         while await self._handle_batches(task):
-            waiter = asyncio.get_running_loop().create_future()
+            # Not by get_running_loop: on Python 3.11, each look for it is a system call.
+            waiter = loop.create_future()
             self._waiting.append(waiter)
             try:
                 if self.idle:
@@ -304,10 +306,11 @@ class HandlerWorker:
             whether the task may go on.
         """
         time_slice = self._time_slice
+        pace = self._dispatcher.pace
         if time_slice.overran:
             await time_slice.give_way()
-        else:
-            await self._dispatcher.pace.unspent()
+        elif pace.spent:
+            await pace.unspent()
         time_slice.begin()
         if self._first is not None:
             (result, message), self._first = self._first, None

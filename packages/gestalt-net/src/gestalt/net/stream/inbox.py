@@ -61,6 +61,12 @@ class Inbox:
                     self._reader.resume_reading()
             if self._closed:
                 return None
+            reader = self._reader
+            if reader is not None and reader.frames and not self._waiters:
+                # What was sent leaves now, not a turn later: its answer may be what is waited for.
+                # Where several iterate, once per turn, since the others may go on to send.
+                reader.check_thread()
+                reader.flush()
             await self._waiters.wait()
 
     def discard(self, connection: Connection) -> None:

@@ -62,7 +62,11 @@ class FrameWriter:
         """
         # Once per turn: looking for every frame would take an eighth of a small message's time.
         # Another thread must not get further: `full` set beside a flush would stay set for ever.
-        self.check_thread()
+        check_thread(self._loop, self)
+        self._gather(frame)
+
+    def _gather(self, frame: bytes) -> None:
+        """Queue a frame, in the thread of the event loop."""
         if not self.frames:
             self._loop.call_soon(self.flush)
             self.room = self.high_water
@@ -110,12 +114,17 @@ class FrameWriter:
         """
         if self.full:
             return self._send_later(frame)
-        self.write(frame)
+        check_thread(self._loop, self)
+        self._gather(frame)
         return ACCEPTED
 
     async def _send_later(self, frame: bytes) -> None:
-        await self.writable()
-        self.write(frame)
+        if self.full:
+            # It looks at the thread.
+            await self.writable()
+            self._gather(frame)
+        else:
+            self.write(frame)
 
     def refuse(self) -> None:
         """Let nobody write."""
@@ -181,14 +190,15 @@ class FrameWriter:
         # What another thread appends, in spite of all, is in the one list or in the other.
         self.frames = []
         self.room = 0
-        data = frames[0] if len(frames) == 1 else b"".join(frames)
-        self._in_flight = len(frames)
+        count = len(frames)
+        data = frames[0] if count == 1 else b"".join(frames)
         if self._more:
-            self._in_flight += self._more
+            count += self._more
             self._more = 0
+        self._in_flight = count
         self.full = False
         self._flushes += 1
-        self.sent += self._in_flight
+        self.sent += count
         self.sent_bytes += len(data)
         # Not writelines: it ignores flow control on Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1.
         self.transport.write(data)

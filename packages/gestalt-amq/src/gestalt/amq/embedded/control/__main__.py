@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, or 1 when the broker could not be reached or refused.
     """
     options = _parser().parse_args(arguments)
-    if not hasattr(socket, "AF_UNIX"):
+    if not hasattr(socket, "AF_UNIX"):  # pragma: no cover - Windows
         print("error: this system has no unix sockets for Python", file=sys.stderr)
         return 1
     operation = OPERATIONS[options.operation]

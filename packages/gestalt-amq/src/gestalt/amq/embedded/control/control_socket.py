@@ -94,7 +94,7 @@ class ControlSocket:
             answer = {"error": str(error)}
         except AmqpError as error:
             answer = {"error": error.text}
-        except Exception as error:
+        except Exception as error:  # pragma: no cover - a fault of the broker itself
             logger.exception("the broker failed in an operation of its control socket")
             answer = {"error": f"the broker failed: {type(error).__name__}"}
         # What the arguments of queues hold may have no JSON.

@@ -63,23 +63,23 @@ class QueueOptions:
         return self.kind == "quorum"
 
 
+# Where it is not known as what a value came.
+_PLAIN: tuple[tuple[type, str], ...] = (
+    (bool, "bool"),
+    (int, "signedint"),
+    (str, "longstr"),
+    (float, "double"),
+    (type(None), "void"),
+    (object, "table"),
+)
+
+
 def type_name(arguments: Mapping[str, FieldValue], key: str) -> str:
     """Return the name that RabbitMQ gives to the type of an argument."""
     if isinstance(arguments, Arguments) and key in arguments.letters:
         return TYPE_NAMES.get(arguments.letters[key], "void")
-    match arguments[key]:
-        case bool():
-            return "bool"
-        case int():
-            return "signedint"
-        case str():
-            return "longstr"
-        case float():
-            return "double"
-        case None:
-            return "void"
-        case _:
-            return "table"
+    value = arguments[key]
+    return next(name for kind, name in _PLAIN if isinstance(value, kind))
 
 
 def consume_timeout(

@@ -80,7 +80,7 @@ class Consumers:
 
     def resume(self, consumer: Recipient) -> None:
         """End `suspend`; does nothing for a consumer that is not suspended."""
-        if consumer in self._suspended:
+        if consumer in self._suspended:  # pragma: no branch - it was cancelled meanwhile
             self._suspended.discard(consumer)
             self._levels[consumer.priority][consumer] = None
             if self._single_active and self._active is None:

@@ -244,7 +244,7 @@ class Stream:
                 offset = log.end
             case Where.TIME:
                 offset = log.at_time(start.number)
-            case Where.OFFSET:
+            case Where.OFFSET:  # pragma: no branch - for type checkers
                 offset = start.number
         self.consumers.add(reader, _Place(offset, values), log.end)
 

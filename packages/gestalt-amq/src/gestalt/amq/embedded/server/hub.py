@@ -124,7 +124,9 @@ class Hub:
 
     def report(self, error: Exception, message: str) -> None:
         """Hand an error of the broker itself to the event loop's exception handler."""
-        self.loop.call_exception_handler({"message": message, "exception": error})
+        self.loop.call_exception_handler(  # pragma: no cover - the broker's own faults
+            {"message": message, "exception": error}
+        )
 
     def _end(self) -> None:
         """Do nothing later any more."""

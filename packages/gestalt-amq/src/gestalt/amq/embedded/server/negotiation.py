@@ -106,7 +106,7 @@ class Negotiation:
                 return self._start_ok(method)
             case ConnectionTuneOk():
                 self._tune_ok(method)
-            case ConnectionOpen():
+            case ConnectionOpen():  # pragma: no branch - for type checkers
                 self.virtual_host = method.virtual_host
         return None
 

@@ -89,11 +89,11 @@ class Sending:
 
     def reset(self) -> None:
         """Cut the connection; the client's next read or write fails."""
-        if self._stopped:
+        if self._stopped:  # pragma: no cover - two find it out at once
             return
         self.stop()
         sock = self._transport.get_extra_info("socket")
-        if sock is not None:
+        if sock is not None:  # pragma: no branch - a transport without a socket
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
@@ -109,7 +109,7 @@ class Sending:
         """Cut a client that reads nothing of what waits for it, alive as it may be otherwise."""
         self._timer = None
         waiting = self._transport.get_write_buffer_size()
-        if not waiting:
+        if not waiting:  # pragma: no cover - it was written in this turn
             return
         now = self._loop.time()
         left = self._written - waiting

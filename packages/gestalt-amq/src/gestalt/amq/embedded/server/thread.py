@@ -99,7 +99,7 @@ class ThreadedBroker(Controls):
             # This may have been interrupted: then the thread stops what it has started.
             if not started.cancel() and started.exception() is None:
                 started.result().call_soon_threadsafe(self._broker.request_stop)
-            if thread.ident is not None:
+            if thread.ident is not None:  # pragma: no branch - no thread could begin
                 thread.join()
             raise
         self._thread, self._loop, self._ended = thread, loop, ended
@@ -156,7 +156,9 @@ class ThreadedBroker(Controls):
             return done.result()
         if ended.done():
             raise StateError(f"{self._broker!r} is not running")
-        raise TimeoutError(f"{self._broker!r} has not answered within {_CONTROL_TIMEOUT:.0f} s")
+        raise TimeoutError(  # pragma: no cover - a fault of the broker itself
+            f"{self._broker!r} has not answered within {_CONTROL_TIMEOUT:.0f} s"
+        )
 
     def _run(self, started: Future[asyncio.AbstractEventLoop], ended: Future[None]) -> None:
         try:
@@ -165,7 +167,7 @@ class ThreadedBroker(Controls):
                 runner.get_loop()
                 runner.run(self._serve(started))
         except BaseException as error:
-            if started.done():
+            if started.done():  # pragma: no cover - a fault of the broker itself
                 raise
             started.set_exception(error)
         finally:
