@@ -233,3 +233,48 @@ def test_honest_keys_pass_however_many(name: str) -> None:
     # The same member a thousand times is one.
     assert codec_of("json", set[int]).decode(json.dumps([10**30] * 5000).encode()) == {10**30}
     assert codec_of("json", set[int]).decode(json.dumps([10**30, 1]).encode()) == {10**30, 1}
+
+
+class Row(msgspec.Struct, array_like=True):
+    name: str
+    ids: set[uuid.UUID]
+
+
+class Table(msgspec.Struct):
+    rows: list[Row] = []
+    named: dict[str, set[uuid.UUID]] = {}
+    first: Row | None = None
+    ids: set[uuid.UUID] = set()
+
+
+@pytest.mark.parametrize("name", ["json", "msgpack", "yaml"])
+def test_what_is_of_another_kind_is_left_to_the_decoder(name: str) -> None:
+    types = MessageTypes()
+    types.add(1, Table)
+    codec, plain = Codec(name, types=types), Codec(name)
+    row = ["a", [str(uuid.UUID(int=1))]]
+    for given in ({"rows": [row]}, {"named": {"a": row[1]}}, {"first": row}, {"ids": row[1]}):
+        assert codec.decode(plain.encode(given).body, type_id=1) == msgspec.convert(given, Table)
+    for field_name in ("rows", "named", "first", "ids"):
+        for value in (5, "text", [5], {"a": 5}):
+            with pytest.raises(DecodeError):
+                codec.decode(plain.encode({field_name: value}).body, type_id=1)
+
+
+class Branch(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+    next: "Branch | None" = None
+
+
+class Trees(msgspec.Struct):
+    branches: set[Branch]
+    others: "list[Trees]" = []
+
+
+@pytest.mark.parametrize("name", ["json", "msgpack", "yaml"])
+def test_types_that_hold_themselves_are_looked_through_once(name: str) -> None:
+    types = MessageTypes()
+    types.add(1, Trees)
+    codec = Codec(name, types=types)
+    value = Trees({Branch("a", Branch("b"))}, [Trees(set())])
+    assert codec.decode(codec.encode(value).body, type_id=1) == value

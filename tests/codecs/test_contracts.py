@@ -10,7 +10,7 @@ import attrs
 import jsonschema
 import pytest
 
-from gestalt.codecs import Avro, Codec, Codecs, DecodeError, MessageTypes
+from gestalt.codecs import Avro, Codec, Codecs, DecodeError, MessageTypes, SchemaError
 from gestalt.codecs.contracts import facts_of, shapes_of
 
 msgspec = pytest.importorskip("msgspec")
@@ -237,6 +237,93 @@ def test_the_text_of_a_proto_file_says_all_that_readers_have_to_know(
     if file.syntax == "editions" != kept.syntax:
         pytest.skip("this protobuf has no editions yet")
     assert proto_of(pool.FindMessageTypeByName("acme.Reading")) == text
+
+
+PLACE = """
+name: "place.proto" package: "geo"
+message_type { name: "Place" }
+"""
+TRIP = """
+name: "trip.proto" dependency: "place.proto"
+message_type {
+  name: "Trip"
+  field { name: "number" number: 1 label: LABEL_REQUIRED type: TYPE_INT32 }
+  field { name: "to" number: 2 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".geo.Place" }
+  field { name: "leg" number: 3 label: LABEL_OPTIONAL type: TYPE_MESSAGE type_name: ".Trip.Leg" }
+  field { name: "mode" number: 4 label: LABEL_OPTIONAL type: TYPE_ENUM type_name: ".Mode" }
+  nested_type { name: "Leg" }
+}
+enum_type {
+  name: "Mode" value { name: "OFF" number: 0 } value { name: "NONE" number: 0 }
+  options { allow_alias: true }
+}
+"""
+TRIP_TEXT = """\
+syntax = "proto2";
+
+import "place.proto";
+
+enum Mode {
+  option allow_alias = true;
+  OFF = 0;
+  NONE = 0;
+}
+
+message Trip {
+  message Leg {
+  }
+  required int32 number = 1;
+  optional .geo.Place to = 2;
+  optional .Trip.Leg leg = 3;
+  optional .Mode mode = 4;
+}
+"""
+
+
+def test_a_proto_file_without_a_package_imports_what_is_of_others() -> None:
+    from google.protobuf import descriptor_pb2, descriptor_pool, text_format
+
+    from gestalt.codecs.contracts.protobuf import facts_of_message, proto_of
+
+    pool = descriptor_pool.DescriptorPool()
+    for text in (PLACE, TRIP):
+        file = text_format.Parse(text, descriptor_pb2.FileDescriptorProto())
+        pool.AddSerializedFile(file.SerializeToString())
+    trip = pool.FindMessageTypeByName("Trip")
+    assert proto_of(trip) == TRIP_TEXT
+    fields = facts_of_message(trip)["messages"]["Trip"]
+    assert fields["1"] == {"name": "number", "type": "int32", "required": True}
+    assert "required" not in fields["2"]
+
+
+class Spoken(pydantic.BaseModel):
+    word: str
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        return {"type": "string"}
+
+
+def test_a_model_that_describes_itself_as_no_object_has_no_place_for_a_tag() -> None:
+    types = MessageTypes(tag="type")
+    types.add(1, Spoken)
+    with pytest.raises(SchemaError, match="Spoken has no place for the tag 'type'"):
+        shapes_of(Codec("json", types=types))
+
+
+class Foreign:
+    """What no format makes."""
+
+
+def test_a_class_that_no_format_makes_is_told_by_its_name() -> None:
+    @dataclass
+    class Holder:
+        foreign: Foreign
+
+    types = MessageTypes()
+    types.add(1, Holder)
+    (shape,) = shapes_of(Codec("json", types=types))
+    assert shape.schema["$defs"]["Holder"]["properties"] == {"foreign": {"title": "Foreign"}}
 
 
 def test_avro_and_protobuf_have_schemas_of_their_own() -> None:

@@ -262,3 +262,18 @@ def test_damage_does_not_end_the_look() -> None:
     for damage in (b"\x34", b"\x33", b"\x22\x7f", b"\x00", b"\x07", b"\x80" * 11):
         with pytest.raises(DecodeError):
             codec.decode(damage + rest)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x22", "the end is missing within a field"),
+        (b"\x22\x7f", "longer than what holds it"),
+        (b"\x33", "longer than what holds it"),
+    ],
+)
+def test_a_field_that_is_cut_off_is_malformed(data: bytes, said: str) -> None:
+    from gestalt.codecs.serializers.protobuf_guard import Guard
+
+    with pytest.raises(DecodeError, match=said):
+        Guard(CLASSES["Some"].DESCRIPTOR, 30).check(data)

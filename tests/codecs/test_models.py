@@ -5,6 +5,7 @@ import datetime as dt
 import enum
 import subprocess
 import sys
+import traceback
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +33,7 @@ from pydantic import (  # noqa: E402 - it may be absent
     IPvAnyAddress,
     RootModel,
     computed_field,
+    field_serializer,
     field_validator,
     model_serializer,
 )
@@ -381,3 +383,82 @@ print("pydantic" in sys.modules, "pydantic_core" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False False", done.stderr
+
+
+class Number(BaseModel):
+    x: int
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+class Pet(BaseModel):
+    pet: Cat | Dog = Field(discriminator="kind")
+
+
+class Paths(BaseModel):
+    paths: set[tuple[int, ...]]
+
+
+def test_bytes_that_are_no_text_are_refused_where_a_number_is_wanted() -> None:
+    body = Codec("msgpack").encode({"x": b"\xff"}).body
+    with pytest.raises(ValidationError, match=r"valid integer.* at \$\.x"):
+        Codec("msgpack", types=only(Number)).decode(body, type_id=1)
+
+
+def test_a_kind_that_is_none_of_those_expected_is_not_quoted() -> None:
+    with pytest.raises(ValidationError, match=r"none of those expected, at \$\.pet") as caught:
+        Codec("json", types=only(Pet)).decode(b'{"pet": {"kind": "secret"}}', type_id=1)
+    assert "secret" not in str(caught.value)
+
+
+def test_tuples_of_any_length_are_members_of_sets() -> None:
+    codec = Codec("json", types=only(Paths))
+    assert codec.decode(b'{"paths": [[1, 2], []]}', type_id=1).paths == {(1, 2), ()}
+
+
+class Refusing(BaseModel):
+    x: int
+
+    @field_validator("x")
+    @classmethod
+    def refuse(cls, value: int) -> int:
+        raise ValueError("why")
+
+    @field_serializer("x")
+    def shown(self, value: int) -> int:
+        return Number.model_validate({"x": "secret"}).x
+
+
+def test_what_a_validator_raises_is_the_cause() -> None:
+    with pytest.raises(ValidationError, match=r"why, at \$\.x") as caught:
+        Codec("json", types=only(Refusing)).decode(b'{"x": 1}', type_id=1)
+    assert repr(caught.value.__cause__) == "ValueError('why')"
+
+
+def test_what_a_serializer_raises_is_told_without_the_value() -> None:
+    with pytest.raises(EncodeError, match="a value is not of the type of its field") as caught:
+        Codec("json", types=only(Refusing)).encode(Refusing.model_construct(x=1))
+    assert "secret" not in str(caught.value)
+
+
+@dataclasses.dataclass
+class Checked:
+    x: str
+
+    def __post_init__(self) -> None:
+        Number.model_validate({"x": self.x})
+
+
+@pytest.mark.parametrize("name", ["json", "msgpack"])
+def test_what_pydantic_says_within_another_class_is_told_without_the_value(name: str) -> None:
+    body = Codec(name).encode({"x": "secret"}).body
+    with pytest.raises(ValidationError, match="should be a valid integer") as caught:
+        Codec(name, types=only(Checked)).decode(body, type_id=1)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "secret" not in told.replace(repr("secret") + "}).body", "")

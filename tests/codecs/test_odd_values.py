@@ -10,6 +10,7 @@ from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, TypedDict
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from gestalt.codecs import (
     EncodeError,
     MessageTypes,
     SchemaError,
+    Truncated,
 )
 from gestalt.codecs.reasons import reason_of
 from gestalt.core.numbers import kind_of
@@ -366,3 +368,46 @@ def test_type_ids_that_are_none_are_unknown(type_id: Any) -> None:
         Codec(types=types).decode(b"{}", type_id=type_id)
     with pytest.raises(DecodeError, match="no message type"):
         Codec(types=types).decode(b"{}", type_name=type_id or OddError())
+
+
+@pytest.mark.parametrize(
+    "data", [b'"\\ud800"', b'["\\ud800", 1]', b'{"\\uDBFF": 1}', b'"\\\\\\uda00\\n"']
+)
+def test_half_a_surrogate_pair_is_no_missing_end(data: bytes) -> None:
+    with pytest.raises(DecodeError, match="surrogate") as caught:
+        Codec("json").decode(data)
+    assert not isinstance(caught.value, Truncated)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'"\\ud800',
+        b'"\\ud800\\',
+        b'"\\ud800\\u',
+        b'"\\ud83d\\ude0',
+        b'"\\\\ud800x',
+        b'"\\u12"',
+    ],
+)
+def test_json_that_is_cut_off_misses_its_end(data: bytes) -> None:
+    with pytest.raises(Truncated, match="the end is missing"):
+        Codec("json").decode(data)
+
+
+class Kept(msgspec.Struct):
+    value: Any
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ({"a": {1, object()}}, r"at \$\.a\[\.\.\.\] of"),
+        (Kept(object()), r"at \$\.value of"),
+        (Kept({1: [object()]}), r"at \$\.value\[\.\.\.\]\[0\] of"),
+        ({"secret" * 20: object()}, r"at \$\[\.\.\.\] of"),
+    ],
+)
+def test_what_cannot_be_encoded_is_found_within_sets_and_structs(value: Any, where: str) -> None:
+    with pytest.raises(EncodeError, match=where):
+        Codec("json").encode(value)

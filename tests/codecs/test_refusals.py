@@ -1,9 +1,12 @@
 """What a format cannot do is refused by a sentence that says what, and never by another error."""
 
+import sys
 from dataclasses import dataclass, make_dataclass
 from decimal import Decimal
+from numbers import Number
 from typing import Any
 
+import msgspec
 import pytest
 
 from gestalt.codecs import (
@@ -258,3 +261,83 @@ class TestAvro:
     def test_what_follows_a_record_is_refused(self) -> None:
         with pytest.raises(TrailingData, match="follows the record in data of 2 bytes"):
             avro("long").decode(b"\x02\x02", type_id=1)
+
+
+class Thing:
+    """A class that no format makes."""
+
+
+@dataclass
+class Holder:
+    thing: Thing
+
+
+@dataclass
+class Counted:
+    number: Number
+
+
+def one(name: str, cls: Any) -> Codec:
+    types = MessageTypes()
+    types.add(1, cls)
+    return Codec(name, types=types)
+
+
+@pytest.mark.parametrize("name", ["json", "msgpack", "yaml"])
+def test_a_class_that_no_format_makes_takes_what_is_of_it_already(name: str) -> None:
+    pytest.importorskip("yaml" if name == "yaml" else "msgspec")
+    plain = Codec(name)
+    body = plain.encode({"number": 5}).body
+    assert one(name, Counted).decode(body, type_id=1) == Counted(5)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match=r"Expected `Thing`, got `dict`, at \$\.thing"):
+        one(name, Holder).decode(plain.encode({"thing": {}}).body, type_id=1)
+
+
+def test_of_many_types_some_are_named() -> None:
+    types = MessageTypes(tag="type")
+    for number in range(21):
+        types.add(number, make_dataclass(f"Type{number}", [("x", int)]))
+    with pytest.raises(DecodeError, match=r"Type19, \.\.\.$"):
+        Codec("json", types=types).decode(b'{"x": 1}')
+
+
+def test_a_field_that_is_not_known_is_named_where_it_reads_like_a_name() -> None:
+    class Strict(msgspec.Struct, forbid_unknown_fields=True):
+        x: int
+
+    codec = one("json", Strict)
+    for name, told in (("other", "`other`"), ("a b c", "of 5 characters")):
+        with pytest.raises(ValidationError, match=f"unknown field {told}"):
+            codec.decode(b'{"%s": 1, "x": 1}' % name.encode(), type_id=1)
+
+
+@pytest.mark.parametrize(
+    "cls", [make_dataclass("Odd", [("x", list[int] | set[int])])], ids=["two arrays"]
+)
+@pytest.mark.parametrize("name", ["json", "msgpack", "yaml"])
+def test_a_class_that_the_library_refuses_is_refused_by_its_reason(name: str, cls: Any) -> None:
+    pytest.importorskip("yaml" if name == "yaml" else "msgspec")
+    with pytest.raises(SchemaError, match=f"{name} cannot carry Odd, .*more than one array-like"):
+        one(name, cls).decode(b"", type_id=1)
+
+
+def test_a_key_of_yaml_that_is_an_equals_sign_is_a_string() -> None:
+    pytest.importorskip("yaml")
+    assert Codec("yaml").decode(b"=: 1") == {"=": 1}
+
+
+def test_snappy_without_a_length_is_refused() -> None:
+    pytest.importorskip("snappy")
+    with pytest.raises(DecodeError, match="snappy: no length at the start of data of 6 bytes"):
+        Codec("bytes", accept=["snappy"]).decode(b"\xff" * 6, content_encoding="snappy")
+
+
+def test_a_compressor_may_be_named_twice() -> None:
+    assert Codec("text", compress="gzip", accept=["gzip"]).accept == ("gzip",)
+
+
+def test_a_python_that_was_built_without_a_module_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lzma", None)
+    monkeypatch.delitem(sys.modules, "gestalt.codecs.compressors.xz", raising=False)
+    with pytest.raises(ImportError, match="lzma"):
+        Codec("text", compress="xz")

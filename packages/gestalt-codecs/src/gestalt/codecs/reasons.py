@@ -47,6 +47,10 @@ def cause_of(made: BaseException, error: BaseException) -> BaseException | None:
 def _said(error: BaseException) -> str:
     library = _library(error)
     if library == "msgspec":
+        cause = error.__cause__
+        if cause is not None and _library(cause) in _QUOTING:
+            # Of the application's own code, which msgspec calls: all that it says is its cause's.
+            return _said(cause)
         return _of_msgspec(str(error))
     if library == "yaml":
         return _of_yaml(error)
@@ -59,7 +63,7 @@ def _said(error: BaseException) -> str:
 
 def _quotes(error: BaseException) -> bool:
     library = _library(error)
-    return library in _QUOTING or (library == "msgspec" and _of_msgspec(str(error)) != str(error))
+    return library in _QUOTING or (library == "msgspec" and _said(error) != str(error))
 
 
 def _library(error: BaseException) -> str:

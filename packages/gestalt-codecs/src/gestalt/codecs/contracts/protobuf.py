@@ -199,7 +199,7 @@ def _is_group(field: FieldDescriptor, *, syntax: str) -> bool:
 def _features(options: Any) -> Iterator[str]:
     """What the options of something say of its features, which editions have."""
     for described, value in options.features.ListFields():
-        if described.enum_type is not None:
+        if described.enum_type is not None:  # pragma: no branch - features of one language
             name = described.enum_type.values_by_number[value].name
             yield f"features.{described.name} = {name}"
 

@@ -20,6 +20,9 @@ from .json_guard import NOT_OPENING, check_depth, check_values
 # Integers of more than 64 bits, in keys by escapes as well, can be made to collide.
 _LONG_INTEGERS: Final = re.compile(rb"[0-9]{20}|\\u003")
 
+# The first half of a pair by an escape, after which something stands that begins no other escape.
+_LONE: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?:[^\\]|\\[^u])")
+
 
 class Json(Serializer):
     """Strict JSON in UTF-8. Typed values are validated while they are parsed."""
@@ -84,6 +87,10 @@ class Json(Serializer):
         if isinstance(error, msgspec.DecodeError):
             reason = str(error)
             if "truncated" in reason:
+                # The library says so as well where a surrogate has no room for its other half.
+                if _LONE.search(data):
+                    what = "a surrogate stands alone"
+                    return DecodeError(f"{self.name}: cannot decode {size_of(data)}: {what}")
                 return Truncated(f"{self.name}: the end is missing from {size_of(data)}")
             if "trailing characters" in reason:
                 return TrailingData(f"{self.name}: something follows the value in {size_of(data)}")
