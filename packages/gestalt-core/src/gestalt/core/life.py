@@ -111,6 +111,7 @@ class Life:
         # Nothing of that loop runs any more, or can be waited for.
         self.tasks.clear()
         self.waiters.clear()
+        self.opening = None
         self.reset(State.RUNNING)
         self.error = error
         self.loop = asyncio.get_running_loop()
