@@ -137,7 +137,7 @@ async def test_a_user_who_may_configure_nothing_can_do_everything(
     with pytest.raises(TopologyError) as refused:
         await connect(user.url).topology.apply(plan)
     assert refused.value.code == 403
-    assert plan.lasting().permissions().configure in str(refused.value)
+    assert plan.permanent().permissions().configure in str(refused.value)
 
 
 async def test_a_private_queue_needs_a_permission_that_the_error_names(

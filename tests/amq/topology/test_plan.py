@@ -67,7 +67,7 @@ def test_permissions_are_for_these_names_and_for_no_others() -> None:
     for pattern in (needed.write, needed.read):
         assert not re.match(pattern, "trackers")
         assert not re.match(pattern, "")
-    admin = plan.lasting().permissions()
+    admin = plan.permanent().permissions()
     for name in ("orders", "telemetry", "tracker", "tracker.parked", "tracker.retry.1000"):
         assert re.match(admin.configure, name)
     assert publisher.exchange.name == "orders"

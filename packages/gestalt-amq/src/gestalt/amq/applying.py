@@ -53,12 +53,12 @@ class Topology:
             TopologyError: the broker refuses something; everything that it refuses is named.
             ConnectError, LinkLost: as `verify`.
         """
-        lasting = (plan or self._plan()).lasting()
+        permanent = (plan or self._plan()).permanent()
         stale = []
         async with self._connection() as supervisor:
             link = await supervisor.wait_link()
-            await declare_plan(link, lasting)
-            for queue, needed in lasting.recorded().items():
-                unbinds = exact or queue in lasting.exact
+            await declare_plan(link, permanent)
+            for queue, needed in permanent.recorded().items():
+                unbinds = exact or queue in permanent.exact
                 stale += await reconcile(link, queue, needed, exact=unbinds)
         return stale

@@ -140,7 +140,7 @@ class Plan:
             ),
         )
 
-    def lasting(self) -> "Plan":
+    def permanent(self) -> "Plan":
         """What others can declare for those who use it, and which stays."""
         return Plan(
             self.exchanges,

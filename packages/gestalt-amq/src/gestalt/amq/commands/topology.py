@@ -73,7 +73,7 @@ async def _verify(options: argparse.Namespace) -> list[str]:
     lines = [str(each) for each in drift]
     if not drift:
         lines.append(f"all is as {options.application} needs it")
-    bindings = plan.lasting().bindings
+    bindings = plan.permanent().bindings
     if bindings:
         lines.append(f"bindings cannot be asked for by AMQP: {len(bindings)} were not compared")
     return [plain(line) for line in lines]
@@ -83,7 +83,7 @@ async def _apply(options: argparse.Namespace) -> list[str]:
     bus = _load(options.application, options.refuse)
     plan = bus.topology.plan()
     stale = [str(each) for each in await _at(options, bus).apply(plan, exact=options.exact)]
-    done = plan.lasting()
+    done = plan.permanent()
     counts = {
         "exchanges": sum(each.declare and not each.predeclared for each in done.exchanges),
         "queues": sum(each.declares != "never" for each in done.queues),
@@ -177,7 +177,7 @@ def _as_text(bus: Bus, plan: Plan) -> list[str]:
 def _permissions(bus: Bus, plan: Plan) -> dict[str, Permissions]:
     return {
         "permissions of the application": (plan if bus.declares else plan.checked()).permissions(),
-        "permissions to apply": plan.lasting().permissions(),
+        "permissions to apply": plan.permanent().permissions(),
     }
 
 
