@@ -75,7 +75,7 @@ async def test_the_end_of_a_quorum_queues_leader_loses_no_confirmed_message(
                 tasks.create_task(publish(first))
             while len(confirmed) < 200:
                 await asyncio.sleep(0.05)
-            # RabbitMQ 3.10 does not recover a quorum queue that was made in its last second.
+            # RabbitMQ does not recover a quorum queue that was made in its last second.
             await asyncio.sleep(1.5)
             # The queue was declared through the first node, which is its leader.
             await asyncio.to_thread(cluster[0].kill)

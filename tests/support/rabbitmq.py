@@ -229,6 +229,18 @@ class RabbitMQNode:
         """End the node as a power failure would."""
         self._end(signal.SIGKILL)
 
+    def has_noted(self, queue: str) -> bool:
+        """Whether a quorum queue outlasts a kill: its name is on the disk.
+
+        That is so up to a second after its declaration was answered.
+        """
+        name = f"%2F_{queue}".encode()
+        atom = bytes([len(name)]) + name
+        return any(
+            atom in noted.read_bytes()
+            for noted in self.directory.glob("data/*/quorum/*/names.dets")
+        )
+
     def stop(self) -> None:
         """End the node in its orderly way."""
         self._end(signal.SIGTERM)

@@ -333,6 +333,8 @@ async def test_nothing_confirmed_is_lost_when_the_broker_is_killed(
 
             tasks = [asyncio.create_task(publish(each * 1_000_000)) for each in range(20)]
             await until(lambda: len(confirmed) > 2000, 60)
+            # A quorum queue that RabbitMQ has not noted down yet does not outlast this.
+            await until(lambda: node.has_noted("gestalt.delay.exchange.reminders"), 60)
             await asyncio.to_thread(node.kill)
             await asyncio.to_thread(node.start)
             known = len(confirmed)

@@ -177,7 +177,7 @@ async def test_a_killed_broker_loses_no_confirmed_message(
     fresh_node: RabbitMQNode, unique: str
 ) -> None:
     async def kill_and_restart() -> None:
-        # RabbitMQ 3.10 does not recover a quorum queue that was made in its last second.
+        # RabbitMQ does not recover a quorum queue that was made in its last second.
         await asyncio.sleep(2.5)
         await asyncio.to_thread(fresh_node.kill)
         await asyncio.to_thread(fresh_node.start)
