@@ -61,8 +61,8 @@ class Client:
         named["x-queue-type"] = "quorum"
         self.do(m.QueueDeclare(0, name, durable=True, arguments=named))
 
-    def publish(self, queue, body, properties=Properties()):
-        header = content_header(properties, len(body))
+    def publish(self, queue, body, properties=None):
+        header = content_header(properties or Properties(), len(body))
         self.output.sent.clear()
         content = Content(header, body, len(body))
         self.session.receive(1, m.BasicPublish(0, "", queue), content)

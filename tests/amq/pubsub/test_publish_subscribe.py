@@ -191,6 +191,31 @@ async def test_a_full_queue_rejects(bus: Bus, unique: str) -> None:
     await publisher.publish(1)
     with pytest.raises(Rejected):
         await publisher.publish(2)
+    batch = publisher.batch()
+    await batch.publish(3)
+    with pytest.raises(BatchError) as caught:
+        async with batch:
+            pass
+    assert [type(error) for error in caught.value.exceptions] == [Rejected]
+
+
+async def test_a_batch_whose_block_fails_waits_for_nothing(bus: Bus, unique: str) -> None:
+    publisher = bus.publisher(unique, max_unconfirmed=1)
+    batch = publisher.batch()
+    await batch.publish(1)
+    with pytest.raises(ZeroDivisionError):
+        async with batch:
+            raise ZeroDivisionError
+    await publisher.publish(2)
+
+
+async def test_more_than_the_network_takes_at_once_waits_for_it(bus: Bus, unique: str) -> None:
+    got = Collector()
+    await bus.subscribe(unique, "#", got)
+    publisher = bus.publisher(unique)
+    large = "x" * 4_000_000
+    await asyncio.gather(*(publisher.publish(large) for _ in range(4)))
+    assert await got.wait(4) == [large] * 4
 
 
 async def test_a_batch_tells_which_failed(bus: Bus, unique: str) -> None:
