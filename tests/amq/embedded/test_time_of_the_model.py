@@ -349,6 +349,20 @@ def test_a_queue_that_is_consumed_from_does_not_expire():
     assert "q" not in client.model.virtual_host("/").queues
 
 
+def test_a_history_of_deaths_that_is_none_is_no_obstacle():
+    client = Client()
+    arguments = {
+        "x-message-ttl": 1000,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": "later",
+    }
+    client.do(m.QueueDeclare(0, "q", arguments=arguments))
+    client.do(m.QueueDeclare(0, "later"))
+    client.publish("q", b"1", Properties(headers={"x-death": "mine"}))
+    client.pass_by(1.0)
+    assert client.count("later") == 1
+
+
 def test_what_has_expired_is_not_given_to_who_asks_just_then():
     client = Client()
     client.do(m.QueueDeclare(0, "q"))

@@ -199,7 +199,9 @@ async def test_a_full_queue_rejects(bus: Bus, unique: str) -> None:
     assert [type(error) for error in caught.value.exceptions] == [Rejected]
 
 
-async def test_a_batch_whose_block_fails_waits_for_nothing(bus: Bus, unique: str) -> None:
+async def test_a_batch_whose_block_fails_waits_for_nothing(
+    untraced: None, bus: Bus, unique: str
+) -> None:
     publisher = bus.publisher(unique, max_unconfirmed=1)
     batch = publisher.batch()
     await batch.publish(1)

@@ -114,7 +114,7 @@ class Runners:
     def find(self, correlation_id: str | None) -> Work | None:
         """What is worked on under a correlation id; nothing is by none."""
         if correlation_id is None:
-            return None
+            return None  # pragma: no cover - asked by who is no requester
         return next((work for work in self.running if work.correlation_id == correlation_id), None)
 
     def cancel(self, correlation_id: str | None) -> bool:
@@ -241,12 +241,12 @@ class Runners:
             begun = self._begin(*self._backlog.popleft(), now)
             if begun is not None:
                 return begun
-            if is_left_behind(task, context, name):
-                return None  # pragma: no cover - what is no coroutine left it
+            if is_left_behind(task, context, name):  # pragma: no cover - left by a plain function
+                return None
         return None
 
-    def _ended(self, runner: Runner, result: Any) -> None:
-        if runner.task is not None:  # pragma: no branch - it is cancelled before it begins
+    def _ended(self, runner: Runner, result: Any) -> None:  # pragma: no cover - it never ran
+        if runner.task is not None:
             return
         # A task that is cancelled before its first step runs nothing of itself.
         work = runner.work
