@@ -22,7 +22,7 @@ from tests.support.wire_client import ClosedError, WireClient
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs unix sockets")
 
-COMMAND = [sys.executable, "-m", "gestalt.amq.embedded", "--port", "0"]
+COMMAND = [sys.executable, "-m", "gestalt.amq.embedded", "--port", "0", "--vhost", "/"]
 
 
 @pytest.fixture
@@ -86,7 +86,8 @@ def test_the_socket_is_this_users_alone(control):
 
 
 def test_what_there_is_can_be_listed(control, client):
-    client.call(1, m.QueueDeclare(0, "q", durable=True, arguments={"x-max-length": 5}))
+    arguments = {"x-max-length": 5, "of-bytes": b"\xff"}
+    client.call(1, m.QueueDeclare(0, "q", durable=True, arguments=arguments))
     client.call(1, m.QueueBind(0, "q", "amq.topic", "a.*"))
     client.call(1, m.BasicQos(0, 7))
     client.publish(1, "", "q")
@@ -96,7 +97,8 @@ def test_what_there_is_can_be_listed(control, client):
     client.receive(m.BasicDeliver)
     (queue,) = control.rows("list_queues")
     assert (queue["name"], queue["messages_ready"], queue["messages_unacknowledged"]) == ("q", 0, 2)
-    assert (queue["consumers"], queue["arguments"]) == (1, {"x-max-length": 5})
+    told = {"x-max-length": 5, "of-bytes": "\ufffd"}
+    assert (queue["consumers"], queue["arguments"]) == (1, told)
     (binding,) = control.rows("list_bindings")
     assert (binding["source_name"], binding["routing_key"]) == ("amq.topic", "a.*")
     (connection,) = control.rows("list_connections")
@@ -113,6 +115,15 @@ def test_what_there_is_can_be_listed(control, client):
     (status,) = control.rows("status")
     assert (status["connections"], status["queues"]) == (1, 1)
     assert status["message_memory"] > 0
+
+
+def test_a_connection_that_only_begins_is_listed_and_has_no_consumers(control, client):
+    with socket.create_connection(client.socket.getpeername()) as other:
+        other.sendall(b"AMQP\0\0\x09\x01")
+        assert other.recv(1)
+        states = [row["state"] for row in control.rows("list_connections")]
+        assert sorted(states) == ["running", "starting"]
+        assert control.rows("list_consumers") == []
 
 
 def test_a_table_is_for_people_and_names_do_not_move_their_cursor(control, client):
@@ -338,15 +349,15 @@ async def test_a_path_that_is_too_long_is_named(tmp_path):
             await ControlSocket(broker, long).open()
 
 
-def test_a_process_is_controlled_by_the_path_that_it_is_given(path, capsys):
+def test_a_process_is_controlled_by_the_path_that_it_is_given(path):
     process = subprocess.Popen(
         [*COMMAND, "--control", str(path)], stderr=subprocess.PIPE, text=True
     )
     try:
         assert "listening on" in process.stderr.readline()
         assert process.stderr.readline().rstrip().endswith(f"controlled by {path}")
-        assert main(["--socket", str(path), "status"]) == 0
-        assert "connections" in capsys.readouterr().out
+        command = [sys.executable, "-m", "gestalt.amq.embedded.control", "--socket", str(path)]
+        assert b"connections" in subprocess.check_output([*command, "status"])
         # Another one does not take it.
         second = subprocess.run(
             [*COMMAND, "--control", str(path)], capture_output=True, text=True, check=False

@@ -61,8 +61,8 @@ class Client:
         named["x-queue-type"] = "quorum"
         self.do(m.QueueDeclare(0, name, durable=True, arguments=named))
 
-    def publish(self, queue, body):
-        header = content_header(Properties(), len(body))
+    def publish(self, queue, body, properties=None):
+        header = content_header(properties or Properties(), len(body))
         self.output.sent.clear()
         content = Content(header, body, len(body))
         self.session.receive(1, m.BasicPublish(0, "", queue), content)
@@ -121,6 +121,52 @@ def test_the_next_single_active_consumer_takes_over_from_one_that_is_late():
     assert client.publish("q", b"2") == [(3, False, b"2")]
     client.do(m.BasicAck(2))
     assert client.do(m.BasicCancel("second"))[0] == m.BasicCancelOk("second")
+
+
+def test_the_only_single_active_consumer_goes_on_when_it_has_settled_what_is_late():
+    client = Client()
+    client.quorum("q", consumer_timeout=1000, single_active_consumer=True)
+    client.do(m.BasicConsume(0, "q", "only"))
+    client.publish("q", b"1")
+    assert client.pass_by(1.0) == [m.BasicCancel("only", True)]
+    assert client.do(m.BasicReject(1, False)) == [(2, True, b"1")]
+
+
+def test_what_was_late_before_comes_back_once():
+    client = Client(consumer_timeout=1800.0)
+    client.quorum("q")
+    client.do(m.BasicConsume(0, "q", "slow"))
+    sent = []
+    for minute in range(60):
+        if minute in (5, 20):
+            client.publish("q", b"%d" % minute)
+        sent += client.pass_by(60.0)
+        assert client.count("q") == len(sent) <= minute // 15
+    assert sent == [m.BasicCancel("slow", True)] * 2
+
+
+def test_what_a_cancelled_consumer_is_late_with_closes_the_channel():
+    client = Client(consumer_timeout=1800.0)
+    for name in ("first", "second"):
+        client.quorum(name)
+        client.do(m.BasicConsume(0, name, name))
+        client.publish(name, b"1")
+    client.do(m.BasicCancel("first"))
+    client.pass_by(60.0)
+    [close] = client.pass_by(1900.0)
+    assert "Timeout value used: -1 ms" in close.reply_text
+    assert (client.count("first"), client.count("second")) == (1, 1)
+
+
+def test_a_reader_of_a_stream_of_4_0_that_is_late_loses_its_channel():
+    client = Client("4.0")
+    arguments = {"x-queue-type": "stream", "x-consumer-timeout": 1000}
+    client.do(m.QueueDeclare(0, "s", durable=True, arguments=arguments))
+    client.do(m.BasicQos(0, 10))
+    client.do(m.BasicConsume(0, "s", "slow"))
+    client.publish("s", b"1")
+    [close] = client.pass_by(1.0)
+    assert "Timeout value used: 1000 ms" in close.reply_text
 
 
 def test_a_channel_of_4_0_is_closed_for_what_is_late():
@@ -192,8 +238,9 @@ def test_a_queue_that_has_a_timeout_of_its_own_is_looked_after_by_that_alone():
     for body in (b"1", b"2"):
         client.publish("q", body)
     client.do(m.BasicCancel("slow"))
-    client.publish("q", b"3")
-    client.do(m.BasicGet(0, "q"))
+    for body in (b"3", b"4"):
+        client.publish("q", body)
+        client.do(m.BasicGet(0, "q"))
     for _ in range(9):
         assert client.pass_by(100.0) == []
     [close] = client.pass_by(100.0)
@@ -267,6 +314,71 @@ def test_a_kept_dead_letter_goes_with_its_queue():
     client.do(m.QueueDelete(0, "q"))
     client.pass_by(180.0)
     assert client.model.memory == 0
+
+
+def test_what_a_transaction_has_not_acknowledged_yet_goes_back_with_its_channel():
+    client = Client()
+    client.do(m.QueueDeclare(0, "q"))
+    client.publish("q", b"1")
+    client.do(m.TxSelect())
+    client.do(m.BasicGet(0, "q"))
+    client.do(m.BasicAck(1))
+    client.do(m.ChannelClose(200, "", 0, 0))
+    assert client.count("q") == 1
+
+
+def test_what_is_rejected_when_its_queue_is_gone_takes_no_memory():
+    client = Client()
+    client.do(m.QueueDeclare(0, "q"))
+    client.publish("q", b"1")
+    client.do(m.BasicGet(0, "q"))
+    client.do(m.QueueDelete(0, "q"))
+    assert client.model.memory > 0
+    client.do(m.BasicReject(1, False))
+    assert client.model.memory == 0
+
+
+def test_a_queue_that_is_consumed_from_does_not_expire():
+    client = Client()
+    client.do(m.QueueDeclare(0, "q", arguments={"x-expires": 1000}))
+    client.do(m.BasicConsume(0, "q", "tag"))
+    client.pass_by(5.0)
+    client.do(m.BasicCancel("tag"))
+    assert client.count("q") == 0
+    client.pass_by(1.0)
+    assert "q" not in client.model.virtual_host("/").queues
+
+
+def test_a_history_of_deaths_that_is_none_is_no_obstacle():
+    client = Client()
+    arguments = {
+        "x-message-ttl": 1000,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": "later",
+    }
+    client.do(m.QueueDeclare(0, "q", arguments=arguments))
+    client.do(m.QueueDeclare(0, "later"))
+    client.publish("q", b"1", Properties(headers={"x-death": "mine"}))
+    client.pass_by(1.0)
+    assert client.count("later") == 1
+
+
+def test_what_has_expired_is_not_given_to_who_asks_just_then():
+    client = Client()
+    client.do(m.QueueDeclare(0, "q"))
+    client.publish("q", b"1", Properties(expiration="1000"))
+    client.now += 1.0
+    assert client.do(m.BasicGet(0, "q")) == [m.BasicGetEmpty()]
+
+
+def test_what_expires_at_a_low_priority_goes_from_behind_a_higher_one():
+    client = Client()
+    client.do(m.QueueDeclare(0, "q", arguments={"x-max-priority": 5}))
+    client.publish("q", b"low", Properties(priority=1, expiration="1000"))
+    client.publish("q", b"high", Properties(priority=5))
+    client.pass_by(1.0)
+    assert client.count("q") == 1
+    assert client.do(m.BasicGet(0, "q"))[0][1] == b"high"
 
 
 def entries(*priorities):

@@ -97,3 +97,10 @@ def test_the_largest_headers_are_left_out_first_and_named() -> None:
     assert read.headers.keys() >= {"large", *kept}
     assert read.headers["x-gestalt-left-out"] == "largest"
     assert read.correlation_id == "kept"
+
+
+def test_headers_that_cannot_be_told_apart_are_left_behind() -> None:
+    delivery = delivered(Properties(headers={"a": 1}, type="Kind"))
+    delivery.header = delivery.header.replace(b"\x01a", b"\xffa")
+    copy = copy_properties(delivery, {"x-gestalt-attempts": 1}, 4096)
+    assert (copy.headers, copy.type) == ({"x-gestalt-attempts": 1}, "Kind")

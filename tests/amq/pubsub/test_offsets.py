@@ -27,6 +27,7 @@ from gestalt.amq import (
     Subscription,
     connect,
 )
+from gestalt.amq.pubsub import offset_keeper
 from gestalt.amq.pubsub.offset_position import OffsetPosition
 from tests.support.collector import Collector
 from tests.support.proxy import Proxy
@@ -302,6 +303,27 @@ async def test_what_came_before_anything_was_handled_is_read_again_after_a_lost_
         await until(lambda: subscription.consuming)
         go_on.set()
         await until(lambda: set(begun) == set(range(5)))
+
+
+async def test_a_store_that_is_slow_is_told_and_waited_for(
+    broker_url: str, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offset_keeper, "PATIENCE", 0.05)
+    store, answer = Memory(), asyncio.Event()
+    save = store.save
+
+    async def save_later(*arguments: Any) -> None:
+        await answer.wait()
+        await save(*arguments)
+
+    store.save = save_later  # type: ignore[method-assign]
+    async with connect(broker_url, backoff=QUICK) as bus:
+        subscription = await stream.read(bus, Collector(), offsets=Offsets(store, within=0.05))
+        await stream.publish(bus, 1)
+        await until(lambda: "has not answered" in str(subscription.trouble))
+        answer.set()
+        await until(lambda: store.offsets.get(stream.name) == 0)
+        await until(lambda: subscription.trouble is None)
 
 
 async def test_a_store_that_hangs_does_not_live_on_after_the_stop(

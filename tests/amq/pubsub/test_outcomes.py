@@ -219,6 +219,7 @@ def test_of_several_classes_the_nearest_counts() -> None:
         7.0,
         28.0,
     ]
+    assert list(Retry(attempts=2, by_error={OSError: Retry(attempts=2)}).delays()) == [1.0]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import asyncio
 from dataclasses import dataclass
 
+import aio_pika
 import pytest
 
 from gestalt.amq import (
@@ -191,6 +192,49 @@ async def test_a_full_queue_rejects(bus: Bus, unique: str) -> None:
     await publisher.publish(1)
     with pytest.raises(Rejected):
         await publisher.publish(2)
+    batch = publisher.batch()
+    await batch.publish(3)
+    with pytest.raises(BatchError) as caught:
+        async with batch:
+            pass
+    assert [type(error) for error in caught.value.exceptions] == [Rejected]
+
+
+async def test_an_exchange_that_was_deleted_meanwhile_is_declared_again(
+    bus: Bus, broker_url: str, unique: str
+) -> None:
+    publisher = bus.publisher(unique, idempotent=True)
+    await publisher.publish(0)
+    async with await aio_pika.connect(broker_url) as connection:
+        await (await connection.channel()).exchange_delete(unique)
+    async with publisher.batch() as batch:
+        for number in range(3):
+            await batch.publish(number)
+
+
+async def test_a_batch_whose_block_fails_waits_for_nothing(
+    untraced: None, bus: Bus, unique: str
+) -> None:
+    publisher = bus.publisher(unique, max_unconfirmed=1)
+    batch = publisher.batch()
+    await batch.publish(1)
+    with pytest.raises(ZeroDivisionError):
+        async with batch:
+            raise ZeroDivisionError
+    await publisher.publish(2)
+
+
+async def test_more_than_the_network_takes_at_once_waits_for_it(bus: Bus, unique: str) -> None:
+    got = Collector()
+    await bus.subscribe(unique, "#", got)
+    publisher = bus.publisher(unique)
+    large = "x" * 4_000_000
+    async with publisher.batch() as batch:
+        for _ in range(4):
+            await batch.publish(large)
+            # What is sent leaves at the end of a turn.
+            await asyncio.sleep(0)
+    assert await got.wait(4) == [large] * 4
 
 
 async def test_a_batch_tells_which_failed(bus: Bus, unique: str) -> None:

@@ -456,3 +456,14 @@ async def test_a_stream_has_one_reader_at_a_time(bus: Bus, unique: str) -> None:
         await anext(stream)
     hanging.finish.set()
     await first
+
+
+async def test_more_than_the_network_takes_at_once_waits_for_it(bus: Bus, unique: str) -> None:
+    item = "x" * 4_000_000
+
+    async def serve(_: Request[int]) -> AsyncIterator[str]:
+        for _ in range(3):
+            yield item
+
+    await bus.respond(unique, serve)
+    assert await collect(bus.requester(unique).stream(0)) == [item] * 3

@@ -74,6 +74,19 @@ async def test_what_is_declared_before_the_start_is_there_when_it_has_started(
     assert await count(broker_url, unique) == 2
 
 
+async def test_what_is_declared_without_a_connection_can_be_awaited() -> None:
+    bus = connect("amqp://localhost")
+    await bus.declare(Queue("orders"))
+    assert "orders" in {each.name for each in bus.topology.plan().queues}
+
+
+async def test_a_binding_that_is_refused_is_named(bus: Bus, unique: str) -> None:
+    arguments = {"x-match": "nonsense"}
+    by_headers = Exchange(unique, type="headers")
+    with pytest.raises(TopologyError, match=f"binding of .*{unique}"):
+        await bus.declare(Binding(by_headers, "", to=Queue(unique), arguments=arguments))
+
+
 async def test_a_start_fails_by_a_declaration_that_is_refused_and_names_all_of_them(
     broker_url: str, admin: aio_pika.abc.AbstractChannel, unique: str
 ) -> None:
@@ -320,6 +333,15 @@ def test_what_is_no_bus_is_refused_without_being_shown(
     assert status == 2
     assert words in error
     assert "secret" not in error
+
+
+def test_an_import_that_fails_within_the_module_is_its_own_error(
+    run: Run, application: Callable[[str], str], tmp_path: Path
+) -> None:
+    module = application("amqp://localhost")
+    (tmp_path / f"{module}.py").write_text("import no_such_module\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        run("plan", f"{module}:bus")
 
 
 def test_the_bus_of_a_whole_application_is_found(

@@ -155,14 +155,15 @@ def app() -> Group:
     bus.subscription("all", "#", take)
     bus.service("tickets", table, version="2", description="Sells tickets.")
     bus.service("both", print, codec=[Codec("json", types=types), Codec("msgpack", types=types)])
-    publisher = bus.publisher("telemetry", persistent=False)
-    note(publisher, sends=[Position], keys=["vehicle.*.position", "vehicle.*.last"])
+    publisher, same = (bus.publisher("telemetry", persistent=False) for _ in range(2))
+    for each in (publisher, same):
+        note(each, sends=[Position], keys=["vehicle.*.position", "vehicle.*.last"])
     other = bus.publisher(Exchange("hashed", "x-consistent-hash"), codec=Codec("text"))
     default = bus.publisher("", codec=Codec("bytes"))
     requester = bus.requester("prices")
     note(requester, sends=[Stop], receives=[Ticket])
     group = Group(server, client, Holder(), plain, fixed, bus)
-    group.senders = publisher, other, default, requester  # type: ignore[attr-defined]
+    group.senders = publisher, other, default, requester, same  # type: ignore[attr-defined]
     return group
 
 

@@ -188,7 +188,7 @@ class ChannelPool:
             except StateError:
                 if self._stopping():
                     return
-                raise
+                raise  # pragma: no cover - only a stop raises it
         await keeper.run()
 
     def _dismiss_idle(self, most: int) -> bool:

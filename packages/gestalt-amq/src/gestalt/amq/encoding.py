@@ -101,11 +101,6 @@ def make_properties(encoded: Encoded, delivery_mode: int, options: MessageOption
             raise UnsendableType(f"priority is a number from 0 to 255, got {shown(priority)}")
         if not 0 <= priority <= 255:
             raise Unsendable(f"priority is 0 to 255, got {shown(priority)}")
-    if encoded.type_id is not None and encoded.type_name is None:
-        values["headers"] = {
-            TYPE_ID_HEADER: encoded.type_id,
-            **checked_headers(values.get("headers")),
-        }
     return Properties(
         content_type=encoded.content_type,
         content_encoding=encoded.content_encoding,
@@ -116,13 +111,11 @@ def make_properties(encoded: Encoded, delivery_mode: int, options: MessageOption
 
 
 def checked_headers(headers: object) -> Mapping[str, Any]:
-    """Headers that are given, {} for None.
+    """Headers that are given.
 
     Raises:
         UnsendableType: they are no mapping.
     """
-    if headers is None:
-        return {}
     if not isinstance(headers, Mapping):
         raise UnsendableType(f"headers are a mapping of names to values, got {shown(headers)}")
     return headers

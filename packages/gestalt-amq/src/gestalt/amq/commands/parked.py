@@ -209,7 +209,7 @@ def _as_text(body: Any, indent: int | None = None) -> str:
         return body
     try:
         return json.dumps(body, ensure_ascii=False, indent=indent, default=str)
-    except (TypeError, ValueError):
+    except TypeError:  # as with keys that are no text
         return repr(body)
 
 
@@ -232,7 +232,7 @@ def _as_json(message: ParkedMessage) -> str:
     if message.undecodable is None:
         try:
             return json.dumps({**told, "body": message.body}, default=str)
-        except (TypeError, ValueError):  # as with keys that are no text
+        except TypeError:
             return json.dumps({**told, "body": repr(message.body)}, default=str)
     body = message.encoded.decode("utf-8", "backslashreplace")
     return json.dumps({**told, "body": body}, default=str)

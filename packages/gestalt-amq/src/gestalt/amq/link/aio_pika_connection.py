@@ -99,9 +99,9 @@ class _Closing(asyncio.Future[Any]):
 
     def _end(self, source: asyncio.Future[Any]) -> None:
         self._of_channels.clear()
-        if self.done():  # pragma: no cover - somebody else's library cancelled it
+        if self.done():  # pragma: no cover - a task that awaited it was cancelled
             return
-        if source.cancelled():  # pragma: no cover - aiormq sets an error or a result
+        if source.cancelled():  # pragma: no cover - aiormq cancels none of its own
             self.cancel()
         elif (error := source.exception()) is not None:
             self.set_exception(error)

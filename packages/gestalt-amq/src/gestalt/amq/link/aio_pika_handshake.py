@@ -25,7 +25,7 @@ def check(connecting: asyncio.Task[Any], place: str, cause: AmqError | None) -> 
         AccessRefused: the broker refused the credentials or the virtual host.
         ConnectError: the handshake failed by anything else.
     """
-    if connecting.cancelled():  # pragma: no cover - it depends on where the connection ends
+    if connecting.cancelled():  # pragma: no cover - it ends amid a call of aiormq's
         # aiormq cancels its own calls when the connection ends under them.
         raise ConnectError(f"{place} ended the connection: {cause or 'closed'}")
     error = connecting.exception()

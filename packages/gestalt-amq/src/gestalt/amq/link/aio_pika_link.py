@@ -261,11 +261,9 @@ class AioPikaLink(Link):
         if silence < 2 * self._heartbeat:
             wait = 2 * self._heartbeat - silence + 0.05
             self._silence_timer = self._loop.call_later(wait, self._watch_silence)
-        elif self._stalls is not None and self._stalls.fresh:
+        elif self._stalls is not None and self._stalls.fresh:  # pragma: no cover - it just stalls
             # What came meanwhile has not been read yet.
-            self._silence_timer = self._loop.call_later(  # pragma: no cover - it stalls just then
-                0.05, self._watch_silence
-            )
+            self._silence_timer = self._loop.call_later(0.05, self._watch_silence)
         else:
             self._cut(LinkLost(f"nothing was heard from the broker for {silence:.1f} s"))
 

@@ -50,7 +50,7 @@ class Inquiry:
             whether the broker has been seen to take anything.
         """
         asking = self._asking
-        if asking is None or asking.done():
+        if asking is None or asking.done():  # pragma: no branch - another has it asked already
             asking = self._spawn(self._ask(link, anew), name=f"ask for {self._name}")
             self._asking = asking
         await asyncio.wait({asking})
@@ -70,7 +70,7 @@ class Inquiry:
             # The link ended meanwhile; or the channel for asking, and it is asked again.
             if not link.lost.done():  # pragma: no cover - the broker ended that channel alone
                 await asyncio.sleep(PAUSE)
-        return False
+        return False  # pragma: no cover - lost while it is asked
 
     def _waiting(self) -> list[Ticket]:
         return [ticket for ticket in self._tickets if ticket.refused is None]

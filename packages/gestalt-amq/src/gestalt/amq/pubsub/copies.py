@@ -89,21 +89,11 @@ def readable_headers(delivery: Delivery) -> dict[str, Any]:
 
 def passed_on(delivery: Delivery) -> dict[str, Any]:
     """The headers of a delivery as a copy can carry them: those that cannot be are left out."""
-    table: dict[str, Any] = {}
     try:
-        if delivery.header:
-            table.update(split_headers(delivery.header))
+        return split_headers(delivery.header)
     except FieldError:
         # Nothing of it can be told apart from the rest.
         return {}
-    if not delivery.header:
-        for key, value in (delivery.properties.headers or {}).items():
-            try:
-                encode_table({key: value})
-            except FieldError:
-                continue
-            table[key] = value
-    return table
 
 
 def copy_properties(

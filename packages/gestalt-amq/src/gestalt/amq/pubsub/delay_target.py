@@ -34,9 +34,9 @@ class DelayTarget(TargetQueue):
         del headers[EXCHANGE_HEADER]
         return Route(entry(levels), self._origin, headers)
 
-    def fail(self, error: AmqError) -> bool:
+    def fail(self, error: AmqError) -> bool:  # pragma: no cover - somebody deletes the ladder
         """As `TargetQueue.fail`; it may be that something of the ladder was deleted."""
-        self.declared = None  # pragma: no cover - somebody deletes the ladder
+        self.declared = None
         return super().fail(error)
 
     async def _declare(self, link: Link) -> None:

@@ -182,7 +182,7 @@ class FailureQueues:
                 else:
                     try:
                         await self._try(queue)
-                    except AmqError as error:
+                    except AmqError as error:  # pragma: no cover - refused, and none waits for it
                         self.fail(queue, error)
                     else:
                         self.succeed(queue, moved=False)

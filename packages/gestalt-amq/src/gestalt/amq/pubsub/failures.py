@@ -360,7 +360,7 @@ class Failures:
     def _let_go(self, message: FailedMessage) -> None:
         if not self._policy.waits_here:
             message.receiver.acks.nack(message.delivery.tag)
-        elif not self._stopping:
+        elif not self._stopping:  # pragma: no cover - somebody else cancels its task
             # By itself it would come again behind others of its key: all go back together.
             message.session.end(AmqError("what waited to be handled again was cancelled"))
 

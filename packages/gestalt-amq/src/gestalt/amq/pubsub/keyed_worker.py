@@ -60,7 +60,7 @@ class KeyedWorker:
                 try:
                     # One that comes back from its wait is decoded again: its attempts are counted.
                     message = item.message or handling.decode(item.session, item.delivery)
-                    if message is not None:
+                    if message is not None:  # pragma: no branch - it was decoded before
                         await handling.handle(item.session, item.delivery, message, limit)
                 finally:
                     backlog.done()
@@ -78,13 +78,13 @@ class KeyedWorker:
     def _sort(self, session: SubscriptionSession, delivery: Delivery) -> None:
         """Find out the key of a message, and put it behind those of the same."""
         if session.ended.done():
-            return  # it will be delivered again
+            return  # pragma: no cover - it was lost, and is delivered again
         message = self._handling.decode(session, delivery)
         if message is None:
             return
         try:
             self._backlog.sort(self._key(message), session, delivery, message)
-        except ENDS:
+        except ENDS:  # pragma: no cover - the program ends
             raise
         except BaseException as error:
             error.add_note("raised by the key function of the subscription, or for what it gave")

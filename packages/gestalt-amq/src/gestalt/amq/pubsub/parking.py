@@ -183,7 +183,7 @@ class Parking:
                 raise OutcomeUnknown(
                     f"it was sent, and not confirmed within {CONFIRM_TIMEOUT:.0f} s"
                 ) from error
-            except LinkLost as error:
+            except LinkLost as error:  # pragma: no cover - the broker ends a channel for it
                 if channel.closed.done() and isinstance(channel.closed.result(), TopologyError):
                     raise Rejected(str(channel.closed.result())) from error
                 raise

@@ -285,7 +285,7 @@ class Publisher(Sender, Generic[T_contra]):
             if due is None:
                 question = self._question(body, properties, routing_key)
                 untaken = await self._exchanges.judge(lost, question)
-            else:
+            else:  # pragma: no cover - somebody deletes the ladder
                 question = self._delayed().question(body, properties)
                 untaken = await self._delays().judge(lost, question)
         if not (untaken or idempotent):

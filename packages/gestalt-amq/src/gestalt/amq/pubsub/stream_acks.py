@@ -66,7 +66,7 @@ class StreamAcks(Acks):
             self._waiting.append((offset, last))
         self._advanced(offset, count)
 
-    def nack(self, tag: int) -> None:
+    def nack(self, tag: int) -> None:  # pragma: no cover - nothing takes what failed
         """A message is not done: a stream takes nothing back, so that it is read again."""
         self._missed(tag)
 

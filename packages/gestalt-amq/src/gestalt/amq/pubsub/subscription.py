@@ -314,7 +314,7 @@ class Subscription(Consumer[SubscriptionSession]):
             self._take_unless_stopping(session, delivery)
 
     def _stream_acks(self, session: SubscriptionSession, channel: Channel) -> StreamAcks:
-        def missed(_: int) -> None:
+        def missed(_: int) -> None:  # pragma: no cover - nothing takes what failed
             if self.state is State.RUNNING:
                 session.end(AmqError("a message of a stream was not settled, and is read again"))
 

@@ -52,9 +52,9 @@ class Echo(Call[None]):
             if self.done():
                 self.result()
                 return
-            if link.blocked is not None:  # pragma: no cover - a broker that lags, see below
+            if link.blocked is not None:  # pragma: no cover - RabbitMQ 3.12 to 4.1, starting
                 until = now() + PATIENCE
-            elif now() > until:
+            elif now() > until:  # pragma: no cover - RabbitMQ 3.12 to 4.1, starting
                 logger.warning(
                     "%s: nothing comes through direct reply-to within %g s: requests may get no "
                     "replies",
@@ -62,7 +62,7 @@ class Echo(Call[None]):
                     PATIENCE,
                 )
                 return
-            if self._address is not None:
+            if self._address is not None:  # pragma: no cover - RabbitMQ 3.12 to 4.1, starting
                 self._send(self._address)
 
     def take(self, _: Delivery) -> None:

@@ -119,7 +119,7 @@ class RequestSender(Sender):
             except NoResponder as error:
                 if lost is None:
                     raise
-                failure = error
+                failure = error  # pragma: no cover - none is back when it is sent again
             except asyncio.CancelledError:
                 self._cancel(call)
                 raise

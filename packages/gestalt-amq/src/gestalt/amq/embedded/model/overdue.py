@@ -95,9 +95,8 @@ class Ended:
         entries = []
         for tag in tags:
             delivery = holder.unacked[tag]
-            if delivery.queue is not self:
-                entries.append(delivery.entry)
-                holder.unacked[tag] = delivery._replace(queue=self)
+            entries.append(delivery.entry)
+            holder.unacked[tag] = delivery._replace(queue=self)
         self._count += len(entries)
         known = consumer.tag in holder.consumers
         if known:

@@ -302,7 +302,7 @@ class VirtualHost:
                     found = True
                     if isinstance(binding.destination, Queue | Stream):
                         queues[binding.destination] = None
-                    elif isinstance(binding.destination, Exchange):
+                    elif isinstance(binding.destination, Exchange):  # pragma: no branch - for mypy
                         following.append(binding.destination)
             if not found and exchange.alternate is not None:
                 following.append(self.exchanges.get(exchange.alternate))

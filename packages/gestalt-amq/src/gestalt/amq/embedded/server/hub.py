@@ -122,11 +122,9 @@ class Hub:
         for connection in list(self.connections):
             connection.abort()
 
-    def report(self, error: Exception, message: str) -> None:
+    def report(self, error: Exception, message: str) -> None:  # pragma: no cover - its own faults
         """Hand an error of the broker itself to the event loop's exception handler."""
-        self.loop.call_exception_handler(  # pragma: no cover - the broker's own faults
-            {"message": message, "exception": error}
-        )
+        self.loop.call_exception_handler({"message": message, "exception": error})
 
     def _end(self) -> None:
         """Do nothing later any more."""
