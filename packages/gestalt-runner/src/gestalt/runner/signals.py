@@ -134,7 +134,7 @@ class Signals:
     def _on_reload_signal(self, number: int, frame: FrameType | None) -> None:
         if self._in_terminal and not _has_terminal():
             self._on_stop_signal(number, frame)
-        elif not self._loop.is_closed():
+        elif not self._loop.is_closed():  # pragma: no branch - after the end of the loop
             self._loop.call_soon_threadsafe(self._reload)
 
 
@@ -160,7 +160,7 @@ class _EarlyHangup:
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         if self._in_terminal and not _has_terminal():
-            die_by(number)
+            die_by(number)  # pragma: no cover - a signal ends it, unwritten
         self.came = True
 
 
@@ -219,14 +219,14 @@ _forking = threading.local()
 
 
 def _before_fork() -> None:
-    if _installed:
+    if _installed:  # pragma: no branch - before there is an application
         blocked = (*STOP_SIGNALS, signal.SIGHUP)
         _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
 
 
 def _after_fork_in_parent() -> None:
     mask = _forking.__dict__.pop("mask", None)
-    if mask is not None:
+    if mask is not None:  # pragma: no branch - before there is an application
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 

@@ -46,7 +46,7 @@ class Question(Generic[T]):
             RuntimeError: the event loop is closed.
             Exception: what the call raises.
         """
-        if self._asking is None or self._asking.done():
+        if self._asking is None or self._asking.done():  # pragma: no branch - two ask at once
             self._asking = asyncio.create_task(self._ask())
         return await asyncio.shield(self._asking)
 
@@ -57,7 +57,7 @@ class Question(Generic[T]):
             return await asyncio.wrap_future(answer)
 
     def _begin(self, answer: "concurrent.futures.Future[T]") -> None:
-        if answer.set_running_or_notify_cancel():
+        if answer.set_running_or_notify_cancel():  # pragma: no branch - it comes after its deadline
             self._asked.attend(self._answer(answer), self._name)
 
     async def _answer(self, answer: "concurrent.futures.Future[T]") -> None:

@@ -35,7 +35,7 @@ def fetch(address: HealthAddress, path: str, *, timeout: float) -> dict[str, Any
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         answer = json.loads(connection.getresponse().read(LONGEST))
-    except TimeoutError as error:
+    except TimeoutError as error:  # pragma: no cover - the alarm is quicker, mostly
         raise _too_late(address, timeout) from error
     except OSError as error:
         if late.is_set():
@@ -76,7 +76,7 @@ class _Connection(http.client.HTTPConnection):
     def cut(self, late: threading.Event) -> None:
         """End what is under way; from any thread."""
         late.set()
-        if self._connected is not None:
+        if self._connected is not None:  # pragma: no branch - it takes that long to connect
             with contextlib.suppress(OSError):
                 self._connected.shutdown(socket.SHUT_RDWR)
 
