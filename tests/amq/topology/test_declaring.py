@@ -243,7 +243,7 @@ def test_verify_tells_what_is_missing_and_creates_nothing_then_apply_makes_it(
     status, text, _ = run("apply", f"{module}:bus", "--url", broker_url)
     assert (status, text) == (0, "declared 3 exchanges, 9 queues, 2 bindings\n")
     status, text, _ = run("verify", f"{module}:bus", "--url", broker_url)
-    assert status == 0
+    assert status == 0, text
     assert "2 were not compared" in text
     assert json.loads(run("verify", f"{module}:bus", "--json")[1]) == {"drift": []}
 
