@@ -77,7 +77,7 @@ class Application:
     @property
     def state(self) -> Stage:
         """Where the application is in its life."""
-        if self._stopping.is_set():  # pragma: no cover - SIGHUP during the stop
+        if self._stopping.is_set():
             return "stopping"
         return "running" if self._started else "starting"
 
@@ -131,7 +131,7 @@ class Application:
         During the start, attendants are told at once. The rest comes after it: what is about to
         start may have read by now what is old, and cannot reload yet.
         """
-        if self._stopping.is_set():
+        if self._stopping.is_set():  # pragma: no cover - SIGHUP during the stop
             return
         if self._started:
             self._reloads.request(self.loop)

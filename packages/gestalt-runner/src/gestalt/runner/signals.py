@@ -86,8 +86,9 @@ class Signals:
 
     def leave_to_child(self) -> None:
         """In a forked child: put back what was there before, but for what was replaced since."""
+        ours = (self._on_stop_signal, self._on_reload_signal)
         for number, handler in self._previous.items():
-            if signal.getsignal(number) in (self._on_stop_signal, self._on_reload_signal):
+            if signal.getsignal(number) in ours:  # pragma: no branch - a child, unwritten
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous.clear()
         self._close_wakers()
@@ -237,7 +238,7 @@ def _after_fork_in_child() -> None:
         _installed.clear()
         # What wakes the event loop of the parent is not for the signals of the child.
         signal.set_wakeup_fd(-1)
-    elif hasattr(signal, "SIGHUP") and isinstance(signal.getsignal(signal.SIGHUP), _EarlyHangup):
+    elif isinstance(signal.getsignal(signal.SIGHUP), _EarlyHangup):  # pragma: no cover - at import
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     _after_fork_in_parent()
 

@@ -66,4 +66,4 @@ class Question(Generic[T]):
         except BaseException as error:
             answer.set_exception(error)
             if not isinstance(error, Exception):
-                raise
+                raise  # pragma: no cover - it is cancelled, or leaves by SystemExit

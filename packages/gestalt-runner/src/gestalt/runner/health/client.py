@@ -39,7 +39,7 @@ def fetch(address: HealthAddress, path: str, *, timeout: float) -> dict[str, Any
         raise _too_late(address, timeout) from error
     except OSError as error:
         if late.is_set():
-            raise _too_late(address, timeout) from error
+            raise _too_late(address, timeout) from error  # pragma: no cover - cut as it asks
         raise OSError(f"{address} does not answer: {error.strerror or error}") from error
     except (http.client.HTTPException, ValueError, RecursionError) as error:
         if late.is_set():

@@ -83,7 +83,7 @@ class HealthServer:
     def stop(self) -> None:
         """Answer no more; returns when the thread has ended, or soon."""
         thread, self._thread = self._thread, None
-        if thread is None or self._loop is None:  # pragma: no cover - for type checkers
+        if thread is None or self._loop is None:  # pragma: no cover - nobody stops it twice
             return
         # It has ended by itself if the loop is closed.
         with contextlib.suppress(RuntimeError):

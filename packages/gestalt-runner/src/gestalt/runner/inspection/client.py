@@ -45,7 +45,7 @@ class Client:
         except OSError as error:
             self._socket.close()
             raise InspectionError(f"{path} does not answer: {error.strerror or error}") from error
-        except InspectionError:
+        except InspectionError:  # pragma: no cover - systems without /proc
             self._socket.close()
             raise
 
