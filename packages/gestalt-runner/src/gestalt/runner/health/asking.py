@@ -46,7 +46,7 @@ class Question(Generic[T]):
             RuntimeError: the event loop is closed.
             Exception: what the call raises.
         """
-        if self._asking is None or self._asking.done():  # pragma: no branch - two ask at once
+        if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask())
         return await asyncio.shield(self._asking)
 

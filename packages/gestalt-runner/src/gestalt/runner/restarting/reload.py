@@ -45,7 +45,7 @@ def watched_by(settings: Settings) -> Watched:
     """The files that the settings have watched; OptionError when there is no such folder."""
     folders = [Path(folder).resolve() for folder in settings[RELOAD_DIR]]
     for folder in folders:
-        if not folder.is_dir():  # pragma: no branch - there is such a folder
+        if not folder.is_dir():
             raise OptionError(f"{settings.origin(RELOAD_DIR)}: there is no folder {folder}")
     return Watched(
         folders=folders or [Path(settings[APP_DIR] or os.curdir).resolve()],
