@@ -44,10 +44,11 @@ class Gate(Part):
             say(f"{self.name} at {step}")
             await asyncio.to_thread(sys.stdin.readline)
 
-def healthy(*parts, drain_delay=0.0, address="127.0.0.1:0", **options):
+def healthy(*parts, drain_delay=0.0, address="127.0.0.1:0", own=False, **options):
     watchdog = Watchdog(0.3, tell=False)
-    health = Health(address, watchdog=watchdog, **options)
-    run(*parts, loop=LOOP, drain_delay=drain_delay, attendants=[watchdog, health])
+    health = Health(address, watchdog=None if own else watchdog, **options)
+    attendants = [health] if own else [watchdog, health]
+    run(*parts, loop=LOOP, drain_delay=drain_delay, attendants=attendants)
 """
 
 LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"], indirect=True)
@@ -69,7 +70,7 @@ def why(answer) -> dict[str, str]:
 
 
 def test_it_is_ready_when_all_parts_have_started_until_the_stop_begins(healthy) -> None:
-    process, address = healthy("healthy(Gate('one'), Gate('two', 'open', 'drain'))")
+    process, address = healthy("healthy(Gate('one'), Gate('two', 'open', 'drain'), own=True)")
     process.wait_for("two at open")
     status, answer = ask(address, "/readyz")
     assert (status, why(answer)) == (503, {"application": "it is starting"})
@@ -121,6 +122,14 @@ def test_parts_in_trouble_and_checks_that_fail_are_named_without_secrets(healthy
                 return "no connection to the store"
 
         class Broken(Part, Readiness):
+            async def _open(self):
+                # That business is its own.
+                self.own = Store(name="own")
+                await self.own.start()
+
+            async def _close(self):
+                await self.own.stop()
+
             @property
             def trouble(self):
                 raise OSError("user:password")

@@ -11,7 +11,9 @@ import pytest
 
 from gestalt.runner.errors import CannotListen
 from gestalt.runner.health.address import HealthAddress, listen
+from gestalt.runner.health.asking import Question
 from gestalt.runner.health.checks import Checks
+from gestalt.runner.health.verdict import Finding, Verdict
 
 
 def spawn(coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -66,6 +68,43 @@ async def test_a_check_that_is_cancelled_with_the_application_says_nothing() -> 
 
     await Checks({"slow": asyncio.Event().wait}, timeout=5.0).look(remember)
     assert tasks[0].cancelled()
+
+
+class Here:
+    """An application whose event loop is that of the test."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.attend = spawn
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [
+        (TimeoutError(), 503, "did not answer in time"),
+        (RuntimeError("Event loop is closed"), 503, "it is closed"),
+        (ImportError("pip install it"), 501, "pip install it"),
+    ],
+)
+async def test_what_cannot_be_asked_is_told_with_a_status(
+    error: Exception, status: int, told: str
+) -> None:
+    responses = pytest.importorskip("gestalt.runner.health.responses", exc_type=ImportError)
+
+    async def fail() -> Any:
+        raise error
+
+    question = Question[Any](Here(), fail, name="question", timeout=10.0)
+    live = Verdict("alive", (Finding("event loop", None),))
+    made = responses.Responses(
+        live=lambda: live, refused=lambda: None, ready=question, metrics=question
+    )
+    first, second = await asyncio.gather(*(made.answer("GET", "/metrics") for _ in range(2)))
+    assert first == second
+    assert (first.status, told in first.body.decode()) == (status, True)
+    if status == 503:
+        ready = await made.answer("GET", "/readyz")
+        assert (ready.status, told in ready.body.decode()) == (503, True)
 
 
 def test_an_address_in_brackets_is_one_of_ipv6() -> None:

@@ -28,6 +28,7 @@ LARGE = 50_000_000
 def server() -> Iterator[HealthServer]:
     async def answer(method: str, target: str) -> Response:
         if target == "/raise":
+            asyncio.get_running_loop().call_exception_handler({"message": "a callback failed"})
             raise LookupError("the answer cannot be made")
         body = bytes(LARGE) if target == "/large" else json.dumps([method, target]).encode()
         return Response(200, body)
@@ -157,6 +158,7 @@ def test_an_answer_that_cannot_be_made_costs_its_connection_alone(
     client.close()
     assert answers(server)
     assert "the answer cannot be made" in caplog.text
+    assert "The health endpoint: a callback failed" in caplog.text
 
 
 def test_a_want_of_descriptors_is_told_by_one_line_and_goes_by(

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from gestalt.runner.errors import InspectionError
+from gestalt.runner.inspection import places
 from gestalt.runner.inspection.client import ApplicationEnded, Client, connect, running
 from gestalt.runner.inspection.server import Server
 
@@ -471,6 +472,30 @@ def test_there_is_a_bound_on_clients(client: Client) -> None:
         assert "answer" in answer(another)
 
 
+def test_who_does_not_answer_is_named_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with pytest.raises(InspectionError, match="socket does not answer: No such file"):
+        Client(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        silent = pytest.raises(InspectionError, match="no answer within")
+        with Client(path, timeout=0.01) as client, silent:
+            client.ask("application")
+    with pytest.raises(InspectionError, match="there is no process 9999999999"):
+        connect("9999999999")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc")
+def test_a_folder_that_cannot_have_sockets_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc")
+    with pytest.raises(InspectionError, match="/proc/gestalt cannot be made"):
+        places.make_folder()
+    with pytest.raises(InspectionError, match="no socket in /proc"):
+        places.listen(Path("/proc"))
+    places.clean(Path("/proc/gestalt"))
+
+
 class Echo:
     """Answers at once, by what was asked for."""
 
@@ -503,6 +528,26 @@ def test_a_connection_that_was_handed_over_makes_room_for_nobody(tmp_path: Path)
         assert answer(ours) == {"answer": "still"}
     assert server.pause(10)
     server.close()
+
+
+class Failing(Echo):
+    """Answers nothing, by a fault."""
+
+    def ask(self, request: dict[str, Any]) -> "Future[object]":
+        raise LookupError(request["ask"])
+
+
+def test_a_fault_of_who_answers_costs_its_clients_alone(caplog: pytest.LogCaptureFixture) -> None:
+    ours, theirs = socket.socketpair()
+    server = Server(None, Failing(), lambda _: True, connection=theirs)
+    server.start()
+    with ours:
+        ours.settimeout(10)
+        ours.sendall(b'{"ask": "x"}\n')
+        assert ours.recv(1) == b""
+    assert server.pause(10)
+    server.close()
+    assert "inspection: a request failed" in caplog.text
 
 
 class Repeating(Echo):
@@ -554,6 +599,7 @@ def test_log_lines_are_kept_while_somebody_reads_and_printed_as_before(
 
         def log():
             logging.getLogger("app").warning("line %s", 1)
+            logging.getLogger("app").warning("line %d", "two")
             try:
                 1 / 0
             except ZeroDivisionError:
@@ -566,11 +612,12 @@ def test_log_lines_are_kept_while_somebody_reads_and_printed_as_before(
     with connect(str(process.pid)) as client:
         assert client.ask("logs") == {"lines": [], "left_out": 0}
         lines: list[dict[str, Any]] = []
-        while len(lines) < 5:
+        while len(lines) < 7:
             lines += client.ask("logs", after=lines[-1]["number"] if lines else 0)["lines"]
     assert [each["number"] for each in lines] == list(range(1, len(lines) + 1))
     assert {(each["level"], each["logger"], each["text"]) for each in lines} == {
         ("WARNING", "app", "line 1"),
+        ("WARNING", "app", "line %d"),
         ("ERROR", "app", "oops (ZeroDivisionError: division by zero)"),
     }
     process.send(signal.SIGTERM)

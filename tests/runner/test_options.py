@@ -1,5 +1,6 @@
 """Every option from the command line, the environment and pyproject.toml, in this precedence."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from gestalt.runner.options.table import (
     RUN,
     SHUTDOWN,
     TARGETS,
+    WORKERS,
 )
 
 # For each kind of option: what is said in pyproject.toml, the environment and on the command line.
@@ -85,6 +87,11 @@ def test_every_option_is_in_the_documentation(option):
 def test_a_flag_is_undone_on_the_command_line(read):
     assert read("", {"GESTALT_DEBUG": "1"}, ["--no-debug"])[DEBUG] is False
     assert read("", {}, ["--no-debug", "--debug"])[DEBUG] is True
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="it tells of the machine alone")
+def test_auto_is_a_worker_for_each_processor_of_this_process(read):
+    assert read("", {"GESTALT_WORKERS": "auto"})[WORKERS] == len(os.sched_getaffinity(0))
 
 
 def test_an_empty_variable_says_nothing(read):
@@ -183,11 +190,18 @@ def gestalt(launch, tmp_path):
 def test_run_without_arguments_takes_what_pyproject_says(gestalt, tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         '[tool.gestalt]\ntargets = ["app:part", "app:main"]\nlog-level = "debug"\n'
+        "blocked-after = 0\n"
     )
     process = gestalt("run")
     assert process.end() == 0, process.errors
     assert process.lines == ["open None None", "main None None", "close"]
     assert "DEBUG app: fine" in process.errors
+
+
+def test_without_a_target_there_is_nothing_to_run(gestalt):
+    process = gestalt("run")
+    assert process.end() == 2
+    assert "there is nothing to run: name a target" in process.errors
 
 
 def test_modules_are_looked_for_in_the_app_dir(gestalt, tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gestalt.runner.restarting.changes import Watched
+from gestalt.runner.restarting.child import describe_status
 from tests.runner.conftest import ENVIRONMENT, PYTHON
 from tests.support.terminal import Terminal
 
@@ -177,9 +178,16 @@ def test_without_watchfiles_the_error_names_the_extra(gestalt, tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_status_2(gestalt):
-    process = gestalt("--reload-dir", "nowhere")
+    process = gestalt("--reload-dir", ".", "--reload-dir", "nowhere")
     assert process.end() == 2
     assert "argument --reload-dir: there is no folder" in "".join(process.lines)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(3, "with status 3"), (-9, "by SIGKILL"), (-40, "by signal 40")]
+)
+def test_an_end_is_told_in_words(status, words):
+    assert describe_status(status) == words
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gestalt.runner.systemd import protocol
+from gestalt.runner.systemd import protocol, take_systemd
 
 from .conftest import DEADLINE
 
@@ -177,9 +177,12 @@ def test_signs_of_life_are_for_the_process_that_is_named(usec, pid, seconds):
 
 
 @pytest.mark.parametrize("name", ["vsock:2:1", "x", "@"])
-def test_a_socket_of_another_kind_is_refused(name):
+def test_a_socket_of_another_kind_is_refused(name, monkeypatch, caplog):
     with pytest.raises(ValueError, match="only unix sockets are notified"):
         protocol.take_service({"NOTIFY_SOCKET": name}, 7)
+    monkeypatch.setenv("NOTIFY_SOCKET", name)
+    assert take_systemd() is None
+    assert "systemd is not notified: NOTIFY_SOCKET is" in caplog.text
 
 
 def test_a_text_cannot_add_fields():

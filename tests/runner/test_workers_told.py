@@ -14,8 +14,10 @@ import pytest
 from gestalt.core import State
 from gestalt.runner.errors import InspectionError
 from gestalt.runner.workers.metrics import WorkersPage
+from gestalt.runner.workers.process import WorkerProcess
 from gestalt.runner.workers.questions import Questions, ask_within
 from gestalt.runner.workers.readiness import WorkersReady
+from tests.support.waiting import until
 
 from .conftest import DEADLINE
 
@@ -209,6 +211,14 @@ async def test_a_late_answer_is_that_of_its_question(questions) -> None:
     await asyncio.sleep(0)
     await other.answer(answer="well")
     assert await asyncio.gather(first, second) == ["well", "well"]
+
+
+async def test_a_process_that_the_system_cannot_start_leaves_nothing() -> None:
+    before = asyncio.all_tasks()
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError):
+            await WorkerProcess.start(["/missing"], 1)
+    await until(lambda: asyncio.all_tasks() == before)
 
 
 async def test_whoever_waits_for_an_answer_is_told_of_the_end(questions) -> None:

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from gestalt.runner.schema.definitions import Definitions
 from tests.runner.schema.conftest import Schema, Write
 
 EVERYTHING = "tests.runner.schema.everything:app"
@@ -352,3 +354,19 @@ def test_an_application_that_runs_imports_nothing_of_this(tmp_path: Path) -> Non
     assert "gestalt.core.describing" in loaded
     found = {name for name in loaded if "contracts" in name or "gestalt.runner.schema" in name}
     assert found == set()
+
+
+class Cat(msgspec.Struct, tag=True):
+    lives: int
+
+
+class Dog(msgspec.Struct, tag=True):
+    tricks: int
+
+
+def test_a_union_names_the_field_that_tells_its_members_as_asyncapi_does() -> None:
+    definitions = Definitions()
+    told = definitions.add(msgspec.json.schema(Cat | Dog))
+    assert told["discriminator"] == "type"
+    assert told["anyOf"] == [{"$ref": f"#/components/schemas/{name}"} for name in ("Cat", "Dog")]
+    assert set(definitions.schemas) == {"Cat", "Dog"}

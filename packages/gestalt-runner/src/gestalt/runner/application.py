@@ -131,7 +131,7 @@ class Application:
         During the start, attendants are told at once. The rest comes after it: what is about to
         start may have read by now what is old, and cannot reload yet.
         """
-        if self._stopping.is_set():
+        if self._stopping.is_set():  # pragma: no cover - SIGHUP during the stop
             return
         if self._started:
             self._reloads.request(self.loop)
@@ -142,7 +142,7 @@ class Application:
 
     def handle_exception(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """The event loop's exception handler."""
-        if context.get("task") in self.abandoned:
+        if context.get("task") in self.abandoned:  # pragma: no cover - collected before the end
             # It is destroyed now; that it hangs was reported.
             return
         message = describe_context(context)
@@ -222,7 +222,7 @@ class Application:
             self._fail_late(f"the start of {name}", {task})
             self.abandoned.add(task)
         elif task.cancelled():
-            if not self._stopping.is_set():
+            if not self._stopping.is_set():  # pragma: no cover - an attendant cancels itself
                 cancelled = UnhandledError("its start was cancelled from inside")
                 self.fail(describe_start(name, cancelled), cancelled)
         elif (error := task.exception()) is not None:

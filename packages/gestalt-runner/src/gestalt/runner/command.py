@@ -66,6 +66,6 @@ def _version() -> str:
 
     try:
         return f"gestalt-runner {version('gestalt-runner')}"
-    except PackageNotFoundError:
+    except PackageNotFoundError:  # pragma: no cover - tested where coverage is not installed either
         # Python's path leads to its sources, or it was frozen into a program.
         return f"gestalt-runner, not installed, from {Path(__file__).parent}"

@@ -71,7 +71,7 @@ def _callback(context: dict[str, Any], message: str) -> str:
         if (code := traceback.tb_frame.f_code).co_filename.endswith(".py"):
             return str(code.co_qualname)
         traceback = traceback.tb_next
-    return ""
+    return ""  # pragma: no cover - uvloop, of what is not written in Python
 
 
 def _belongs_to_connection(context: dict[str, Any]) -> bool:

@@ -38,10 +38,10 @@ class Logs:
         """Take the level and the format of the settings; again after a reload."""
         root = logging.getLogger()
         # A level that the application has set in the meantime is its own.
-        if self._level is None or root.level == self._level:
+        if self._level is None or root.level == self._level:  # pragma: no branch - it has its own
             root.setLevel(settings[LOG_LEVEL].upper())
             self._level = root.level
-        if logging.lastResort is not None:
+        if logging.lastResort is not None:  # pragma: no branch - an application has taken it away
             logging.lastResort.setLevel(logging.NOTSET)
             logging.lastResort.setFormatter(_formatter(settings[LOG_FORMAT], self._worker))
 
@@ -78,7 +78,7 @@ def _log_warning(
     logging.getLogger("py.warnings").warning("%s: %s", category.__name__, message, extra=place)
 
 
-def _log_error(
+def _log_error(  # pragma: no cover - what `run` has not reported
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
     if issubclass(kind, KeyboardInterrupt):

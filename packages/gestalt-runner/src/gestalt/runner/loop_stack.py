@@ -62,10 +62,10 @@ class LoopStack:
     def look(self) -> Step | None:
         """Say what it does; None when its thread is gone."""
         frame = self._frame()
-        if frame is None:
+        if frame is None:  # pragma: no cover - its thread has ended
             return None
         frames: list[FrameType] = []
-        for each in _inside_out(frame):
+        for each in _inside_out(frame):  # pragma: no branch - nothing but the event loop
             if each.f_code is self._caller:
                 break
             frames.append(each)

@@ -36,7 +36,7 @@ def show(text: str) -> None:
         SystemExit: 1 after a sentence, where it cannot be written; or as by SIGPIPE, without one,
             where nobody reads any more.
     """
-    if sys.stdout is not None:
+    if sys.stdout is not None:  # pragma: no branch - pythonw, on Windows
         # Documents and pages that somebody keeps are as they are.
         text = harmless(text) if sys.stdout.isatty() else without_controls(text)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -65,18 +65,18 @@ class MainPart:
 
         A component that an async function has returned is to start now.
         """
-        if self._task is not None:
+        if self._task is not None:  # pragma: no branch - for type checkers
             await asyncio.wait([self._task])
             if not self._task.cancelled() and isinstance(made := self._task.result(), Component):
                 return ComponentPart(made)
         return None
 
     def request_stop(self, _timeout: float) -> None:
-        if self._task is not None:
+        if self._task is not None:  # pragma: no branch - for type checkers
             self._task.cancel()
 
     async def stop(self) -> None:
-        if self._task is not None:
+        if self._task is not None:  # pragma: no branch - for type checkers
             await asyncio.wait([self._task])
 
     def _call(self, main: Any) -> Any:

@@ -47,7 +47,7 @@ class Reloads:
                     return
         except RAISED as error:
             if is_own_cancellation(error):
-                raise
+                raise  # pragma: no cover - it is cut by the end
             if isinstance(error, asyncio.CancelledError):
                 error = UnhandledError("it was cancelled from inside")
             loop.call_exception_handler({"message": "reload failed", "exception": error})

@@ -47,7 +47,7 @@ def serve(configuration: Configuration, settings: Settings) -> None:
     if "NOTIFY_SOCKET" in os.environ:
         from .systemd import take_systemd
 
-        if (systemd := take_systemd()) is not None:
+        if (systemd := take_systemd()) is not None:  # pragma: no branch - no unix socket
             attendants.append(systemd)
     if lifeline is not None:
         attendants.append(lifeline)

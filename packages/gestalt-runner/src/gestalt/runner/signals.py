@@ -86,8 +86,9 @@ class Signals:
 
     def leave_to_child(self) -> None:
         """In a forked child: put back what was there before, but for what was replaced since."""
+        ours = (self._on_stop_signal, self._on_reload_signal)
         for number, handler in self._previous.items():
-            if signal.getsignal(number) in (self._on_stop_signal, self._on_reload_signal):
+            if signal.getsignal(number) in ours:  # pragma: no branch - a child, unwritten
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous.clear()
         self._close_wakers()
@@ -134,7 +135,7 @@ class Signals:
     def _on_reload_signal(self, number: int, frame: FrameType | None) -> None:
         if self._in_terminal and not _has_terminal():
             self._on_stop_signal(number, frame)
-        elif not self._loop.is_closed():
+        elif not self._loop.is_closed():  # pragma: no branch - after the end of the loop
             self._loop.call_soon_threadsafe(self._reload)
 
 
@@ -160,7 +161,7 @@ class _EarlyHangup:
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
         if self._in_terminal and not _has_terminal():
-            die_by(number)
+            die_by(number)  # pragma: no cover - a signal ends it, unwritten
         self.came = True
 
 
@@ -219,14 +220,14 @@ _forking = threading.local()
 
 
 def _before_fork() -> None:
-    if _installed:
+    if _installed:  # pragma: no branch - before there is an application
         blocked = (*STOP_SIGNALS, signal.SIGHUP)
         _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
 
 
 def _after_fork_in_parent() -> None:
     mask = _forking.__dict__.pop("mask", None)
-    if mask is not None:
+    if mask is not None:  # pragma: no branch - before there is an application
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
@@ -237,7 +238,7 @@ def _after_fork_in_child() -> None:
         _installed.clear()
         # What wakes the event loop of the parent is not for the signals of the child.
         signal.set_wakeup_fd(-1)
-    elif hasattr(signal, "SIGHUP") and isinstance(signal.getsignal(signal.SIGHUP), _EarlyHangup):
+    elif isinstance(signal.getsignal(signal.SIGHUP), _EarlyHangup):  # pragma: no cover - at import
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     _after_fork_in_parent()
 

@@ -22,6 +22,6 @@ def unretrieved_failures(
     for task in [found for found in gc.get_objects() if isinstance(found, asyncio.Task)]:
         if task.get_loop() is loop and getattr(task, "_log_traceback", False):
             error = task.exception()
-            if error is not None:
+            if error is not None:  # pragma: no branch - for type checkers
                 failures.append((task, error))
     return failures

@@ -62,7 +62,7 @@ def take_voice() -> Voice | None:
     if os.environ.get("LISTEN_PID") == str(os.getppid()):
         # Sockets that systemd has handed over to the parent, which hands them on.
         os.environ["LISTEN_PID"] = str(os.getpid())
-    if signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL:
+    if signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL:  # pragma: no branch - it is ignored
         # Where a signal is sent to all processes, the rolling restart is the parent's business.
         signal.signal(signal.SIGUSR2, lambda *_: None)
     return Voice(number, descriptor, questions)

@@ -49,7 +49,7 @@ class Watchdog(Attendant):
     async def end(self) -> None:
         """Watch no more."""
         self._ended.set()
-        if self._thread is not None:
+        if self._thread is not None:  # pragma: no branch - it ends in its first turn
             # It may be in a handler of a logger, whose lock is taken by whatever blocks.
             self._thread.join(0.5)
             self._thread = None
@@ -62,13 +62,13 @@ class Watchdog(Attendant):
         question = self._question
         if question is None:
             return 0.0
-        seconds = time.monotonic() - question.at
-        return seconds if seconds >= self.blocked_after else 0.0
+        seconds = time.monotonic() - question.at  # pragma: no cover - killed, unwritten
+        return seconds if seconds >= self.blocked_after else 0.0  # pragma: no cover - as above
 
     # In the event loop
 
     def _begin(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
-        if not self._ended.is_set():
+        if not self._ended.is_set():  # pragma: no branch - it has ended in its first turn
             self._watch(loop, thread, caller_of_callbacks())
 
     def _watch(self, loop: asyncio.AbstractEventLoop, thread: int, caller: CodeType) -> None:
@@ -125,7 +125,7 @@ class Watchdog(Attendant):
     def _report_held(self, seconds: float, stack: LoopStack) -> None:
         """Tell of what has kept all threads from running, which it may be about to return from."""
         step = None if stack.waits() else stack.look()
-        if step is None or not step.debugged:
+        if step is None or not step.debugged:  # pragma: no branch - at a breakpoint
             logger.warning(
                 "No thread ran for %.1f s: the interpreter's lock was held, or the machine is "
                 "overloaded; the event loop is now%s",

@@ -82,7 +82,7 @@ def _show(target: str, seconds: float) -> None:
         from gestalt.runner.top.app import show as show_screen
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("textual", "rich"):
-            raise
+            raise  # pragma: no cover - what they need themselves is missing
         raise InspectionError(
             "the extra 'top' is not installed: pip install 'gestalt-runner[top]', or use --once"
         ) from error
@@ -93,5 +93,5 @@ def _show(target: str, seconds: float) -> None:
         return
     found = running()
     if not found:
-        only()
+        only()  # pragma: no cover - in a terminal, and nothing runs
     show_screen(Path(found[0]["path"]) if len(found) == 1 else None, seconds)

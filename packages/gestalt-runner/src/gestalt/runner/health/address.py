@@ -99,7 +99,7 @@ def _listen_all(address: HealthAddress) -> list[socket.socket]:
             raise absent
     except OSError:
         for each in sockets:
-            each.close()
+            each.close()  # pragma: no cover - the second address of a name is taken
         raise
     return sockets
 

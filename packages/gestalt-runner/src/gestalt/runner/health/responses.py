@@ -63,7 +63,7 @@ class Responses:
             return Verdict("ready", (Finding("event loop", _unanswered(error)),))
 
     async def _measure(self) -> Response:
-        if not self._live().good:
+        if not self._live().good:  # pragma: no cover - what is blocked is killed, unwritten
             return respond(503, self._live().as_json())
         try:
             body = await self._metrics.ask()

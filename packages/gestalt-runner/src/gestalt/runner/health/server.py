@@ -83,7 +83,7 @@ class HealthServer:
     def stop(self) -> None:
         """Answer no more; returns when the thread has ended, or soon."""
         thread, self._thread = self._thread, None
-        if thread is None or self._loop is None:
+        if thread is None or self._loop is None:  # pragma: no cover - nobody stops it twice
             return
         # It has ended by itself if the loop is closed.
         with contextlib.suppress(RuntimeError):
@@ -96,7 +96,7 @@ class HealthServer:
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.run(self._serve(loop))
-        except Exception:
+        except Exception:  # pragma: no cover - a fault of its own
             logger.exception("The health endpoint at %s failed", self.address)
 
     async def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -121,7 +121,7 @@ class HealthServer:
             if tasks:
                 await asyncio.wait(tasks, timeout=patience)
             for writer in self._connections:
-                writer.transport.abort()
+                writer.transport.abort()  # pragma: no cover - it does not end in time
 
     async def _connected(
         self,
@@ -139,7 +139,7 @@ class HealthServer:
             self._give_up_one()
         try:
             await serve(reader, writer, partial(self._try_to_answer, writer), most=most)
-        except Exception as error:
+        except Exception as error:  # pragma: no cover - a fault of its own
             self._reports.log("A connection to the health endpoint failed", error)
         finally:
             self._connections.pop(writer, None)
@@ -187,7 +187,7 @@ class HealthServer:
             if (connection := self._next_connection()) is not None:
                 self._served_from_reserve = loop.create_task(self._serve_one(connection))
                 return True
-        except OSError:
+        except OSError:  # pragma: no cover - they are used up once more
             return False
         # Nobody waits: the system refuses before it looks.
         self._keep_reserve()
@@ -206,7 +206,7 @@ class HealthServer:
             await self._connected(reader, writer, most=1)
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-        except OSError:
+        except OSError:  # pragma: no cover - it is away already
             connection.close()
         finally:
             self._served_from_reserve = None
@@ -219,7 +219,7 @@ class HealthServer:
 
     def _drop_reserve(self) -> None:
         reserve, self._reserve = self._reserve, None
-        if reserve is not None:
+        if reserve is not None:  # pragma: no branch - there was none
             os.close(reserve)
 
     def _note_refused(self, now: float, error: OSError) -> None:

@@ -154,24 +154,24 @@ class Inspection(Attendant):
         if self.path is not None:
             self.path.unlink(missing_ok=True)
             self.path = None
-        if server.pause(0.2):
+        if server.pause(0.2):  # pragma: no branch - its thread is busy
             server.close()
         self._log_tail.detach()
 
     def before_fork(self) -> None:
         """End the thread: a child of a process with several threads may hang at their locks."""
-        if self._server is not None:
+        if self._server is not None:  # pragma: no branch - for type checkers
             self._server.pause(1.0)
 
     def after_fork(self) -> None:
         """Go on, in the parent."""
-        if self._server is not None:
+        if self._server is not None:  # pragma: no branch - for type checkers
             self._server.start()
 
     def in_child(self) -> None:
         """Forget the socket, which is the parent's."""
         server, self._server, self.path = self._server, None, None
-        if server is not None:
+        if server is not None:  # pragma: no branch - for type checkers
             server.forget()
 
     def _listen(self) -> socket.socket | None:
@@ -204,7 +204,7 @@ class Inspection(Attendant):
             self._waiting[future] = _Waiting(name, now)
             try:
                 self._loop.call_soon_threadsafe(self._begin_answer, future, function, request)
-            except RuntimeError:
+            except RuntimeError:  # pragma: no cover - the loop is closed while it is asked
                 del self._waiting[future]
                 future.set_exception(InspectionError("the application has ended"))
             if self._unheard is None:
@@ -268,26 +268,26 @@ class Inspection(Attendant):
             except RAISED as error:
                 _fail(future, error)
 
-        if self.view is not None:
+        if self.view is not None:  # pragma: no branch - for type checkers
             self.view.attend(finish(), f"inspection {waiting.name}")
 
     def _late(self, waiting: "_Waiting") -> object:
         """What to say in place of an answer that the event loop does not give."""
         seconds = time.monotonic() - waiting.since
-        if waiting.begun:
+        if waiting.begun:  # pragma: no cover - an answer that takes ten seconds
             raise InspectionError(f"{waiting.name} was not answered within {seconds:.0f} s")
         if waiting.name != "snapshot":
             raise InspectionError(
                 f"the event loop did not answer within {waiting.patience():g} s: it is blocked by "
                 f"{self._sampler.holder() or 'nothing that is known'}"
             )
-        return self._around(blocked=True)
+        return self._around(blocked=True)  # pragma: no cover - what is blocked is killed, unwritten
 
     # The answers
 
     def _snapshot(self, _request: dict[str, Any]) -> Callable[[], object]:
         began = time.thread_time()
-        if self._take is not None:
+        if self._take is not None:  # pragma: no branch - for type checkers
             self._last = self._take()
         self._cost = time.thread_time() - began
         self._taken = time.monotonic()
@@ -314,7 +314,7 @@ class Inspection(Attendant):
             **self._last,
         }
 
-    def _holding(self) -> dict[str, Any]:
+    def _holding(self) -> dict[str, Any]:  # pragma: no cover - what is blocked is killed, unwritten
         """Who holds the event loop, for how long at least, and where that is."""
         from .stacks import thread_stack
 

@@ -45,7 +45,7 @@ def workers(text: str) -> int:
     if text.strip().lower() == "auto":
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return os.cpu_count() or 1  # pragma: no cover - systems that tell of the machine alone
     try:
         return count(text)
     except ValueError:

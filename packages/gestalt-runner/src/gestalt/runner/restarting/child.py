@@ -105,7 +105,7 @@ class Child:
 @before_death
 def _cut_all() -> None:
     # The end of the lifelines alone would leave them the time of a graceful stop.
-    for child in list(_children):
+    for child in list(_children):  # pragma: no cover - a signal ends it, unwritten
         child.cut()
 
 

@@ -151,7 +151,7 @@ def _read_yaml(called: str, text: str, error: ValueError) -> Any:
     library = yaml()
     try:
         return library.safe_load(text)
-    except RecursionError as fault:
+    except RecursionError as fault:  # pragma: no cover - so deep, nothing is measured
         raise OptionError(f"{called} is nested too deeply") from fault
     except library.YAMLError as fault:
         raise OptionError(f"{called} is neither JSON nor YAML: {fault}") from fault

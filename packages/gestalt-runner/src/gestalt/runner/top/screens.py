@@ -96,7 +96,7 @@ class Choice(Screen[Path]):
         found = running()
         paths = [each["path"] for each in found]
         if paths == self._listed:
-            return
+            return  # pragma: no cover - two seconds without a change
         self._listed = paths
         options.clear_options()
         for each in found:

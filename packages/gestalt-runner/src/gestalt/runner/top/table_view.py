@@ -71,7 +71,7 @@ class TableView(DataTable[Text]):
 
     def refresh_rows(self) -> None:
         """Show the same reading anew."""
-        if self._reading is not None:
+        if self._reading is not None:  # pragma: no branch - before the first reading
             self.update(self._reading)
 
     def sort_next(self) -> None:

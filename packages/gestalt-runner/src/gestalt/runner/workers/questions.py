@@ -75,7 +75,7 @@ class Questions:
                     waiting.set_result(answer["answer"])
                 else:
                     waiting.set_exception(InspectionError(str(answer.get("error", "no answer"))))
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # pragma: no cover - it is killed within an answer
             # It has ended, or what came is longer than an answer can be.
             pass
         finally:

@@ -72,7 +72,7 @@ class Worker(Component):
         old = self._current
         new = await self._start()
         self._become(new)
-        if old is not None:
+        if old is not None:  # pragma: no branch - for type checkers
             old.stop()
             if (failure := await self._end(old)) is not None:
                 logger.error("%s", failure)
@@ -83,9 +83,9 @@ class Worker(Component):
         A process that is still about to start reloads when it has.
         """
         for each in self._processes - {self._current}:
-            each.hang_up()
+            each.hang_up()  # pragma: no cover - SIGHUP while another one starts
         process = self._current
-        if process is not None and not process.ended.done():
+        if process is not None and not process.ended.done():  # pragma: no branch - it starts
             before = process.reloads
             process.hang_up()
             async with asyncio.timeout(RELOAD_TIMEOUT):
@@ -138,11 +138,11 @@ class Worker(Component):
         process = await self._start_process(self.number)
         self._processes.add(process)
         if self._leaving:
-            process.cut()
+            process.cut()  # pragma: no cover - the stop begins while the system starts it
         try:
             async with asyncio.timeout(READY_TIMEOUT):
                 ready = await process.wait_ready()
-        except TimeoutError:
+        except TimeoutError:  # pragma: no cover - two minutes without a word
             process.cut()
             await process.end_within(AFTER_CUT)
             self._processes.discard(process)
@@ -155,7 +155,7 @@ class Worker(Component):
                 f"{self.name}: {process.describe_end()} before it was ready",
                 status=process.ended.result(),
             )
-        if self._leaving:
+        if self._leaving:  # pragma: no cover - the stop begins in this turn
             raise StateError(f"{self!r} is about to stop")
         return process
 
