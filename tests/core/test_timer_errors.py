@@ -166,7 +166,7 @@ def test_sys_exit_in_what_a_timer_calls_ends_the_program(
     func: Callable[[], Any], on_error: Any
 ) -> None:
     async def main() -> None:
-        async with Timer.every(0.001, func, on_error=on_error):
+        async with Timer.every(0.001, func, times=1, on_error=on_error):
             await asyncio.sleep(10)
 
     with pytest.raises(SystemExit) as caught:

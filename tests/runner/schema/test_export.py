@@ -1,6 +1,7 @@
 """`gestalt schema export` tells what an application exchanges, and starts nothing for it."""
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -311,6 +312,16 @@ def test_data_beside_the_application_are_not_searched_for_ever(
     told = schema("export", target)
     assert told.status == 2
     assert "holds more than 1,000 objects" in told.err.replace("\n", " ")
+
+
+def test_what_was_logged_is_no_part_of_an_application(
+    schema: Schema, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gestalt.runner.schema.finding.MOST", 1000)
+    keeper = logging.NullHandler()
+    vars(keeper)["kept"] = [[number] for number in range(1000)]
+    monkeypatch.setattr(logging.getLogger(), "handlers", [keeper])
+    assert schema("export", f"{write()}:bus").status == 0
 
 
 def test_a_handler_may_use_what_is_made_later(schema: Schema, write: Write) -> None:

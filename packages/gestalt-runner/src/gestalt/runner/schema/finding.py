@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import logging
 from collections import deque
 from collections.abc import Iterable
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
@@ -20,6 +21,8 @@ MOST = 1_000_000
 _LEFT_OUT = (
     *(str, bytes, bytearray, int, float, complex, bool, type(None)),
     *(type, ModuleType, CodeType, FrameType, BuiltinFunctionType),
+    # Its handlers may keep whatever was logged.
+    logging.Logger,
 )
 
 
