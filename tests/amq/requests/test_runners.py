@@ -302,9 +302,11 @@ async def test_one_that_is_late_takes_no_other_with_it(bus: Bus, unique: str) ->
         return request.body
 
     responder = await bus.respond(unique, handle)
-    requester = bus.requester(unique)
+    requester = bus.requester(unique, timeout=30.0)
+    # From then on, requests leave at once.
+    assert await requester.request(1) == 1
     results = await asyncio.gather(
-        *(requester.request(number, timeout=1 if number % 10 else 0.3) for number in range(60)),
+        *(requester.request(number, timeout=30 if number % 10 else 0.5) for number in range(60)),
         return_exceptions=True,
     )
     for number, result in enumerate(results):
