@@ -9,6 +9,7 @@ import pytest
 
 from gestalt.amq import (
     AccessRefused,
+    AmqError,
     Connected,
     ConnectFailed,
     Credentials,
@@ -19,6 +20,7 @@ from gestalt.amq import (
     connect,
 )
 from gestalt.amq.embedded import ThreadedBroker
+from gestalt.amq.link.secret_updates import SecretUpdates
 from tests.support.waiting import QUICK, until
 
 SECRET = "guest"
@@ -201,3 +203,10 @@ def test_what_does_not_go_with_credentials_is_refused() -> None:
         connect("amqp://localhost", credentials=("guest", SECRET))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="either auth=external"):
         connect("amqps://localhost?auth=external", credentials=lambda: ("guest", SECRET))
+
+
+async def test_a_secret_that_no_frame_takes_is_refused() -> None:
+    lost: asyncio.Future[AmqError] = asyncio.get_running_loop().create_future()
+    updates = SecretUpdates(lost, lambda *_, **__: None, lambda _: None)
+    with pytest.raises(CredentialsError, match="has 4096 bytes, and a frame 4096 at most"):
+        await updates.update("x" * 4096, 4096)
