@@ -97,7 +97,7 @@ class Negotiation:
         Raises:
             AmqpError: it is not the method that is due, or not acceptable.
         """
-        if type(method) is not self._expected:
+        if type(method) is not self._expected:  # pragma: no cover - a client that is none
             raise AmqpError(
                 "CHANNEL_ERROR", f"unexpected method {type(method).__name__} in the handshake"
             )
