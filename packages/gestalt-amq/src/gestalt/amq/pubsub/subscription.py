@@ -130,7 +130,8 @@ class Subscription(Consumer[SubscriptionSession]):
         self._notices_stalls = (
             self._adapts and (queue is None or queue.declare) and not first_served
         )
-        self._deadlines: Deadlines
+        # None where no start has got so far.
+        self._deadlines: Deadlines | None = None
         self._worker: MessageWorker | BatchWorker | KeyedWorker
         self._flow = FlowControl(
             prefetch=declaration.most_ahead,
@@ -205,7 +206,7 @@ class Subscription(Consumer[SubscriptionSession]):
         self._backlog.restart()
         self._flow.start()
         self._deadlines = Deadlines(self._options.timeout)
-        self._worker = self._make_worker()
+        self._worker = self._make_worker(self._deadlines)
         if self._offsets is not None:
             self._offset = await self._offsets.load()
         await super()._open()
@@ -231,7 +232,8 @@ class Subscription(Consumer[SubscriptionSession]):
 
     async def _close(self) -> None:
         self._backlog.clear()
-        self._deadlines.stop()
+        if self._deadlines is not None:
+            self._deadlines.stop()
         if self._offsets is not None:
             await self._offsets.finish()
         await super()._close()
@@ -344,7 +346,7 @@ class Subscription(Consumer[SubscriptionSession]):
         if not self._flow.scheduled:
             self._flow.schedule()
 
-    def _make_worker(self) -> MessageWorker | BatchWorker | KeyedWorker:
+    def _make_worker(self, deadlines: Deadlines) -> MessageWorker | BatchWorker | KeyedWorker:
         options, backlog = self._options, self._backlog
         turns = Turns() if options.concurrency > 1 else None
         if options.batch is not None:
@@ -356,11 +358,9 @@ class Subscription(Consumer[SubscriptionSession]):
                 self._failures,
                 self._flow,
                 turns,
-                self._deadlines,
+                deadlines,
                 tracing=self._tracing,
             )
         if options.key is not None and isinstance(backlog, KeyedBacklog):
-            return KeyedWorker(
-                options.key, backlog, self._handling, self._flow, turns, self._deadlines
-            )
-        return MessageWorker(backlog, self._handling, self._flow, turns, self._deadlines)
+            return KeyedWorker(options.key, backlog, self._handling, self._flow, turns, deadlines)
+        return MessageWorker(backlog, self._handling, self._flow, turns, deadlines)
