@@ -33,6 +33,8 @@ async def park(channel: Any, queue: str, message: aio_pika.Message) -> None:
 async def test_whatever_is_parked_can_be_shown(
     amqp_url: str, channel: Any, unique: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("msgpack")
+
     async def command(action: str, *arguments: str) -> str:
         line = ["parked", action, unique, *arguments, "--url", amqp_url]
         assert await asyncio.to_thread(main, line) == 0
