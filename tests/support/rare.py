@@ -1,12 +1,22 @@
 """What tests of rare values on the embedded broker have in common."""
 
+import contextlib
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from gestalt.amq.wire import methods as m
 from tests.support.wire_client import ClosedError, WireClient
+
+
+@contextlib.contextmanager
+def on_a_channel(url: str) -> Iterator[WireClient]:
+    """A client with its first channel open."""
+    with WireClient(url) as client:
+        client.channel(1)
+        yield client
 
 
 def declared(client: WireClient, **arguments: Any) -> str:

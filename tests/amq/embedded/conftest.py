@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gestalt.amq.embedded import ThreadedBroker
 from tests.support.rabbitmq import NoRabbitMQError
 from tests.support.wire_client import WireClient
 
@@ -36,6 +37,13 @@ def _like(request):
     with WireClient(url) as client:
         major, minor = client.version
     return f"{major}.{minor}"
+
+
+@pytest.fixture(scope="module")
+def newest():
+    """The URL of an embedded broker that is like the newest version of RabbitMQ."""
+    with ThreadedBroker(stop_timeout=0, compatible="4.3") as broker:
+        yield broker.url
 
 
 @pytest.fixture

@@ -10,23 +10,16 @@ from gestalt.amq.wire import PROTOCOL_HEADER, AmqpError
 from gestalt.amq.wire import methods as m
 from gestalt.amq.wire.codec import method_frame
 from gestalt.core import StateError
-from tests.support.rare import declared
+from tests.support.rare import declared, on_a_channel
 from tests.support.wire_client import WireClient
 
 # The numbers of the class and of the method.
 TUNE = b"\0\x0a\0\x1e"
 
 
-@pytest.fixture(scope="module")
-def newest():
-    with ThreadedBroker(stop_timeout=0, compatible="4.3") as broker:
-        yield broker.url
-
-
 @pytest.fixture
 def client(newest):
-    with WireClient(newest) as client:
-        client.channel(1)
+    with on_a_channel(newest) as client:
         yield client
 
 

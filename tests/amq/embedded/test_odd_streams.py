@@ -2,25 +2,16 @@
 
 import pytest
 
-from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.wire import RawValue
 from gestalt.amq.wire import methods as m
-from tests.support.rare import declared, refusal
-from tests.support.wire_client import WireClient
+from tests.support.rare import declared, on_a_channel, refusal
 
 STREAM = {"x-queue-type": "stream"}
 
 
-@pytest.fixture(scope="module")
-def newest():
-    with ThreadedBroker(stop_timeout=0, compatible="4.3") as broker:
-        yield broker.url
-
-
 @pytest.fixture
 def client(newest):
-    with WireClient(newest) as client:
-        client.channel(1)
+    with on_a_channel(newest) as client:
         yield client
 
 

@@ -4,16 +4,9 @@ import pytest
 
 from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.wire import methods as m
-from tests.support.rare import declared, refusal
-from tests.support.wire_client import WireClient
+from tests.support.rare import declared, on_a_channel, refusal
 
 ANY = {"x-match": "any"}
-
-
-@pytest.fixture(scope="module")
-def newest():
-    with ThreadedBroker(stop_timeout=0, compatible="4.3") as broker:
-        yield broker.url
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +17,13 @@ def oldest():
 
 @pytest.fixture
 def client(newest):
-    with WireClient(newest) as client:
-        client.channel(1)
+    with on_a_channel(newest) as client:
         yield client
 
 
 @pytest.fixture
 def old(oldest):
-    with WireClient(oldest) as client:
-        client.channel(1)
+    with on_a_channel(oldest) as client:
         yield client
 
 
