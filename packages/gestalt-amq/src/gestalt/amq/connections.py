@@ -4,9 +4,9 @@ import asyncio
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from gestalt.core import Backoff, State, StateError
 from gestalt.core.errors import one_of
@@ -24,8 +24,7 @@ from .link.supervisor import Supervisor
 LINK = f"{__package__}.link.aio_pika_link"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """How a bus reaches its brokers; see the parameters of `connect`."""
 
     addresses: Sequence[BrokerAddress]

@@ -1,9 +1,8 @@
 """Between a message and what AMQP carries of it: its body, encoded, and its properties."""
 
 import datetime
-import uuid
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from gestalt.amq.wire import Delivery, Properties, shown
 from gestalt.codecs import Codec, Codecs, DecodeError, Encoded
@@ -11,6 +10,9 @@ from gestalt.codecs import Codec, Codecs, DecodeError, Encoded
 from .errors import Unsendable, UnsendableType
 from .headers import COMPRESSION_HEADER, TYPE_ID_HEADER
 from .message import BusMessage
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 # In milliseconds: RabbitMQ ends the channel of whoever sends a longer one.
 MAX_EXPIRATION = 2**32 - 1
@@ -58,8 +60,8 @@ class MessageOptions(TypedDict, total=False):
     headers: Mapping[str, Any]
     expiration: float | datetime.timedelta
     priority: int
-    message_id: str | uuid.UUID
-    correlation_id: str | uuid.UUID
+    message_id: "str | UUID"
+    correlation_id: "str | UUID"
     reply_to: str
     timestamp: datetime.datetime | float
     app_id: str
@@ -85,9 +87,13 @@ def make_properties(encoded: Encoded, delivery_mode: int, options: MessageOption
         )
     for name in _TEXTS & values.keys():
         value = values[name]
-        if isinstance(value, uuid.UUID) and name in _IDENTIFIERS:
+        if value is None or isinstance(value, str):
+            continue
+        from uuid import UUID  # slow to import, and few give one
+
+        if isinstance(value, UUID) and name in _IDENTIFIERS:
             values[name] = str(value)
-        elif value is not None and not isinstance(value, str):
+        else:
             wanted = "a str or a uuid.UUID" if name in _IDENTIFIERS else "a str"
             raise UnsendableType(f"{name} is {wanted}, got {shown(value)}")
     if (headers := values.get("headers")) is not None:

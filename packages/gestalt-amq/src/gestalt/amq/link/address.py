@@ -6,7 +6,7 @@ import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 PORTS = {"amqp": 5672, "amqps": 5671}
@@ -22,8 +22,7 @@ _AUTHORITY_END = re.compile("[/?#]")
 _SEVERAL = "it seems to be several URLs in one string: give a list of them, such as urls.split(';')"
 
 
-@dataclass(frozen=True, slots=True)
-class Certificates:
+class Certificates(NamedTuple):
     """What the URL says about TLS; the files are read at each connection.
 
     Attributes:

@@ -6,8 +6,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from gestalt.amq.errors import AmqError, ConnectError, LinkLost, TopologyError
 from gestalt.amq.wire import Delivery
@@ -111,8 +110,7 @@ class Session:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(NamedTuple):
     """How long a consumer waits.
 
     Args:

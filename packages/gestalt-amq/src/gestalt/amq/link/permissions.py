@@ -1,6 +1,6 @@
 """What the broker is known to take on one link, and how that comes to be known."""
 
-import secrets
+import os
 from collections.abc import Awaitable, Callable, Collection
 
 from gestalt.amq.errors import ChannelsExhausted, Refused, TopologyError
@@ -142,7 +142,7 @@ class Permissions:
         if len(self.routes) > self.many_routes and not self._restricted:
             exchange = next(iter(routes.values())).exchange
             # A user who may use some routes only has so far used his own.
-            strange = Question(exchange, f"{secrets.token_hex(8)}.{secrets.token_hex(8)}")
+            strange = Question(exchange, f"{os.urandom(8).hex()}.{os.urandom(8).hex()}")
             error = await self._ask_one(link, strange) if self.many_routes else None
             if epoch != self._epoch:  # pragma: no cover - the link changed while it was asked
                 return False

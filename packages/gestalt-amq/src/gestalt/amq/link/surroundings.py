@@ -1,7 +1,7 @@
 """What the channels of a connection have in common."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gestalt.core import Backoff
 
@@ -10,8 +10,7 @@ from .spawn import Spawn
 from .supervisor import Supervisor
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What the channels of a connection are kept by.
 
     Args:

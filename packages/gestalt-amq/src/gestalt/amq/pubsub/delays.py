@@ -13,8 +13,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gestalt.amq.errors import Unsendable, UnsendableType
 from gestalt.amq.headers import EXCHANGE_HEADER
@@ -43,8 +42,7 @@ _LONGEST_NAME = 200
 _TRAVEL = ("x-death", "x-first-death-", "x-last-death-")
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """A queue of the ladder.
 
     Args:
@@ -86,8 +84,7 @@ SINK = f"{PREFIX}sink"
 """The queue where a message goes besides, so that one that no queue wants holds up no other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """Where delayed messages go when they are due.
 
     Each has a queue of its own for that, so that what one cannot take holds up no other.

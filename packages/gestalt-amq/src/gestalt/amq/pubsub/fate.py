@@ -1,7 +1,6 @@
 """What becomes of a message whose handler raised: as the handler decides, or by the policy."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gestalt.core import Discard, Outcome, Park, RetryLater
 
@@ -11,8 +10,7 @@ from .retry import Retry
 SHORTEST = 0.001
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(NamedTuple):
     """What becomes of a message.
 
     Attributes:

@@ -3,14 +3,16 @@
 import contextlib
 import hashlib
 import os
-import sqlite3
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 from gestalt.core.numbers import kind_of
+
+if TYPE_CHECKING:
+    import sqlite3
 
 # How long others may keep a database locked, in seconds.
 PATIENCE = 5.0
@@ -154,8 +156,10 @@ class SqliteOffsets:
             connection.execute("INSERT OR REPLACE INTO offsets VALUES (?, ?)", (name, offset))
 
     @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _connection(self) -> "Iterator[sqlite3.Connection]":
         """A connection for one call, in whatever thread that is; what is done is committed."""
+        import sqlite3  # few keep offsets there, and some Pythons come without it
+
         with contextlib.closing(sqlite3.connect(self._path, timeout=PATIENCE)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             with connection:

@@ -1,7 +1,7 @@
 """Consuming from a queue in partitions, which its subscribers share fairly, each part in order."""
 
 import asyncio
-import uuid
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
@@ -71,7 +71,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
         self._queue = queue
         self._declare = declare
         self._make = make
-        self._instance = uuid.uuid4().hex
+        self._instance = os.urandom(16).hex()
         self._members = Members(self._instance)
         self._voice = Voice(
             publishing,

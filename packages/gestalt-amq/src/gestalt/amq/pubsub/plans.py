@@ -1,7 +1,6 @@
 """What publishing and subscribing need at the broker."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from gestalt.amq.plan import Declares, Plan, PlannedQueue, merge, plan_binding
 from gestalt.amq.topology import (
@@ -38,7 +37,7 @@ def plan_subscription(binding: Binding, policy: FailurePolicy, *, exact: bool) -
             privately=(exchange.name,) if exchange.name else (),
         )
     name = binding.to.name
-    failures = tuple(plan_failures(name, replace(policy, declare=True)))
+    failures = tuple(plan_failures(name, policy._replace(declare=True)))
     own = Plan(queues=failures, publishes=("",), consumes=(name,), exact=(name,) if exact else ())
     return merge([plan_binding(binding, recorded=True), own])
 

@@ -1,7 +1,7 @@
 """Publishing with confirmation: returns when the broker has taken charge of the message."""
 
 import asyncio
-import uuid
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypedDict, TypeVar, Unpack
@@ -349,4 +349,4 @@ def identified(properties: Properties) -> Properties:
     """The properties of a message that may be sent twice, with a message_id to know it by."""
     if properties.message_id is not None:
         return properties
-    return replace(properties, message_id=uuid.uuid4().hex)
+    return replace(properties, message_id=os.urandom(16).hex())

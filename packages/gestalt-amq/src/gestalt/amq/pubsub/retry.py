@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gestalt.core.numbers import kind_of
 
@@ -117,8 +118,7 @@ def _is_error_class(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
 
 
-@dataclass(frozen=True, slots=True)
-class FailurePolicy:
+class FailurePolicy(NamedTuple):
     """What is to become of failures.
 
     Args:

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gestalt.amq.declaring import declare_aside
 from gestalt.amq.errors import AmqError
@@ -19,8 +18,7 @@ LONGEST_PAUSE = 60.0
 FORGIVEN = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """How a copy gets where it is to go.
 
     Args:
@@ -31,7 +29,7 @@ class Route:
 
     exchange: str
     routing_key: str
-    headers: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any]
 
 
 class TargetQueue:
@@ -74,7 +72,7 @@ class TargetQueue:
         Args:
             delay: how long it is to wait, where that is not the queue's own; in seconds.
         """
-        return Route("", self.name)
+        return Route("", self.name, {})
 
     def miss(self, since: float) -> None:
         """It was not there when something was to be moved, since when nobody has declared it."""

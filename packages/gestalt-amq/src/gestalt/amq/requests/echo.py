@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import secrets
+import os
 
 from gestalt.amq.errors import LinkLost
 from gestalt.amq.link.interface import Channel, Link
@@ -30,7 +30,7 @@ class Echo(Call[None]):
     """
 
     def __init__(self, channel: Channel) -> None:
-        super().__init__(secrets.token_hex(16), "echo", asyncio.get_running_loop())
+        super().__init__(os.urandom(16).hex(), "echo", asyncio.get_running_loop())
         self._channel = channel
         self._address: str | None = None
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import secrets
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,7 +61,7 @@ class RequestSender(Sender):
         self._service = service
         self._backoff = backoff
         # Ids are not to be guessed: whoever knows one can cancel the call.
-        self._prefix = secrets.token_hex(8)
+        self._prefix = os.urandom(8).hex()
         self._number = 0
         self._requests = keeper
 

@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import os
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -67,7 +67,7 @@ class Responder(Consumer[ResponderSession]):
         service = declaration.service
         super().__init__(f"responder {service}", supervisor, timing, declaration.stop_timeout)
         self.service = service
-        self.instance: str = uuid.uuid4().hex[:12]
+        self.instance: str = os.urandom(6).hex()
         self.stats: ResponderStats = ResponderStats()
         self.plan = plan_service(service, declare=declare)
         self._declares = declare
