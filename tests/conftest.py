@@ -1,6 +1,7 @@
 """What all tests share: collections of garbage that are quick, and word of what was not tested."""
 
 import gc
+import signal
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,11 @@ settings.load_profile("busy")
 @given(st.none())
 def begin_hypothesis(_: None) -> None:
     """Let Hypothesis register its generator, whose referrers its older versions look for."""
+
+
+def pytest_sessionstart() -> None:
+    """Heed Ctrl-C, which what a shell runs in its background and its children do not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

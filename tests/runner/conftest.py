@@ -197,10 +197,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         processes.append(Process(list(arguments), tmp_path, **options))
         return processes[-1]
 
-    # Where the tests run in a shell's background, SIGINT is ignored, and children inherit that.
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield launch
-    signal.signal(signal.SIGINT, previous)
     for process in processes:
         process.discard()
 

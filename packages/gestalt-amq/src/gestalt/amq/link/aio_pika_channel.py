@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Unpack
+from typing import Unpack
 
 import aio_pika.abc
 import aiormq.abc
@@ -70,7 +70,7 @@ class AioPikaChannel(AioPikaDeclaring):
         output: Output,
         calls: Calls,
         *,
-        forget: Callable[["AioPikaChannel", int, bool], None],
+        forget: Callable[["AioPikaChannel", bool], None],
         on_delivery: Callable[[Delivery], None] | None,
         on_cancelled: Callable[[], None] | None,
         on_returned: Callable[[Delivery], None] | None,
@@ -232,20 +232,18 @@ class AioPikaChannel(AioPikaDeclaring):
             blame(self._unconfirmed, code, text)
         self.end(TopologyError(CHANNEL_CLOSED + text, code))
 
-    def end(self, reason: AmqError, leaving: asyncio.Future[Any] | None = None) -> None:
+    def end(self, reason: AmqError, *, left: bool = False) -> None:
         """The channel is over: what was not confirmed will never be.
 
         Args:
-            leaving: what the broker may still have sent until this is done is for nobody.
+            left: it was left, and what the broker may still send by it is for nobody.
         """
         if self.closed.done():
             return
         self.closed.set_result(reason)
-        if leaving is None or leaving.done():
-            self._forget(self, self.number, False)
-        else:
+        if left:
             self._deliver = None
-            leaving.add_done_callback(lambda _: self._forget(self, self.number, True))
+        self._forget(self, left)
         if self._got is not None and not self._got.done():
             self._got.set_exception(LinkLost(str(reason)))
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
@@ -297,14 +295,14 @@ class AioPikaChannel(AioPikaDeclaring):
         if await self._calls.answered(partial(self._protocol.flow, True), self.closed):
             return True
         # What the broker still says there, should it wake up, is for nobody.
-        self.end(LinkLost("the channel hangs in the broker"), self._calls.lost)
+        self.end(LinkLost("the channel hangs in the broker"), left=True)
         self._calls.note_hanging()
         return False
 
     async def close(self) -> None:
         if not self.closed.done():
-            leaving = await self._calls.take_leave(self._channel.close)
-            self.end(LinkLost("the channel was closed here"), leaving)
+            await self._calls.take_leave(self._channel.close)
+            self.end(LinkLost("the channel was closed here"), left=True)
 
 
 async def _not_called(message: object) -> None:  # noqa: ARG001 - what the library calls

@@ -38,6 +38,8 @@ from .stalls import StallDetector
 
 # How long aiormq's tasks take to end after the connection is cut: turns of the loop.
 ENDING_TIMEOUT = 0.2
+# How long the broker may take to let go of a channel, in seconds.
+RELEASE_TIMEOUT = 10.0
 FRAME_OVERHEAD = 8
 
 
@@ -354,17 +356,34 @@ class AioPikaLink(Link):
             f"all {most} channels that the broker allows on the connection are in use"
         )
 
-    def _forget(self, channel: AioPikaChannel, number: int, left: bool) -> None:
+    def _forget(self, channel: AioPikaChannel, left: bool) -> None:
         self._channels.discard(channel)
+        number = channel.number
         if left and number in self._amqp.channels and not self.lost.done():
             # The broker has not let go of it. Whatever it may still send by it must not get to the
             # library, whose reader would wait for somebody to take it.
-            if channel.consumes and not self.blocked:  # pragma: no branch - it only publishes
-                # What was delivered and not acknowledged goes back by the end of the connection.
-                self._cut(LinkLost("the broker did not let go of a channel that consumed"))
-            return
-        if self.demultiplexer.sinks.get(number) is channel:
+            if channel.consumes:
+                self._await_release(number)
+        elif self.demultiplexer.sinks.get(number) is channel:
             del self.demultiplexer.sinks[number]
+
+    def _await_release(self, number: int) -> None:
+        """Give the broker its time to let go of a channel that consumed.
+
+        What was delivered by it and not acknowledged goes back only then. That the library has
+        ended its own waiting says nothing: it does so as soon as a call of ours is cancelled.
+        """
+        left = self._amqp.channels[number]
+
+        def look() -> None:
+            if self.lost.done() or self._amqp.channels.get(number) is not left:
+                return
+            if self.blocked:  # pragma: no cover - the broker answers nothing as long as it blocks
+                self._loop.call_later(RELEASE_TIMEOUT, look)
+            else:
+                self._cut(LinkLost("the broker did not let go of a channel that consumed"))
+
+        self._loop.call_later(RELEASE_TIMEOUT, look)
 
     async def update_secret(self, secret: str) -> None:
         await self._secrets.update(secret, self._frame_max)
