@@ -1,6 +1,7 @@
 """A measuring process: what code that may crash, or eat memory, does to it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,9 +38,16 @@ def measured() -> Callable[[str], list[tuple[str | None, int, float]]]:
     if not sys.platform.startswith("linux"):
         pytest.skip("memory is measured by /proc")
 
+    # What coverage costs is not what is measured here.
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE_")}
+
     def run(code: str) -> list[tuple[str | None, int, float]]:
         done = subprocess.run(
-            [sys.executable, "-c", _MEASURE + code], capture_output=True, text=True, timeout=50
+            [sys.executable, "-c", _MEASURE + code],
+            capture_output=True,
+            text=True,
+            timeout=50,
+            env=variables,
         )
         assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr[-2000:]}"
         found: list[Any] = [json.loads(line) for line in done.stdout.splitlines()]
