@@ -2,6 +2,7 @@
 
 import asyncio
 import bz2
+import gzip
 import json
 import zlib
 from typing import Any
@@ -128,6 +129,31 @@ async def test_to_pika(bus: Bus, broker_url: str, unique: str) -> None:
     assert properties.content_encoding == "deflate"
     assert properties.headers == {"n": 2**40, "yes": True}
     assert (properties.delivery_mode, properties.priority) == (2, 4)
+
+
+async def test_gzip_by_the_name_that_kombu_has_for_zlib_is_read(
+    bus: Bus, broker_url: str, unique: str
+) -> None:
+    got = await receive(bus, unique, COMPRESSED)
+
+    def publish() -> None:
+        connection = pika.BlockingConnection(pika.URLParameters(broker_url))
+        connection.channel().basic_publish(
+            unique,
+            "from.pika",
+            gzip.compress(json.dumps(BODY).encode()),
+            pika.BasicProperties(
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers={"compression": "application/x-gzip"},
+            ),
+        )
+        connection.close()
+
+    await asyncio.to_thread(publish)
+    async with asyncio.timeout(5):
+        message = await got.get()
+    assert message.body == BODY
 
 
 async def test_from_and_to_aio_pika(bus: Bus, broker_url: str, unique: str) -> None:

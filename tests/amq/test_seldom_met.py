@@ -38,6 +38,26 @@ async def test_a_connection_tells_where_it_leads(bus: Bus) -> None:
     assert any(row.address.startswith("127.0.0.1:") for row in told)
 
 
+async def test_a_connection_that_is_lost_leads_nowhere() -> None:
+    async with (
+        EmbeddedBroker() as broker,
+        Proxy(urlsplit(broker.url).port or 0) as proxy,
+        connect(f"amqp://guest:guest@127.0.0.1:{proxy.port}", backoff=QUICK),
+    ):
+        place = f"127.0.0.1:{proxy.port}"
+
+        def leading() -> int:
+            rows = [row for each in components() for row in read(each)]
+            return sum(isinstance(row, PeerRow) and row.address == place for row in rows)
+
+        assert leading() > 0
+        proxy.refuse()
+        await proxy.cut()
+        await until(lambda: not leading())
+        proxy.allow()
+        await until(leading)
+
+
 async def test_what_a_batch_has_failed_before_its_error_fails_by_its_own(bus: Bus) -> None:
     def handle(batch: BusBatch[int]) -> None:
         batch.fail(batch[0], Park("its own"))

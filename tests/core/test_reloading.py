@@ -42,6 +42,25 @@ async def test_what_runs_is_reloaded_by_the_methods_of_its_class_and_of_those_be
     assert (stopped.calls, base.calls, further.calls) == ([], ["plain"], ["plain", "async"])
 
 
+async def test_one_that_has_not_started_yet_is_left_alone():
+    class Slow(Part):
+        async def _open(self):
+            opening.set()
+            await opened.wait()
+
+    opening, opened = asyncio.Event(), asyncio.Event()
+    part = Slow()
+    starting = asyncio.create_task(part.start())
+    await opening.wait()
+    await reload_components()
+    opened.set()
+    await starting
+    assert part.calls == []
+    await reload_components()
+    await part.stop()
+    assert part.calls == ["plain"]
+
+
 async def test_an_unmarked_method_of_the_same_name_takes_the_place_of_none():
     class Unaware(Part):
         def _read(self):

@@ -39,6 +39,13 @@ async def test_an_async_condition_is_refused() -> None:
         await until(ready)
 
 
+async def test_a_condition_that_gives_a_future_is_refused() -> None:
+    future = asyncio.get_running_loop().create_future()
+    with pytest.raises(TypeError, match="it returned an awaitable"):
+        await until(lambda: future)
+    assert not future.done()
+
+
 async def test_a_condition_is_looked_at_once_even_without_time() -> None:
     assert await until(lambda: "now", timeout=0) == "now"
     task = asyncio.ensure_future(until(lambda: False))

@@ -23,6 +23,9 @@ from gestalt.amq.wire.methods import ConnectionClose
 from tests.support.proxy import Proxy
 from tests.support.waiting import QUICK, Reported, until
 
+# Its class and method, and what is reserved, before the name of the exchange.
+EXCHANGE_DECLARE = b"\x00\x28\x00\x0a\x00\x00"
+
 
 async def cut(proxy: Proxy, bus: Bus) -> None:
     accepted = proxy.accepted
@@ -130,6 +133,11 @@ async def test_why_a_subscription_cannot_consume_is_its_trouble_and_told_once(
         await until(lambda: "PRECONDITION_FAILED" in str(bus.trouble))
         assert subscription.trouble is not None
         assert unique in subscription.trouble
+        for _ in range(2):
+            # The try before has failed by the time that the next one begins.
+            proxy.freeze_at = EXCHANGE_DECLARE + bytes([len(unique)]) + unique.encode()
+            await until(lambda: proxy.frozen)
+            proxy.thaw()
         await channel.queue_delete(unique)
         await until(lambda: bus.ready)
         await bus.publisher(unique, mandatory=True).publish(1)

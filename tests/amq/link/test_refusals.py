@@ -17,6 +17,7 @@ from gestalt.amq import (
     Refused,
     Rejected,
     TopologyError,
+    Unsendable,
     connect,
 )
 from gestalt.amq.embedded import EmbeddedBroker, Settings
@@ -174,6 +175,25 @@ async def test_copies_without_a_list_of_keys_are_refused_by_name(bus: Bus, uniqu
                 await publisher.publish(0, headers={header: value})
     await publisher.publish(1, "a", headers={"CC": ["b"]})
     assert await got.wait(1) == [1]
+
+
+async def test_replies_to_the_channel_of_a_publisher_are_refused_and_cost_nobody_else_anything(
+    bus: Bus, unique: str
+) -> None:
+    got = Collector()
+    await bus.subscribe(unique, "#", got)
+    publisher = bus.publisher(unique)
+    await publisher.publish(0)
+    results = await asyncio.gather(
+        *(publisher.publish(number) for number in range(1, 50)),
+        publisher.publish("a question", reply_to="amq.rabbitmq.reply-to"),
+        *(publisher.publish(number, reply_to="a queue") for number in range(50, 100)),
+        return_exceptions=True,
+    )
+    (error,) = (each for each in results if each is not None)
+    assert isinstance(error, Unsendable)
+    assert "name a queue, or send a request" in str(error)
+    assert await got.wait(100) == [*range(100)]
 
 
 async def test_a_user_who_may_not_write_is_told_at_each_publish(

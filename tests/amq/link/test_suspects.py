@@ -16,7 +16,7 @@ from gestalt.amq import (
     Refused,
     connect,
 )
-from tests.support.proxy import Proxy
+from tests.support.proxy import Direction, ProxiedLink, Proxy
 from tests.support.rabbitmq import RabbitMQNode
 from tests.support.waiting import QUICK, until
 
@@ -72,6 +72,44 @@ async def test_all_that_are_under_way_when_their_exchange_goes_are_refused(
     assert {result.code for result in results} == {404}
     # The broker takes messages in order: the last one it has certainly not taken.
     assert [result.may_have_arrived for result in results] == [True] * (COUNT - 1) + [False]
+
+
+class Mistaking(Proxy):
+    """Lets the broker read an address of the same length in place of one."""
+
+    def _let_through(self, data: bytes, direction: Direction, link: ProxiedLink) -> bytes:
+        return data.replace(b"amq-rabbitmq-reply-to", b"amq.rabbitmq.reply-to")
+
+
+async def test_for_what_nobody_would_ask_about_nobody_is_blamed(
+    broker_url: str, broker_port: int, unique: str
+) -> None:
+    got: Counter[int] = Counter()
+    async with (
+        Mistaking(broker_port) as proxy,
+        connect(through(proxy, broker_url), backoff=QUICK) as bus,
+    ):
+        await bus.subscribe(unique, "#", lambda message: got.update([message.body]))
+        publisher = bus.publisher(unique)
+        await publisher.publish(-1, reply_to="a queue")
+        proxy.freeze()
+        publishing = asyncio.gather(
+            publisher.publish(0),
+            publisher.publish(1, reply_to="amq-rabbitmq-reply-to"),
+            publisher.publish(2),
+            publisher.publish(3, idempotent=True),
+            return_exceptions=True,
+        )
+        await until(lambda: len(publisher._keeper.pending) == 4)
+        proxy.thaw()
+        first, *others, idempotent = await publishing
+        assert {type(each) for each in others} == {OutcomeUnknown}
+        assert all("PRECONDITION_FAILED" in str(each) for each in others)
+        # The broker may have confirmed it before it saw the next one.
+        assert type(first) in (type(None), OutcomeUnknown)
+        assert idempotent is None
+        await until(lambda: got[0] and got[3])
+    assert got == {-1: 1, 0: 1, 3: 1}
 
 
 @pytest.mark.slow

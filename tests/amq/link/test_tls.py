@@ -61,6 +61,14 @@ async def test_a_certificate_in_place_of_a_password(
     await publish_one(f"amqps://localhost:{tls_port}/?auth=external", tls, unique)
 
 
+async def test_a_certificate_goes_before_a_user_that_the_url_names_without_a_password(
+    tls_port: int, authority: trustme.CA, unique: str
+) -> None:
+    tls = context(authority)
+    authority.issue_cert("guest@example.org", common_name="guest").configure_cert(tls)
+    await publish_one(f"amqps://another@localhost:{tls_port}/?auth=external", tls, unique)
+
+
 async def test_a_certificate_of_nobody_is_refused(
     tls_port: int, authority: trustme.CA, unique: str
 ) -> None:

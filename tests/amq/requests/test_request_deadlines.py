@@ -210,6 +210,24 @@ async def test_a_cancelled_request_that_waits_is_never_begun(bus: Bus, unique: s
     assert hanging.begun == [1, 3]
 
 
+async def test_of_those_that_wait_the_one_that_is_cancelled_is_never_begun(
+    bus: Bus, unique: str
+) -> None:
+    hanging = Hanging()
+    responder = await bus.respond(unique, hanging, concurrency=1)
+    requester = bus.requester(unique)
+    calls = []
+    for number in range(3):
+        calls.append(asyncio.create_task(requester.gather(number, count=1)))
+        await until(lambda: requester.pending == len(calls))
+    await until(lambda: hanging.begun)
+    calls[2].cancel()
+    await until(lambda: responder.stats.cancelled == 1)
+    hanging.finish.set()
+    assert [reply.body for call in calls[:2] for reply in await call] == [0, 1]
+    assert hanging.begun == [0, 1]
+
+
 async def test_a_cancellation_that_names_no_request_cancels_none(
     bus: Bus, unique: str, raw: Raw
 ) -> None:

@@ -314,6 +314,15 @@ async def test_verify_names_other_properties_and_changes_none(
     assert all(isinstance(each, Drift) for each in drift)
 
 
+async def test_verify_asks_for_nothing_that_comes_and_goes(bus: Bus, unique: str) -> None:
+    planned = connect("amqp://elsewhere")
+    planned.service(unique, print)
+    planned.subscription("amq.topic", "#", print)
+    plan = planned.topology.plan()
+    assert {each.passing or each.exclusive for each in plan.queues} == {True}
+    assert [each for each in await bus.topology.verify(plan) if each.kind == "queue"] == []
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [

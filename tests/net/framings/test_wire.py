@@ -174,3 +174,13 @@ async def test_an_iterating_client_closes_on_what_it_cannot_decode_and_goes_on(
     assert isinstance((await within(errors.get())).__cause__, DecodeError)
     await client.send("second")
     assert await within(receiving) == "fine"
+
+
+def test_what_came_together_waits_for_no_other_where_nothing_of_it_is_compressed() -> None:
+    wire = Wire(Mti(), Codec("text", compress="deflate", min_size=2**30))
+    values = ["x" * 10_000] * 100
+    payloads, _, error = wire.payloads_of(values, None)
+    assert error is None
+    decoded: list[Any] = []
+    wire.decode_many(payloads, None, decoded)
+    assert decoded == values

@@ -257,6 +257,24 @@ async def test_send_nowait_raises_above_the_mark_and_send_waits(
     assert received == Mti().encode(bytes(10_000)) * sent + Mti().encode(b"the last")
 
 
+async def test_what_is_awaited_only_when_there_is_room_again_is_sent(
+    serve: Serve, within: Within
+) -> None:
+    peers: asyncio.Queue[Any] = asyncio.Queue()
+    server = await serve(plain_echo, on_connected=peers.put_nowait)
+    with silent(server) as sock:
+        peer = await within(peers.get())
+        sent = await within(fill(peer))
+        later = peer.send(b"the last")
+        reading = asyncio.create_task(read_to_end(sock))
+        await within(peer.send(b"as soon as there is"))
+        await within(later)
+        await within(peer.close())
+        received = await within(reading)
+    last = Mti().encode(b"as soon as there is") + Mti().encode(b"the last")
+    assert received == Mti().encode(bytes(10_000)) * sent + last
+
+
 @pytest.mark.parametrize("slow", ["drop", "disconnect", "wait"])
 async def test_a_broadcast_does_with_a_slow_peer_as_it_is_told(
     serve: Serve, connect: Connect, within: Within, slow: Any

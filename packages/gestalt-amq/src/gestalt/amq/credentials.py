@@ -111,8 +111,7 @@ class Login:
         try:
             async with asyncio.timeout(self._timeout) as limit:
                 given = self._source()
-                if is_awaitable(given):
-                    given = await given
+                given = await given if is_awaitable(given) else given
         except RAISED as error:
             if is_own_cancellation(error):
                 raise

@@ -193,7 +193,7 @@ def _tag(coding: str | None) -> bytes:
 def _codings() -> dict[int, str | None]:
     from gestalt.codecs import CODING_TAGS
 
-    return {IDENTITY: None, **{tag: coding for coding, tag in CODING_TAGS.items()}}
+    return {tag: coding for coding, tag in CODING_TAGS.items()} | {IDENTITY: None}
 
 
 def _untag(payload: bytes) -> tuple[bytes, str | None]:

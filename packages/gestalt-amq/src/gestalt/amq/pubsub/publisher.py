@@ -19,6 +19,7 @@ from gestalt.amq.link.interface import Channel, Confirm
 from gestalt.amq.link.preflight import Question
 from gestalt.amq.link.sender import Sender
 from gestalt.amq.link.suspects import Suspected
+from gestalt.amq.link.unsendable import check_reply_to
 from gestalt.amq.topology import Exchange
 from gestalt.amq.tracing import Tracing
 from gestalt.amq.wire import PERSISTENT, TRANSIENT, Properties, shown
@@ -172,14 +173,15 @@ class Publisher(Sender, Generic[T_contra]):
         """Encode a body, with the properties that go with it."""
         encoded = self.codec.encode(body)
         if options:
-            return encoded.body, make_properties(encoded, self._delivery_mode, options)
+            properties = make_properties(encoded, self._delivery_mode, options)
+            check_reply_to(properties.reply_to)
+            return encoded.body, properties
         # Plain messages of one type share their properties, encoded once by the channel.
         key = (encoded.content_type, encoded.content_encoding, encoded.type_name, encoded.type_id)
-        properties = self._common.get(key)
-        if properties is None:
-            properties = make_properties(encoded, self._delivery_mode, options)
-            self._common[key] = properties
-        return encoded.body, properties
+        common = self._common.get(key)
+        if common is None:
+            common = self._common[key] = make_properties(encoded, self._delivery_mode, options)
+        return encoded.body, common
 
     async def _publish(
         self,

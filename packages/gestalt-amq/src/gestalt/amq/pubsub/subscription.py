@@ -95,7 +95,8 @@ class Subscription(Consumer[SubscriptionSession]):
             self.stats,
             spawn=self._spawn,
             report=self._report_error,
-            resume=self._resume,
+            # Nobody has to look what waits: while anything is held here, flow control does.
+            resume=self._backlog.put_back,
             tell=tell,
             gone=self._backlog.drop,
         )
@@ -339,12 +340,6 @@ class Subscription(Consumer[SubscriptionSession]):
         acks = None if self._session is None else self._session.receiver.acks
         if isinstance(acks, StreamAcks):
             acks.release(offset)
-
-    def _resume(self, session: SubscriptionSession, delivery: Delivery) -> None:
-        """Handle again what waited here."""
-        self._backlog.put_back(session, delivery)
-        if not self._flow.scheduled:
-            self._flow.schedule()
 
     def _make_worker(self, deadlines: Deadlines) -> MessageWorker | BatchWorker | KeyedWorker:
         options, backlog = self._options, self._backlog

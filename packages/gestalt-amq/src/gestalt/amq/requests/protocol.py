@@ -27,12 +27,13 @@ from gestalt.amq.headers import (
     error_name,
     error_text,
 )
+from gestalt.amq.link.unsendable import DIRECT_REPLY_TO
 from gestalt.amq.topology import Exchange
 from gestalt.amq.wire import Delivery, encode_table
 from gestalt.codecs import Encoded
 from gestalt.core.numbers import choice_of
 
-REPLY_TO = "amq.rabbitmq.reply-to"
+REPLY_TO = DIRECT_REPLY_TO
 """Where replies go: straight to the channel that sent the request, by no queue."""
 
 REQUESTS = Exchange("gestalt.requests", type="direct")
