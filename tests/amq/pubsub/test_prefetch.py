@@ -203,3 +203,50 @@ async def test_a_consumer_that_gets_nothing_of_what_there_is_begins_anew(
     assert await got.wait(20) == list(range(20))
     assert "the broker delivers none of the" in caplog.text
     await until(lambda: bus.ready)
+
+
+async def test_however_often_it_has_grown_it_is_looked_by_one_timer(
+    bus: Bus, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_control, "INTERVAL", 0.0321)
+    loop = asyncio.get_running_loop()
+    call_later, looks, pending, most = loop.call_later, 0, 0, 0
+
+    def counting(delay: float, callback: Any, *args: Any, **options: Any) -> asyncio.TimerHandle:
+        nonlocal pending, most
+        if delay != flow_control.INTERVAL:
+            return call_later(delay, callback, *args, **options)
+        pending += 1
+        most = max(most, pending)
+
+        def look() -> None:
+            nonlocal looks, pending
+            looks, pending = looks + 1, pending - 1
+            callback(*args)
+
+        return call_later(delay, look)
+
+    monkeypatch.setattr(loop, "call_later", counting)
+    finish = asyncio.Event()
+    handled = 0
+
+    async def handle(message: BusMessage[int]) -> None:
+        nonlocal handled
+        if message.body:
+            handled += 1
+        else:
+            await finish.wait()
+
+    subscription = await bus.subscribe(unique, "#", handle, queue=unique, concurrency=2)
+    publisher = bus.publisher(unique)
+    await publisher.publish(0)
+    async with publisher.batch() as batch:
+        for number in range(1, 1001):
+            await batch.publish(number)
+    await until(lambda: handled == 1000)
+    assert subscription._flow.window > 32
+    before = looks
+    await until(lambda: looks >= before + 5)
+    assert most == 1
+    finish.set()
+    await until(lambda: not pending)

@@ -98,9 +98,10 @@ class FlowControl:
         self.scheduled = False
 
     def schedule(self) -> None:
-        """Look soon what waits."""
-        self.scheduled = True
-        asyncio.get_running_loop().call_later(INTERVAL, self._look.set)
+        """Look soon what waits, where that is not to be done anyway."""
+        if not self.scheduled:
+            self.scheduled = True
+            asyncio.get_running_loop().call_later(INTERVAL, self._begin_look)
 
     def measured(self, count: int, elapsed: float, *, begun: int | None = None) -> None:
         """So many messages took one handler after the other so long, in seconds.
@@ -143,8 +144,10 @@ class FlowControl:
             busy = self._backlog.busy or self._held.busy
             if busy or (session is not None and not session.consumer.window):
                 self.schedule()
-            else:
-                self.scheduled = False
+
+    def _begin_look(self) -> None:
+        self.scheduled = False
+        self._look.set()
 
     def _grows(self, session: SubscriptionSession) -> bool:
         return self._adapts and 0 < session.consumer.window <= self._prefetch.window // 2
