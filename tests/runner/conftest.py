@@ -221,3 +221,12 @@ def script(loop: str, launch: Callable[..., Process], tmp_path: Path) -> Callabl
         return launch(str(path), **options)
 
     return script
+
+
+@pytest.fixture
+def own_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is run by this test put its sockets into a folder of the test's own."""
+    for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+        monkeypatch.setitem(ENVIRONMENT, name, str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
