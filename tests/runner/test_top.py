@@ -260,6 +260,19 @@ def test_once_as_json_is_for_scripts(shop: Process) -> None:
     assert "till work" in [each["name"] for each in stacks["tasks"]]
 
 
+def test_once_tells_of_an_error_while_the_application_stops(script: Callable[..., Process]) -> None:
+    process = script(
+        """
+        async def fail(): raise OSError("lost")
+        run(Draining(stop_timeout=60), fail, inspect=True, shutdown_timeout=60)
+        """
+    )
+    process.wait_for("draining")
+    once = command("top", "--once", "--interval", "0.1")
+    assert re.search(r" · stopping, up \d.* · 1 error · ", once.stdout), once.stdout
+    process.send_until_it_ends(signal.SIGTERM)
+
+
 def test_what_cannot_be_shown_is_a_sentence_and_status_1(shop: Process) -> None:
     piped = command("top")
     assert piped.returncode == 1
