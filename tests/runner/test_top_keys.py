@@ -116,10 +116,14 @@ def test_numbers_turn_to_a_view_and_arrows_to_the_next_one(
     top.wait_for(views["1"])
     top.press(RIGHT)
     top.wait_for(views["2"])
-    top.press(LEFT)
-    top.wait_for(views["1"])
-    top.press(LEFT)
+    # Nobody waits until all of a view has come.
+    top.press(LEFT + LEFT)
     top.wait_for(views["6"])
+    for _ in range(3):
+        top.press(f"{RIGHT}{LEFT}" * 5 + RIGHT)
+        top.wait_for(views["1"])
+        top.press(f"{LEFT}{RIGHT}" * 5 + LEFT)
+        top.wait_for(views["6"])
     leave(top)
 
 
