@@ -200,7 +200,7 @@ def test_enter_shows_one_thing_alone_until_it_has_ended_and_longer(
 ) -> None:
     top = show()
     # There is no room for more of its name.
-    top.wait_for("└ a guest whose nam…")
+    top.wait_for(f"└ {GUEST[:17]}…")
     top.press(f"{DOWN}{ENTER}")
     top.wait_for(f"{GUEST}  Part, running")
     assert "1 Components" not in top.text
