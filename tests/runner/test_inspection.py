@@ -114,6 +114,7 @@ def test_a_snapshot_tells_components_as_a_tree_and_the_tasks(
         "waiting",
     )
     with connect(str(process.pid)) as client:
+        until(lambda: client.ask("application")["state"] == "running")
         snapshot = client.ask("snapshot")
     components = {each["name"]: each for each in snapshot["components"]}
     assert [(each["name"], each["kind"], each["state"]) for each in components.values()] == [
