@@ -22,8 +22,14 @@ def begin_hypothesis(_: None) -> None:
 
 
 def pytest_sessionstart() -> None:
-    """Heed Ctrl-C, which what a shell runs in its background and its children do not."""
+    """Let no signal be ignored in processes that tests start, wherever they are run.
+
+    What a shell runs in its background ignores Ctrl-C, and what nohup runs SIGHUP: that is
+    inherited. Of a handler, the default action is.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

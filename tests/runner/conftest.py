@@ -19,8 +19,10 @@ DEADLINE = 30.0
 
 # An interpreter starts three times as fast without `site`, which runs what coverage put there;
 # where the processes are measured too, that is wanted.
-MEASURED = not os.environ.keys().isdisjoint({"COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"})
-PYTHON = [sys.executable] if MEASURED else [sys.executable, "-S"]
+MEASURES = {"COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
+MEASURED = not os.environ.keys().isdisjoint(MEASURES)
+UNMEASURED = [sys.executable, "-S"]
+PYTHON = [sys.executable] if MEASURED else UNMEASURED
 
 # What a process prints is buffered, as it is where nobody has asked for anything else.
 ENVIRONMENT = {name: os.environ[name] for name in os.environ.keys() - {"PYTHONUNBUFFERED"}}
@@ -45,7 +47,11 @@ class Draining(Part):
 
 
 class Process:
-    """A running script: its lines as they come, and what it left behind."""
+    """A running script: its lines as they come, and what it left behind.
+
+    Coverage handles SIGTERM, to write what it has measured. Where it is tested what Python does
+    then by itself, the process must not be `measured`.
+    """
 
     def __init__(
         self,
@@ -57,8 +63,10 @@ class Process:
         environment: Mapping[str, str] | None = None,
         descriptors: Sequence[int] = (),
         stdin: bool = False,
+        measured: bool = True,
     ) -> None:
-        command = [*within, *PYTHON, *arguments]
+        command = [*within, *(PYTHON if measured else UNMEASURED), *arguments]
+        left_out = set() if measured else MEASURES
         if shell:
             command = ["sh", "-c", f'exec "$@" {shell}', "sh", *command]
         self._process = subprocess.Popen(
@@ -68,7 +76,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=ENVIRONMENT
+            env={name: ENVIRONMENT[name] for name in ENVIRONMENT.keys() - left_out}
             | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             | dict(environment or {}),
             pass_fds=descriptors,
@@ -221,3 +229,12 @@ def script(loop: str, launch: Callable[..., Process], tmp_path: Path) -> Callabl
         return launch(str(path), **options)
 
     return script
+
+
+@pytest.fixture
+def own_sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what is run by this test put its sockets into a folder of the test's own."""
+    for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+        monkeypatch.setitem(ENVIRONMENT, name, str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))

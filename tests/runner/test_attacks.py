@@ -243,7 +243,8 @@ def test_a_signal_that_another_thread_takes_is_heard_at_once(script):
 def test_a_death_by_sigterm_leaves_no_folders_and_no_daemonic_children_and_waits_for_no_others(
     script,
 ):
-    process = script("""
+    process = script(
+        """
         import atexit
         atexit.register(threading.Event().wait)
         import multiprocessing, tempfile, warnings
@@ -256,7 +257,9 @@ def test_a_death_by_sigterm_leaves_no_folders_and_no_daemonic_children_and_waits
             say(f"{folder.name} {child.pid}")
             await asyncio.Event().wait()
         run(main, loop=LOOP)
-    """)
+    """,
+        measured=False,
+    )
     folder, child = process.next_line().split()
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM, process.errors

@@ -68,7 +68,7 @@ def test_sigterm_is_death_by_sigterm_and_what_was_printed_is_not_lost(gestalt, t
     (tmp_path / "app.py").write_text(
         APPLICATION.replace('print("close", flush=True)', 'print("buffered")')
     )
-    process = gestalt("run", "app:part")
+    process = gestalt("run", "app:part", measured=False)
     process.wait_for("open")
     process.send(signal.SIGTERM)
     assert process.end() == -signal.SIGTERM

@@ -114,6 +114,7 @@ def test_a_snapshot_tells_components_as_a_tree_and_the_tasks(
         "waiting",
     )
     with connect(str(process.pid)) as client:
+        until(lambda: client.ask("application")["state"] == "running")
         snapshot = client.ask("snapshot")
     components = {each["name"]: each for each in snapshot["components"]}
     assert [(each["name"], each["kind"], each["state"]) for each in components.values()] == [
@@ -142,7 +143,7 @@ def test_while_the_loop_is_blocked_it_says_by_whom_and_what_it_saw_last(
         """
         def block():
             say("blocking")
-            time.sleep(30)
+            sys.stdin.readline()
 
         async def blocker():
             say("ready")
@@ -151,7 +152,8 @@ def test_while_the_loop_is_blocked_it_says_by_whom_and_what_it_saw_last(
             block()
 
         run(blocker, inspect=True, loop=LOOP)
-        """
+        """,
+        stdin=True,
     )
     with connect(str(process.pid)) as client:
         before = client.ask("snapshot")
@@ -171,6 +173,12 @@ def test_while_the_loop_is_blocked_it_says_by_whom_and_what_it_saw_last(
         assert later["blocked"]["seconds"] > blocked["seconds"]
         assert later["holders"] == [{"name": "blocker", "share": later["busy"]}]
         stacks = client.ask("stacks")
+        # One that asks more than it may meanwhile is sent away without the first answer.
+        with raw(client) as rude:
+            rude.sendall(b'{"ask": "metrics"}\n' + bytes(5000))
+            assert answer(rude) == {"error": "a request has at most 4096 bytes"}
+    process.write("\n")
+    assert process.end() == 0, process.errors
     (running,) = [each for each in stacks["tasks"] if each["state"] == "running"]
     assert running["name"] == stacks["loop"]["holder"] == "blocker"
     assert [each["function"] for each in running["stack"]][-2:] == ["blocker", "block"]

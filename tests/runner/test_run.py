@@ -37,11 +37,14 @@ def test_signal_stops_gracefully_and_is_raised_again(script, number):
 
 
 def test_signal_returns_when_it_is_not_to_be_raised_again_and_handlers_are_restored(script):
-    process = script("""
+    process = script(
+        """
         run(Part(name="a"), loop=LOOP, reraise_signals=False)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    """)
+    """,
+        measured=False,
+    )
     process.wait_for("open a")
     process.send(signal.SIGTERM)
     assert process.end() == 0, process.errors

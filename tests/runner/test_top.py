@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.live_view import check_left, leave, live_views
 from tests.support.terminal import Terminal
 
-from . import conftest
 from .conftest import Process
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no unix sockets")
@@ -45,20 +45,10 @@ def application():
     return Group(Parent(name="till"), Timer.every(0.05, tick, name="clock"), name="shop")
 """
 
-ABOUT_TERMINALS = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TERM", "COLORTERM")
-
 
 @pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of this test alone for sockets, and an application in it."""
-    for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
-        monkeypatch.setenv(name, str(tmp_path))
-        monkeypatch.setitem(conftest.ENVIRONMENT, name, str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    for name in ABOUT_TERMINALS:
-        monkeypatch.delenv(name, raising=False)
+def application(own_sockets: None, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APPLICATION)
-    return tmp_path
 
 
 @pytest.fixture
@@ -79,36 +69,7 @@ def shop(start: Callable[..., Process]) -> Process:
 @pytest.fixture
 def show() -> Iterator[Callable[..., Terminal]]:
     """Show an application in a terminal."""
-    pytest.importorskip("textual")
-    terminals: list[Terminal] = []
-
-    def show(*arguments: str, columns: int = 80, rows: int = 24, **variables: str) -> Terminal:
-        terminal = Terminal(
-            [sys.executable, "-m", "gestalt.runner", "top", "--interval", "0.2", *arguments],
-            columns=columns,
-            rows=rows,
-            variables=os.environ | {"TERM": "xterm-256color"} | variables,
-        )
-        terminals.append(terminal)
-        return terminal
-
-    yield show
-    for terminal in terminals:
-        terminal.__exit__(None, None, None)
-
-
-def leave(terminal: Terminal, key: str = "q") -> None:
-    terminal.press(key)
-    assert terminal.wait_ended() == 0, terminal.text
-    check_left(terminal)
-
-
-def check_left(terminal: Terminal) -> None:
-    """Check that the terminal is as it was."""
-    assert b"Traceback" not in terminal.written
-    assert not terminal.screen.cursor.hidden
-    for mode in (b"?1049", b"?1000"):
-        assert terminal.written.rfind(mode + b"l") > terminal.written.rfind(mode + b"h") > 0
+    yield from live_views()
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -297,6 +258,19 @@ def test_once_as_json_is_for_scripts(shop: Process) -> None:
     assert told["process"]["cpu_share"] >= 0
     stacks = json.loads(command("stacks", "--json").stdout)
     assert "till work" in [each["name"] for each in stacks["tasks"]]
+
+
+def test_once_tells_of_an_error_while_the_application_stops(script: Callable[..., Process]) -> None:
+    process = script(
+        """
+        async def fail(): raise OSError("lost")
+        run(Draining(stop_timeout=60), fail, inspect=True, shutdown_timeout=60)
+        """
+    )
+    process.wait_for("draining")
+    once = command("top", "--once", "--interval", "0.1")
+    assert re.search(r" · stopping, up \d.* · 1 error · ", once.stdout), once.stdout
+    process.send_until_it_ends(signal.SIGTERM)
 
 
 def test_what_cannot_be_shown_is_a_sentence_and_status_1(shop: Process) -> None:

@@ -46,7 +46,7 @@ LOOPS = pytest.mark.parametrize("loop", ["asyncio", "uvloop"], indirect=True)
 @pytest.fixture
 def watched(script):
     """Run a script whose event loop is watched."""
-    return lambda body: script(WATCHED + textwrap.dedent(body))
+    return lambda body, **options: script(WATCHED + textwrap.dedent(body), **options)
 
 
 @LOOPS
@@ -178,6 +178,55 @@ def test_a_process_that_was_stopped_is_no_blocked_loop(watched) -> None:
     process.send(signal.SIGCONT)
     assert process.end() == 0, process.errors
     assert process.lines == ["stop me"]
+
+
+def test_the_time_for_which_a_process_was_stopped_does_not_count_as_blocked(watched) -> None:
+    process = watched(
+        """
+        async def main():
+            await idle()
+            began = time.monotonic()
+            block()
+            say("stop me")
+            sys.stdin.readline()
+            while told.acquire(blocking=False):
+                pass
+            # Told again, it has looked since.
+            block(times=2)
+            say(f"all in all {time.monotonic() - began}")
+            await idle()
+
+        watch(main)
+    """,
+        stdin=True,
+    )
+    process.wait_for("stop me")
+    process.send(signal.SIGSTOP)
+    time.sleep(1.0)  # what is tested is that this time passes
+    process.send(signal.SIGCONT)
+    process.write("\n")
+    assert process.end() == 0, process.errors
+    text = "\n".join(process.lines)
+    [whole] = re.findall(r"all in all (\S+)", text)
+    [blocked] = re.findall(r"it was blocked for at least (\S+) s", text)
+    assert float(blocked) < float(whole) - 0.7
+
+
+def test_one_that_tells_nothing_says_it_when_it_is_asked(watched) -> None:
+    process = watched("""
+        watchdog = Watchdog(0.2, tell=False)
+
+        async def main():
+            await idle()
+            while watchdog.blocked_for() < 1.0:
+                time.sleep(0.01)
+            say("blocked")
+            await idle()
+
+        run(main, loop=LOOP, attendants=[watchdog])
+    """)
+    assert process.end() == 0, process.errors
+    assert process.lines == ["blocked"]
 
 
 def test_who_stands_at_a_breakpoint_is_not_told(watched) -> None:

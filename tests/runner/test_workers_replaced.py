@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from gestalt.runner import lifeline, voice
-from gestalt.runner.errors import WorkerDied
+from gestalt.runner.errors import InspectionError, WorkerDied
 from gestalt.runner.workers.pool import Workers
 from gestalt.runner.workers.process import WorkerProcess
 from gestalt.runner.workers.worker import Worker
@@ -83,3 +83,11 @@ async def test_a_process_that_ends_badly_is_told_of(caplog, last, patience, sent
     assert sentence in caplog.text
     with pytest.raises(WorkerDied, match=sentence):
         await worker.stop()
+
+
+async def test_who_asks_a_worker_that_has_no_process_yet_is_told_so() -> None:
+    async def start(number: int) -> WorkerProcess:
+        return await WorkerProcess.start(python(""), number)
+
+    with pytest.raises(InspectionError, match="it is being started again"):
+        await Worker(1, start, patience=10.0).ask("health")

@@ -62,8 +62,8 @@ class Watchdog(Attendant):
         question = self._question
         if question is None:
             return 0.0
-        seconds = time.monotonic() - question.at  # pragma: no cover - killed, unwritten
-        return seconds if seconds >= self.blocked_after else 0.0  # pragma: no cover - as above
+        seconds = time.monotonic() - question.at
+        return seconds if seconds >= self.blocked_after else 0.0
 
     # In the event loop
 

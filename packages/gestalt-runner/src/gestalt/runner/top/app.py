@@ -39,6 +39,17 @@ TABS = [*(table.title.lower() for table in TABLES), "logs"]
 LEVELS = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red", "DEBUG": "dim"}
 
 
+class Views(TabbedContent):
+    """The views, one of which is shown: the one that was turned to last.
+
+    It is not turned to what gets the focus: that is the view that is shown, but word of it comes
+    late, when another one may have been turned to.
+    """
+
+    def on_tab_pane_focused(self, event: TabPane.Focused) -> None:
+        event.prevent_default()
+
+
 class Top(App[str]):
     """The view into an application.
 
@@ -87,7 +98,7 @@ class Top(App[str]):
     def compose(self) -> ComposeResult:
         yield Static(id="head")
         yield Static(id="trouble")
-        with TabbedContent(id="tabs"):
+        with Views(id="tabs"):
             for table in TABLES:
                 with TabPane(table.title, id=table.title.lower()):
                     yield TableView(table)
