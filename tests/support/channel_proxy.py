@@ -12,6 +12,8 @@ _START = struct.Struct(">BHI")
 _METHOD = struct.Struct(">HH")
 _METHOD_FRAME = 1
 _OPEN, _FLOW, _FLOW_OK = (20, 10), (20, 20), (20, 21)
+CANCEL = (60, 30)
+"""The class and the method by which a consumer ends."""
 _CONSUME, _PUBLISH, _ACK, _NACK = (60, 20), (60, 40), (60, 80), (60, 120)
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
@@ -53,6 +55,10 @@ class ChannelProxy(Proxy):
     def hang_consumer(self, queue: str) -> None:
         """Let the channel hang by which a queue has been consumed from last."""
         self._faults[self._consuming[queue]] = "hangs"
+
+    def holds(self, method: tuple[int, int]) -> bool:
+        """Whether such a method is held back."""
+        return any(_method(frame) == method for _, _, frame in self._held)
 
     def mend(self) -> None:
         """Let all frames through from now on, and what was held back."""

@@ -21,6 +21,7 @@ from gestalt.amq import (
 )
 from gestalt.amq.embedded import ThreadedBroker
 from gestalt.amq.link.secret_updates import SecretUpdates
+from gestalt.core import State
 from tests.support.waiting import QUICK, until
 
 SECRET = "guest"
@@ -176,6 +177,28 @@ async def test_what_gives_no_credentials_is_a_failed_attempt(
     # It says nothing of the broker: another bus is not held up.
     async with connect(amqp_broker.url) as other:
         assert other.ready
+
+
+async def test_a_start_that_is_cancelled_while_they_are_asked_for_is_cancelled(
+    amqp_broker: ThreadedBroker,
+) -> None:
+    asked, given_up = asyncio.Event(), asyncio.Event()
+
+    async def give() -> tuple[str, str]:
+        asked.set()
+        try:
+            return await hanging()
+        finally:
+            given_up.set()
+
+    bus = connect(amqp_broker.url, credentials=give)
+    starting = asyncio.create_task(bus.start())
+    await asked.wait()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert given_up.is_set()
+    assert bus.state is State.STOPPED
 
 
 def test_credentials_are_checked_and_do_not_show_the_password() -> None:

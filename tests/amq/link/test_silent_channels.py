@@ -26,12 +26,12 @@ from gestalt.amq import (
 )
 from gestalt.amq.link import aio_pika_calls, aio_pika_link, watch
 from gestalt.amq.link.watch import Watch
-from gestalt.amq.pubsub import failures, stalls, target_queue
+from gestalt.amq.pubsub import failures, flow_control, stalls, target_queue
 from gestalt.amq.requests import responder
 from gestalt.amq.wire import Properties
 from gestalt.core.metrics import measure
 from tests.support.alarms import Alarm
-from tests.support.channel_proxy import ChannelProxy
+from tests.support.channel_proxy import CANCEL, ChannelProxy
 from tests.support.collector import Collector
 from tests.support.waiting import QUICK, until
 
@@ -394,6 +394,56 @@ async def test_what_a_consumer_has_whose_channel_hangs_goes_to_the_next(
     await silent.subscribe(unique, "#", second, queue=unique)
     # The broker has sent them to the first, and does not know that it has stopped.
     assert sorted(await second.wait(10)) == list(range(10))
+
+
+async def test_a_channel_that_was_left_in_a_hurry_and_is_let_go_of_late_costs_no_connection(
+    silent: Bus, proxy: ChannelProxy, told: list[Event], unique: str
+) -> None:
+    got = Collector()
+    subscription = await silent.subscribe(unique, "#", got, queue=unique)
+    publisher = silent.publisher(unique)
+    await publisher.publish(0)
+    assert await got.wait(1) == [0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aio_pika_link, "RELEASE_TIMEOUT", 1.0)
+        proxy.hang_consumer(unique)
+        await subscription.stop()
+        proxy.mend()
+        # It is looked before this ends, as that began before.
+        await asyncio.sleep(1.0)
+    await silent.subscribe(unique, "#", got, queue=unique)
+    await publisher.publish(1)
+    await until(lambda: 1 in got.bodies)
+    assert not any(isinstance(each, Disconnected) for each in told)
+
+
+async def test_a_subscription_whose_look_is_cancelled_by_others_consumes_anew(
+    silent: Bus, proxy: ChannelProxy, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aio_pika_link, "RELEASE_TIMEOUT", 0.05)
+    finish = asyncio.Event()
+    got: set[int] = set()
+
+    async def handle(message: BusMessage[int]) -> None:
+        if message.body == 20:
+            await finish.wait()
+        got.add(message.body)
+
+    subscription = await silent.subscribe(unique, "#", handle, queue=unique)
+    async with silent.publisher(unique).batch() as batch:
+        for number in range(40):
+            await batch.publish(number)
+    await until(lambda: len(got) >= 20 and subscription._backlog.waiting)
+    proxy.hang_consumer(unique)
+    monkeypatch.setattr(flow_control, "PATIENCE", 0.05)
+    # It wants what was not begun to be given back, of which the broker hears nothing.
+    await until(lambda: proxy.holds(CANCEL))
+    (looking,) = (
+        task for task in asyncio.all_tasks() if task.get_name().endswith(f"{unique} flow control")
+    )
+    looking.cancel()
+    finish.set()
+    await until(lambda: got == set(range(40)))
 
 
 async def test_what_was_sent_to_a_channel_that_hangs_and_is_left_comes_back(

@@ -245,7 +245,7 @@ class PartitionedSubscription(Consumer[MemberSession]):
                 delays.connected()
 
     async def _share(self) -> None:
-        if not self._alive:
+        if not self._alive:  # pragma: no cover - stopped before its turn
             return
         mine = shares(self._queue.partitions, self._members.names)[self._instance]
         await self._release([number for number in self._held if number not in mine])
