@@ -10,6 +10,7 @@ import pytest
 from benchmarks.harness import Contender, Unavailable, process
 from benchmarks.harness.launch import ContenderError
 from benchmarks.harness.process import Sample, measure
+from tests.support.processes import is_running
 from tests.support.waiting import until
 
 
@@ -153,13 +154,6 @@ async def test_of_a_flood_the_end_is_kept(functions: Any) -> None:
     assert "after a flood" in raised.value.details
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
 @pytest.mark.parametrize(
     "function",
@@ -176,7 +170,7 @@ async def test_what_a_contender_has_started_ends_with_it(
         assert (await measuring).count == 100
     children = (tmp_path / "children").read_text().split()
     assert children
-    await until(lambda: not any(alive(int(pid)) for pid in children))
+    await until(lambda: not any(is_running(int(pid)) for pid in children))
 
 
 async def test_a_child_that_comes_back_in_its_place_gives_no_answer(functions: Any) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks.harness import Benchmark, Contender, Unavailable, cli
+from tests.support.processes import is_running
 from tests.support.terminal import Terminal
 
 HERE = Path(__file__).parent
@@ -308,7 +309,7 @@ def test_what_a_harness_that_is_killed_has_started_ends_by_itself(tmp_path: Path
         time.sleep(0.01)
     process.kill()
     process.wait()
-    child = Path(f"/proc/{hanging.read_text()}/stat")
-    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+    child = int(hanging.read_text())
+    while is_running(child):
         assert time.monotonic() < end
         time.sleep(0.01)

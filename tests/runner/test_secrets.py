@@ -121,6 +121,8 @@ def test_what_an_application_holds_is_in_no_log_and_no_answer(
         pytest.importorskip("uvloop")
     process = started(launch, tmp_path, *options)
     health = f"unix:{tmp_path}/health"
+    # Until all has started, that alone is why it is not ready.
+    process.wait_until(lambda: "refuse" in json.dumps(ask(health, "/readyz?verbose")))
     told: dict[str, Any] = {path: ask(health, path) for path in ("/readyz?verbose", "/livez")}
     with connect(str(process.pid)) as client:
         for name in ("application", "snapshot", "stacks", "logs", "metrics", "health"):

@@ -7,9 +7,10 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
+
+from tests.support.processes import is_running
 
 from .conftest import DEADLINE
 
@@ -103,18 +104,9 @@ class Lines:
         return found
 
 
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # One that nobody has waited for is no process any more.
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-
-
 def wait_gone(*pids):
     deadline = time.monotonic() + DEADLINE
-    while any(map(is_alive, pids)):
+    while any(map(is_running, pids)):
         assert time.monotonic() < deadline, "a worker outlives its parent"
         time.sleep(0.02)
 

@@ -4,9 +4,10 @@ import os
 import re
 import signal
 import time
-from pathlib import Path
 
 import pytest
+
+from tests.support.processes import is_running
 
 from .conftest import DEADLINE
 
@@ -68,7 +69,7 @@ def wait_for_pid(process, what):
 
 def wait_gone(pid):
     deadline = time.monotonic() + DEADLINE
-    while Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/cmdline").read_text():
+    while is_running(pid):
         assert time.monotonic() < deadline, "a worker outlives its parent"
         time.sleep(0.01)
 
