@@ -306,6 +306,4 @@ class AioPikaChannel(AioPikaDeclaring):
 
 
 async def _not_called(message: object) -> None:  # noqa: ARG001 - what the library calls
-    raise AssertionError(
-        "a delivery went past the link"
-    )  # pragma: no cover - a fault of the link  # pragma: no cover - a fault of the link
+    raise AssertionError("a delivery went past the link")  # pragma: no cover - a fault of the link
